@@ -1,0 +1,46 @@
+import { EspalierError } from "../errors.ts";
+import { type DataType, sizeOf, type Tensor } from "./ir.ts";
+
+/** Typed views of small constant tensors. ONNX bytes are little-endian, as is every platform Node and ONNX Runtime share. */
+const bytesOf = (tensor: Tensor): Uint8Array => {
+  if (tensor.data.kind === "inline") return tensor.data.bytes;
+  throw new EspalierError("EXTERNAL_TENSOR", `tensor "${tensor.name}" lies in an external file and was not read`);
+};
+
+const inline = (name: string, dataType: DataType, dims: readonly number[], array: ArrayBufferView): Tensor => ({
+  name,
+  dataType,
+  dims,
+  data: { kind: "inline", bytes: new Uint8Array(array.buffer, array.byteOffset, array.byteLength) },
+});
+
+export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): Tensor =>
+  inline(name, "int64", dims, BigInt64Array.from(values, BigInt));
+
+export const float32Tensor = (name: string, dims: readonly number[], values: Float32Array | readonly number[]): Tensor =>
+  inline(name, "float32", dims, Float32Array.from(values));
+
+/** The elements of an integer or bool tensor as numbers. @throws EspalierError if external or not of an integer type. */
+export function integersOf(tensor: Tensor): number[] {
+  const bytes = bytesOf(tensor);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const n = sizeOf(tensor.dims);
+  const read: Partial<Record<DataType, (i: number) => number>> = {
+    int64: (i) => Number(view.getBigInt64(i * 8, true)),
+    int32: (i) => view.getInt32(i * 4, true),
+    uint8: (i) => view.getUint8(i),
+    int8: (i) => view.getInt8(i),
+    bool: (i) => view.getUint8(i),
+  };
+  const get = read[tensor.dataType];
+  if (!get) throw new EspalierError("TENSOR_TYPE", `tensor "${tensor.name}" is ${tensor.dataType}, not an integer type`);
+  return Array.from({ length: n }, (_, i) => get(i));
+}
+
+/** The elements of a float32 tensor; copied only where its bytes are not aligned. */
+export function float32Of(tensor: Tensor): Float32Array {
+  if (tensor.dataType !== "float32") throw new EspalierError("TENSOR_TYPE", `tensor "${tensor.name}" is ${tensor.dataType}, not float32`);
+  const bytes = bytesOf(tensor);
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}
