@@ -45,7 +45,10 @@ export class GraphBuilder {
   }
 
   static empty(opsets: Readonly<Record<string, number>> = { "": 17 }, prefix = "v"): GraphBuilder {
-    return new GraphBuilder({ graph: { name: "graph", inputs: [], outputs: [], initializers: new Map(), nodes: [], valueInfo: [] }, opsets, types: new Map() }, prefix);
+    return new GraphBuilder(
+      { graph: { name: "graph", inputs: [], outputs: [], initializers: new Map(), nodes: [], valueInfo: [] }, opsets, types: new Map() },
+      prefix,
+    );
   }
 
   get nodes(): readonly Node[] {
@@ -92,7 +95,13 @@ export class GraphBuilder {
   }
 
   /** Adds a node of any operator. `outputs` are the types of its results; returns them as values. */
-  node(opType: string, inputs: readonly (Value | null)[], outputs: readonly StaticType[], attributes: Record<string, Attribute> = {}, domain = ""): Value[] {
+  node(
+    opType: string,
+    inputs: readonly (Value | null)[],
+    outputs: readonly StaticType[],
+    attributes: Record<string, Attribute> = {},
+    domain = "",
+  ): Value[] {
     const name = `${this.prefix}/${opType}_${this.#count++}`;
     const results = outputs.map((type, i) => this.#define(i === 0 ? name : `${name}:${i}`, type.dataType, type.shape));
     this.#nodes.push({ name, opType, domain, inputs: inputs.map((v) => v?.name ?? ""), outputs: results.map((v) => v.name), attributes });
@@ -100,7 +109,13 @@ export class GraphBuilder {
   }
 
   /** Adds a node with one result of the given shape, of the first input's element type unless told otherwise. */
-  op(opType: string, inputs: readonly (Value | null)[], shape: readonly number[], attributes: Record<string, Attribute> = {}, dataType: DataType = inputs[0]?.dataType ?? "float32"): Value {
+  op(
+    opType: string,
+    inputs: readonly (Value | null)[],
+    shape: readonly number[],
+    attributes: Record<string, Attribute> = {},
+    dataType: DataType = inputs[0]?.dataType ?? "float32",
+  ): Value {
     return this.node(opType, inputs, [{ dataType, shape }], attributes)[0] as Value;
   }
 
@@ -109,7 +124,8 @@ export class GraphBuilder {
   mul = (a: Value, b: Value): Value => this.op("Mul", [a, b], broadcast(a.shape, b.shape));
   div = (a: Value, b: Value): Value => this.op("Div", [a, b], broadcast(a.shape, b.shape));
   pow = (a: Value, b: Value): Value => this.op("Pow", [a, b], broadcast(a.shape, b.shape));
-  where = (condition: Value, a: Value, b: Value): Value => this.op("Where", [condition, a, b], broadcast(condition.shape, broadcast(a.shape, b.shape)), {}, a.dataType);
+  where = (condition: Value, a: Value, b: Value): Value =>
+    this.op("Where", [condition, a, b], broadcast(condition.shape, broadcast(a.shape, b.shape)), {}, a.dataType);
   neg = (a: Value): Value => this.op("Neg", [a], a.shape);
   exp = (a: Value): Value => this.op("Exp", [a], a.shape);
   log = (a: Value): Value => this.op("Log", [a], a.shape);
@@ -128,12 +144,24 @@ export class GraphBuilder {
 
   /** Matrix product over the last two axes, broadcasting the others. */
   matMul(a: Value, b: Value): Value {
-    return this.op("MatMul", [a, b], [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), a.shape.at(-2) as number, b.shape.at(-1) as number]);
+    return this.op(
+      "MatMul",
+      [a, b],
+      [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), a.shape.at(-2) as number, b.shape.at(-1) as number],
+    );
   }
 
   /** Permutes axes; by default swaps the last two. */
-  transpose(a: Value, perm: readonly number[] = [...a.shape.keys()].map((i, _, all) => (i < all.length - 2 ? i : all.length * 2 - 3 - i))): Value {
-    return this.op("Transpose", [a], perm.map((p) => a.shape[p] as number), { perm: attr.ints(perm) });
+  transpose(
+    a: Value,
+    perm: readonly number[] = [...a.shape.keys()].map((i, _, all) => (i < all.length - 2 ? i : all.length * 2 - 3 - i)),
+  ): Value {
+    return this.op(
+      "Transpose",
+      [a],
+      perm.map((p) => a.shape[p] as number),
+      { perm: attr.ints(perm) },
+    );
   }
 
   reshape(a: Value, shape: readonly number[]): Value {
@@ -150,7 +178,9 @@ export class GraphBuilder {
 
   gather(data: Value, indices: Value, axis = 0): Value {
     const at = normalizeAxis(axis, data.shape.length);
-    return this.op("Gather", [data, indices], [...data.shape.slice(0, at), ...indices.shape, ...data.shape.slice(at + 1)], { axis: attr.int(axis) });
+    return this.op("Gather", [data, indices], [...data.shape.slice(0, at), ...indices.shape, ...data.shape.slice(at + 1)], {
+      axis: attr.int(axis),
+    });
   }
 
   gatherElements(data: Value, indices: Value, axis: number): Value {
@@ -162,12 +192,22 @@ export class GraphBuilder {
     const at = normalizeAxis(axis, first.shape.length);
     if (values.length === 1) return first;
     const total = values.reduce((n, v) => n + (v.shape[at] as number), 0);
-    return this.op("Concat", values, first.shape.map((d, i) => (i === at ? total : d)), { axis: attr.int(at) });
+    return this.op(
+      "Concat",
+      values,
+      first.shape.map((d, i) => (i === at ? total : d)),
+      { axis: attr.int(at) },
+    );
   }
 
   split(a: Value, sizes: readonly number[], axis: number): Value[] {
     const at = normalizeAxis(axis, a.shape.length);
-    return this.node("Split", [a, this.ints(sizes)], sizes.map((n) => ({ dataType: a.dataType, shape: a.shape.map((d, i) => (i === at ? n : d)) })), { axis: attr.int(at) });
+    return this.node(
+      "Split",
+      [a, this.ints(sizes)],
+      sizes.map((n) => ({ dataType: a.dataType, shape: a.shape.map((d, i) => (i === at ? n : d)) })),
+      { axis: attr.int(at) },
+    );
   }
 
   expand(a: Value, shape: readonly number[]): Value {
@@ -183,7 +223,14 @@ export class GraphBuilder {
 
   /** The graph behind `outputs`: dead nodes, initializers and inputs gone, nodes ordered depth-first from the first output on. */
   build(outputs: readonly Value[], name = "graph"): TypedGraph {
-    const graph = { name, inputs: this.#inputs, outputs: outputs.map(({ name: n, dataType, shape }) => ({ name: n, dataType, shape })), initializers: this.#initializers, nodes: this.#nodes, valueInfo: [] };
+    const graph = {
+      name,
+      inputs: this.#inputs,
+      outputs: outputs.map(({ name: n, dataType, shape }) => ({ name: n, dataType, shape })),
+      initializers: this.#initializers,
+      nodes: this.#nodes,
+      valueInfo: [],
+    };
     return { graph, opsets: this.base.opsets, types: this.#types };
   }
 

@@ -1,7 +1,18 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import * as pb from "onnx-buf";
 import { EspalierError } from "../errors.ts";
-import { type Attribute, type DataType, dataTypes, type Graph, type Model, type Node, sizeOf, type Tensor, type TensorData, type ValueInfo } from "./ir.ts";
+import {
+  type Attribute,
+  type DataType,
+  dataTypes,
+  type Graph,
+  type Model,
+  type Node,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+  type ValueInfo,
+} from "./ir.ts";
 
 const names = new Map(Object.entries(dataTypes).map(([name, t]) => [t.onnx as number, name as DataType]));
 
@@ -9,7 +20,8 @@ const fail = (message: string, details?: Record<string, unknown>): never => {
   throw new EspalierError("INVALID_ONNX", message, details);
 };
 
-const dataType = (code: number, where: string): DataType => names.get(code) ?? fail(`${where} has element type ${code}, which is not supported`);
+const dataType = (code: number, where: string): DataType =>
+  names.get(code) ?? fail(`${where} has element type ${code}, which is not supported`);
 
 /** Sizes come from the file: anything that is not a sane non-negative integer is refused here, before it is multiplied. */
 function dimension(value: bigint, where: string): number {
@@ -22,7 +34,8 @@ function externalData(t: pb.TensorProto, bytes: number): TensorData {
   const location = entries["location"] ?? fail(`tensor "${t.name}" is external but names no file`);
   const offset = Number(entries["offset"] ?? 0);
   const length = Number(entries["length"] ?? bytes);
-  if (!Number.isSafeInteger(offset) || offset < 0 || length !== bytes) fail(`tensor "${t.name}" has offset ${entries["offset"]} and length ${entries["length"]} in "${location}", but needs ${bytes} bytes`);
+  if (!Number.isSafeInteger(offset) || offset < 0 || length !== bytes)
+    fail(`tensor "${t.name}" has offset ${entries["offset"]} and length ${entries["length"]} in "${location}", but needs ${bytes} bytes`);
   return { kind: "external", location, offset, length };
 }
 
@@ -91,7 +104,14 @@ function attribute(a: pb.AttributeProto, node: string): Attribute {
 
 function node(n: pb.NodeProto, index: number): Node {
   const name = n.name || `${n.opType}_${index}`;
-  return { name, opType: n.opType, domain: n.domain, inputs: n.input, outputs: n.output, attributes: Object.fromEntries(n.attribute.map((a) => [a.name, attribute(a, name)])) };
+  return {
+    name,
+    opType: n.opType,
+    domain: n.domain,
+    inputs: n.input,
+    outputs: n.output,
+    attributes: Object.fromEntries(n.attribute.map((a) => [a.name, attribute(a, name)])),
+  };
 }
 
 function valueInfo(v: pb.ValueInfoProto): ValueInfo {
@@ -129,7 +149,8 @@ export function decode(file: Uint8Array): Model {
     throw new EspalierError("INVALID_ONNX", "the file is not an ONNX model, or is cut short", {}, { cause });
   }
   if (!m.graph || m.graph.node.length === 0) return fail("the file is not an ONNX model: it holds no graph");
-  if (m.functions.length > 0) fail(`the model defines local functions (${m.functions.map((f) => f.name).join(", ")}): export it with functions inlined`);
+  if (m.functions.length > 0)
+    fail(`the model defines local functions (${m.functions.map((f) => f.name).join(", ")}): export it with functions inlined`);
   return {
     irVersion: Number(m.irVersion),
     opsets: Object.fromEntries(m.opsetImport.map((o) => [o.domain === "ai.onnx" ? "" : o.domain, Number(o.version)])),

@@ -52,7 +52,12 @@ const dimension = (d: number | string): MessageInitShape<typeof pb.TensorShapePr
 
 const valueInfo = (v: ValueInfo): MessageInitShape<typeof pb.ValueInfoProtoSchema> => ({
   name: v.name,
-  type: { value: { case: "tensorType", value: { elemType: dataTypes[v.dataType].onnx, ...(v.shape ? { shape: { dim: v.shape.map(dimension) } } : {}) } } },
+  type: {
+    value: {
+      case: "tensorType",
+      value: { elemType: dataTypes[v.dataType].onnx, ...(v.shape ? { shape: { dim: v.shape.map(dimension) } } : {}) },
+    },
+  },
 });
 
 const graph = (g: Graph): MessageInitShape<typeof pb.GraphProtoSchema> => ({

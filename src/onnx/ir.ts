@@ -29,8 +29,7 @@ export const dataTypes = {
 } as const satisfies Record<string, { onnx: number; bytes: number }>;
 export type DataType = keyof typeof dataTypes;
 
-export const isFloat = (type: DataType): boolean =>
-  type === "float32" || type === "float16" || type === "bfloat16" || type === "float64";
+export const isFloat = (type: DataType): boolean => type === "float32" || type === "float16" || type === "bfloat16" || type === "float64";
 
 /** Element type and shape of a tensor; `shape: null` where the rank is unknown. */
 export interface TensorType {
@@ -116,4 +115,5 @@ export interface StaticType {
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** `domain::opType`, without the prefix for the standard domain: the key of every operator table. */
-export const operatorKey = (node: Node): string => (node.domain === "" || node.domain === "ai.onnx" ? node.opType : `${node.domain}::${node.opType}`);
+export const operatorKey = (node: Node): string =>
+  node.domain === "" || node.domain === "ai.onnx" ? node.opType : `${node.domain}::${node.opType}`;
