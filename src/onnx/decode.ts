@@ -144,7 +144,8 @@ function graph(g: pb.GraphProto): Graph {
 export function decode(file: Uint8Array): Model {
   let m: pb.ModelProto;
   try {
-    m = fromBinary(pb.ModelProtoSchema, file);
+    // A plain view: a Buffer's subarrays would be Buffers, and tensors compare by kind too.
+    m = fromBinary(pb.ModelProtoSchema, new Uint8Array(file.buffer, file.byteOffset, file.byteLength));
   } catch (cause) {
     throw new EspalierError("INVALID_ONNX", "the file is not an ONNX model, or is cut short", {}, { cause });
   }

@@ -30,7 +30,12 @@ export interface SessionOptions {
 
 /** Wraps ONNX Runtime's own words, which name the operator and node at fault. */
 const failed = (cause: unknown, what: string): never => {
-  throw new EspalierError("ONNX_RUNTIME", `ONNX Runtime could not ${what}: ${cause instanceof Error ? cause.message : String(cause)}`, {}, { cause });
+  throw new EspalierError(
+    "ONNX_RUNTIME",
+    `ONNX Runtime could not ${what}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    {},
+    { cause },
+  );
 };
 
 const describe = (metadata: readonly ort.InferenceSession.ValueMetadata[]): ValueInfo[] =>
@@ -78,7 +83,8 @@ export class Session {
       extra: { session, ...extra },
     };
     try {
-      const opened = "path" in source ? ort.InferenceSession.create(source.path, settings) : ort.InferenceSession.create(source.bytes, settings);
+      const opened =
+        "path" in source ? ort.InferenceSession.create(source.path, settings) : ort.InferenceSession.create(source.bytes, settings);
       return new Session(provider, await opened);
     } catch (cause) {
       return failed(cause, "load the model");
@@ -86,7 +92,10 @@ export class Session {
   }
 
   /** Runs the graph behind the outputs and gives those named, or all. */
-  async run(feeds: Readonly<Record<string, TensorValue>>, outputs: readonly string[] = this.outputs.map((o) => o.name)): Promise<Record<string, TensorValue>> {
+  async run(
+    feeds: Readonly<Record<string, TensorValue>>,
+    outputs: readonly string[] = this.outputs.map((o) => o.name),
+  ): Promise<Record<string, TensorValue>> {
     const tensors = Object.fromEntries(
       Object.entries(feeds).map(([name, t]) => [name, new ort.Tensor(t.dataType as "float32", t.data as Float32Array, t.dims)]),
     );
