@@ -60,17 +60,21 @@ const valueInfo = (v: ValueInfo): MessageInitShape<typeof pb.ValueInfoProtoSchem
   },
 });
 
-const graph = (g: Graph): MessageInitShape<typeof pb.GraphProtoSchema> => ({
+const graph = (g: Graph, probes: readonly string[] = []): MessageInitShape<typeof pb.GraphProtoSchema> => ({
   name: g.name,
   input: g.inputs.map(valueInfo),
-  output: g.outputs.map(valueInfo),
+  output: [...g.outputs.map(valueInfo), ...probes.map((name) => ({ name }))],
   initializer: [...g.initializers.values()].map(tensor),
   node: g.nodes.map(node),
   valueInfo: g.valueInfo.map(valueInfo),
 });
 
-/** Writes a model as ONNX bytes. The same model gives the same bytes; `decode` of them gives the same model. */
-export function encode(m: Model): Uint8Array {
+/**
+ * Writes a model as ONNX bytes. The same model gives the same bytes; `decode` of them gives the same model.
+ *
+ * @param probes names of inner values to list as further outputs, without types: whoever loads the file infers them
+ */
+export function encode(m: Model, probes: readonly string[] = []): Uint8Array {
   return toBinary(
     pb.ModelProtoSchema,
     create(pb.ModelProtoSchema, {
@@ -79,7 +83,7 @@ export function encode(m: Model): Uint8Array {
       producerName: m.producerName,
       producerVersion: m.producerVersion,
       metadataProps: Object.entries(m.metadata).map(([key, value]) => ({ key, value })),
-      graph: graph(m.graph),
+      graph: graph(m.graph, probes),
     }),
   );
 }

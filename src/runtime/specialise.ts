@@ -1,0 +1,141 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { decode } from "../onnx/decode.ts";
+import { removeDead, removeUnusedInputs, replaceUses, usesOf } from "../onnx/edit.ts";
+import { encode } from "../onnx/encode.ts";
+import { type Graph, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
+import { verify } from "../onnx/verify.ts";
+import { openSession } from "./session.ts";
+
+/** What is fixed before a graph is specialised. Every graph input is in one of the two. */
+export interface Binding {
+  /** Static shapes of the inputs that stay inputs. */
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  /** Inputs that become constants, so that all that follows from them (masks, rotary tables, empty caches) folds away. */
+  readonly constants: readonly Tensor[];
+  /** Initializers that are kept as they are, under their names; all others are free to be folded. */
+  readonly parameters: readonly string[];
+}
+
+/**
+ * Fixes a graph's shapes and folds the arithmetic on them, with ONNX Runtime as the oracle: no shape rule is written
+ * here. The result computes `outputs` and nothing else; its weights are the same initializers under the same names, and
+ * every value's type and static shape is known.
+ *
+ * How: weights become inputs (so that they are not folded), a session at level `basic` writes its optimised graph, and a
+ * second session over that graph, with every value an output, tells types and shapes. Neither session sees a parameter's
+ * bytes, so this takes the time and memory of the graph alone.
+ *
+ * @throws EspalierError UNBOUND_INPUT if an input is left dynamic; ONNX_RUNTIME if the graph does not load;
+ *   DYNAMIC_SHAPE if a shape depends on the data
+ */
+export async function specialise(model: Model, binding: Binding, outputs: readonly string[]): Promise<TypedGraph> {
+  const constants = new Map(binding.constants.map((t) => [t.name, t]));
+  const inputs = model.graph.inputs.filter((i) => !constants.has(i.name) && !model.graph.initializers.has(i.name));
+  const bound = inputs.map((input) => {
+    const shape = binding.shapes[input.name];
+    if (!shape) throw new EspalierError("UNBOUND_INPUT", `no shape was given for the model's input "${input.name}"`, { input: input.name });
+    return { ...input, shape };
+  });
+  const kept = new Set(binding.parameters);
+  const weights = new Map([...model.graph.initializers].filter(([name]) => kept.has(name)));
+  const graph = removeDead({
+    ...model.graph,
+    inputs: bound,
+    outputs: outputs.map((name) => ({ name, dataType: "float32", shape: null })),
+    initializers: new Map([...model.graph.initializers, ...constants]),
+    valueInfo: [],
+  });
+
+  const folded = await fold({ ...model, graph: weightsAsInputs(graph, weights) });
+  const lean = removeUnusedInputs(removeDead(joinEmpty(folded.graph)));
+  const types = await typesOf({ ...folded, graph: lean });
+
+  const signature = new Set(bound.map((i) => i.name));
+  const used = new Set(lean.inputs.map((i) => i.name));
+  const specialised: Graph = {
+    ...lean,
+    inputs: lean.inputs.filter((i) => signature.has(i.name)),
+    outputs: lean.outputs.map((o) => ({ ...o, ...(types.get(o.name) as StaticType) })),
+    initializers: new Map([...lean.initializers, ...[...weights].filter(([name]) => used.has(name))]),
+  };
+  verify({ ...folded, graph: specialised });
+  return { graph: specialised, opsets: folded.opsets, types };
+}
+
+const weightsAsInputs = (graph: Graph, weights: ReadonlyMap<string, Tensor>): Graph => ({
+  ...graph,
+  inputs: [
+    ...graph.inputs.filter((i) => !weights.has(i.name)),
+    ...[...weights.values()]
+      .filter((t) => graph.initializers.has(t.name))
+      .map((t) => ({ name: t.name, dataType: t.dataType, shape: t.dims })),
+  ],
+  initializers: new Map([...graph.initializers].filter(([name]) => !weights.has(name))),
+});
+
+/** Constant folding and the removal of redundant nodes, by ONNX Runtime. */
+async function fold(model: Model): Promise<Model> {
+  const folder = await mkdtemp(join(tmpdir(), "espalier-"));
+  try {
+    const path = join(folder, "folded.onnx");
+    const session = await openSession(
+      {
+        bytes: encode(
+          { ...model, graph: { ...model.graph, outputs: [] } },
+          model.graph.outputs.map((o) => o.name),
+        ),
+      },
+      { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic", optimizedModelFilePath: path } },
+    );
+    await session.close();
+    const folded = decode(await readFile(path));
+    // ONNX Runtime imports every domain it knows; keep those in use.
+    const domains = new Set(folded.graph.nodes.map((n) => n.domain));
+    return { ...folded, opsets: Object.fromEntries(Object.entries(folded.opsets).filter(([d]) => d === "" || domains.has(d))) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** A cache of length 0 contributes nothing: it leaves its Concat, and a Concat of one input is that input. */
+function joinEmpty(graph: Graph): Graph {
+  const empty = new Set([...graph.initializers.values()].filter((t) => sizeOf(t.dims) === 0).map((t) => t.name));
+  const outputs = new Set(graph.outputs.map((o) => o.name));
+  const alias = new Map<string, string>();
+  const nodes = graph.nodes.flatMap((node) => {
+    if (node.opType !== "Concat" || !node.inputs.some((i) => empty.has(i))) return [node];
+    const inputs = node.inputs.filter((i) => !empty.has(i));
+    const [only, ...more] = inputs;
+    const [output] = node.outputs as [string];
+    if (only === undefined || more.length > 0 || outputs.has(output)) return [{ ...node, inputs }];
+    alias.set(output, alias.get(only) ?? only);
+    return [];
+  });
+  return replaceUses({ ...graph, nodes }, alias);
+}
+
+/** Types and static shapes of every value, from the metadata of a session in which every value is an output. */
+async function typesOf(model: Model): Promise<Map<string, StaticType>> {
+  const { graph } = model;
+  const values = graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
+  const probe = encode({ ...model, graph: { ...graph, outputs: [] } }, values);
+  const session = await openSession(
+    { bytes: probe },
+    { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "disabled" } },
+  );
+  const types = new Map<string, StaticType>();
+  for (const v of [...session.inputs, ...session.outputs]) {
+    if (!v.shape?.every((d) => typeof d === "number"))
+      throw new EspalierError("DYNAMIC_SHAPE", `the shape of "${v.name}" depends on the data: [${v.shape}]`, { value: v.name });
+    types.set(v.name, { dataType: v.dataType, shape: v.shape as number[] });
+  }
+  await session.close();
+  for (const t of graph.initializers.values()) types.set(t.name, { dataType: t.dataType, shape: t.dims });
+  const missing = graph.nodes.flatMap(usesOf).filter((name) => !types.has(name));
+  if (missing.length > 0)
+    throw new EspalierError("DYNAMIC_SHAPE", `ONNX Runtime states no type for ${missing.slice(0, 5).join(", ")}`, { missing });
+  return types;
+}
