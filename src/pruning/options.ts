@@ -33,3 +33,18 @@ export interface PruningOptions {
   readonly seed: number;
   readonly executionProvider: ExecutionProvider;
 }
+
+/** What a client gets who asks for nothing. Measured on the bundled model; the README gives the figures. */
+export const defaultPruningOptions: PruningOptions = {
+  targetRatio: 0.2,
+  structureKinds: ["LAYER"],
+  structuresPerIteration: 1,
+  samples: 16,
+  sequenceLength: 128,
+  perturbation: { kind: "REAL_WORD", rate: 0.3, regenerate: true },
+  protectFirst: 0,
+  protectLast: 0,
+  normalization: "NONE",
+  seed: 0,
+  executionProvider: "AUTO",
+};

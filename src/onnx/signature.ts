@@ -1,0 +1,37 @@
+import { EspalierError } from "../errors.ts";
+import { isFloat, type ValueInfo } from "./ir.ts";
+
+/** The inputs of a causal language model by their roles. */
+export interface Signature {
+  /** [B, T] int: token ids. */
+  readonly tokens: ValueInfo;
+  /** [B, past + T] int or bool, 1 where there is a token; null if the model takes none. */
+  readonly mask: ValueInfo | null;
+  /** [B, T] int; null if the model counts positions itself. */
+  readonly positions: ValueInfo | null;
+  /** Cache entries of earlier tokens, in declared order, e.g. [B, K, past, D]; empty for a model without a cache. */
+  readonly caches: readonly ValueInfo[];
+}
+
+const isTokens = (v: ValueInfo) => v.name === "input_ids";
+const isMask = (v: ValueInfo) => v.name === "attention_mask";
+const isPositions = (v: ValueInfo) => v.name === "position_ids";
+
+/**
+ * Tells the inputs' roles. The three integer inputs have the names on which all exporters agree (Optimum,
+ * transformers.js, onnxruntime-genai); float inputs are cache entries.
+ *
+ * @throws EspalierError NO_TOKEN_INPUT if there is no `input_ids` of two dimensions; UNSUPPORTED_INPUT if an input has no known role
+ */
+export function signatureOf(inputs: readonly ValueInfo[]): Signature {
+  const tokens = inputs.find(isTokens);
+  if (tokens?.shape?.length !== 2) {
+    const found = inputs.map((i) => i.name).join(", ") || "none";
+    throw new EspalierError("NO_TOKEN_INPUT", `the model has no input "input_ids" of shape [batch, sequence]; its inputs are: ${found}`, { inputs: inputs.map((i) => i.name) });
+  }
+  const caches = inputs.filter((i) => isFloat(i.dataType) && (i.shape?.length ?? 0) >= 3);
+  const known = new Set([tokens, ...inputs.filter(isMask), ...inputs.filter(isPositions), ...caches]);
+  const unknown = inputs.filter((i) => !known.has(i));
+  if (unknown.length > 0) throw new EspalierError("UNSUPPORTED_INPUT", `the model has inputs whose role is not known: ${unknown.map((i) => i.name).join(", ")}`, { inputs: unknown.map((i) => i.name) });
+  return { tokens, mask: inputs.find(isMask) ?? null, positions: inputs.find(isPositions) ?? null, caches };
+}

@@ -1,0 +1,15 @@
+import type { Method } from "./method.ts";
+
+/**
+ * PIP, Perturbation-based Iterative Pruning (arXiv 2501.15278):
+ *
+ *     score(i) = mean over samples s of || grad_wi L(s) - grad_wi L(s~) ||2
+ *
+ * where s~ is the perturbed view of s. A structure that reacts to both views alike struggles to tell them apart, and goes.
+ */
+export const pip: Method = {
+  name: "PIP",
+  description:
+    "Perturbation-based Iterative Pruning (arXiv 2501.15278): removes the structures whose gradients hardly differ between a text and its perturbed view.",
+  score: (norms) => norms.reduce((sum, n) => sum + n, 0) / norms.length,
+};
