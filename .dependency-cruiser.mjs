@@ -1,0 +1,109 @@
+/**
+ * Who may import whom in src/: a folder, and the folders it may import besides itself, errors.ts and random.ts.
+ * What is not listed is an error, and so is a cycle.
+ */
+const directions = {
+  onnx: [],
+  runtime: ["onnx"],
+  autodiff: ["onnx"],
+  structures: ["onnx"],
+  text: [],
+  inference: ["onnx", "runtime", "text"],
+  evaluation: ["inference", "onnx", "runtime", "text"],
+  pruning: ["autodiff", "onnx", "runtime", "structures", "text"],
+  models: ["autodiff", "onnx", "runtime", "structures", "text"],
+  store: ["generated"],
+  jobs: ["evaluation", "inference", "models", "pruning", "runtime", "store", "text"],
+  api: ["jobs", "pruning", "store"],
+};
+
+/** Records that cross the layers: what a folder may name in `import type` beyond what it may import. */
+const typesOnly = {
+  structures: ["onnx"],
+  store: ["jobs", "models", "pruning", "structures"],
+  jobs: ["structures"],
+  api: ["models", "runtime", "structures", "text"],
+};
+
+/** Packages with one importer, so that each can be replaced in one folder. */
+const owners = {
+  "onnxruntime-(node|common)": "runtime",
+  "@prisma": "store",
+  "onnx-buf": "onnx",
+  "pg-boss": "jobs",
+  "type-graphql": "api",
+};
+
+const anyOf = (names) => (names.length > 0 ? `(?:${names.join("|")})` : "(?!)");
+const within = (folders) => `^src/${anyOf(folders)}/`;
+const shared = "^src/(?:errors|random)[.]ts$";
+
+const direction = ([folder, allowed]) => ({
+  name: `${folder}-imports`,
+  comment: `src/${folder} may import ${allowed.join(", ") || "nothing of ours"}; see .dependency-cruiser.mjs`,
+  severity: "error",
+  from: { path: within([folder]) },
+  to: { path: "^src/", pathNot: [within([folder, ...allowed]), shared], dependencyTypesNot: ["type-only"] },
+});
+
+const typeDirection = ([folder, allowed]) => ({
+  name: `${folder}-types`,
+  comment: `src/${folder} may name types of ${[...allowed, ...(typesOnly[folder] ?? [])].join(", ") || "nothing of ours"}`,
+  severity: "error",
+  from: { path: within([folder]) },
+  to: { path: "^src/", pathNot: [within([folder, ...allowed, ...(typesOnly[folder] ?? [])]), shared], dependencyTypes: ["type-only"] },
+});
+
+const owner = ([pkg, folder]) => ({
+  name: `${folder}-owns-${pkg}`,
+  comment: `only src/${folder} imports ${pkg}`,
+  severity: "error",
+  from: { path: "^src/", pathNot: [within([folder]), "^src/generated/"] },
+  to: { path: `(?:^|/)node_modules/${pkg}(?:/|$)` },
+});
+
+const rules = [
+  ...Object.entries(directions).flatMap((entry) => [direction(entry), typeDirection(entry)]),
+  ...Object.entries(owners).map(owner),
+  {
+    name: "every-folder-is-listed",
+    severity: "error",
+    from: { path: "^src/[^/]+/", pathNot: [within([...Object.keys(directions), "generated"])] },
+    to: {},
+  },
+  {
+    name: "errors-and-random-import-nothing",
+    severity: "error",
+    from: { path: shared },
+    to: { path: "^src/" },
+  },
+  {
+    name: "no-cycles",
+    severity: "error",
+    from: { path: "^src/", pathNot: "^src/generated/" },
+    to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+  },
+  {
+    name: "no-unresolvable",
+    severity: "error",
+    from: {},
+    to: { couldNotResolve: true },
+  },
+  {
+    name: "product-imports-no-development-package",
+    severity: "error",
+    from: { path: "^src/" },
+    to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only", "npm"] },
+  },
+];
+
+// biome-ignore lint/style/noDefaultExport: the form the tool reads
+export default {
+  forbidden: rules,
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+  },
+};

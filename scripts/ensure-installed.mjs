@@ -1,0 +1,65 @@
+/**
+ * Brings a checkout to the state that its lockfile and Prisma schema describe, and does nothing where it is there already.
+ * Plain Node, because nothing is installed yet when it starts.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const at = (path) => `${root}/${path}`;
+
+function fail(message) {
+  console.error(`\n${message}`);
+  process.exit(1);
+}
+
+/** npm's own record of what lies in node_modules, against the lockfile. An optional package may be for another platform. */
+function missingPackages() {
+  if (!existsSync(at("node_modules/.package-lock.json"))) return ["node_modules"];
+  const installed = JSON.parse(readFileSync(at("node_modules/.package-lock.json"), "utf8")).packages;
+  const wanted = Object.entries(JSON.parse(readFileSync(at("package-lock.json"), "utf8")).packages);
+  return wanted
+    .filter(([path, { version, optional }]) => path !== "" && (installed[path] ? installed[path].version !== version : !optional))
+    .map(([path]) => path);
+}
+
+function install() {
+  const missing = missingPackages();
+  if (missing.length === 0) return;
+  console.error(`Installing dependencies (${missing.length === 1 ? missing[0] : `${missing.length} packages`} missing or outdated) ...`);
+  // npm tells its scripts where it lies, so the npm that was called is the npm that installs.
+  const npm = process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.execPath, process.env.npm_execpath] : ["npm"];
+  const [command, ...args] = [...npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"];
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    shell: process.platform === "win32" && npm.length === 1,
+  });
+  if (status === 0) return;
+  fail(
+    `Dependencies could not be installed: npm ci ${error ? `could not start (${error.message})` : `ended with status ${status}`}.\n` +
+      "It needs an npm registry in reach and a checkout it may write to. Once that is so, run the command again.",
+  );
+}
+
+/** The Prisma client is generated code: made anew when its schema, its configuration or Prisma itself changes. */
+function generateClient() {
+  const client = at("src/generated/prisma/client.ts");
+  const stamp = at("src/generated/prisma/.stamp");
+  const hash = createHash("sha256");
+  for (const path of ["prisma/schema.prisma", "prisma.config.ts", "node_modules/prisma/package.json"]) hash.update(readFileSync(at(path)));
+  const digest = hash.digest("hex");
+  if (existsSync(client) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
+  console.error("Generating the Prisma client ...");
+  const { status, stdout, stderr } = spawnSync(process.execPath, [at("node_modules/prisma/build/index.js"), "generate"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (status !== 0) fail(`prisma generate ended with status ${status}:\n${stdout}${stderr}`);
+  writeFileSync(stamp, digest);
+}
+
+install();
+generateClient();

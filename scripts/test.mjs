@@ -1,0 +1,23 @@
+/**
+ * Runs every test, or those whose path contains one of the arguments: `npm test -- onnx`.
+ * Lists the files itself, because Node 20's runner takes no patterns and shells differ in theirs.
+ */
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const wanted = process.argv.slice(2);
+const files = readdirSync(`${root}/test`, { recursive: true })
+  .map((path) => `test/${String(path).replaceAll("\\", "/")}`)
+  .filter((path) => path.endsWith(".test.ts") && (wanted.length === 0 || wanted.some((part) => path.includes(part))))
+  .sort();
+if (files.length === 0) {
+  console.error(`No test file matches ${wanted.join(" ")}`);
+  process.exit(1);
+}
+
+const options = ["--import", "tsx", "--test", "--test-reporter=spec", "--test-concurrency=2", "--test-timeout=600000"];
+const runner = spawn(process.execPath, [...options, ...files], { cwd: root, stdio: "inherit" });
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => runner.kill(signal));
+runner.on("exit", (code, signal) => process.exit(signal ? 1 : code));
