@@ -21,7 +21,8 @@ export interface Binding {
 
 /**
  * Fixes a graph's shapes and folds the arithmetic on them, with ONNX Runtime as the oracle: no shape rule is written
- * here. The result computes `outputs` and nothing else; its weights are the same initializers under the same names, and
+ * here. The result computes those of the graph's outputs
+ * that are named and nothing else; its weights are the same initializers under the same names, and
  * every value's type and static shape is known.
  *
  * How: weights become inputs (so that they are not folded), a session at level `basic` writes its optimised graph, and a
@@ -44,7 +45,7 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
   const graph = removeDead({
     ...model.graph,
     inputs: bound,
-    outputs: outputs.map((name) => ({ name, dataType: "float32", shape: null })),
+    outputs: model.graph.outputs.filter((o) => outputs.includes(o.name)).map((o) => ({ ...o, shape: null })),
     initializers: new Map([...model.graph.initializers, ...constants]),
     valueInfo: [],
   });
@@ -82,12 +83,7 @@ async function fold(model: Model): Promise<Model> {
   try {
     const path = join(folder, "folded.onnx");
     const session = await openSession(
-      {
-        bytes: encode(
-          { ...model, graph: { ...model.graph, outputs: [] } },
-          model.graph.outputs.map((o) => o.name),
-        ),
-      },
+      { bytes: encode(model) },
       { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic", optimizedModelFilePath: path } },
     );
     await session.close();
