@@ -1,0 +1,43 @@
+import { EspalierError } from "../errors.ts";
+import * as attr from "../onnx/attributes.ts";
+import type { GraphBuilder, Value } from "../onnx/builder.ts";
+import { dataTypes } from "../onnx/ir.ts";
+import { float32Of, integersOf } from "../onnx/tensors.ts";
+
+/** Small steps that gradient rules are written in. Numbers take the element type of the value they meet. */
+
+/** `a` in the element type of `like`. */
+export const onto = (b: GraphBuilder, a: Value, like: Value): Value => b.cast(a, like.dataType, dataTypes[like.dataType].onnx);
+
+export const zero = (b: GraphBuilder, like: Value): Value => onto(b, b.scalar(0), like);
+export const scaled = (b: GraphBuilder, a: Value, factor: number): Value => (factor === 1 ? a : b.mul(a, onto(b, b.scalar(factor), a)));
+export const shifted = (b: GraphBuilder, a: Value, term: number): Value => b.add(a, onto(b, b.scalar(term), a));
+
+/** The elements of an integer constant. @throws EspalierError DYNAMIC_SHAPE if the value is not a constant. */
+export function integersIn(b: GraphBuilder, v: Value): number[] {
+  const tensor = b.initializer(v.name);
+  if (!tensor) throw new EspalierError("DYNAMIC_SHAPE", `"${v.name}" decides a shape, but is not a constant`, { value: v.name });
+  return integersOf(tensor);
+}
+
+/** The number a constant of one element holds; undefined for anything else. */
+export function constantNumber(b: GraphBuilder, v: Value): number | undefined {
+  const tensor = b.initializer(v.name);
+  return tensor?.dataType === "float32" && tensor.data.kind === "inline" && tensor.dims.length === 0 ? float32Of(tensor)[0] : undefined;
+}
+
+export interface GemmOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+}
+
+/** `alpha A' B'` of two matrices, where `'` transposes if asked: no transposed copy is made. */
+export function gemm(b: GraphBuilder, x: Value, y: Value, { transA = false, transB = false, alpha = 1 }: GemmOptions): Value {
+  const [rows, columns] = [x.shape[transA ? 1 : 0] as number, y.shape[transB ? 0 : 1] as number];
+  return b.op("Gemm", [x, y], [rows, columns], {
+    transA: attr.int(transA ? 1 : 0),
+    transB: attr.int(transB ? 1 : 0),
+    alpha: attr.float(alpha),
+  });
+}
