@@ -27,11 +27,16 @@ export function signatureOf(inputs: readonly ValueInfo[]): Signature {
   const tokens = inputs.find(isTokens);
   if (tokens?.shape?.length !== 2) {
     const found = inputs.map((i) => i.name).join(", ") || "none";
-    throw new EspalierError("NO_TOKEN_INPUT", `the model has no input "input_ids" of shape [batch, sequence]; its inputs are: ${found}`, { inputs: inputs.map((i) => i.name) });
+    throw new EspalierError("NO_TOKEN_INPUT", `the model has no input "input_ids" of shape [batch, sequence]; its inputs are: ${found}`, {
+      inputs: inputs.map((i) => i.name),
+    });
   }
   const caches = inputs.filter((i) => isFloat(i.dataType) && (i.shape?.length ?? 0) >= 3);
   const known = new Set([tokens, ...inputs.filter(isMask), ...inputs.filter(isPositions), ...caches]);
   const unknown = inputs.filter((i) => !known.has(i));
-  if (unknown.length > 0) throw new EspalierError("UNSUPPORTED_INPUT", `the model has inputs whose role is not known: ${unknown.map((i) => i.name).join(", ")}`, { inputs: unknown.map((i) => i.name) });
+  if (unknown.length > 0)
+    throw new EspalierError("UNSUPPORTED_INPUT", `the model has inputs whose role is not known: ${unknown.map((i) => i.name).join(", ")}`, {
+      inputs: unknown.map((i) => i.name),
+    });
   return { tokens, mask: inputs.find(isMask) ?? null, positions: inputs.find(isPositions) ?? null, caches };
 }

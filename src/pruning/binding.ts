@@ -5,9 +5,16 @@ import type { Binding } from "../runtime/specialise.ts";
 
 /** An integer or bool tensor of the input's own type. */
 function integers(input: ValueInfo, dims: readonly number[], values: readonly number[]): Tensor {
-  const arrays = { int64: () => BigInt64Array.from(values, BigInt), int32: () => Int32Array.from(values), bool: () => Uint8Array.from(values) };
+  const arrays = {
+    int64: () => BigInt64Array.from(values, BigInt),
+    int32: () => Int32Array.from(values),
+    bool: () => Uint8Array.from(values),
+  };
   const make = arrays[input.dataType as keyof typeof arrays];
-  if (!make) throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" has type ${input.dataType}, not an integer type`, { input: input.name });
+  if (!make)
+    throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" has type ${input.dataType}, not an integer type`, {
+      input: input.name,
+    });
   return { name: input.name, dataType: input.dataType, dims, data: { kind: "inline", bytes: new Uint8Array(make().buffer) } };
 }
 
@@ -15,7 +22,10 @@ function integers(input: ValueInfo, dims: readonly number[], values: readonly nu
 function emptyCache(input: ValueInfo, batch: number): Tensor {
   const dynamic = [batch, 0];
   const dims = (input.shape ?? []).map((d) => (typeof d === "number" ? d : (dynamic.shift() ?? 0)));
-  if (sizeOf(dims) !== 0) throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" of shape [${input.shape}] has no dimension for earlier tokens`, { input: input.name });
+  if (sizeOf(dims) !== 0)
+    throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" of shape [${input.shape}] has no dimension for earlier tokens`, {
+      input: input.name,
+    });
   return { name: input.name, dataType: input.dataType, dims, data: { kind: "inline", bytes: new Uint8Array() } };
 }
 
@@ -28,7 +38,21 @@ export function scoringBinding(model: Model, batch: number, tokens: number, para
   const signature = signatureOf(model.graph.inputs);
   const shape = [batch, tokens];
   const constants = signature.caches.map((c) => emptyCache(c, batch));
-  if (signature.mask) constants.push(integers(signature.mask, shape, Array.from({ length: batch * tokens }, () => 1)));
-  if (signature.positions) constants.push(integers(signature.positions, shape, Array.from({ length: batch * tokens }, (_, i) => i % tokens)));
+  if (signature.mask)
+    constants.push(
+      integers(
+        signature.mask,
+        shape,
+        Array.from({ length: batch * tokens }, () => 1),
+      ),
+    );
+  if (signature.positions)
+    constants.push(
+      integers(
+        signature.positions,
+        shape,
+        Array.from({ length: batch * tokens }, (_, i) => i % tokens),
+      ),
+    );
   return { shapes: { [signature.tokens.name]: shape }, constants, parameters };
 }

@@ -42,7 +42,10 @@ describe("graph edits", () => {
 
   it("keep only what an output needs", () => {
     const graph = removeDead({ ...model.graph, outputs: model.graph.outputs.slice(1, 2) });
-    assert.deepEqual([...graph.initializers.keys()].filter((n) => n.includes("layers.1.")), []);
+    assert.deepEqual(
+      [...graph.initializers.keys()].filter((n) => n.includes("layers.1.")),
+      [],
+    );
     assert.ok(graph.nodes.length > 0 && graph.nodes.length < model.graph.nodes.length / 6);
   });
 
@@ -54,7 +57,8 @@ describe("graph edits", () => {
       "a wrong order": { ...graph, nodes: [...graph.nodes].reverse() },
       "a missing output": { ...graph, outputs: [...graph.outputs, { name: "nowhere", dataType: "float32" as const, shape: [] }] },
     };
-    for (const [what, bad] of Object.entries(broken)) assert.throws(() => verify({ ...model, graph: bad }), { code: "INVALID_GRAPH" }, what);
+    for (const [what, bad] of Object.entries(broken))
+      assert.throws(() => verify({ ...model, graph: bad }), { code: "INVALID_GRAPH" }, what);
     assert.throws(() => verify({ ...model, opsets: {} }), { code: "INVALID_GRAPH" });
   });
 });

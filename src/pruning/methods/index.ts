@@ -9,5 +9,7 @@ export const methods: readonly Method[] = [pip];
 export function methodNamed(name: string): Method {
   const method = methods.find((m) => m.name === name);
   if (method) return method;
-  throw new EspalierError("UNKNOWN_METHOD", `there is no pruning method "${name}"; there are: ${methods.map((m) => m.name).join(", ")}`, { method: name });
+  throw new EspalierError("UNKNOWN_METHOD", `there is no pruning method "${name}"; there are: ${methods.map((m) => m.name).join(", ")}`, {
+    method: name,
+  });
 }
