@@ -1,0 +1,201 @@
+import * as attr from "../../src/onnx/attributes.ts";
+import type { GraphBuilder, Value } from "../../src/onnx/builder.ts";
+import { dataTypes } from "../../src/onnx/ir.ts";
+import type { Row } from "./finite-differences.ts";
+
+const positive = [0.5, 2] as const;
+const square = [[2, 3]] as const;
+const unary = (opType: string) => (b: GraphBuilder, x: Value) => b.op(opType, [x], x.shape);
+const bool = (b: GraphBuilder, values: readonly number[], dims: readonly number[]) =>
+  b.cast(b.ints(values, dims), "bool", dataTypes.bool.onnx);
+const slices = (starts: number[], ends: number[], axes: number[], steps: number[], shape: number[]) => (b: GraphBuilder, x: Value) =>
+  b.op("Slice", [x, b.ints(starts), b.ints(ends), b.ints(axes), b.ints(steps)], shape);
+const gemms = (transA: number, transB: number) => (b: GraphBuilder, p: Value, q: Value, c: Value) =>
+  b.op("Gemm", [p, q, c], [3, 5], { transA: attr.int(transA), transB: attr.int(transB), alpha: attr.float(0.5), beta: attr.float(2) });
+
+/** Every rule of the table has a row; a rule with several forms has one for each. */
+export const rows: readonly Row[] = [
+  { operator: "Add", form: "broadcast", shapes: [[2, 3, 4], [4]], make: (b, x, y) => b.add(x, y) },
+  {
+    operator: "Sub",
+    form: "broadcast both ways",
+    shapes: [
+      [3, 1],
+      [2, 1, 4],
+    ],
+    make: (b, x, y) => b.sub(x, y),
+  },
+  {
+    operator: "Mul",
+    form: "broadcast both ways",
+    shapes: [
+      [2, 1, 4],
+      [3, 1],
+    ],
+    make: (b, x, y) => b.mul(x, y),
+  },
+  { operator: "Mul", form: "of a value with itself", shapes: square, make: (b, x) => b.mul(x, x) },
+  {
+    operator: "Div",
+    form: "broadcast",
+    shapes: [
+      [2, 3, 4],
+      [2, 3, 1],
+    ],
+    domain: positive,
+    make: (b, x, y) => b.div(x, y),
+  },
+  { operator: "Sum", shapes: [[2, 3], [3], [2, 1]], make: (b, ...xs) => b.op("Sum", xs, [2, 3]) },
+  { operator: "Max", shapes: [[2, 3], [3]], make: (b, ...xs) => b.op("Max", xs, [2, 3]) },
+  { operator: "Min", shapes: [[2, 3], [2, 1], [3]], make: (b, ...xs) => b.op("Min", xs, [2, 3]) },
+  { operator: "Pow", form: "square", shapes: square, make: (b, x) => b.pow(x, b.scalar(2)) },
+  { operator: "Pow", form: "cube", shapes: square, make: (b, x) => b.pow(x, b.scalar(3)) },
+  { operator: "Pow", form: "both", shapes: [[2, 3], [3]], domain: positive, make: (b, x, y) => b.pow(x, y) },
+  { operator: "Neg", shapes: square, make: unary("Neg") },
+  { operator: "Abs", shapes: square, make: unary("Abs") },
+  { operator: "Sqrt", shapes: square, domain: positive, make: unary("Sqrt") },
+  { operator: "Reciprocal", shapes: square, domain: positive, make: unary("Reciprocal") },
+  { operator: "Exp", shapes: square, make: unary("Exp") },
+  { operator: "Log", shapes: square, domain: positive, make: unary("Log") },
+  { operator: "Sin", shapes: square, make: unary("Sin") },
+  { operator: "Cos", shapes: square, make: unary("Cos") },
+  { operator: "Tanh", shapes: square, make: unary("Tanh") },
+  { operator: "Sigmoid", shapes: square, make: unary("Sigmoid") },
+  { operator: "Erf", shapes: square, make: unary("Erf") },
+  { operator: "Relu", shapes: square, make: unary("Relu") },
+  { operator: "Clip", shapes: [[3, 4]], make: (b, x) => b.op("Clip", [x, b.scalar(-0.5), b.scalar(0.5)], x.shape) },
+  { operator: "Clip", form: "no lower bound", shapes: [[3, 4]], make: (b, x) => b.op("Clip", [x, null, b.scalar(0.5)], x.shape) },
+  {
+    operator: "Where",
+    form: "broadcast",
+    shapes: [[2, 3], [3]],
+    make: (b, x, y) => b.where(bool(b, [1, 0, 0, 1, 1, 0], [2, 3]), x, y),
+  },
+  { operator: "Softmax", shapes: [[2, 3, 4]], make: (b, x) => b.softmax(x) },
+  { operator: "Softmax", form: "inner axis", shapes: [[2, 3, 4]], make: (b, x) => b.softmax(x, 1) },
+  { operator: "LogSoftmax", shapes: [[2, 3, 4]], make: (b, x) => b.logSoftmax(x) },
+
+  {
+    operator: "MatMul",
+    form: "weight",
+    shapes: [
+      [2, 3, 4],
+      [4, 3],
+    ],
+    make: (b, x, y) => b.matMul(x, y),
+  },
+  {
+    operator: "MatMul",
+    form: "batched",
+    shapes: [
+      [2, 2, 3, 4],
+      [2, 2, 4, 3],
+    ],
+    make: (b, x, y) => b.matMul(x, y),
+  },
+  {
+    operator: "MatMul",
+    form: "broadcast batch",
+    shapes: [
+      [2, 1, 3, 4],
+      [3, 4, 2],
+    ],
+    make: (b, x, y) => b.matMul(x, y),
+  },
+  { operator: "MatMul", form: "vector on the left", shapes: [[4], [2, 4, 3]], make: (b, x, y) => b.op("MatMul", [x, y], [2, 3]) },
+  { operator: "MatMul", form: "vector on the right", shapes: [[2, 3, 4], [4]], make: (b, x, y) => b.op("MatMul", [x, y], [2, 3]) },
+  { operator: "MatMul", form: "two vectors", shapes: [[4], [4]], make: (b, x, y) => b.op("MatMul", [x, y], []) },
+  { operator: "Gemm", shapes: [[3, 4], [4, 5], [5]], make: gemms(0, 0) },
+  {
+    operator: "Gemm",
+    form: "A transposed",
+    shapes: [
+      [4, 3],
+      [4, 5],
+      [3, 1],
+    ],
+    make: gemms(1, 0),
+  },
+  {
+    operator: "Gemm",
+    form: "B transposed",
+    shapes: [
+      [3, 4],
+      [5, 4],
+      [3, 5],
+    ],
+    make: gemms(0, 1),
+  },
+  { operator: "Gemm", form: "both transposed", shapes: [[4, 3], [5, 4], [1]], make: gemms(1, 1) },
+
+  { operator: "Identity", shapes: square, make: unary("Identity") },
+  { operator: "Dropout", form: "at rest", shapes: square, make: unary("Dropout") },
+  { operator: "Expand", shapes: [[2, 1, 3]], make: (b, x) => b.expand(x, [2, 2, 4, 3]) },
+  {
+    operator: "Cast",
+    form: "there and back",
+    shapes: square,
+    make: (b, x) => b.cast(b.cast(x, "float64", dataTypes.float64.onnx), "float32", dataTypes.float32.onnx),
+  },
+  { operator: "Reshape", shapes: [[2, 6]], make: (b, x) => b.reshape(x, [3, 4]) },
+  { operator: "Flatten", shapes: [[2, 3, 4]], make: (b, x) => b.op("Flatten", [x], [6, 4], { axis: attr.int(2) }) },
+  { operator: "Squeeze", shapes: [[2, 1, 3]], make: (b, x) => b.op("Squeeze", [x, b.ints([1])], [2, 3]) },
+  { operator: "Unsqueeze", shapes: square, make: (b, x) => b.op("Unsqueeze", [x, b.ints([0])], [1, 2, 3]) },
+  { operator: "Transpose", shapes: [[2, 3, 4]], make: (b, x) => b.transpose(x, [2, 0, 1]) },
+  { operator: "Transpose", form: "reversed by default", shapes: [[2, 3, 4]], make: (b, x) => b.op("Transpose", [x], [4, 3, 2]) },
+  { operator: "Slice", shapes: [[3, 6]], make: slices([2], [5], [1], [1], [3, 3]) },
+  { operator: "Slice", form: "two axes from the end", shapes: [[3, 6]], make: slices([-2, -5], [3, 1000], [0, -1], [1, 1], [2, 5]) },
+  { operator: "Slice", form: "every second", shapes: [[2, 6]], make: slices([1], [6], [1], [2], [2, 3]) },
+  { operator: "Slice", form: "backwards", shapes: [[2, 6]], make: slices([1000], [-1000], [1], [-2], [2, 3]) },
+  {
+    operator: "Slice",
+    form: "axes by default",
+    shapes: [[4, 3]],
+    make: (b, x) => b.op("Slice", [x, b.ints([1, 0]), b.ints([3, 2])], [2, 2]),
+  },
+  { operator: "Gather", form: "rows, some twice", shapes: [[4, 3]], make: (b, x) => b.gather(x, b.ints([2, 0, 2, -1], [2, 2])) },
+  { operator: "Gather", form: "inner axis", shapes: [[2, 4, 3]], make: (b, x) => b.gather(x, b.ints([3, 1, 3]), 1) },
+  { operator: "Gather", form: "one element", shapes: [[2, 4, 3]], make: (b, x) => b.gather(x, b.ints([1], []), -1) },
+  {
+    operator: "Split",
+    shapes: [[2, 6]],
+    make: (b, x) =>
+      b
+        .split(x, [1, 3, 2], 1)
+        .map((part, i) => b.mul(b.reduceSum(part, [1]), b.scalar(i + 1)))
+        .reduce(b.add),
+  },
+  { operator: "Split", form: "one part unread", shapes: [[2, 6]], make: (b, x) => b.split(x, [1, 3, 2], -1)[1] as Value },
+  {
+    operator: "Concat",
+    shapes: [
+      [2, 1],
+      [2, 3],
+      [2, 2],
+    ],
+    make: (b, ...xs) => b.concat(xs, -1),
+  },
+  { operator: "Concat", form: "with an empty part", shapes: [[2, 3]], make: (b, x) => b.concat([b.floats([], [2, 0]), x], 1) },
+  { operator: "ReduceSum", shapes: [[2, 3, 4]], make: (b, x) => b.reduceSum(x, [0, -1]) },
+  { operator: "ReduceSum", form: "axes dropped", shapes: [[2, 3, 4]], make: (b, x) => b.reduceSum(x, [1], false) },
+  { operator: "ReduceSum", form: "all axes", shapes: [[2, 3]], make: (b, x) => b.op("ReduceSum", [x], [], { keepdims: attr.int(0) }) },
+  {
+    operator: "ReduceSum",
+    form: "no axes",
+    shapes: [[2, 3]],
+    make: (b, x) => b.op("ReduceSum", [x], [2, 3], { noop_with_empty_axes: attr.int(1) }),
+  },
+  {
+    operator: "ReduceMean",
+    form: "axes as attribute",
+    shapes: [[2, 3, 4]],
+    make: (b, x) => b.op("ReduceMean", [x], [2, 3, 1], { axes: attr.ints([-1]) }),
+  },
+  {
+    operator: "ReduceMean",
+    form: "axes as input",
+    opset: 18,
+    shapes: [[2, 3, 4]],
+    make: (b, x) => b.op("ReduceMean", [x, b.ints([0, 2])], [1, 3, 1]),
+  },
+];
