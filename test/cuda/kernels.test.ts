@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
+import { scoringBinding } from "../../src/pruning/binding.ts";
 import { openSession } from "../../src/runtime/session.ts";
+import { specialise } from "../../src/runtime/specialise.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "./kernel-table.ts";
 
 // No GPU is needed to know that a graph will run on one: ONNX Runtime publishes which operators and types its CUDA
@@ -58,6 +61,20 @@ describe(`CUDA kernels (${fixture.source})`, () => {
       const model = decode(readFileSync(url));
       const types = await typesOf(model, fileURLToPath(new URL(".", url)));
       assert.deepEqual(withoutKernel(model.graph, model.opsets, types), []);
+    });
+  }
+
+  for (const [name, url] of Object.entries(models)) {
+    const skip = existsSync(url) ? false : "the model is not here";
+    it(`every node of ${name}'s score graph has one`, { skip }, async () => {
+      const model = decode(readFileSync(url));
+      const weights = [...model.graph.initializers.values()].filter((t) => t.dataType === "float32" && t.dims.length > 0);
+      const parameters = weights.map((t) => t.name);
+      const forward = await specialise(model, scoringBinding(model, 4, 32, parameters), ["logits"]);
+      const { graph, opsets, types } = buildScoreGraph(forward, "logits", parameters).graph;
+      assert.ok(graph.nodes.length > 2 * forward.graph.nodes.length, "a backward pass is in it");
+      const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
+      assert.deepEqual(missing, []);
     });
   }
 

@@ -1,0 +1,42 @@
+import { createClient } from "graphql-ws";
+import { WebSocket } from "ws";
+
+/** A GraphQL client over HTTP and graphql-ws, as any client in any language would be. */
+export interface Client {
+  /** One query or mutation. @throws Error with the server's words if it is refused */
+  request<Data>(query: string, variables?: Record<string, unknown>): Promise<Data>;
+  /** The results of a subscription; leaving the loop ends it at the server too. */
+  subscribe<Data>(query: string, variables?: Record<string, unknown>): AsyncGenerator<Data>;
+  close(): Promise<void>;
+}
+
+interface Result<Data> {
+  readonly data?: Data | null;
+  readonly errors?: readonly { readonly message: string; readonly extensions?: { readonly code?: unknown } }[];
+}
+
+function dataOf<Data>({ data, errors }: Result<Data>): Data {
+  if (errors?.length) throw new Error(errors.map((e) => `${e.message} [${String(e.extensions?.code ?? "no code")}]`).join("\n"));
+  if (!data) throw new Error("the server answered with neither data nor errors");
+  return data;
+}
+
+export function connect(url: string): Client {
+  const socket = createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket, retryAttempts: 0 });
+  return {
+    async request<Data>(query: string, variables = {}) {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ query, variables }),
+      });
+      return dataOf((await response.json()) as Result<Data>);
+    },
+    async *subscribe<Data>(query: string, variables = {}) {
+      for await (const result of socket.iterate<Data>({ query, variables })) yield dataOf(result as Result<Data>);
+    },
+    async close() {
+      await socket.dispose();
+    },
+  };
+}

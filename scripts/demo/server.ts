@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const followParent = new URL("follow-parent.mjs", import.meta.url).href;
+const startLimitMs = 60_000;
+const stopLimitMs = 15_000;
+
+export interface Server {
+  readonly url: string;
+  /** Rejects when the server ends without being asked to. */
+  readonly failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no free port was found");
+  return address.port;
+}
+
+const exited = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
+
+/** Starts the built server as a process of its own and waits until it is healthy. Its log goes to `server.log` in the data folder. */
+export async function startServer(dataDirectory: string): Promise<Server> {
+  const port = process.env["PORT"] ? Number(process.env["PORT"]) : await freePort();
+  const logFile = join(dataDirectory, "server.log");
+  const log = openSync(logFile, "w");
+  const child = spawn(process.execPath, ["--enable-source-maps", "--import", followParent, join(root, "dist/main.js")], {
+    cwd: root,
+    env: { ...process.env, PORT: String(port), ESPALIER_DATA_DIRECTORY: dataDirectory },
+    stdio: ["ignore", log, log, "ipc"],
+  });
+
+  let stopping = false;
+  const failed = once(child, "exit").then(([code, signal]): Promise<never> => {
+    if (stopping) return new Promise(() => {});
+    const tail = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-15).join("\n");
+    throw new Error(`the server ended (${signal ?? `status ${code}`}); the end of ${logFile}:\n${tail}`);
+  });
+  failed.catch(() => {});
+
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    if (exited(child)) return;
+    child.kill("SIGTERM");
+    const late = setTimeout(() => child.kill("SIGKILL"), stopLimitMs);
+    await once(child, "exit");
+    clearTimeout(late);
+  };
+
+  const url = `http://127.0.0.1:${port}`;
+  const healthy = async (): Promise<void> => {
+    const until = Date.now() + startLimitMs;
+    while (Date.now() < until) {
+      const answer = await fetch(`${url}/healthz`).catch(() => null);
+      if (answer?.ok) return;
+      await delay(100);
+    }
+    throw new Error(`the server was not healthy within ${startLimitMs / 1000} s; see ${logFile}`);
+  };
+  try {
+    await Promise.race([healthy(), failed]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, failed, stop };
+}
