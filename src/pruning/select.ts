@@ -1,5 +1,5 @@
-import type { Structure, StructureId } from "../structures/structure.ts";
-import { structureKey, structureKinds } from "../structures/structure.ts";
+import { type Structure, type StructureId, structureKey, structureKinds } from "../structures/structure.ts";
+import type { RemovedStructure } from "./events.ts";
 import type { Normalization, PruningOptions } from "./options.ts";
 
 export interface Candidate {
@@ -45,4 +45,24 @@ export const normalized = (score: number, parameterCount: number, normalization:
 export function rank(scored: readonly Scored[]): Scored[] {
   const place = (s: Scored) => structureKinds.indexOf(s.structure.kind);
   return [...scored].sort((a, b) => a.score - b.score || place(a) - place(b) || a.structure.index - b.structure.index);
+}
+
+/**
+ * The first of a ranking: at most `count`, and none beyond what meets the target. What lies wholly inside a structure
+ * already taken (an MLP in its LAYER) is passed over.
+ *
+ * @param toRemove parameters still to go
+ */
+export function lowest(ranked: readonly Scored[], count: number, toRemove: number): RemovedStructure[] {
+  const taken: RemovedStructure[] = [];
+  const gone = new Set<string>();
+  let left = toRemove;
+  for (const { structure, parameters, parameterCount, score } of ranked) {
+    if (taken.length === count || left <= 0) break;
+    if (parameters.some((p) => gone.has(p))) continue;
+    taken.push({ kind: structure.kind, index: structure.index, score, parameterCount });
+    for (const p of parameters) gone.add(p);
+    left -= parameterCount;
+  }
+  return taken;
 }
