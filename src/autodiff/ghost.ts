@@ -138,7 +138,7 @@ function stacked(b: GraphBuilder, factors: readonly Factor[]): Factor {
 /** Sums all but the pairs, in two stages: a float32 sum over millions of terms in one run loses digits. [P, ...] to [P] */
 function sumPerPair(b: GraphBuilder, v: Value): Value {
   const pairs = v.shape[0] as number;
-  const last = v.shape.at(-1) as number;
+  const last = v.shape.length > 1 ? (v.shape.at(-1) as number) : 1;
   return b.reduceSum(b.reduceSum(b.reshape(v, [pairs, sizeOf(v.shape) / pairs / last, last]), [2], false), [1], false);
 }
 

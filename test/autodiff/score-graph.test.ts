@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { backward, gradientOf } from "../../src/autodiff/backward.ts";
+import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
+import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
+import { EspalierError } from "../../src/errors.ts";
+import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
+import { decode } from "../../src/onnx/decode.ts";
+import { removeDead } from "../../src/onnx/edit.ts";
+import type { Model, Tensor, TypedGraph } from "../../src/onnx/ir.ts";
+import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
+import { verify } from "../../src/onnx/verify.ts";
+import { scoringBinding } from "../../src/pruning/binding.ts";
+import type { TensorValue } from "../../src/runtime/session.ts";
+import { specialise } from "../../src/runtime/specialise.ts";
+import { evaluate, floats } from "./finite-differences.ts";
+
+/** Made by scripts/fixtures/gradient_norms.py: a Llama written in PyTorch, differentiated in float64. */
+interface Reference {
+  readonly pairs: readonly (readonly (readonly number[])[])[];
+  readonly losses: readonly (readonly number[])[];
+  readonly norms: Readonly<Record<string, readonly number[]>>;
+}
+const references = JSON.parse(readFileSync(new URL("../fixtures/gradient-norms.json", import.meta.url), "utf8")) as Record<
+  string,
+  Reference
+>;
+
+const fileOf = (name: string) => {
+  const folder = name === "ahab" ? "../../models" : "../../../shared/models";
+  return new URL(`${folder}/${name}/onnx/model.onnx`, import.meta.url);
+};
+const read = (name: string): Model => decode(readFileSync(fileOf(name)));
+
+/** Views padded on the right to a batch: inputs, the tokens that follow them, and signed weights. */
+function batchOf(pairs: Reference["pairs"]) {
+  const views = pairs.flat();
+  const tokens = Math.max(...views.map((v) => v.length)) - 1;
+  const padded = (value: (view: readonly number[], t: number, b: number) => number) =>
+    views.flatMap((view, b) => Array.from({ length: tokens }, (_, t) => (t < view.length - 1 ? value(view, t, b) : 0)));
+  const dims = [views.length, tokens];
+  const integers = (values: number[]): TensorValue => ({ dataType: "int64", dims, data: BigInt64Array.from(values, BigInt) });
+  return {
+    batch: views.length,
+    tokens,
+    ids: integers(padded((view, t) => view[t] as number)),
+    targets: integers(padded((view, t) => view[t + 1] as number)),
+    weights: floats(
+      dims,
+      padded((view, _, b) => (b % 2 === 0 ? 1 : -1) / (view.length - 1)),
+    ),
+  };
+}
+
+/** The largest relative error, and where it is. */
+function worst(actual: ArrayLike<number>, expected: readonly number[], names: readonly string[]) {
+  assert.equal(actual.length, expected.length);
+  return expected
+    .map((e, i) => ({ error: Math.abs((actual[i] as number) - e) / e, what: names[Math.floor((i * names.length) / expected.length)] }))
+    .reduce((a, b) => (b.error > a.error ? b : a));
+}
+
+async function checkAgainst({ pairs, losses, norms }: Reference, typed: TypedGraph, more: Record<string, TensorValue> = {}) {
+  const { ids, targets, weights } = batchOf(pairs);
+  const names = Object.keys(norms);
+  const score = buildScoreGraph(typed, "logits", names);
+  verify({ irVersion: 8, opsets: typed.opsets, producerName: "", producerVersion: "", metadata: {}, graph: score.graph.graph });
+  assert.deepEqual(
+    score.graph.graph.outputs.map((o) => [o.name, o.shape]),
+    [
+      [score.losses, [2 * pairs.length]],
+      [score.squaredNorms, [names.length, pairs.length]],
+    ],
+  );
+  const feeds = { input_ids: ids, [score.targets]: targets, [score.weights]: weights, ...more };
+  const [l, squares] = (await evaluate(score.graph, feeds)) as [Float32Array, Float32Array];
+  const loss = worst(l, losses.flat(), ["loss"]);
+  assert.ok(loss.error < 1e-5, `loss is off by ${loss.error}`);
+  const norm = worst(
+    squares.map(Math.sqrt),
+    names.flatMap((n) => norms[n] as number[]),
+    names,
+  );
+  assert.ok(norm.error < 2e-4, `the norm of ${norm.what} is off by ${norm.error}`);
+}
+
+describe("score graphs against PyTorch", () => {
+  for (const [name, reference] of Object.entries(references)) {
+    const skip = existsSync(fileOf(name)) ? false : `${name} is not at hand`;
+    const { batch, tokens } = batchOf(reference.pairs);
+    const parameters = Object.keys(reference.norms);
+
+    it(`${name}: losses, and norms of grad L(s) - grad L(s~) by every parameter`, { skip }, async () => {
+      const model = read(name);
+      await checkAgainst(reference, await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]));
+    });
+
+    it(`${name}: the same with its empty cache, mask and positions as inputs`, { skip }, async () => {
+      const model = read(name);
+      const { constants } = scoringBinding(model, batch, tokens, parameters);
+      const shapes = Object.fromEntries([["input_ids", [batch, tokens]], ...constants.map((t) => [t.name, t.dims])]);
+      const typed = await specialise(model, { shapes, constants: [], parameters }, ["logits"]);
+      await checkAgainst(reference, typed, Object.fromEntries(constants.map((t) => [t.name, fed(t)])));
+    });
+  }
+});
+
+function fed(t: Tensor): TensorValue {
+  if (t.data.kind !== "inline") throw new Error("external");
+  const bytes = t.data.bytes.slice().buffer;
+  return { dataType: t.dataType, dims: t.dims, data: t.dataType === "int64" ? new BigInt64Array(bytes) : new Float32Array(bytes) };
+}
+
+describe("gradients of ahab", () => {
+  const model = read("ahab");
+  const reference = references["ahab"] as Reference;
+  const parameters = Object.keys(reference.norms);
+  const { batch, tokens, ids, targets, weights } = batchOf(reference.pairs.slice(0, 1));
+
+  /** `L(s) - L(s~)`, summed in float64 from the logits of a forward pass. */
+  async function lossDifference(typed: TypedGraph): Promise<number> {
+    const [logits] = (await evaluate(typed, { input_ids: ids })) as [Float32Array];
+    const width = logits.length / (batch * tokens);
+    let total = 0;
+    for (let i = 0; i < batch * tokens; i++) {
+      const z = logits.subarray(i * width, (i + 1) * width);
+      const logSum = Math.log(z.reduce((sum, x) => sum + Math.exp(x), 0));
+      total += (weights.data[i] as number) * (logSum - (z[Number(targets.data[i])] as number));
+    }
+    return total;
+  }
+
+  it("are the slope of the loss along themselves, one parameter at a time and all together", async () => {
+    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const b = new GraphBuilder(typed, "gradient");
+    const inputs = [b.input("targets", "int64", targets.dims), b.input("weights", "float32", weights.dims)] as const;
+    const { dLogits } = signedCrossEntropy(b, b.value("logits"), ...inputs);
+    const { uses } = backward(b, new Map([["logits", dLogits]]), parameters);
+    const outputs = b.build(parameters.map((name) => gradientOf(b, b.value(name), uses.get(name)) as Value));
+    const gradients = await evaluate({ ...outputs, graph: removeDead(outputs.graph) }, { input_ids: ids, targets, weights });
+
+    const moved = (step: number, only: ReadonlySet<string>): TypedGraph => {
+      const initializers = new Map(typed.graph.initializers);
+      parameters.forEach((name, i) => {
+        if (!only.has(name)) return;
+        const weight = typed.graph.initializers.get(name) as Tensor;
+        const data = float32Of(weight).map((w, j) => w + step * ((gradients[i] as Float32Array)[j] as number));
+        initializers.set(name, float32Tensor(name, weight.dims, data));
+      });
+      return { ...typed, graph: { ...typed.graph, initializers } };
+    };
+    const some = parameters.filter((_, i) => i % 12 === 0);
+    for (const only of [...some.map((name) => [name]), parameters]) {
+      const square = only.reduce((sum, name) => {
+        return sum + (gradients[parameters.indexOf(name)] as Float32Array).reduce((s, g) => s + g * g, 0);
+      }, 0);
+      // A step that moves the loss by about 0.02: well above float32 noise, well below the curvature.
+      const step = 0.01 / square;
+      const slope = ((await lossDifference(moved(step, new Set(only)))) - (await lossDifference(moved(-step, new Set(only))))) / (2 * step);
+      assert.ok(Math.abs(slope - square) < 0.01 * square, `${only.length > 1 ? "all" : only}: slope ${slope}, squared norm ${square}`);
+    }
+  });
+
+  it("are asked for in any order and number: rows follow the request, and what plays no part has zeros", async () => {
+    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const unused = { ...typed, graph: { ...typed.graph, initializers: new Map(typed.graph.initializers) }, types: new Map(typed.types) };
+    unused.graph.initializers.set("idle", float32Tensor("idle", [2], [1, 2]));
+    unused.types.set("idle", { dataType: "float32", shape: [2] });
+    const some = [parameters[5], "idle", parameters[60], parameters[1]] as string[];
+    const score = buildScoreGraph(unused, "logits", some);
+    const [, squares] = (await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights })) as [
+      Float32Array,
+      Float32Array,
+    ];
+    const expected = some.map((name) => (name === "idle" ? 0 : (reference.norms[name]?.[0] as number)));
+    squares.forEach((s, i) => {
+      assert.ok(
+        Math.abs(Math.sqrt(s) - (expected[i] as number)) <= 2e-4 * (expected[i] as number),
+        `${some[i]}: ${Math.sqrt(s)}, ${expected[i]}`,
+      );
+    });
+  });
+
+  it("are refused, with the node's name, where an operator has no rule", async () => {
+    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const nodes = typed.graph.nodes.map((n) => (n.opType === "Sigmoid" ? { ...n, opType: "HardSigmoid" } : n));
+    const first = nodes.findLast((n) => n.opType === "HardSigmoid")?.name;
+    assert.throws(
+      () => buildScoreGraph({ ...typed, graph: { ...typed.graph, nodes } }, "logits", parameters),
+      (e) => e instanceof EspalierError && e.code === "UNSUPPORTED_OPERATOR" && e.details["node"] === first,
+    );
+  });
+});
