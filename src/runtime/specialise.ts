@@ -50,7 +50,7 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
     valueInfo: [],
   });
 
-  const folded = await fold({ ...model, graph: weightsAsInputs(graph, weights) });
+  const folded = await fold({ ...model, graph: weightsAsInputs(spellOut(graph), weights) });
   const lean = removeUnusedInputs(removeDead(joinEmpty(folded.graph)));
   const types = await typesOf({ ...folded, graph: lean });
 
@@ -76,6 +76,22 @@ const weightsAsInputs = (graph: Graph, weights: ReadonlyMap<string, Tensor>): Gr
   ],
   initializers: new Map([...graph.initializers].filter(([name]) => !weights.has(name))),
 });
+
+/**
+ * `a <= b` as `a < b or a = b`, as ONNX defines it: before operator set 16 its schema infers no shape, and ONNX Runtime
+ * then takes all that follows for scalars.
+ */
+function spellOut(graph: Graph): Graph {
+  const strict: Readonly<Record<string, string>> = { LessOrEqual: "Less", GreaterOrEqual: "Greater" };
+  const nodes = graph.nodes.flatMap((node) => {
+    const opType = node.domain === "" ? strict[node.opType] : undefined;
+    if (opType === undefined) return [node];
+    const part = (kind: string) => ({ ...node, opType: kind, name: `${node.name}/${kind}`, outputs: [`${node.outputs[0]}/${kind}`] });
+    const parts = [part(opType), part("Equal")];
+    return [...parts, { ...node, opType: "Or", inputs: parts.flatMap((p) => p.outputs) }];
+  });
+  return { ...graph, nodes };
+}
 
 /** Constant folding and the removal of redundant nodes, by ONNX Runtime. */
 async function fold(model: Model): Promise<Model> {
