@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import * as attr from "../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import { dataTypes } from "../onnx/ir.ts";
+import { dataTypes, sizeOf } from "../onnx/ir.ts";
 import { float32Of, integersOf } from "../onnx/tensors.ts";
 
 /** Small steps that gradient rules are written in. Numbers take the element type of the value they meet. */
@@ -23,7 +23,7 @@ export function integersIn(b: GraphBuilder, v: Value): number[] {
 /** The number a constant of one element holds; undefined for anything else. */
 export function constantNumber(b: GraphBuilder, v: Value): number | undefined {
   const tensor = b.initializer(v.name);
-  return tensor?.dataType === "float32" && tensor.data.kind === "inline" && tensor.dims.length === 0 ? float32Of(tensor)[0] : undefined;
+  return tensor?.dataType === "float32" && tensor.data.kind === "inline" && sizeOf(tensor.dims) === 1 ? float32Of(tensor)[0] : undefined;
 }
 
 export interface GemmOptions {

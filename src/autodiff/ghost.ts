@@ -63,17 +63,18 @@ class Ghost {
   factor(v: Value): Factor {
     const width = v.shape.at(-1) as number;
     const n = this.#perPair(v) / width;
-    const rows = () => this.b.reshape(v, [this.pairs, n, width]);
-    const gram = () => this.#once(`gram ${v.name}`, () => this.b.matMul(this.#once(`rows ${v.name}`, rows), this.b.transpose(rows())));
-    return { width, n, gramCost: n * n * width, rows: () => this.#once(`rows ${v.name}`, rows), gram };
+    const rows = () => this.#once(`rows ${v.name}`, () => this.b.reshape(v, [this.pairs, n, width]));
+    const gram = () => this.#once(`gram ${v.name}`, () => this.b.matMul(rows(), this.b.transpose(rows())));
+    return { width, n, gramCost: n * n * width, rows, gram };
   }
 
   /** The one-hot rows of indices [2P, ...]: their gram matrix says which indices are equal, and they need not be formed. */
   lookup(indices: Value, width: number): Factor {
     const { b, pairs } = this;
     const n = this.#perPair(indices);
-    const across = () => b.reshape(indices, [pairs, 1, n]);
-    const down = () => b.reshape(indices, [pairs, n, 1]);
+    const ids = b.cast(indices, "int64", dataTypes.int64.onnx);
+    const across = () => b.reshape(ids, [pairs, 1, n]);
+    const down = () => b.reshape(ids, [pairs, n, 1]);
     const same = (p: Value, q: Value, shape: readonly number[]) =>
       b.cast(b.op("Equal", [p, q], shape, {}, "bool"), "float32", dataTypes.float32.onnx);
     const rows = () => same(down(), b.ints([...Array(width).keys()], [1, 1, width]), [pairs, n, width]);
@@ -147,17 +148,12 @@ function squaredNorm(ghost: Ghost, uses: readonly Use[]): Value {
   const parts = uses.map((use) => ghost.contribution(use));
   const products = parts.filter((p) => "left" in p);
   if (products.length === parts.length) {
-    const product = {
-      left: stacked(
+    const side = (name: "left" | "right") =>
+      stacked(
         b,
-        products.map((p) => p.left),
-      ),
-      right: stacked(
-        b,
-        products.map((p) => p.right),
-      ),
-    };
-    const { left, right } = product;
+        products.map((p) => p[name]),
+      );
+    const [left, right] = [side("left"), side("right")];
     if (left.gramCost + right.gramCost <= left.n * left.width * right.width) return sumPerPair(b, b.mul(left.gram(), right.gram()));
   }
   const gradient = parts.map((p) => ("left" in p ? ghost.direct(p) : p.gradient)).reduce(b.add);

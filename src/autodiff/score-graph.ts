@@ -3,6 +3,7 @@ import { GraphBuilder } from "../onnx/builder.ts";
 import { removeDead, sortFromOutputs } from "../onnx/edit.ts";
 import type { TypedGraph } from "../onnx/ir.ts";
 import { backward } from "./backward.ts";
+import { carriersOf } from "./carriers.ts";
 import { squaredNorms } from "./ghost.ts";
 import { signedCrossEntropy } from "./loss.ts";
 
@@ -39,7 +40,8 @@ export function buildScoreGraph(typed: TypedGraph, logits: string, parameters: r
   const weights = b.input("score/weights", "float32", [batch, tokens]);
 
   const { losses, dLogits } = signedCrossEntropy(b, z, targets, weights);
-  const { uses } = backward(b, new Map([[logits, dLogits]]), parameters);
+  const wanted = carriersOf(typed.graph, parameters);
+  const { uses } = backward(b, new Map([[logits, dLogits]]), wanted);
   const norms = squaredNorms(b, pairs, uses);
 
   // Rows are joined in the order the walk makes them, last layer first, so that each is reduced as soon as its
@@ -48,7 +50,7 @@ export function buildScoreGraph(typed: TypedGraph, logits: string, parameters: r
   const none = b.expand(b.scalar(0), [1, pairs]);
   const order = new Map(rows.map(([name], i) => [name, i]));
   const joined = b.concat([...rows.map(([, row]) => row), none], 0);
-  const asked = b.gather(joined, b.ints(parameters.map((name) => order.get(name) ?? rows.length)), 0);
+  const asked = b.gather(joined, b.ints(wanted.map((name) => order.get(name) ?? rows.length)), 0);
   const whole = b.build([losses, asked]);
   const graph = { ...whole, graph: sortFromOutputs(removeDead(whole.graph)) };
   return { graph, targets: targets.name, weights: weights.name, squaredNorms: asked.name, losses: losses.name };

@@ -7,7 +7,7 @@ import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { EspalierError } from "../../src/errors.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { decode } from "../../src/onnx/decode.ts";
-import { removeDead } from "../../src/onnx/edit.ts";
+import { removeDead, replaceUses } from "../../src/onnx/edit.ts";
 import type { Model, Tensor, TypedGraph } from "../../src/onnx/ir.ts";
 import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
 import { verify } from "../../src/onnx/verify.ts";
@@ -180,6 +180,34 @@ describe("gradients of ahab", () => {
         `${some[i]}: ${Math.sqrt(s)}, ${expected[i]}`,
       );
     });
+  });
+
+  it("are the same by a weight stored the other way round, which the graph transposes before use", async () => {
+    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const name = parameters[3] as string;
+    const { dims } = typed.graph.initializers.get(name) as Tensor;
+    const [rows, columns] = dims as [number, number];
+    const data = float32Of(typed.graph.initializers.get(name) as Tensor);
+    const turned = float32Tensor(
+      name,
+      [columns, rows],
+      data.map((_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number),
+    );
+    const transpose = { name: "turn", opType: "Transpose", domain: "", inputs: [name], outputs: ["turned"], attributes: {} };
+    const graph = {
+      ...typed.graph,
+      initializers: new Map([...typed.graph.initializers, [name, turned]]),
+      nodes: [transpose, ...replaceUses(typed.graph, new Map([[name, "turned"]])).nodes],
+    };
+    const types = new Map([
+      ...typed.types,
+      [name, { dataType: "float32", shape: turned.dims }],
+      ["turned", { dataType: "float32", shape: dims }],
+    ] as const);
+    const score = buildScoreGraph({ ...typed, graph, types }, "logits", [name]);
+    const [, square] = await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights });
+    const error = worst((square as Float32Array).map(Math.sqrt), [reference.norms[name]?.[0] as number], [name]).error;
+    assert.ok(error < 2e-4, `off by ${error}`);
   });
 
   it("are refused, with the node's name, where an operator has no rule", async () => {
