@@ -69,7 +69,8 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
       executionProvider,
     });
     let step = await scoring.next();
-    for (; !step.done; step = await scoring.next()) yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: samples.length };
+    for (; !step.done; step = await scoring.next())
+      yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: samples.length };
     const evidence = step.value;
 
     const scored = open.map((c): Scored => {

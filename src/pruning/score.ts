@@ -54,7 +54,12 @@ export async function* score(request: ScoringRequest): AsyncGenerator<number, Ev
   }
 }
 
-async function* runAll(session: Session, plan: ScoreGraph, { model, samples, wanted, sequenceLength: T }: ScoringRequest, P: number): AsyncGenerator<number, Evidence> {
+async function* runAll(
+  session: Session,
+  plan: ScoreGraph,
+  { model, samples, wanted, sequenceLength: T }: ScoringRequest,
+  P: number,
+): AsyncGenerator<number, Evidence> {
   const tokens = signatureOf(model.graph.inputs).tokens.name;
   const squaredNorms = wanted.map(() => new Array<number>(samples.length).fill(0));
   const losses: number[] = [];

@@ -39,7 +39,8 @@ const divisors: Record<Normalization, (parameterCount: number) => number> = {
   SQRT_PARAMETER_COUNT: Math.sqrt,
 };
 
-export const normalized = (score: number, parameterCount: number, normalization: Normalization): number => score / divisors[normalization](parameterCount);
+export const normalized = (score: number, parameterCount: number, normalization: Normalization): number =>
+  score / divisors[normalization](parameterCount);
 
 /** Lowest score first; ties by kind and position, so that the order never depends on chance. */
 export function rank(scored: readonly Scored[]): Scored[] {
