@@ -35,9 +35,11 @@ export async function startServer(dataDirectory: string): Promise<Server> {
   const port = process.env["PORT"] ? Number(process.env["PORT"]) : await freePort();
   const logFile = join(dataDirectory, "server.log");
   const log = openSync(logFile, "w");
+  // The demo is the same everywhere: of the settings only the port is the user's.
+  const { DATABASE_URL, ESPALIER_ROLE, ESPALIER_MODEL_ROOT, HOST, ...environment } = process.env;
   const child = spawn(process.execPath, ["--enable-source-maps", "--import", followParent, join(root, "dist/main.js")], {
     cwd: root,
-    env: { ...process.env, PORT: String(port), ESPALIER_DATA_DIRECTORY: dataDirectory },
+    env: { ...environment, PORT: String(port), ESPALIER_DATA_DIRECTORY: dataDirectory },
     stdio: ["ignore", log, log, "ipc"],
   });
 

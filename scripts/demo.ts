@@ -1,0 +1,161 @@
+/**
+ * From a registered model to its pruned child, as a client sees it: everything here goes over HTTP and graphql-ws.
+ *
+ *     npm run demo             ends with the server answering until Ctrl-C
+ *     npm run demo -- --once   ends when all is shown
+ */
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { type Client, connect } from "./demo/client.ts";
+import { bar, count, duration, LiveLine, megabytes, percent, table } from "./demo/display.ts";
+import * as api from "./demo/operations.ts";
+import { type Server, startServer } from "./demo/server.ts";
+
+const dataDirectory = fileURLToPath(new URL("../data/demo", import.meta.url));
+const prompt = "The whale and the Constitution of the United States";
+
+const heading = (text: string): void => console.log(`\n${text}`);
+
+async function register(client: Client): Promise<api.Model> {
+  const model = await api.registerModel(client, "ahab", "ahab");
+  console.log(`Registered ${model.name}: ${count(model.parameterCount)} parameters, ${model.architecture.layers} layers.`);
+  return model;
+}
+
+async function prune(client: Client, model: api.Model): Promise<api.Model> {
+  heading("Pruning it by PIP, down to 80% of its parameters:");
+  const live = new LiveLine();
+  const runId = await api.startPruning(client, model.id, "literature-train");
+  let start = model.parameterCount;
+  let target = start;
+  let left = start;
+  const shown = () => `${bar(start > target ? (start - left) / (start - target) : 0)} ${count(left)} left`;
+  for await (const event of api.pruningProgress(client, runId)) {
+    switch (event.__typename) {
+      case "PruningStarted":
+        start = event.parameterCount;
+        target = event.targetParameterCount;
+        live.line(`  on ${event.executionProvider}, from ${count(start)} to ${count(target)} parameters`);
+        break;
+      case "PruningScoring":
+        live.update(`  ${shown()}  iteration ${event.iteration + 1}: scored ${event.samplesDone} of ${event.samplesTotal} samples`);
+        break;
+      case "PruningIterationCompleted": {
+        left = event.parameterCount;
+        const removed = event.removed.map((r) => `${r.kind} ${r.index} (score ${r.score.toPrecision(4)})`).join(", ");
+        live.line(`  ${shown()}  iteration ${event.iteration + 1}: removed ${removed}, ${duration(event.estimatedMsLeft)} to go`);
+        break;
+      }
+      case "PruningSucceeded":
+        live.line(`  ${percent(event.removedRatio)} of the parameters removed`);
+        return api.resultOf(client, runId);
+      case "PruningFailed":
+        throw new Error(`the pruning run failed: ${event.error.message} [${event.error.code}]`);
+      case "PruningCancelled":
+        throw new Error("the pruning run was cancelled");
+    }
+  }
+  throw new Error("the progress of the pruning run ended early");
+}
+
+async function measure(client: Client, model: api.Model): Promise<api.Measurement> {
+  const live = new LiveLine();
+  live.update(`Evaluating ${model.name} on held-out text ...`);
+  const began = performance.now();
+  const measurement = await api.evaluate(client, model.id, "literature-heldout");
+  live.line(
+    `Evaluated ${model.name} on ${count(measurement.tokenCount)} tokens of held-out text in ${duration(performance.now() - began)}.`,
+  );
+  return measurement;
+}
+
+function compare(before: [api.Model, api.Measurement], after: [api.Model, api.Measurement]): void {
+  const relative = (a: number, b: number): string => `${b >= a ? "+" : ""}${percent(b / a - 1)}`;
+  const row = (name: string, show: (n: number) => string, value: (of: [api.Model, api.Measurement]) => number): string[] => {
+    const [a, b] = [value(before), value(after)];
+    return [name, show(a), show(b), relative(a, b)];
+  };
+  heading("Before and after:");
+  console.log(
+    table([
+      ["", before[0].name, after[0].name, "change"],
+      row("parameters", count, ([model]) => model.parameterCount),
+      row("layers", count, ([model]) => model.architecture.layers),
+      row("file size", megabytes, ([model]) => model.sizeBytes),
+      row(
+        "perplexity, held-out",
+        (n) => n.toFixed(2),
+        ([, m]) => m.perplexity,
+      ),
+      row("next-token accuracy, held-out", percent, ([, m]) => m.nextTokenAccuracy),
+      row("tokens/s, decoding", count, ([, m]) => m.decodeTokensPerSecond),
+    ]),
+  );
+}
+
+async function complete(client: Client, model: api.Model): Promise<void> {
+  heading(`${model.name} goes on from "${prompt}":`);
+  process.stdout.write("  ");
+  for await (const event of api.generate(client, model.id, prompt, 60)) {
+    if (event.__typename === "GenerationDelta") process.stdout.write(event.text.replaceAll("\n", "\n  "));
+    else console.log(`\n  (${event.summary.completionTokens} tokens, ${count(event.summary.tokensPerSecond)} tokens/s)`);
+  }
+}
+
+async function showLineage(client: Client, model: api.Model): Promise<void> {
+  heading("Lineage:");
+  const { nodes, edges } = await api.lineage(client, model.id);
+  const show = (id: string, depth: number): void => {
+    const node = nodes.find((n) => n.id === id);
+    if (!node) throw new Error(`the lineage names the model ${id} but does not hold it`);
+    console.log(`  ${"  ".repeat(depth)}${depth > 0 ? "└ " : ""}${node.name}, ${count(node.parameterCount)} parameters, ${node.id}`);
+    for (const edge of edges) if (edge.parent.id === id) show(edge.child.id, depth + 1);
+  };
+  for (const node of nodes) if (!edges.some((e) => e.child.id === node.id)) show(node.id, 0);
+}
+
+async function story(client: Client): Promise<void> {
+  const original = await register(client);
+  const before = await measure(client, original);
+  const pruned = await prune(client, original);
+  const after = await measure(client, pruned);
+  compare([original, before], [pruned, after]);
+  for (const model of [original, pruned]) await complete(client, model);
+  await showLineage(client, pruned);
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { once: { type: "boolean", default: false } } });
+  const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  const began = performance.now();
+  mkdirSync(dataDirectory, { recursive: true });
+  console.log("Starting the server on its embedded PostgreSQL ...");
+  const server: Server = await startServer(dataDirectory);
+  const client = connect(`${server.url}/graphql`);
+  try {
+    const ended = await Promise.race([
+      story(client).then(() => "told" as const),
+      interrupted.then(() => "interrupted" as const),
+      server.failed,
+    ]);
+    if (ended === "told") {
+      heading(`Done in ${duration(performance.now() - began)}. GraphQL, with GraphiQL for browsers: ${server.url}/graphql`);
+      if (!values.once) {
+        console.log("The server goes on answering; Ctrl-C ends it.");
+        await Promise.race([interrupted, server.failed]);
+      }
+    } else process.exitCode = 130;
+  } finally {
+    await client.close();
+    await server.stop();
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,132 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Client } from "./client.ts";
+
+/** What the demo asks of the API, and the parts of the answers that it shows. */
+export interface Model {
+  readonly id: string;
+  readonly name: string;
+  readonly parameterCount: number;
+  readonly sizeBytes: number;
+  readonly architecture: { readonly layers: number };
+}
+
+export interface Measurement {
+  readonly executionProvider: string;
+  readonly tokenCount: number;
+  readonly perplexity: number;
+  readonly nextTokenAccuracy: number;
+  readonly decodeTokensPerSecond: number;
+}
+
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+interface Removed {
+  readonly kind: string;
+  readonly index: number;
+  readonly score: number;
+}
+
+export type ProgressEvent =
+  | {
+      readonly __typename: "PruningStarted";
+      readonly executionProvider: string;
+      readonly parameterCount: number;
+      readonly targetParameterCount: number;
+    }
+  | { readonly __typename: "PruningScoring"; readonly iteration: number; readonly samplesDone: number; readonly samplesTotal: number }
+  | {
+      readonly __typename: "PruningIterationCompleted";
+      readonly iteration: number;
+      readonly removed: readonly Removed[];
+      readonly parameterCount: number;
+      readonly estimatedMsLeft: number;
+    }
+  | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number }
+  | { readonly __typename: "PruningFailed"; readonly error: Failure }
+  | { readonly __typename: "PruningCancelled" };
+
+type GenerationEvent =
+  | { readonly __typename: "GenerationDelta"; readonly text: string }
+  | {
+      readonly __typename: "GenerationCompleted";
+      readonly summary: { readonly completionTokens: number; readonly tokensPerSecond: number };
+    };
+
+const modelFields = "id name parameterCount sizeBytes architecture { layers }";
+
+export async function registerModel(client: Client, path: string, name: string): Promise<Model> {
+  const mutation = `mutation Register($input: RegisterModelInput!) { registerModel(input: $input) { ${modelFields} } }`;
+  const { registerModel: model } = await client.request<{ registerModel: Model }>(mutation, { input: { path, name } });
+  return model;
+}
+
+/** Asks for an evaluation and waits for it. */
+export async function evaluate(client: Client, modelId: string, dataset: string): Promise<Measurement> {
+  type Evaluation = { readonly id: string; readonly status: string; readonly result: Measurement | null; readonly error: Failure | null };
+  const result = "executionProvider tokenCount perplexity nextTokenAccuracy decodeTokensPerSecond";
+  const fields = `id status result { ${result} } error { code message }`;
+  const mutation = `mutation Evaluate($input: EvaluateModelInput!) { evaluateModel(input: $input) { ${fields} } }`;
+  const query = `query Evaluation($id: ID!) { evaluation(id: $id) { ${fields} } }`;
+  const asked = await client.request<{ evaluateModel: Evaluation }>(mutation, { input: { modelId, dataset: { name: dataset } } });
+  let evaluation = asked.evaluateModel;
+  while (evaluation.result === null) {
+    if (evaluation.error) throw new Error(`the evaluation failed: ${evaluation.error.message} [${evaluation.error.code}]`);
+    await delay(200);
+    evaluation = (await client.request<{ evaluation: Evaluation }>(query, { id: evaluation.id })).evaluation;
+  }
+  return evaluation.result;
+}
+
+export async function startPruning(client: Client, modelId: string, dataset: string): Promise<string> {
+  const mutation = "mutation Prune($input: StartPruningInput!) { startPruning(input: $input) { id } }";
+  const { startPruning: run } = await client.request<{ startPruning: { id: string } }>(mutation, {
+    input: { modelId, dataset: { name: dataset } },
+  });
+  return run.id;
+}
+
+export async function* pruningProgress(client: Client, runId: string): AsyncGenerator<ProgressEvent> {
+  const subscription = `subscription Progress($runId: ID!) {
+    pruningProgress(runId: $runId, after: 0) {
+      __typename
+      ... on PruningStarted { executionProvider parameterCount targetParameterCount }
+      ... on PruningScoring { iteration samplesDone samplesTotal }
+      ... on PruningIterationCompleted { iteration removed { kind index score } parameterCount estimatedMsLeft }
+      ... on PruningSucceeded { removedRatio }
+      ... on PruningFailed { error { code message } }
+    }
+  }`;
+  for await (const { pruningProgress: event } of client.subscribe<{ pruningProgress: ProgressEvent }>(subscription, { runId })) yield event;
+}
+
+export async function resultOf(client: Client, runId: string): Promise<Model> {
+  const query = `query Result($id: ID!) { pruningRun(id: $id) { resultModel { ${modelFields} } } }`;
+  const { pruningRun } = await client.request<{ pruningRun: { resultModel: Model | null } }>(query, { id: runId });
+  if (!pruningRun.resultModel) throw new Error("the run succeeded but names no pruned model");
+  return pruningRun.resultModel;
+}
+
+export async function* generate(client: Client, modelId: string, prompt: string, maxTokens: number): AsyncGenerator<GenerationEvent> {
+  const subscription = `subscription Generate($input: GenerateInput!) {
+    generate(input: $input) {
+      __typename
+      ... on GenerationDelta { text }
+      ... on GenerationCompleted { summary { completionTokens tokensPerSecond } }
+    }
+  }`;
+  const input = { modelId, prompt, maxTokens, temperature: 0.8, topP: 0.9, seed: 1 };
+  for await (const { generate: event } of client.subscribe<{ generate: GenerationEvent }>(subscription, { input })) yield event;
+}
+
+export interface Lineage {
+  readonly nodes: readonly Model[];
+  readonly edges: readonly { readonly parent: { readonly id: string }; readonly child: { readonly id: string } }[];
+}
+
+export async function lineage(client: Client, modelId: string): Promise<Lineage> {
+  const query = `query Lineage($id: ID!) { lineage(modelId: $id) { nodes { ${modelFields} } edges { parent { id } child { id } } } }`;
+  return (await client.request<{ lineage: Lineage }>(query, { id: modelId })).lineage;
+}
