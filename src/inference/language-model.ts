@@ -1,0 +1,108 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { type Signature, signatureOf } from "../onnx/signature.ts";
+import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
+import { openSession, type Session, type TensorValue } from "../runtime/session.ts";
+import { readModelConfig } from "../text/model-config.ts";
+import { type CacheEntry, cacheLayout, emptyCache, nextCache } from "./cache.ts";
+import { feedsOf } from "./feeds.ts";
+import { float32Logits, logitsOutput } from "./logits.ts";
+
+export interface LanguageModelOptions {
+  /** In the Hugging Face layout. */
+  readonly folder: string;
+  readonly executionProvider: ExecutionProvider;
+  /** Threads within an operator; the number of physical cores unless told otherwise. */
+  readonly threads?: number;
+}
+
+/** A sequence as far as the model has read it. */
+export interface Past {
+  readonly ids: readonly number[];
+  /** By cache input, e.g. [1, K, past, D]; empty for a model without a cache. */
+  readonly cache: Readonly<Record<string, TensorValue>>;
+}
+
+/** A loaded causal language model: token ids in, logits out. */
+export class LanguageModel {
+  /** What really runs. */
+  readonly executionProvider: ConcreteProvider;
+  readonly #signature: Signature;
+  readonly #cache: readonly CacheEntry[];
+  readonly #logits: string;
+
+  private constructor(
+    private readonly session: Session,
+    /** Longest sequence the model was made for, in tokens; null if it does not say. */
+    readonly contextLength: number | null,
+  ) {
+    this.executionProvider = session.executionProvider;
+    this.#signature = signatureOf(session.inputs);
+    this.#cache = cacheLayout(this.#signature.caches, session.outputs);
+    this.#logits = logitsOutput(session.outputs, new Set(this.#cache.map((c) => c.output)));
+  }
+
+  /**
+   * @throws EspalierError GRAPH_MISSING if the folder holds no graph; NO_TOKEN_INPUT, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE or
+   *   NO_LOGITS_OUTPUT if the graph is not that of a language model; and what openSession throws
+   */
+  static async open({ folder, executionProvider, threads }: LanguageModelOptions): Promise<LanguageModel> {
+    const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);
+    const session = await openSession({ path }, threads === undefined ? { executionProvider } : { executionProvider, threads });
+    try {
+      return new LanguageModel(session, contextLength);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Whether earlier tokens need not be run again. */
+  get hasCache(): boolean {
+    return this.#cache.length > 0;
+  }
+
+  /** A sequence without any token. */
+  get start(): Past {
+    return { ids: [], cache: emptyCache(this.#cache, 1) };
+  }
+
+  /** Reads on. Returns the logits [V] that follow the last token; a model without a cache reads everything again. */
+  async read(past: Past, ids: readonly number[]): Promise<{ readonly past: Past; readonly logits: Float32Array }> {
+    const all = [...past.ids, ...ids];
+    const feeds = this.hasCache ? feedsOf(this.#signature, [ids], past.ids.length) : feedsOf(this.#signature, [all], 0);
+    const results = await this.session.run({ ...feeds, ...past.cache }, [this.#logits, ...this.#cache.map((c) => c.output)]);
+    const logits = float32Logits(results[this.#logits] as TensorValue);
+    const vocabulary = (results[this.#logits] as TensorValue).dims.at(-1) as number;
+    return { past: { ids: all, cache: nextCache(this.#cache, results) }, logits: logits.slice(-vocabulary) };
+  }
+
+  /** Logits [B, T, V], row after row, of B sequences of T tokens each. */
+  async logits(rows: readonly (readonly number[])[]): Promise<Float32Array> {
+    const feeds = { ...feedsOf(this.#signature, rows, 0), ...emptyCache(this.#cache, rows.length) };
+    const results = await this.session.run(feeds, [this.#logits]);
+    return float32Logits(results[this.#logits] as TensorValue);
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+}
+
+/** Where a model folder keeps its graph, most usual first. */
+const graphFiles = ["onnx/model.onnx", "model.onnx"];
+
+async function graphFile(folder: string): Promise<string> {
+  for (const file of graphFiles) {
+    const path = join(folder, file);
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  throw new EspalierError("GRAPH_MISSING", `the model's folder has neither ${graphFiles.join(" nor ")}`);
+}

@@ -1,0 +1,65 @@
+import { EspalierError } from "../errors.ts";
+import type { Random } from "../random.ts";
+
+export interface SamplingOptions {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Only the k most probable tokens; 0 is all. */
+  readonly topK: number;
+  /** Only the fewest most probable tokens that together reach this probability; 1 is all. */
+  readonly topP: number;
+}
+
+/** The place of the largest value; the first of equals. */
+export function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
+  return best;
+}
+
+/**
+ * Draws the next token: temperature first, then the k most probable, then the nucleus of what is left. Equally
+ * probable tokens rank by their ids.
+ *
+ * @param logits [V]
+ * @throws EspalierError NON_FINITE_LOGITS if the model's output is no distribution
+ */
+export function sample(logits: Float32Array, { temperature, topK, topP }: SamplingOptions, random: Random): number {
+  const first = argmax(logits);
+  const max = logits[first] as number;
+  if (!Number.isFinite(max) || logits.some(Number.isNaN))
+    throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
+  if (temperature === 0) return first;
+
+  const weights = Float64Array.from(logits, (l) => Math.exp((l - max) / temperature));
+  const least = topK > 0 ? kthLargest(weights, topK) : leastOfInterest(weights, topP);
+  const ranked = [...weights.keys()].filter((i) => (weights[i] as number) >= least);
+  ranked.sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
+  const best = topK > 0 ? ranked.slice(0, topK) : ranked;
+  const nucleus = topP < 1 ? best.slice(0, placeOf(topP, best, weights) + 1) : best;
+  return nucleus[placeOf(random(), nucleus, weights)] as number;
+}
+
+const sum = (values: Iterable<number>): number => {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+};
+
+const kthLargest = (weights: Float64Array, k: number): number => weights.toSorted()[Math.max(0, weights.length - k)] as number;
+
+/**
+ * All weights below this one together miss less than 1 - topP of the total, so none is in the nucleus; or less than the
+ * 2^-32 in which chance comes, so none is ever drawn. They need no sorting.
+ */
+const leastOfInterest = (weights: Float64Array, topP: number): number => (Math.max(1 - topP, 2 ** -32) * sum(weights)) / weights.length;
+
+/** The first place at which the weights so far reach a share of their total. */
+function placeOf(share: number, ids: readonly number[], weights: Float64Array): number {
+  let left = share * sum(ids.map((i) => weights[i] as number));
+  for (const [place, id] of ids.entries()) {
+    left -= weights[id] as number;
+    if (left <= 0) return place;
+  }
+  return ids.length - 1;
+}

@@ -1,0 +1,53 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EspalierError } from "../errors.ts";
+
+/** A JSON object from a model folder, or null if there is no such file. @throws EspalierError INVALID_JSON */
+export async function readJson(folder: string, name: string): Promise<Readonly<Record<string, unknown>> | null> {
+  let text: string;
+  try {
+    text = await readFile(join(folder, name), "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch (cause) {
+    throw new EspalierError("INVALID_JSON", `${name} is not JSON: ${(cause as Error).message}`, { file: name }, { cause });
+  }
+  throw new EspalierError("INVALID_JSON", `${name} is not a JSON object`, { file: name });
+}
+
+/** What the files beside a model's graph say of it that the graph itself cannot. */
+export interface ModelConfig {
+  /** Longest sequence the model was made for, in tokens; null if no file says. */
+  readonly contextLength: number | null;
+  /** Token that begins a sequence; null if no file says. */
+  readonly bosId: number | null;
+  /** Tokens that end a text; empty if no file says. */
+  readonly eosIds: readonly number[];
+}
+
+/** The names under which model families keep their context length. */
+const contextLengthNames = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"];
+
+const idsOf = (value: unknown): number[] => [value].flat().filter((v): v is number => Number.isInteger(v));
+
+/**
+ * Reads config.json and generation_config.json of a folder in the Hugging Face layout. What only the tokenizer's files
+ * say (a begin or end token by its text) is the tokenizer's to find.
+ *
+ * @throws EspalierError INVALID_JSON
+ */
+export async function readModelConfig(folder: string): Promise<ModelConfig> {
+  const [config, generation] = await Promise.all([readJson(folder, "config.json"), readJson(folder, "generation_config.json")]);
+  const either = (name: string) => generation?.[name] ?? config?.[name];
+  const lengths = contextLengthNames.map((name) => config?.[name]).filter((v): v is number => Number.isInteger(v));
+  return {
+    contextLength: lengths[0] ?? null,
+    bosId: idsOf(either("bos_token_id"))[0] ?? null,
+    eosIds: idsOf(either("eos_token_id")),
+  };
+}
