@@ -40,3 +40,18 @@ export function signatureOf(inputs: readonly ValueInfo[]): Signature {
     });
   return { tokens, mask: inputs.find(isMask) ?? null, positions: inputs.find(isPositions) ?? null, caches };
 }
+
+/**
+ * The output [B, T, V] that predicts the next token, by the name on which all exporters agree.
+ *
+ * @throws EspalierError NO_LOGITS
+ */
+export function logitsOf(outputs: readonly ValueInfo[]): ValueInfo {
+  const logits = outputs.find((o) => o.name === "logits" && isFloat(o.dataType));
+  if (logits && (logits.shape === null || logits.shape.length === 3)) return logits;
+  throw new EspalierError(
+    "NO_LOGITS",
+    `the model has no float output "logits" of shape [batch, sequence, vocabulary]; export it with its language-model head. Its outputs are: ${outputs.map((o) => o.name).join(", ")}`,
+    { outputs: outputs.map((o) => o.name) },
+  );
+}

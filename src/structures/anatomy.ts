@@ -1,0 +1,72 @@
+import { EspalierError } from "../errors.ts";
+import type { Model } from "../onnx/ir.ts";
+import { logitsOf, signatureOf } from "../onnx/signature.ts";
+import { type Branch, residualBranches } from "./branches.ts";
+import { type Flow, flowOf } from "./flow.ts";
+import { type StructureId, structureKey } from "./structure.ts";
+
+/** Where a model's structures are in its graph. */
+export interface Anatomy {
+  readonly flow: Flow;
+  /** Name of the token input, [B, T]. */
+  readonly tokens: string;
+  /** Name of the output [B, T, V]. */
+  readonly logits: string;
+  /** Every removable structure, and the branches it consists of. */
+  readonly places: readonly Place[];
+}
+
+export interface Place extends StructureId {
+  readonly layer: number;
+  readonly branches: readonly Branch[];
+}
+
+/**
+ * Finds layers, attentions and MLPs from the graph alone: a layer begins at an attention and goes on to the next.
+ *
+ * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see signature.ts); NO_STRUCTURES if there is no residual
+ *   branch between the two
+ */
+export function anatomyOf(model: Model): Anatomy {
+  const tokens = signatureOf(model.graph.inputs).tokens.name;
+  const logits = logitsOf(model.graph.outputs).name;
+  const flow = flowOf(model.graph, tokens, logits);
+  const layers: Branch[][] = [];
+  for (const branch of inOrder(residualBranches(flow))) {
+    const last = layers.at(-1);
+    if (last && branch.kind === "MLP") last.push(branch);
+    else layers.push([branch]);
+  }
+  if (layers.length === 0)
+    throw new EspalierError(
+      "NO_STRUCTURES",
+      "the graph has no residual branches between its tokens and its logits: nothing can be removed from it",
+    );
+
+  const places: Place[] = layers.map((branches, layer) => ({ kind: "LAYER", index: layer, layer, branches }));
+  for (const kind of ["ATTENTION", "MLP"] as const) {
+    const ofKind = layers.flatMap((branches, layer) =>
+      branches.filter((b) => b.kind === kind).map((branch) => ({ layer, branches: [branch] })),
+    );
+    places.push(...ofKind.map((place, index) => ({ kind, index, ...place })));
+  }
+  return { flow, tokens, logits, places };
+}
+
+/** Of branches that are added to the same trunk value, the attention comes first, as in layers that add them in turn. */
+const inOrder = (branches: readonly Branch[]): Branch[] =>
+  branches.flatMap((b, i) => {
+    const together = branches.filter((other) => other.skip === b.skip);
+    return branches.findIndex((other) => other.skip === b.skip) === i ? [...together].sort((x, y) => x.kind.localeCompare(y.kind)) : [];
+  });
+
+/** @throws EspalierError UNKNOWN_STRUCTURE if the model has no such structure */
+export function placesOf(anatomy: Anatomy, ids: readonly StructureId[]): Place[] {
+  const byKey = new Map(anatomy.places.map((p) => [structureKey(p), p]));
+  return ids.map((id) => {
+    const place = byKey.get(structureKey(id));
+    if (!place)
+      throw new EspalierError("UNKNOWN_STRUCTURE", `the model has no structure ${id.kind} ${id.index}`, { kind: id.kind, index: id.index });
+    return place;
+  });
+}

@@ -1,0 +1,68 @@
+import { consumers, producers } from "../onnx/edit.ts";
+import { type Node, operatorKey } from "../onnx/ir.ts";
+import { dataUses, type Flow } from "./flow.ts";
+
+/** A term that a residual addition adds to the trunk. */
+export interface Branch {
+  readonly kind: "ATTENTION" | "MLP";
+  /** The value added. */
+  readonly output: string;
+  /** The trunk value it reads and is added to. */
+  readonly skip: string;
+  /** The nodes between the two. */
+  readonly nodes: ReadonlySet<Node>;
+}
+
+/** Products: where weights meet the stream, and where tokens meet each other. */
+const products = new Set(["MatMul", "Gemm"]);
+
+/**
+ * Residual branches in the order of the trunk. A residual addition lies on the trunk and adds branches to an earlier
+ * trunk value; several branches may be added at once (parallel attention and MLP). A branch holds at least one product
+ * with weights: an activation such as `x + 0.044 x^3` is none.
+ *
+ * A branch is ATTENTION if tokens meet in it: a product of two values that both depend on the text. Else it is an MLP.
+ */
+export function residualBranches(flow: Flow): Branch[] {
+  const { graph, stream, path, trunk } = flow;
+  const made = producers(graph);
+  const readers = consumers(graph);
+  const adds = (name: string): readonly string[] | null => {
+    const node = made.get(name);
+    return node && operatorKey(node) === "Add" && node.inputs.every((i) => stream.has(i)) ? node.inputs : null;
+  };
+  /** The terms of a sum of sums. A sum that others read as well is one term. */
+  const terms = (name: string): string[] => {
+    const inputs = trunk.has(name) || readers.get(name)?.length !== 1 ? null : adds(name);
+    return inputs ? inputs.flatMap(terms) : [name];
+  };
+  const between = (skip: string, output: string): Set<Node> => {
+    const nodes = new Set<Node>();
+    const stack = [output];
+    for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
+      const node = made.get(name);
+      if (!node || name === skip || !stream.has(name) || nodes.has(node)) continue;
+      nodes.add(node);
+      stack.push(...dataUses(node));
+    }
+    return nodes;
+  };
+
+  return path.flatMap((node) => {
+    const [sum] = node.outputs as [string];
+    const inputs = trunk.has(sum) ? adds(sum) : null;
+    if (!inputs) return [];
+    const all = inputs.flatMap(terms);
+    const skips = all.filter((t) => trunk.has(t));
+    const [skip] = skips;
+    if (skip === undefined || skips.length > 1) return [];
+    return all
+      .filter((t) => t !== skip)
+      .map((output) => ({ output, skip, nodes: between(skip, output) }))
+      .filter(({ nodes }) => [...nodes].some((n) => products.has(n.opType) && n.inputs.some((i) => !stream.has(i))))
+      .map((branch) => {
+        const meets = [...branch.nodes].some((n) => products.has(n.opType) && n.inputs.every((i) => stream.has(i)));
+        return { kind: meets ? ("ATTENTION" as const) : ("MLP" as const), ...branch };
+      });
+  });
+}

@@ -1,0 +1,37 @@
+import type { Model } from "../onnx/ir.ts";
+import { anatomyOf } from "./anatomy.ts";
+import { parametersOf } from "./parameters.ts";
+import { removePlaces } from "./remove.ts";
+import type { Structure } from "./structure.ts";
+
+/** What can be removed from a model, and what it weighs. */
+export interface Discovery {
+  readonly tokens: string;
+  readonly logits: string;
+  /** Layers, then attentions, then MLPs, each from the input on. */
+  readonly structures: readonly Structure[];
+  /** Every trained weight and how many parameters it adds, each counted once. */
+  readonly parameters: ReadonlyMap<string, number>;
+  readonly parameterCount: number;
+}
+
+/**
+ * Finds a model's structures. What belongs to a structure is what its removal takes away, found by removing it: so the
+ * counts of what is removed and of what is left always add up. The only attention of a model is not listed: without one,
+ * no token would see another.
+ *
+ * @throws EspalierError as `anatomyOf`
+ */
+export function discover(model: Model): Discovery {
+  const anatomy = anatomyOf(model);
+  const parameters = parametersOf(anatomy.flow);
+  const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
+  const removable = anatomy.places.filter((p) => attentions.length === 0 || !attentions.every((a) => p.branches.includes(a)));
+  const structures = removable.map(({ kind, index, layer }): Structure => {
+    const left = removePlaces(model, anatomy, [{ kind, index }]).graph.initializers;
+    const own = [...parameters].filter(([name]) => !left.has(name));
+    return { kind, index, layer, parameters: own.map(([name]) => name), parameterCount: own.reduce((n, [, count]) => n + count, 0) };
+  });
+  const { tokens, logits } = anatomy;
+  return { tokens, logits, structures, parameters, parameterCount: [...parameters.values()].reduce((a, b) => a + b, 0) };
+}

@@ -1,0 +1,88 @@
+import { EspalierError } from "../errors.ts";
+import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
+import type { Graph, Model, ValueInfo } from "../onnx/ir.ts";
+import { signatureOf } from "../onnx/signature.ts";
+import { verify } from "../onnx/verify.ts";
+import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
+import { dataUses } from "./flow.ts";
+import type { StructureId } from "./structure.ts";
+
+/**
+ * Removes structures in one rewrite of the graph, which stays as dynamic as it was. What only the removed parts used goes
+ * with them: nodes, weights, cache inputs and outputs. What stays keeps its name, except that cache entries are numbered
+ * from 0 without gaps.
+ *
+ * @throws EspalierError UNKNOWN_STRUCTURE; LAST_ATTENTION if no cache entry would be left although the graph reads from one how
+ *   many tokens came before
+ */
+export function remove(model: Model, ids: readonly StructureId[]): Model {
+  return ids.length === 0 ? model : removePlaces(model, anatomyOf(model), ids);
+}
+
+/** As `remove`, for who has the anatomy at hand. */
+export function removePlaces(model: Model, anatomy: Anatomy, ids: readonly StructureId[]): Model {
+  const branches = placesOf(anatomy, ids).flatMap((p) => p.branches);
+  const gone = new Set(branches.flatMap((b) => [...b.nodes].flatMap((n) => n.outputs)));
+  const graph = withoutTerms(model.graph, new Set(branches.map((b) => b.output)));
+  const trimmed = withoutCaches(removeDead({ ...graph, outputs: graph.outputs.filter((o) => !gone.has(o.name)) }));
+  const result = { ...model, graph: renumbered(removeDead(trimmed), model.graph) };
+  verify(result);
+  return result;
+}
+
+/** Takes terms out of the sums they are added in; a sum without terms is out itself. */
+function withoutTerms(graph: Graph, terms: ReadonlySet<string>): Graph {
+  const out = new Set(terms);
+  const alias = new Map<string, string>();
+  for (const node of graph.nodes) {
+    if (node.opType !== "Add" || !node.inputs.some((i) => out.has(i))) continue;
+    const [sum] = node.outputs as [string];
+    const left = node.inputs.find((i) => !out.has(i));
+    if (left === undefined) out.add(sum);
+    else alias.set(sum, alias.get(left) ?? left);
+  }
+  return replaceUses(graph, alias);
+}
+
+/**
+ * Drops cache inputs that no node reads data from. Where a node read the length of the past from such an input, it now
+ * reads it from one that stays and has the same dimensions.
+ */
+function withoutCaches(graph: Graph): Graph {
+  const data = new Set(graph.nodes.flatMap(dataUses));
+  const any = new Set(graph.nodes.flatMap(usesOf));
+  const { caches } = signatureOf(graph.inputs);
+  const idle = caches.filter((c) => !data.has(c.name));
+  const same = (a: ValueInfo, b: ValueInfo) => JSON.stringify(a.shape) === JSON.stringify(b.shape);
+  const stand = new Map<string, string>();
+  for (const cache of idle.filter((c) => any.has(c.name))) {
+    const other = caches.find((c) => data.has(c.name) && same(c, cache));
+    if (!other)
+      throw new EspalierError(
+        "LAST_ATTENTION",
+        "the last attention with a cache cannot be removed: the graph reads from its cache how many tokens came before",
+      );
+    stand.set(cache.name, other.name);
+  }
+  const names = new Set(idle.map((c) => c.name));
+  return replaceUses({ ...graph, inputs: graph.inputs.filter((i) => !names.has(i.name)) }, stand);
+}
+
+/** `past_key_values.7.key` becomes `past_key_values.6.key` if one before it went; outputs likewise, by the same numbers. */
+function renumbered(graph: Graph, before: Graph): Graph {
+  const pattern = /^(.*?\D)?(\d+)(\D.*)?$/;
+  const number = (name: string) => pattern.exec(name)?.[2];
+  const caches = signatureOf(before.inputs).caches.map((c) => c.name);
+  const stay = new Set(graph.inputs.map((i) => i.name));
+  const kept = [...new Set(caches.filter((c) => stay.has(c)).map(number))];
+  const all = new Set(caches.map(number));
+  const cacheNames = [...graph.inputs.filter((i) => caches.includes(i.name)), ...graph.outputs.filter((o) => all.has(number(o.name)))];
+  const names = new Map(
+    cacheNames.flatMap(({ name }) => {
+      const [, head = "", old, tail = ""] = pattern.exec(name) ?? [];
+      const at = old === undefined ? -1 : kept.indexOf(old);
+      return at < 0 ? [] : [[name, `${head}${at}${tail}`] as const];
+    }),
+  );
+  return renameValues(graph, names);
+}
