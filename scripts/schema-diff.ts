@@ -38,6 +38,9 @@ async function loadEngine(): Promise<void> {
   instance.exports.__wbindgen_start();
 }
 
+/** The engine is one per process: its bindings are module state. */
+let loaded: Promise<void> | undefined;
+
 /** The driver adapter does not know PostgreSQL's one-byte type "char", which the system catalogue is full of: read it as text. */
 async function connect(pool: pg.Pool) {
   const adapter = await new PrismaPg(pool).connect();
@@ -66,7 +69,7 @@ async function connect(pool: pg.Pool) {
 
 /** The SQL from a database's schema to schema.prisma's. */
 export async function schemaDiff(url: string): Promise<string> {
-  await loadEngine();
+  await (loaded ??= loadEngine());
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   const factory = bindMigrationAwareSqlAdapterFactory({
     provider: "postgres",

@@ -27,7 +27,7 @@ const openFolder = "/var/lib/espalier";
 const startTimeoutMs = 60_000;
 
 interface Home {
-  /** Holds `cluster` (PostgreSQL's own folder), `password`, `owner` (a process id) and `log`. */
+  /** Holds `cluster` (PostgreSQL's own folder), `password`, `log` and, after a crash, `heir`. */
   readonly path: string;
   readonly binaries: string;
 }
@@ -98,7 +98,12 @@ function isAlive(pid: number): boolean {
 interface Running {
   readonly pid: number;
   readonly url: string;
+  /** The process that started it. */
+  readonly starter: number;
 }
+
+/** A setting of our own, that PostgreSQL keeps for us. */
+const starterSetting = "espalier.starter";
 
 /** The server that holds the cluster: its lock file gives process, port and state. Null if none runs or it is not ready. */
 async function findRunning({ path }: Home): Promise<Running | null> {
@@ -109,7 +114,8 @@ async function findRunning({ path }: Home): Promise<Running | null> {
   const client = new pg.Client({ connectionString: url });
   try {
     await client.connect();
-    return { pid, url };
+    const { rows } = await client.query<{ starter: string }>("SELECT current_setting($1) AS starter", [starterSetting]);
+    return { pid, url, starter: Number(rows[0]?.starter) };
   } catch {
     return null; // A lock file left behind, whose process id is now another's.
   } finally {
@@ -126,8 +132,9 @@ async function freePort(): Promise<number> {
 }
 
 /** Starts the server, or finds that another process just did. */
-async function launch({ path, binaries }: Home, durable: boolean): Promise<Running & { readonly started: boolean }> {
+async function launch({ path, binaries }: Home, durable: boolean): Promise<Running> {
   const settings = {
+    [starterSetting]: process.pid,
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
     timezone: "UTC",
@@ -152,7 +159,7 @@ async function launch({ path, binaries }: Home, durable: boolean): Promise<Runni
   await log.close();
   for (const deadline = Date.now() + startTimeoutMs; Date.now() < deadline; await delay(20)) {
     const running = await findRunning({ path, binaries });
-    if (running) return { ...running, started: running.pid === server.pid };
+    if (running) return running;
     if (gone === undefined) continue;
     const words = (await readFile(join(path, "log"), "utf8")).slice(-2000);
     // Another process's server has the lock: wait until it is ready.
@@ -160,6 +167,17 @@ async function launch({ path, binaries }: Home, durable: boolean): Promise<Runni
   }
   server.kill("SIGQUIT");
   throw failed(`was not ready after ${startTimeoutMs / 1000} s; its log is ${join(path, "log")}`);
+}
+
+/** Whether this process answers for the server: it started it, or the one that did is dead and no other has stepped in. */
+async function answersFor({ starter }: Running, { path }: Home): Promise<boolean> {
+  if (starter === process.pid) return true;
+  if (isAlive(starter)) return false;
+  const file = join(path, "heir");
+  const heir = Number(await readFile(file, "utf8").catch(unless("ENOENT")));
+  if (heir > 0 && heir !== process.pid && isAlive(heir)) return false;
+  await writeFile(file, String(process.pid));
+  return true;
 }
 
 /**
@@ -174,13 +192,9 @@ export async function startEmbeddedPostgres(
   { durable }: EmbeddedPostgresOptions = { durable: true },
 ): Promise<EmbeddedPostgres> {
   const home = await openHome(resolve(dataDirectory), durable);
-  const found = await findRunning(home);
-  const { pid, url, started } = found ? { ...found, started: false } : await launch(home, durable);
-  const owner = join(home.path, "owner");
-  const ownerPid = Number(await readFile(owner, "utf8").catch(() => ""));
-  if (!started && ownerPid > 0 && isAlive(ownerPid)) return { url, stop: async () => {} };
-
-  await writeFile(owner, String(process.pid));
+  const running = (await findRunning(home)) ?? (await launch(home, durable));
+  const { pid, url } = running;
+  if (!(await answersFor(running, home))) return { url, stop: async () => {} };
   // Fast shutdown: open transactions are rolled back and connections closed.
   const interrupt = () => {
     if (isAlive(pid)) process.kill(pid, "SIGINT");

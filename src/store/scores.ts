@@ -28,9 +28,12 @@ const types = { iteration: "int4", kind: "text", index: "int4", score: "float8" 
 
 /** Stores an iteration's scores, a row a kind. To be called in the transaction that stores the iteration. */
 export async function insertScores(tx: Database, runId: string, iteration: number, tables: readonly ScoreTable[]): Promise<void> {
-  await tx.structureScores.createMany({
-    data: tables.map(({ kind, indexes, scores }) => ({ runId, iteration, kind, indexes: [...indexes], scores: [...scores] })),
-  });
+  for (const { kind, indexes, scores } of tables) {
+    // In SQL, because Prisma's own insert rounds the numbers of a list to 16 digits.
+    await tx.$executeRaw`
+      INSERT INTO "StructureScores" ("runId", iteration, kind, indexes, scores)
+      VALUES (${runId}::uuid, ${iteration}, ${kind}, ${[...indexes]}::int4[], ${[...scores]}::float8[])`;
+  }
 }
 
 /** A score's place in an order, as a client keeps it. */

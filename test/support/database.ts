@@ -7,8 +7,9 @@ import { openStore, type Store } from "../../src/store/store.ts";
 export interface TestDatabase {
   readonly store: Store;
   readonly url: string;
-  /** A temporary folder, gone after the test: for artifacts too. */
+  /** A temporary folder, gone after `close`: for artifacts too. */
   readonly dataDirectory: string;
+  close(): Promise<void>;
 }
 
 /** A temporary folder that the user of the embedded PostgreSQL can enter. */
@@ -18,22 +19,29 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Runs a test against a real, empty, migrated PostgreSQL of its own. */
-export async function withDatabase<T>(test: (database: TestDatabase) => Promise<T>): Promise<T> {
+/** A real, empty, migrated PostgreSQL of the test's own. */
+export async function testDatabase(): Promise<TestDatabase> {
   const dataDirectory = await temporaryFolder();
-  try {
-    const postgres = await startEmbeddedPostgres(dataDirectory, { durable: false });
-    try {
-      const store = await openStore(postgres.url);
-      try {
-        return await test({ store, url: postgres.url, dataDirectory });
-      } finally {
-        await store.close();
-      }
-    } finally {
+  const postgres = await startEmbeddedPostgres(dataDirectory, { durable: false });
+  const store = await openStore(postgres.url);
+  return {
+    store,
+    url: postgres.url,
+    dataDirectory,
+    close: async () => {
+      await store.close();
       await postgres.stop();
-    }
+      await rm(dataDirectory, { recursive: true });
+    },
+  };
+}
+
+/** The same for one test. */
+export async function withDatabase<T>(work: (database: TestDatabase) => Promise<T>): Promise<T> {
+  const database = await testDatabase();
+  try {
+    return await work(database);
   } finally {
-    await rm(dataDirectory, { recursive: true });
+    await database.close();
   }
 }

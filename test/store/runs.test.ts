@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { IterationRecord } from "../../src/pruning/events.ts";
+import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { eventsAfter } from "../../src/store/events.ts";
+import { getModel } from "../../src/store/models.ts";
+import { claimRun, holdsClaim, recordFailure, recordIteration, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
+import { cancelRun, createRun, findProducingRun, getRun, listRuns, runIterations } from "../../src/store/runs.ts";
+import { listScores } from "../../src/store/scores.ts";
+import { type TestDatabase, testDatabase } from "../support/database.ts";
+import { inspected, newModel, newRun } from "../support/records.ts";
+
+let database: TestDatabase;
+before(async () => {
+  database = await testDatabase();
+});
+after(() => database.close());
+
+const started = { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 800, candidates: 4 } as const;
+
+const iteration = (index: number): IterationRecord => ({
+  type: "ITERATION",
+  iteration: index,
+  scores: [
+    { kind: "LAYER", indexes: [0, 1], scores: [0.1, 0.2] },
+    { kind: "MLP", indexes: [0, 1], scores: [0.3, 1 / 3] },
+  ],
+  removed: [{ kind: "LAYER", index, score: 0.1, parameterCount: 100 }],
+  parameterCount: 1000 - 100 * (index + 1),
+  removedRatio: 0.1 * (index + 1),
+  loss: 3.5,
+  perturbedLoss: 4.25,
+  durationMs: 10,
+  estimatedMsLeft: 20,
+});
+
+async function claimed() {
+  const claim = await claimRun(database.store, (await newRun(database.store)).id);
+  assert.ok(claim);
+  return claim;
+}
+
+test("a run's life, from claim to child", async () => {
+  const { store } = database;
+  const claim = await claimed();
+  const { runId, run } = claim;
+  assert.equal(run.status, "RUNNING");
+  await recordStart(store, claim, started);
+  for (const index of [0, 1]) await recordIteration(store, claim, iteration(index));
+  await recordSuccess(store, claim, inspected("pruned", 800));
+
+  const ended = await getRun(store.prisma, runId);
+  assert.equal(ended.status, "SUCCEEDED");
+  assert.equal(ended.executionProvider, "CPU");
+  assert.equal(ended.removedRatio, 1 - 800 / 1000);
+  assert.deepEqual(ended.options, defaultPruningOptions);
+  assert.ok(ended.startedAt && ended.finishedAt);
+  const child = await getModel(store.prisma, ended.resultModelId ?? "");
+  assert.equal(child.parentId, run.modelId);
+  assert.equal(child.name, "base-pip-20");
+  assert.equal((await findProducingRun(store.prisma, child.id))?.id, runId);
+
+  const iterations = await runIterations(store.prisma, runId);
+  assert.deepEqual(
+    iterations.map((i) => [i.index, i.removed, i.parameterCount]),
+    [0, 1].map((i) => [i, iteration(i).removed, iteration(i).parameterCount]),
+  );
+  const { items } = await listScores(store.prisma, runId, { first: 100 }, "SCORE_DESCENDING", { iterations: [1] });
+  assert.deepEqual(items[0], { iteration: 1, kind: "MLP", index: 1, score: 1 / 3 });
+  const { type, scores, ...payload } = iteration(0);
+  const events = await eventsAfter(store.prisma, runId, 0, 100);
+  assert.deepEqual(
+    events.map((e) => e.type),
+    ["STARTED", "ITERATION", "ITERATION", "SUCCEEDED"],
+  );
+  assert.deepEqual(events[0]?.payload, started);
+  assert.deepEqual(events[1]?.payload, payload);
+  assert.deepEqual(events[3]?.payload, { modelId: child.id, parameterCount: 800, removedRatio: ended.removedRatio });
+  assert.equal(await claimRun(store, runId), null, "there is nothing left to do");
+});
+
+test("a worker that lost its run to another can write no more", async () => {
+  const { store } = database;
+  const first = await claimed();
+  await recordStart(store, first, started);
+  await recordIteration(store, first, iteration(0));
+  const second = await claimRun(store, first.runId);
+  assert.ok(second);
+  assert.equal(await holdsClaim(store, first), false);
+  assert.equal(await holdsClaim(store, second), true);
+  await assert.rejects(recordIteration(store, first, iteration(1)), { code: "RUN_LOST" });
+  await assert.rejects(recordSuccess(store, first, inspected("late", 800)), { code: "RUN_LOST" });
+  await recordStart(store, second, started);
+  await recordIteration(store, second, iteration(1));
+  const events = await eventsAfter(store.prisma, first.runId, 0, 100);
+  assert.deepEqual(
+    events.map((e) => e.type),
+    ["STARTED", "ITERATION", "ITERATION"],
+    "a resumed run does not start twice",
+  );
+});
+
+test("a cancelled run stays cancelled", async () => {
+  const { store } = database;
+  const claim = await claimed();
+  assert.equal((await cancelRun(store, claim.runId)).status, "CANCELLED");
+  await assert.rejects(recordIteration(store, claim, iteration(0)), { code: "RUN_LOST" });
+  await assert.rejects(recordSuccess(store, claim, inspected("cancelled", 800)), { code: "RUN_LOST" });
+  await recordFailure(store, claim.runId, { code: "X", message: "too late" });
+  await assert.rejects(cancelRun(store, claim.runId), { code: "RUN_NOT_CANCELLABLE", details: { id: claim.runId, status: "CANCELLED" } });
+  assert.equal((await getRun(store.prisma, claim.runId)).status, "CANCELLED");
+  assert.equal((await eventsAfter(store.prisma, claim.runId, 0, 9)).length, 1);
+});
+
+test("a failure is recorded once, with its event", async () => {
+  const { store } = database;
+  const { runId } = await claimed();
+  const failure = { code: "TARGET_UNREACHABLE", message: "nothing is left to remove" };
+  await recordFailure(store, runId, failure);
+  await recordFailure(store, runId, { code: "OTHER", message: "again" });
+  const run = await getRun(store.prisma, runId);
+  assert.deepEqual([run.status, run.error], ["FAILED", failure]);
+  const events = await eventsAfter(store.prisma, runId, 0, 9);
+  assert.deepEqual(
+    events.map((e) => [e.type, e.payload]),
+    [["FAILED", failure]],
+  );
+});
+
+test("a run whose job cannot be queued is not stored", async () => {
+  const { store } = database;
+  const { id: modelId } = await newModel(store, "unqueued");
+  const request = { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a"] } };
+  const full = new Error("the queue is full");
+  await assert.rejects(
+    createRun(store, request, () => Promise.reject(full)),
+    full,
+  );
+  assert.deepEqual((await listRuns(store.prisma, { first: 5 }, { modelId })).items, []);
+  await assert.rejects(
+    createRun(store, { ...request, modelId: "nonsense" }, async () => {}),
+    { code: "MODEL_NOT_FOUND" },
+  );
+});
+
+test("runs are listed by model and status, newest first", async () => {
+  const { store } = database;
+  const { id: modelId } = await newModel(store, "listed");
+  const request = { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a"] } };
+  const ids: string[] = [];
+  for (let i = 0; i < 3; i++) ids.unshift((await createRun(store, request, async () => {})).id);
+  await cancelRun(store, ids[1] as string);
+  const list = async (filter: Parameters<typeof listRuns>[2]) =>
+    (await listRuns(store.prisma, { first: 10 }, filter)).items.map((r) => r.id);
+  assert.deepEqual(await list({ modelId }), ids);
+  assert.deepEqual(await list({ modelId, status: "QUEUED" }), [ids[0], ids[2]]);
+  assert.deepEqual(await list({ modelId, status: "CANCELLED" }), [ids[1]]);
+});

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { seededRandom } from "../../src/random.ts";
+import {
+  insertScores,
+  listScores,
+  type ScoreFilter,
+  type ScoreOrder,
+  type StructureScore,
+  scoreCursor,
+  scoreOrders,
+} from "../../src/store/scores.ts";
+import type { StructureKind } from "../../src/structures/structure.ts";
+import { type TestDatabase, testDatabase } from "../support/database.ts";
+import { newRun } from "../support/records.ts";
+
+let database: TestDatabase;
+let runId: string;
+const all: StructureScore[] = [];
+const seed = 7;
+
+before(async () => {
+  database = await testDatabase();
+  runId = (await newRun(database.store)).id;
+  const random = seededRandom(seed);
+  for (let iteration = 0; iteration < 4; iteration++) {
+    const tables = (["LAYER", "ATTENTION", "MLP"] as StructureKind[]).map((kind) => {
+      const indexes = Array.from({ length: 12 }, (_, i) => i).filter((i) => i % 4 !== iteration);
+      // Ties, so that the order must fall back on position; and doubles with all their digits.
+      return { kind, indexes, scores: indexes.map(() => (random() < 0.5 ? 0.125 : random())) };
+    });
+    await insertScores(database.store.prisma, runId, iteration, tables);
+    for (const { kind, indexes, scores } of tables)
+      all.push(...indexes.map((index, i) => ({ iteration, kind, index, score: scores[i] as number })));
+  }
+});
+after(() => database.close());
+
+const columns = {
+  POSITION: ["iteration", "kind", "index"],
+  SCORE_ASCENDING: ["score", "iteration", "kind", "index"],
+  SCORE_DESCENDING: ["score", "iteration", "kind", "index"],
+} as const satisfies Record<ScoreOrder, readonly (keyof StructureScore)[]>;
+
+/** The same order, made here. */
+function sorted(rows: readonly StructureScore[], order: ScoreOrder): StructureScore[] {
+  const sign = order === "SCORE_DESCENDING" ? -1 : 1;
+  return [...rows].sort((a, b) => {
+    const column = columns[order].find((c) => a[c] !== b[c]);
+    return column === undefined ? 0 : a[column] < b[column] ? -sign : sign;
+  });
+}
+
+async function readAll(order: ScoreOrder, first: number, filter?: ScoreFilter): Promise<StructureScore[]> {
+  const rows: StructureScore[] = [];
+  for (;;) {
+    const last = rows.at(-1);
+    const page = await listScores(database.store.prisma, runId, { first, after: last && scoreCursor(last, order) }, order, filter);
+    rows.push(...page.items);
+    if (!page.hasNextPage) return rows;
+    assert.equal(page.items.length, first);
+  }
+}
+
+for (const order of scoreOrders) {
+  for (const first of [1, 7, 1000]) {
+    test(`pages of ${first} in order ${order} are all scores, each once (seed ${seed})`, async () => {
+      assert.deepEqual(await readAll(order, first), sorted(all, order));
+    });
+  }
+  test(`filters in order ${order} (seed ${seed})`, async () => {
+    const filter = { iterations: [1, 3], kinds: ["MLP", "LAYER"] as StructureKind[] };
+    const wanted = all.filter((s) => filter.iterations.includes(s.iteration) && filter.kinds.includes(s.kind));
+    assert.deepEqual(await readAll(order, 10, filter), sorted(wanted, order));
+  });
+}
+
+test("a cursor of another order, or none at all, is refused", async () => {
+  const [score] = all as [StructureScore];
+  for (const after of [scoreCursor(score, "SCORE_ASCENDING"), "nonsense", "", Buffer.from("null").toString("base64url")])
+    await assert.rejects(listScores(database.store.prisma, runId, { first: 1, after }, "POSITION"), { code: "BAD_CURSOR" });
+});
+
+test("a run that is not there has no scores", async () => {
+  assert.deepEqual(await listScores(database.store.prisma, "nonsense", { first: 5 }), { items: [], hasNextPage: false });
+});

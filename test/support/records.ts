@@ -1,0 +1,50 @@
+import { createHash } from "node:crypto";
+import type { InspectedModel } from "../../src/models/types.ts";
+import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { insertModel, type ModelRecord } from "../../src/store/models.ts";
+import { createRun, type RunRecord } from "../../src/store/runs.ts";
+import type { Store } from "../../src/store/store.ts";
+
+export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** What inspection says of a small model; models of different names have different bytes. */
+export function inspected(name: string, parameterCount = 1000): InspectedModel {
+  return {
+    digest: sha256(`model ${name}`),
+    files: [
+      { path: "config.json", sha256: sha256("the same configuration"), sizeBytes: 20 },
+      { path: "onnx/model.onnx", sha256: sha256(`graph ${name}`), sizeBytes: 5_000_000_000 },
+    ],
+    sizeBytes: 5_000_000_000,
+    parameterCount,
+    opset: 21,
+    operators: { MatMul: 14, Add: 4 },
+    architecture: {
+      layers: 2,
+      hiddenSize: 8,
+      vocabularySize: 64,
+      cache: [{ heads: 2, headWidth: 4 }],
+      contextLength: null,
+      dataType: "float32",
+    },
+    structures: [0, 1].flatMap((index) =>
+      (["LAYER", "MLP"] as const).map((kind) => ({
+        kind,
+        index,
+        layer: index,
+        parameters: [`${kind}.${index}.weight`],
+        parameterCount: 100,
+      })),
+    ),
+  };
+}
+
+export function newModel(store: Store, name: string, parentId: string | null = null): Promise<ModelRecord> {
+  return store.prisma.$transaction((tx) => insertModel(tx, inspected(name), name, parentId));
+}
+
+/** A run in the database that no queue knows of. */
+export async function newRun(store: Store): Promise<RunRecord> {
+  const { id: modelId } = await newModel(store, "base");
+  return createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a text"] } }, async () => {});
+}
