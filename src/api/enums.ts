@@ -1,0 +1,73 @@
+import { registerEnumType } from "type-graphql";
+import { methods } from "../pruning/methods/index.ts";
+import type { Normalization } from "../pruning/options.ts";
+import type { ExecutionProvider } from "../runtime/providers.ts";
+import type { RunStatus } from "../store/runs.ts";
+import type { ScoreOrder } from "../store/scores.ts";
+import type { StructureKind } from "../structures/structure.ts";
+import type { PerturbationKind } from "../text/perturb.ts";
+
+/** A GraphQL enum from its values' descriptions: a value without one does not compile. */
+function enumOf<Value extends string>(name: string, description: string, values: Readonly<Record<Value, string>>): Record<Value, Value> {
+  const members = Object.fromEntries(Object.keys(values).map((value) => [value, value])) as Record<Value, Value>;
+  const valuesConfig = Object.fromEntries(Object.entries<string>(values).map(([value, text]) => [value, { description: text }]));
+  registerEnumType(members, { name, description, valuesConfig: valuesConfig as Record<Value, { description: string }> });
+  return members;
+}
+
+export const structureKindEnum = enumOf<StructureKind>("StructureKind", "A kind of part that can be removed from a model as a whole.", {
+  LAYER: "A whole transformer layer: attention and feed-forward. What the paper prunes.",
+  ATTENTION: "The attention branch of a layer.",
+  MLP: "The feed-forward branch of a layer.",
+});
+
+export const pruningMethodEnum = enumOf(
+  "PruningMethod",
+  "How structures are scored; the lowest score is removed first.",
+  Object.fromEntries(methods.map((method) => [method.name, method.description])),
+);
+
+export const perturbationKindEnum = enumOf<PerturbationKind>(
+  "PerturbationKind",
+  "How the second view of a calibration text is made to differ from the text.",
+  {
+    REAL_WORD: "Character edits that turn words into other dictionary words: swaps, replacements, insertions, deletions.",
+    CHARACTER: "The same character edits, whatever they give.",
+    TOKEN: "Tokens replaced by others at random.",
+  },
+);
+
+export const normalizationEnum = enumOf<Normalization>(
+  "ScoreNormalization",
+  "What a structure's score is divided by, so that structures of unlike size compare.",
+  {
+    NONE: "Nothing: scores as the method gives them.",
+    PARAMETER_COUNT: "Its number of parameters.",
+    SQRT_PARAMETER_COUNT: "The square root of its number of parameters.",
+  },
+);
+
+export const executionProviderEnum = enumOf<ExecutionProvider>("ExecutionProvider", "What ONNX Runtime computes on.", {
+  AUTO: "CUDA where it can be had, else the CPU. What really ran is recorded.",
+  CPU: "The CPU.",
+  CUDA: "An NVIDIA GPU. Where that cannot be had, the job fails and says what is missing; it never falls back to the CPU.",
+});
+
+export const jobStatusEnum = enumOf<RunStatus>("JobStatus", "Where a pruning run or an evaluation stands.", {
+  QUEUED: "Waits for a worker.",
+  RUNNING: "A worker has taken it up.",
+  SUCCEEDED: "Done; its result is there.",
+  FAILED: "Ended by an error, which it records.",
+  CANCELLED: "Ended by request.",
+});
+
+export const finishReasonEnum = enumOf<"STOP" | "LENGTH">("FinishReason", "Why a generation ended.", {
+  STOP: "The model ended its text.",
+  LENGTH: "The limit of tokens, or of the model's context, was reached.",
+});
+
+export const scoreOrderEnum = enumOf<ScoreOrder>("StructureScoreOrder", "What structure scores are ordered by.", {
+  POSITION: "Iteration, then kind, then position in the base model.",
+  SCORE_ASCENDING: "Lowest score first: the next to go.",
+  SCORE_DESCENDING: "Highest score first: the last to go.",
+});

@@ -1,0 +1,64 @@
+import { createReadStream } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, extname, join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import { examples } from "./examples.ts";
+
+const packages = createRequire(import.meta.url);
+const inPackage = (name: string, path: string) => join(dirname(packages.resolve(`${name}/package.json`)), path);
+
+/** The page's files, from packages: it needs nothing from elsewhere. */
+const files: Readonly<Record<string, string>> = {
+  "react.js": inPackage("react", "umd/react.production.min.js"),
+  "react-dom.js": inPackage("react-dom", "umd/react-dom.production.min.js"),
+  "graphiql.js": inPackage("graphiql", "graphiql.min.js"),
+  "graphiql.css": inPackage("graphiql", "graphiql.min.css"),
+};
+
+const types: Readonly<Record<string, string>> = { ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8" };
+
+const page = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Espalier · GraphiQL</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/graphiql/graphiql.css">
+<style>html, body, #graphiql { height: 100%; margin: 0 }</style>
+</head>
+<body>
+<div id="graphiql">Loading …</div>
+${["react.js", "react-dom.js", "graphiql.js", "start.js"].map((file) => `<script src="/graphiql/${file}"></script>`).join("\n")}
+</body>
+</html>
+`;
+
+const start = `const url = new URL("/graphql", location.href).href;
+const fetcher = GraphiQL.createFetcher({ url, subscriptionUrl: url.replace(/^http/, "ws") });
+const defaultTabs = ${JSON.stringify(examples.map(({ query, variables }) => ({ query, variables: JSON.stringify(variables, null, 2) })))};
+ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, { fetcher, defaultTabs }));
+`;
+
+const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; frame-ancestors 'none'";
+
+/** Whether a request to the API's own path comes from a browser's address bar. */
+export const wantsPage = (accept: string | undefined): boolean => accept?.includes("text/html") ?? false;
+
+export const graphiqlPage = {
+  body: page,
+  headers: { "content-type": "text/html; charset=utf-8", "content-security-policy": policy },
+} as const;
+
+/** Serves the page's files, and leads from `/` to the page. */
+export function serveGraphiql(app: FastifyInstance): void {
+  app.get("/", (_request, reply) => reply.redirect("/graphql"));
+  app.get("/graphiql/start.js", (_request, reply) => reply.type(types[".js"] as string).send(start));
+  for (const [name, path] of Object.entries(files))
+    app.get(`/graphiql/${name}`, (_request, reply) =>
+      reply
+        .type(types[extname(name)] as string)
+        .header("cache-control", "public, max-age=3600")
+        .send(createReadStream(path)),
+    );
+}

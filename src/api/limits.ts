@@ -1,0 +1,101 @@
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLSchema,
+  Kind,
+  type SelectionSetNode,
+  type ValidationRule,
+} from "graphql";
+import { type ComplexityEstimatorArgs, fieldExtensionsEstimator, getComplexity, simpleEstimator } from "graphql-query-complexity";
+import { EspalierError } from "../errors.ts";
+
+/** What one request may ask for. */
+export const limits = {
+  /** Of a request over HTTP, or a message over WebSocket. */
+  bytes: 4 * 1024 * 1024,
+  /** Of a document. */
+  tokens: 2000,
+  /** Fields within fields; the usual introspection query needs 15. */
+  depth: 16,
+  aliases: 30,
+  /** Fields once fragments are spread: fragments of fragments can make a short document huge. */
+  fields: 2000,
+  /** Fields of the answer, at its largest. */
+  complexity: 20_000,
+  subscriptionsPerSocket: 20,
+} as const;
+
+const exceeded = (limit: keyof typeof limits, actual: number): GraphQLError => {
+  const maximum = limits[limit];
+  const message = `the request has ${limit} ${actual}; the limit is ${maximum}`;
+  return new GraphQLError(message, { originalError: new EspalierError("REQUEST_TOO_LARGE", message, { limit, maximum, actual }) });
+};
+
+interface Extent {
+  readonly depth: number;
+  readonly aliases: number;
+  readonly fields: number;
+}
+
+/** Measures selections with each fragment counted wherever it is spread, but walked once. A cycle is another rule's to refuse. */
+function measure(set: SelectionSetNode, fragments: ReadonlyMap<string, FragmentDefinitionNode>, known: Map<string, Extent>): Extent {
+  let [depth, aliases, fields] = [0, 0, 0];
+  for (const node of set.selections) {
+    let inner: Extent = { depth: 0, aliases: 0, fields: 0 };
+    if (node.kind === Kind.FRAGMENT_SPREAD) {
+      const name = node.name.value;
+      const fragment = fragments.get(name);
+      if (fragment && !known.has(name)) {
+        known.set(name, inner);
+        known.set(name, measure(fragment.selectionSet, fragments, known));
+      }
+      inner = known.get(name) ?? inner;
+    } else if (node.selectionSet) inner = measure(node.selectionSet, fragments, known);
+    const own = node.kind === Kind.FIELD ? 1 : 0;
+    depth = Math.max(depth, own + inner.depth);
+    aliases += inner.aliases + (node.kind === Kind.FIELD && node.alias ? 1 : 0);
+    fields += own + inner.fields;
+  }
+  return { depth, aliases, fields };
+}
+
+/** Validation rule: depth, aliases and fields of each operation. */
+export const boundedOperations: ValidationRule = (context) => {
+  const { definitions } = context.getDocument();
+  const fragments = new Map(definitions.flatMap((d) => (d.kind === Kind.FRAGMENT_DEFINITION ? [[d.name.value, d] as const] : [])));
+  const known = new Map<string, Extent>();
+  return {
+    OperationDefinition({ selectionSet }) {
+      const extent = measure(selectionSet, fragments, known);
+      for (const limit of ["depth", "aliases", "fields"] as const)
+        if (extent[limit] > limits[limit]) context.reportError(exceeded(limit, extent[limit]));
+    },
+  };
+};
+
+/** The cost of a page: all that may be on it. */
+export const pageCost = ({ args, childComplexity }: ComplexityEstimatorArgs): number =>
+  1 + Math.max(0, Number(args["first"] ?? 1)) * childComplexity;
+
+/** The cost of a list without pages: as if of a dozen. */
+export const listCost = ({ childComplexity }: ComplexityEstimatorArgs): number => 1 + 12 * childComplexity;
+
+/** An error if the answer to an operation, which fits the schema and the other limits, could be too large. */
+export function tooComplex(
+  schema: GraphQLSchema,
+  query: DocumentNode,
+  variables: Readonly<Record<string, unknown>> = {},
+  operationName?: string | null,
+): GraphQLError | undefined {
+  const estimators = [fieldExtensionsEstimator(), simpleEstimator({ defaultComplexity: 1 })];
+  let complexity: number;
+  try {
+    complexity = getComplexity({ schema, query, variables, estimators, ...(operationName ? { operationName } : {}) });
+  } catch (error) {
+    // Variables that do not fit: execution refuses them, and says more.
+    if (error instanceof GraphQLError) return undefined;
+    throw error;
+  }
+  return complexity > limits.complexity ? exceeded("complexity", complexity) : undefined;
+}

@@ -1,0 +1,45 @@
+import { randomUUID } from "node:crypto";
+import { type GraphQLError, type GraphQLFormattedError } from "graphql";
+import type { Logger } from "pino";
+import { EspalierError } from "../errors.ts";
+
+/** What threw, behind the errors that wrap it. */
+function rootOf(error: unknown): unknown {
+  const cause = (error as { originalError?: unknown } | null)?.originalError;
+  return cause ? rootOf(cause) : error;
+}
+
+/** `Variable "$input" got invalid value "x" at "input.options.seed"; ...`: GraphQL tells a variable's path in words only. */
+const variablePath = /^Variable "\$(\w+)"(?:[\s\S]* at "([\w.[\]]+)";)?/;
+
+/** A request that never ran: it does not parse, does not fit the schema, or its variables do not. */
+function refused(error: GraphQLFormattedError): GraphQLFormattedError {
+  const { message, locations, extensions } = error;
+  const [, variable, path] = variablePath.exec(message) ?? [];
+  const code = variable ? "BAD_USER_INPUT" : (extensions?.["code"] ?? "GRAPHQL_VALIDATION_FAILED");
+  return { message, locations, extensions: { code, ...(variable ? { argument: path ?? variable } : {}) } };
+}
+
+/**
+ * What a client may know of an error. Errors with a code of ours, and those of the request itself, are told with their code and
+ * the argument at fault; of any other only the id under which the log has it.
+ */
+export function presentError(log: Logger, formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
+  const cause = rootOf(error);
+  const { message, locations, path } = formatted;
+  if (cause instanceof EspalierError && cause.code !== "INTERNAL")
+    return { message: cause.message, locations, path, extensions: { ...cause.details, code: cause.code } };
+  // GraphQL gives every error of a resolver the path of its field; Apollo marks its own accidents.
+  if (!path && formatted.extensions?.["code"] !== "INTERNAL_SERVER_ERROR") return refused(formatted);
+  const logId = randomUUID();
+  log.error({ logId, err: cause, path }, message);
+  return {
+    message: `Something went wrong on the server; its log has it under ${logId}`,
+    locations,
+    path,
+    extensions: { code: "INTERNAL_SERVER_ERROR", logId },
+  };
+}
+
+/** The same for an error that has not been through Apollo. */
+export const presentGraphQLError = (log: Logger, error: GraphQLError): GraphQLFormattedError => presentError(log, error.toJSON(), error);

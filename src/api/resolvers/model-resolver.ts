@@ -1,0 +1,136 @@
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { registerModel } from "../../jobs/register.ts";
+import { ancestors, descendants } from "../../store/lineage.ts";
+import { getModel, listModels, type ModelRecord } from "../../store/models.ts";
+import type { StructureKind } from "../../structures/structure.ts";
+import type { Context } from "../context.ts";
+import { structureKindEnum } from "../enums.ts";
+import { listCost, pageCost } from "../limits.ts";
+import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { EvaluationConnection } from "../types/evaluation.ts";
+import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, Structure } from "../types/model.ts";
+import { PruningRun, PruningRunConnection } from "../types/pruning-run.ts";
+import { blaming, requireAll } from "../validate.ts";
+
+@InputType({ description: "Which models to list." })
+class ModelFilter {
+  @Field(() => String, { nullable: true, description: "Those whose name has this in it, in any case." })
+  readonly name?: string | null;
+
+  @Field(() => ID, { nullable: true, description: "The children of this model; null for models that were registered, not made." })
+  readonly parentId?: string | null;
+}
+
+@InputType({ description: "Which model to register." })
+class RegisterModelInput {
+  @Field(() => String, { description: "A folder in the Hugging Face layout, or an `.onnx` file, relative to the server's model root." })
+  readonly path!: string;
+
+  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, the last part of the path." })
+  readonly name?: string | null;
+}
+
+/** Descendants that a lineage gives at most. */
+const largestFamily = 500;
+
+const byId = ({ id }: { readonly id: string }): string => id;
+
+@Resolver(() => Model)
+export class ModelResolver {
+  @Query(() => ModelConnection, { description: "Models, newest first.", complexity: pageCost })
+  async models(
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => ModelFilter, { defaultValue: {}, description: "Which ones." }) { name, parentId }: ModelFilter,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<ModelRecord>> {
+    const found = listModels(store.prisma, pageRequest(page), { parentId, ...(name ? { name } : {}) });
+    return connect(await blaming("after", found), byId);
+  }
+
+  @Query(() => Model, { nullable: true, description: "A model; null if there is none." })
+  model(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
+    return loaders.models.load(id);
+  }
+
+  @Query(() => Lineage, { description: "A model's family: what it came from and what came from it.", complexity: listCost })
+  async lineage(
+    @Arg("modelId", () => ID, { description: "The model." }) modelId: string,
+    @Arg("depth", () => Int, { defaultValue: 10, description: "Generations to go up and down, 0 to 100." }) depth: number,
+    @Ctx() { store }: Context,
+  ): Promise<Lineage> {
+    requireAll([["depth", depth >= 0 && depth <= 100, "must be from 0 to 100"]]);
+    const model = await blaming("modelId", getModel(store.prisma, modelId));
+    const up = await ancestors(store.prisma, model.id, depth);
+    const down = await descendants(store.prisma, model.id, depth, largestFamily + 1);
+    const relatives = [...up.toReversed(), { model }, ...down.slice(0, largestFamily)];
+    const nodes = relatives.map((relative) => relative.model);
+    const known = new Map(nodes.map((node) => [node.id, node]));
+    const edges = nodes.flatMap((child) => {
+      const parent = known.get(child.parentId ?? "");
+      return parent ? [{ parent, child }] : [];
+    });
+    return { nodes, edges, truncated: down.length > largestFamily };
+  }
+
+  @Mutation(() => Model, {
+    description:
+      "Registers a model: reads it, checks that it can be pruned and served, and copies it into the artifact store. The same bytes registered twice are one model, under its first name.",
+  })
+  registerModel(
+    @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name }: RegisterModelInput,
+    @Ctx() { store, dataDirectory, modelRoot }: Context,
+  ): Promise<ModelRecord> {
+    const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
+    requireAll([
+      ["input.path", path.trim() !== "" && path.length <= 4096, "must be a path of 1 to 4,096 characters"],
+      ["input.name", called.trim() !== "" && called.length <= 200, "must be a name of 1 to 200 characters"],
+    ]);
+    return blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, { path, name: called.trim() }));
+  }
+
+  @FieldResolver(() => [OperatorCount], { description: "The operators of its graph, most frequent first.", complexity: listCost })
+  operators(@Root() { operators }: ModelRecord): OperatorCount[] {
+    const counts = Object.entries(operators).map(([operator, count]) => ({ operator, count }));
+    return counts.sort((a, b) => b.count - a.count || (a.operator < b.operator ? -1 : 1));
+  }
+
+  @FieldResolver(() => [Structure], { description: "Its parts that can be removed, by kind and position.", complexity: listCost })
+  async structures(
+    @Root() { id }: ModelRecord,
+    @Arg("kinds", () => [structureKindEnum], { nullable: true, description: "Those of these kinds only." }) kinds: StructureKind[] | null,
+    @Ctx() { loaders }: Context,
+  ): Promise<readonly Structure[]> {
+    const structures = await loaders.structures.load(id);
+    return kinds ? structures.filter((structure) => kinds.includes(structure.kind)) : structures;
+  }
+
+  @FieldResolver(() => [ModelFile], { description: "Its files, by path.", complexity: listCost })
+  files(@Root() { id }: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ModelFile[]> {
+    return loaders.files.load(id);
+  }
+
+  @FieldResolver(() => Model, { nullable: true, description: "The model it was made from; null if it was registered." })
+  parent(@Root() { parentId }: ModelRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
+    return parentId === null ? null : loaders.models.load(parentId);
+  }
+
+  @FieldResolver(() => PruningRun, { nullable: true, description: "The run that made it; null if it was registered." })
+  producedBy(@Root() { id, parentId }: ModelRecord, @Ctx() { loaders }: Context) {
+    return parentId === null ? null : loaders.producingRuns.load(id);
+  }
+
+  @FieldResolver(() => ModelConnection, { description: "Models made from it, newest first.", complexity: pageCost })
+  async children(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
+    return connect(await blaming("after", loaders.children(id, pageRequest(page))), byId);
+  }
+
+  @FieldResolver(() => PruningRunConnection, { description: "Runs that prune it, newest first.", complexity: pageCost })
+  async pruningRuns(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
+    return connect(await blaming("after", loaders.modelRuns(id, pageRequest(page))), byId);
+  }
+
+  @FieldResolver(() => EvaluationConnection, { description: "Measurements of it, newest first.", complexity: pageCost })
+  async evaluations(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
+    return connect(await blaming("after", loaders.evaluations(id, pageRequest(page))), byId);
+  }
+}

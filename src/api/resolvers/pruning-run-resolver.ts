@@ -1,0 +1,175 @@
+import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { methods } from "../../pruning/methods/index.ts";
+import type { PruningOptions } from "../../pruning/options.ts";
+import { getModel, type ModelRecord } from "../../store/models.ts";
+import { cancelRun, createRun, getRun, listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
+import { listScores, type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
+import type { StructureKind } from "../../structures/structure.ts";
+import type { Context } from "../context.ts";
+import { datasetRequest, toDataset } from "../dataset-request.ts";
+import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
+import { listCost, pageCost } from "../limits.ts";
+import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { Dataset } from "../types/job.ts";
+import { Model } from "../types/model.ts";
+import {
+  PruningIteration,
+  PruningMethodInfo,
+  PruningRun,
+  PruningRunConnection,
+  StartPruningInput,
+  StructureScoreConnection,
+} from "../types/pruning-run.ts";
+import { blaming, type Requirement, requireAll } from "../validate.ts";
+
+@InputType({ description: "Which pruning runs to list." })
+class PruningRunFilter {
+  @Field(() => ID, { nullable: true, description: "Those that prune this model." })
+  readonly modelId?: string | null;
+
+  @Field(() => jobStatusEnum, { nullable: true, description: "Those that stand here." })
+  readonly status?: RunStatus | null;
+}
+
+@InputType({ description: "Which scores to list." })
+class StructureScoreFilter {
+  @Field(() => [Int], { nullable: true, description: "Those of these iterations." })
+  readonly iterations?: number[] | null;
+
+  @Field(() => [structureKindEnum], { nullable: true, description: "Those of these kinds of structure." })
+  readonly kinds?: StructureKind[] | null;
+}
+
+/** Scores on a page: rows are small, and an iteration has many. */
+const largestScorePage = 1000;
+
+const byId = ({ id }: { readonly id: string }): string => id;
+
+/** What a run's options must be for a model. */
+function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["architecture"]): Requirement[] {
+  const at = (name: string) => `input.options.${name}`;
+  const longest = contextLength ?? 65_536;
+  const free = layers - o.protectFirst - o.protectLast;
+  return [
+    [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
+    [at("structureKinds"), o.structureKinds.length > 0, "must name at least one kind"],
+    [at("structureKinds"), new Set(o.structureKinds).size === o.structureKinds.length, "must name each kind once"],
+    [at("structuresPerIteration"), o.structuresPerIteration >= 1 && o.structuresPerIteration <= 100, "must be from 1 to 100"],
+    [at("samples"), o.samples >= 1 && o.samples <= 1024, "must be from 1 to 1024"],
+    [
+      at("sequenceLength"),
+      o.sequenceLength >= 2 && o.sequenceLength <= longest,
+      `must be from 2 to the model's context length, ${longest}`,
+    ],
+    [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],
+    [at("protectFirst"), o.protectFirst >= 0, "must not be negative"],
+    [at("protectLast"), o.protectLast >= 0, "must not be negative"],
+    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
+  ];
+}
+
+@Resolver(() => PruningRun)
+export class PruningRunResolver {
+  @Query(() => PruningRun, { nullable: true, description: "A pruning run; null if there is none." })
+  pruningRun(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { loaders }: Context): Promise<RunRecord | null> {
+    return loaders.runs.load(id);
+  }
+
+  @Query(() => PruningRunConnection, { description: "Pruning runs, newest first.", complexity: pageCost })
+  async pruningRuns(
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => PruningRunFilter, { defaultValue: {}, description: "Which ones." }) { modelId, status }: PruningRunFilter,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<RunRecord>> {
+    const filter = { modelId: modelId ?? undefined, status: status ?? undefined };
+    return connect(await blaming("after", listRuns(store.prisma, pageRequest(page), filter)), byId);
+  }
+
+  @Query(() => [PruningMethodInfo], { description: "The ways of scoring structures." })
+  pruningMethods(): readonly PruningMethodInfo[] {
+    return methods.map(({ name, description }) => ({ name, description }));
+  }
+
+  @Query(() => StructureScoreConnection, {
+    description: "The scores that structures had in a run, of every iteration: up to 1,000 a page.",
+    complexity: pageCost,
+  })
+  async structureScores(
+    @Arg("runId", () => ID, { description: "The run." }) runId: string,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
+    @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<ScoreRecord>> {
+    const { id } = await blaming("runId", getRun(store.prisma, runId));
+    return scorePage(store, id, page, filter, orderBy);
+  }
+
+  @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
+  async startPruning(
+    @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
+    @Ctx() { store, queue }: Context,
+  ): Promise<RunRecord> {
+    const { architecture } = await blaming("input.modelId", getModel(store.prisma, input.modelId));
+    const options: PruningOptions = { ...input.options, perturbation: { ...input.options.perturbation } };
+    requireAll(optionRules(options, architecture));
+    const dataset = datasetRequest("input.dataset", input.dataset);
+    return createRun(store, { modelId: input.modelId, method: input.method, options, dataset }, (tx, id) => queue.add(tx, "prune", id));
+  }
+
+  @Mutation(() => PruningRun, { description: "Ends a pruning run that is not over. What it has recorded stays." })
+  cancelPruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store }: Context): Promise<RunRecord> {
+    return blaming("id", cancelRun(store, id));
+  }
+
+  @FieldResolver(() => Model, { description: "The model it prunes." })
+  model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
+    return loaders.models.load(modelId);
+  }
+
+  @FieldResolver(() => Model, { nullable: true, description: "The pruned model, once it has succeeded." })
+  resultModel(@Root() { resultModelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
+    return resultModelId === null ? null : loaders.models.load(resultModelId);
+  }
+
+  @FieldResolver(() => Dataset, { description: "The calibration texts." })
+  dataset(@Root() { dataset }: RunRecord): Dataset {
+    return toDataset(dataset);
+  }
+
+  @FieldResolver(() => Float, { description: "Share of the base model's parameters that it was asked to remove, 0 to 1." })
+  targetRatio(@Root() { options }: RunRecord): number {
+    return options.targetRatio;
+  }
+
+  @FieldResolver(() => [PruningIteration], { description: "What it has done so far, in order.", complexity: listCost })
+  iterations(@Root() { id }: RunRecord, @Ctx() { loaders }: Context): Promise<readonly PruningIteration[]> {
+    return loaders.iterations.load(id);
+  }
+
+  @FieldResolver(() => StructureScoreConnection, {
+    description: "The scores that structures had, of every iteration: up to 1,000 a page.",
+    complexity: pageCost,
+  })
+  scores(
+    @Root() { id }: RunRecord,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
+    @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<ScoreRecord>> {
+    return scorePage(store, id, page, filter, orderBy);
+  }
+}
+
+async function scorePage(
+  { prisma }: Context["store"],
+  runId: string,
+  page: PageArgs,
+  { iterations, kinds }: StructureScoreFilter,
+  order: ScoreOrder,
+): Promise<Connection<ScoreRecord>> {
+  const filter = { iterations: iterations ?? undefined, kinds: kinds ?? undefined };
+  const found = listScores(prisma, runId, pageRequest(page, largestScorePage), order, filter);
+  return connect(await blaming("after", found), (score) => scoreCursor(score, order));
+}

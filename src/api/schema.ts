@@ -1,0 +1,37 @@
+import "reflect-metadata";
+import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
+import { buildSchemaSync } from "type-graphql";
+import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
+import { GenerationResolver } from "./resolvers/generation-resolver.ts";
+import { ModelResolver } from "./resolvers/model-resolver.ts";
+import { PruningProgressResolver, PruningSucceededResolver } from "./resolvers/pruning-progress-resolver.ts";
+import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
+import { pruningEventTypes } from "./types/pruning-event.ts";
+
+/** type-graphql wants one wherever there are subscriptions; ours bring their own streams. */
+const noPubSub = {
+  publish: () => {},
+  subscribe: (): never => {
+    throw new Error("every subscription has its own stream");
+  },
+};
+
+/** The GraphQL schema with its resolvers, which work with a `Context`. */
+export function buildSchema(): GraphQLSchema {
+  return buildSchemaSync({
+    resolvers: [
+      ModelResolver,
+      PruningRunResolver,
+      PruningProgressResolver,
+      PruningSucceededResolver,
+      EvaluationResolver,
+      GenerationResolver,
+    ],
+    orphanedTypes: pruningEventTypes,
+    validate: false,
+    pubSub: noPubSub,
+  });
+}
+
+/** The schema as `schema.graphql` holds it. */
+export const printedSchema = (): string => `${printSchema(lexicographicSortSchema(buildSchema()))}\n`;

@@ -1,0 +1,74 @@
+import type { Server as HttpServer, IncomingMessage } from "node:http";
+import { GraphQLError, type GraphQLSchema, parse, specifiedRules, validate } from "graphql";
+import { useServer as serve } from "graphql-ws/use/ws";
+import type { Logger } from "pino";
+import { WebSocketServer } from "ws";
+import { EspalierError } from "../errors.ts";
+import { createContext, type Services, untilClosed } from "./context.ts";
+import { boundedOperations, limits, tooComplex } from "./limits.ts";
+import { presentGraphQLError } from "./present-error.ts";
+
+/** Sockets that have not closed when asked to are cut after this long. */
+const graceMs = 2000;
+
+/** Browsers let any page open a socket to any server, and say where the page is from: only our own pages may. */
+function sameOrigin({ origin, req }: { readonly origin?: string; readonly req: IncomingMessage }): boolean {
+  return !origin || (URL.canParse(origin) && new URL(origin).host === req.headers.host);
+}
+
+/** Serves graphql-ws at `/graphql`, within the same limits and with the same errors as over HTTP. */
+export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: Services, log: Logger): { close(): Promise<void> } {
+  const sockets = new WebSocketServer({ server: http, path: "/graphql", maxPayload: limits.bytes, verifyClient: sameOrigin });
+  const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
+  const server = serve<Record<string, unknown>, { closed: AbortSignal }>(
+    {
+      schema,
+      connectionInitWaitTimeout: 5000,
+      onConnect: ({ extra }) => {
+        extra.closed = untilClosed(extra.socket);
+      },
+      onSubscribe: ({ subscriptions, extra }, _id, { query, variables, operationName }) => {
+        // The one that asks is counted.
+        if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
+        let document: ReturnType<typeof parse>;
+        try {
+          document = parse(query, { maxTokens: limits.tokens });
+        } catch (error) {
+          return [error as GraphQLError];
+        }
+        const errors = validate(schema, document, [...specifiedRules, boundedOperations]);
+        if (errors.length > 0) return errors;
+        const error = tooComplex(schema, document, variables ?? {}, operationName);
+        if (error) return [error];
+        return {
+          schema,
+          document,
+          variableValues: variables,
+          operationName,
+          contextValue: createContext(services, extra.closed as AbortSignal),
+        };
+      },
+      onError: (_context, _id, _payload, errors) => present(errors as readonly GraphQLError[]),
+      onNext: (_context, _id, _payload, _args, result) => (result.errors ? { ...result, errors: present(result.errors) } : undefined),
+    },
+    sockets,
+  );
+  return {
+    // Closes with 1001, at which clients connect again.
+    async close() {
+      const late = setTimeout(() => {
+        for (const socket of sockets.clients) socket.terminate();
+      }, graceMs);
+      await server.dispose();
+      clearTimeout(late);
+    },
+  };
+}
+
+function tooMany(): GraphQLError {
+  const maximum = limits.subscriptionsPerSocket;
+  const message = `a socket carries at most ${maximum} operations at once`;
+  return new GraphQLError(message, {
+    originalError: new EspalierError("REQUEST_TOO_LARGE", message, { limit: "subscriptionsPerSocket", maximum }),
+  });
+}

@@ -1,0 +1,128 @@
+import { GraphQLBigInt } from "graphql-scalars";
+import { Field, ID, Int, ObjectType } from "type-graphql";
+import type { StructureKind } from "../../structures/structure.ts";
+import { structureKindEnum } from "../enums.ts";
+import { connectionType } from "./connection.ts";
+
+@ObjectType({ description: "How often an operator occurs in a model's graph." })
+export class OperatorCount {
+  @Field(() => String, { description: "The operator's ONNX name, with its domain in front unless that is ONNX's own." })
+  readonly operator!: string;
+
+  @Field(() => Int, { description: "Nodes of this operator." })
+  readonly count!: number;
+}
+
+@ObjectType({ description: "The key and value cache of one layer." })
+export class CacheShape {
+  @Field(() => Int, { description: "Key/value heads." })
+  readonly heads!: number;
+
+  @Field(() => Int, { description: "Numbers per head and token." })
+  readonly headWidth!: number;
+}
+
+@ObjectType({ description: "A model's shape, as read off its graph." })
+export class Architecture {
+  @Field(() => Int, { description: "Transformer layers." })
+  readonly layers!: number;
+
+  @Field(() => Int, { description: "Width of the residual stream." })
+  readonly hiddenSize!: number;
+
+  @Field(() => Int, { description: "Tokens the model tells apart." })
+  readonly vocabularySize!: number;
+
+  @Field(() => [CacheShape], { description: "The cache of each layer that has one, in order. Empty if the model was exported without." })
+  readonly cache!: readonly CacheShape[];
+
+  @Field(() => Int, { nullable: true, description: "The longest sequence the model was made for, in tokens; null if it does not say." })
+  readonly contextLength!: number | null;
+
+  @Field(() => String, { description: "The type of the weights, e.g. `float32`." })
+  readonly dataType!: string;
+}
+
+@ObjectType({ description: "One file of a model's folder." })
+export class ModelFile {
+  @Field(() => String, { description: "Its path in the folder, e.g. `onnx/model.onnx`." })
+  readonly path!: string;
+
+  @Field(() => String, { description: "The sha256 of its bytes, in hexadecimal; files of equal bytes are stored once." })
+  readonly sha256!: string;
+
+  @Field(() => GraphQLBigInt, { description: "Its size in bytes." })
+  readonly sizeBytes!: number;
+}
+
+@ObjectType({ description: "A part of a model that can be removed as a whole." })
+export class Structure {
+  @Field(() => structureKindEnum, { description: "What it is." })
+  readonly kind!: StructureKind;
+
+  @Field(() => Int, { description: "Its position among those of its kind, counted from the input, from 0." })
+  readonly index!: number;
+
+  @Field(() => Int, { description: "The layer it lies in." })
+  readonly layer!: number;
+
+  @Field(() => GraphQLBigInt, { description: "Parameters that go with it." })
+  readonly parameterCount!: number;
+
+  @Field(() => [String], { description: "Names of the weights that go with it." })
+  readonly parameters!: readonly string[];
+}
+
+@ObjectType({ description: "A language model in ONNX: registered, or made from another by a pruning run." })
+export class Model {
+  @Field(() => ID, { description: "Its identity." })
+  readonly id!: string;
+
+  @Field(() => String, { description: "What people call it." })
+  readonly name!: string;
+
+  @Field(() => String, {
+    description: "The sha256 over the paths and digests of its files: two models with equal digests are the same bytes.",
+  })
+  readonly digest!: string;
+
+  @Field(() => GraphQLBigInt, { description: "Bytes of its graph and weights." })
+  readonly sizeBytes!: number;
+
+  @Field(() => GraphQLBigInt, { description: "Parameters, each weight counted once." })
+  readonly parameterCount!: number;
+
+  @Field(() => Int, { description: "The version of ONNX's operator set that its graph is written in." })
+  readonly opset!: number;
+
+  @Field(() => Architecture, { description: "Its shape." })
+  readonly architecture!: Architecture;
+
+  @Field(() => {
+    description: "When it was registered or made.";
+  })
+  readonly createdAt!: Date;
+}
+
+export const ModelConnection = connectionType(Model);
+
+@ObjectType({ description: "One step of descent: a model and the model it was made from." })
+export class LineageEdge {
+  @Field(() => Model, { description: "The model that was pruned." })
+  readonly parent!: Model;
+
+  @Field(() => Model, { description: "What came of it." })
+  readonly child!: Model;
+}
+
+@ObjectType({ description: "A model's family: what it came from and what came from it." })
+export class Lineage {
+  @Field(() => [Model], { description: "The ancestors from the oldest on, the model itself, then its descendants, nearest first." })
+  readonly nodes!: readonly Model[];
+
+  @Field(() => [LineageEdge], { description: "Who came from whom, among the nodes." })
+  readonly edges!: readonly LineageEdge[];
+
+  @Field(() => Boolean, { description: "Whether there are more descendants than are given." })
+  readonly truncated!: boolean;
+}

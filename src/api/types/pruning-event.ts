@@ -1,0 +1,107 @@
+import { GraphQLBigInt } from "graphql-scalars";
+import { type ClassType, Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
+import type { ExecutionProvider } from "../../runtime/providers.ts";
+import type { EventType } from "../../store/events.ts";
+import { executionProviderEnum } from "../enums.ts";
+import { JobError } from "./job.ts";
+import { RemovedStructure } from "./pruning-run.ts";
+
+@InterfaceType({
+  description: "Something that happened in a pruning run. Events of a run are numbered without gaps and kept as long as the run.",
+  resolveType: ({ type }: { readonly type: EventType }) => eventTypes[type].name,
+})
+export abstract class PruningEvent {
+  @Field(() => ID, { description: "The run." })
+  readonly runId!: string;
+
+  @Field(() => Int, { description: "Its number in the run, from 1. A client that reconnects passes the last it saw as `after`." })
+  readonly sequence!: number;
+
+  @Field(() => {
+    description: "When it happened.";
+  })
+  readonly createdAt!: Date;
+}
+
+@ObjectType({ implements: PruningEvent, description: "The run has loaded its model and begins to score." })
+export class PruningStarted extends PruningEvent {
+  @Field(() => executionProviderEnum, { description: "What it runs on." })
+  readonly executionProvider!: ExecutionProvider;
+
+  @Field(() => GraphQLBigInt, { description: "Parameters of the base model." })
+  readonly parameterCount!: number;
+
+  @Field(() => GraphQLBigInt, { description: "The run goes on until no more than these are left." })
+  readonly targetParameterCount!: number;
+
+  @Field(() => Int, { description: "Structures that may be removed." })
+  readonly candidates!: number;
+}
+
+@ObjectType({ implements: PruningEvent, description: "An iteration has scored some more of its samples." })
+export class PruningScoring extends PruningEvent {
+  @Field(() => Int, { description: "The iteration, from 0." })
+  readonly iteration!: number;
+
+  @Field(() => Int, { description: "Samples scored so far in this iteration." })
+  readonly samplesDone!: number;
+
+  @Field(() => Int, { description: "Samples of this iteration." })
+  readonly samplesTotal!: number;
+}
+
+@ObjectType({ implements: PruningEvent, description: "An iteration has removed the structures of lowest score." })
+export class PruningIterationCompleted extends PruningEvent {
+  @Field(() => Int, { description: "The iteration, from 0." })
+  readonly iteration!: number;
+
+  @Field(() => [RemovedStructure], { description: "What was removed." })
+  readonly removed!: readonly RemovedStructure[];
+
+  @Field(() => GraphQLBigInt, { description: "Parameters left." })
+  readonly parameterCount!: number;
+
+  @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
+  readonly removedRatio!: number;
+
+  @Field(() => Float, { description: "Mean loss of the calibration texts before this removal, in nats per token." })
+  readonly loss!: number;
+
+  @Field(() => Float, { description: "The same of their perturbed views." })
+  readonly perturbedLoss!: number;
+
+  @Field(() => Float, { description: "How long the iteration took, in milliseconds." })
+  readonly durationMs!: number;
+
+  @Field(() => Float, { description: "How long the run will probably still take, in milliseconds." })
+  readonly estimatedMsLeft!: number;
+}
+
+@ObjectType({ implements: PruningEvent, description: "The run has reached its target and stored the pruned model. Its last event." })
+export class PruningSucceeded extends PruningEvent {
+  @Field(() => GraphQLBigInt, { description: "Parameters of the pruned model." })
+  readonly parameterCount!: number;
+
+  @Field(() => Float, { description: "Share of the base model's parameters removed, 0 to 1." })
+  readonly removedRatio!: number;
+}
+
+@ObjectType({ implements: PruningEvent, description: "The run was ended by an error. Its last event." })
+export class PruningFailed extends PruningEvent {
+  @Field(() => JobError, { description: "What went wrong." })
+  readonly error!: JobError;
+}
+
+@ObjectType({ implements: PruningEvent, description: "The run was ended by request. Its last event." })
+export class PruningCancelled extends PruningEvent {}
+
+const eventTypes: Record<EventType, ClassType<PruningEvent>> = {
+  STARTED: PruningStarted,
+  SCORING: PruningScoring,
+  ITERATION: PruningIterationCompleted,
+  SUCCEEDED: PruningSucceeded,
+  FAILED: PruningFailed,
+  CANCELLED: PruningCancelled,
+};
+/** The GraphQL type of each type of event. */
+export const pruningEventTypes = Object.values(eventTypes);

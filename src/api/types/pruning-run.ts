@@ -1,0 +1,132 @@
+import { GraphQLBigInt } from "graphql-scalars";
+import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
+import { defaultPruningOptions } from "../../pruning/options.ts";
+import type { ExecutionProvider } from "../../runtime/providers.ts";
+import type { StructureKind } from "../../structures/structure.ts";
+import { executionProviderEnum, jobStatusEnum, pruningMethodEnum, structureKindEnum } from "../enums.ts";
+import { connectionType } from "./connection.ts";
+import { DatasetInput, JobError } from "./job.ts";
+import { Options } from "./pruning-options.ts";
+
+@ObjectType({ description: "A way of scoring structures." })
+export class PruningMethodInfo {
+  @Field(() => pruningMethodEnum, { description: "The name to ask for it by." })
+  readonly name!: string;
+
+  @Field(() => String, { description: "What it does and where it is from." })
+  readonly description!: string;
+}
+
+@ObjectType({ description: "A structure that a run has removed, named as in the base model." })
+export class RemovedStructure {
+  @Field(() => structureKindEnum, { description: "What it was." })
+  readonly kind!: StructureKind;
+
+  @Field(() => Int, { description: "Its position in the base model among those of its kind, from 0." })
+  readonly index!: number;
+
+  @Field(() => Float, { description: "Its score when it was removed." })
+  readonly score!: number;
+
+  @Field(() => GraphQLBigInt, { description: "Parameters that went with it." })
+  readonly parameterCount!: number;
+}
+
+@ObjectType({ description: "One step of a run: every structure scored, the lowest removed." })
+export class PruningIteration {
+  @Field(() => Int, { description: "Its place in the run, from 0." })
+  readonly index!: number;
+
+  @Field(() => [RemovedStructure], { description: "What was removed." })
+  readonly removed!: readonly RemovedStructure[];
+
+  @Field(() => GraphQLBigInt, { description: "Parameters left." })
+  readonly parameterCount!: number;
+
+  @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
+  readonly removedRatio!: number;
+
+  @Field(() => Float, { description: "Mean loss of the calibration texts before this removal, in nats per token." })
+  readonly loss!: number;
+
+  @Field(() => Float, { description: "The same of their perturbed views." })
+  readonly perturbedLoss!: number;
+
+  @Field(() => Float, { description: "How long it took, in milliseconds." })
+  readonly durationMs!: number;
+}
+
+@ObjectType({ description: "The score of one structure in one iteration of a run." })
+export class StructureScore {
+  @Field(() => Int, { description: "The iteration, from 0." })
+  readonly iteration!: number;
+
+  @Field(() => structureKindEnum, { description: "What the structure is." })
+  readonly kind!: StructureKind;
+
+  @Field(() => Int, { description: "Its position in the base model among those of its kind, from 0." })
+  readonly index!: number;
+
+  @Field(() => Float, { description: "The score; of an iteration's candidates the lowest is removed first." })
+  readonly score!: number;
+}
+
+@ObjectType({ description: "The making of a smaller model from a model, one removal at a time." })
+export class PruningRun {
+  @Field(() => ID, { description: "Its identity." })
+  readonly id!: string;
+
+  @Field(() => jobStatusEnum, { description: "Where it stands." })
+  readonly status!: keyof typeof jobStatusEnum;
+
+  @Field(() => pruningMethodEnum, { description: "How structures are scored." })
+  readonly method!: string;
+
+  @Field(() => Options, { description: "What it was asked to do." })
+  readonly options!: Options;
+
+  @Field(() => executionProviderEnum, { nullable: true, description: "What it really runs on; null until it starts." })
+  readonly executionProvider!: ExecutionProvider | null;
+
+  @Field(() => GraphQLBigInt, { description: "Parameters of the base model." })
+  readonly parameterCount!: number;
+
+  @Field(() => Float, { description: "Share of them removed so far, 0 to 1." })
+  readonly removedRatio!: number;
+
+  @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
+  readonly error!: JobError | null;
+
+  @Field(() => Int, { description: "The sequence of its newest event: what `pruningProgress(after:)` takes." })
+  readonly lastSequence!: number;
+
+  @Field(() => { description: "When it was asked for." })
+  readonly createdAt!: Date;
+
+  @Field(() => { nullable: true, description: "When it first began to score." })
+  readonly startedAt!: Date | null;
+
+  @Field(() => { nullable: true, description: "When it ended." })
+  readonly finishedAt!: Date | null;
+}
+
+export const PruningRunConnection = connectionType(PruningRun);
+export const StructureScoreConnection = connectionType(StructureScore);
+
+@InputType({ description: "What to prune, how, and with which texts." })
+export class StartPruningInput {
+  @Field(() => ID, { description: "The model to prune; it stays as it is." })
+  readonly modelId!: string;
+
+  @Field(() => pruningMethodEnum, { defaultValue: "PIP", description: "How structures are scored." })
+  readonly method!: string;
+
+  @Field(() => DatasetInput, { description: "The calibration texts." })
+  readonly dataset!: DatasetInput;
+
+  @Field(() => Options, {
+    defaultValue: { ...defaultPruningOptions, perturbation: { ...defaultPruningOptions.perturbation } },
+    description: "What to do; what is left out has the default shown.",
+  })
+  readonly options!: Options;
+}

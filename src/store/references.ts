@@ -1,0 +1,126 @@
+import { Prisma } from "../generated/prisma/client.ts";
+import type { ModelFile } from "../models/types.ts";
+import type { Structure, StructureKind } from "../structures/structure.ts";
+import type { EvaluationRecord } from "./evaluations.ts";
+import type { ModelRecord } from "./models.ts";
+import { badCursor, type Page, type PageRequest, pageOf } from "./page.ts";
+import { isId, toRecord } from "./record.ts";
+import type { IterationRow, RunRecord } from "./runs.ts";
+import type { Database } from "./store.ts";
+
+// What many records refer to, in one query for all of them: answers come in the order of the ids asked for.
+
+function grouped<Row, Item>(
+  keys: readonly string[],
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+  itemOf: (row: Row) => Item,
+): Item[][] {
+  const byKey = new Map<string, Item[]>(keys.map((key) => [key, []]));
+  for (const row of rows) byKey.get(keyOf(row))?.push(itemOf(row));
+  return keys.map((key) => byKey.get(key) ?? []);
+}
+
+/** Runs by id; null where there is none. */
+export async function findRuns(db: Database, ids: readonly string[]): Promise<(RunRecord | null)[]> {
+  const rows = await db.pruningRun.findMany({ where: { id: { in: ids.filter(isId) } } });
+  const byId = new Map(rows.map((row) => [row.id, toRecord(row) as RunRecord]));
+  return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
+}
+
+/** The runs that models are the results of; null where there is none. */
+export async function findProducingRuns(db: Database, modelIds: readonly string[]): Promise<(RunRecord | null)[]> {
+  const rows = await db.pruningRun.findMany({ where: { resultModelId: { in: [...modelIds] } } });
+  const byModel = new Map(rows.map((row) => [row.resultModelId, toRecord(row) as RunRecord]));
+  return modelIds.map((id) => byModel.get(id) ?? null);
+}
+
+/** Models' files, by path. */
+export async function filesOfModels(db: Database, modelIds: readonly string[]): Promise<ModelFile[][]> {
+  const where = { modelId: { in: [...modelIds] } };
+  const rows = await db.modelFile.findMany({ where, orderBy: { path: "asc" }, include: { artifact: true } });
+  const file = (row: (typeof rows)[number]) => ({ path: row.path, sha256: row.sha256, sizeBytes: Number(row.artifact.sizeBytes) });
+  return grouped(modelIds, rows, (row) => row.modelId, file);
+}
+
+/** Models' structures, by kind and position. */
+export async function structuresOfModels(db: Database, modelIds: readonly string[]): Promise<Structure[][]> {
+  const where = { modelId: { in: [...modelIds] } };
+  const rows = await db.structure.findMany({ where, orderBy: [{ kind: "asc" }, { index: "asc" }] });
+  return grouped(
+    modelIds,
+    rows,
+    (row) => row.modelId,
+    (row) => toRecord<typeof row, { kind: StructureKind }>(row),
+  );
+}
+
+/** Runs' iterations, in order. */
+export async function iterationsOfRuns(db: Database, runIds: readonly string[]): Promise<IterationRow[][]> {
+  const rows = await db.iteration.findMany({ where: { runId: { in: [...runIds] } }, orderBy: { index: "asc" } });
+  return grouped(
+    runIds,
+    rows,
+    (row) => row.runId,
+    (row) => toRecord(row),
+  );
+}
+
+/**
+ * What a model has many of, with the column that names the model.
+ */
+const belongings = {
+  children: { table: "Model", column: "parentId", records: (db, ids) => db.model.findMany({ where: { id: { in: ids } } }) },
+  runs: { table: "PruningRun", column: "modelId", records: (db, ids) => db.pruningRun.findMany({ where: { id: { in: ids } } }) },
+  evaluations: { table: "Evaluation", column: "modelId", records: (db, ids) => db.evaluation.findMany({ where: { id: { in: ids } } }) },
+} as const satisfies Record<string, Belonging>;
+
+interface Belonging {
+  readonly table: string;
+  readonly column: string;
+  readonly records: (db: Database, ids: string[]) => Promise<readonly { readonly id: string }[]>;
+}
+
+interface Belongings {
+  readonly children: ModelRecord;
+  readonly runs: RunRecord;
+  readonly evaluations: EvaluationRecord;
+}
+
+/**
+ * For each of many models the same page of what it has, newest first.
+ *
+ * @throws EspalierError BAD_CURSOR
+ */
+export async function pagesOfModels<What extends keyof Belongings>(
+  db: Database,
+  what: What,
+  modelIds: readonly string[],
+  { first, after }: PageRequest,
+): Promise<Page<Belongings[What]>[]> {
+  if (after != null && !isId(after)) throw badCursor(after);
+  const { table, column, records } = belongings[what];
+  const before = after == null ? Prisma.empty : Prisma.sql`AND id < ${after}::uuid`;
+  const rows = await db.$queryRaw<{ modelId: string; id: string }[]>`
+    SELECT m.id AS "modelId", r.id
+    FROM unnest(${[...new Set(modelIds)]}::uuid[]) AS m(id) CROSS JOIN LATERAL (
+      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${Prisma.raw(`"${column}"`)} = m.id ${before} ORDER BY id DESC LIMIT ${first + 1}::int
+    ) r`;
+  const found = await records(
+    db,
+    rows.map((row) => row.id),
+  );
+  const byId = new Map(found.map((row) => [row.id, toRecord(row) as unknown as Belongings[What]]));
+  const lists = grouped(
+    modelIds,
+    rows,
+    (row) => row.modelId,
+    (row) => byId.get(row.id),
+  );
+  return lists.map((list) =>
+    pageOf(
+      list.filter((item) => item !== undefined),
+      first,
+    ),
+  );
+}
