@@ -4,7 +4,7 @@ import { candidates, lowest, normalized, rank } from "../../src/pruning/select.t
 import type { Structure, StructureKind } from "../../src/structures/structure.ts";
 
 /** Four layers of one attention (weights of 10) and one MLP (of 30). */
-const sizes = new Map([0, 1, 2, 3].flatMap((l) => [[`a${l}`, 10] as const, [`m${l}`, 30] as const]));
+const sizes = new Map<string, number>([0, 1, 2, 3].flatMap((l) => [[`a${l}`, 10] as const, [`m${l}`, 30] as const]));
 const structure = (kind: StructureKind, layer: number, parameters: string[]): Structure => ({
   kind,
   index: layer,
