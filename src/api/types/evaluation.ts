@@ -1,3 +1,4 @@
+import { GraphQLDateTime } from "graphql-scalars";
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { executionProviderEnum, jobStatusEnum } from "../enums.ts";
@@ -42,13 +43,13 @@ export class Evaluation {
   @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
   readonly error!: JobError | null;
 
-  @Field(() => { description: "When it was asked for." })
+  @Field(() => GraphQLDateTime, { description: "When it was asked for." })
   readonly createdAt!: Date;
 
-  @Field(() => { nullable: true, description: "When a worker first took it up." })
+  @Field(() => GraphQLDateTime, { nullable: true, description: "When a worker first took it up." })
   readonly startedAt!: Date | null;
 
-  @Field(() => { nullable: true, description: "When it ended." })
+  @Field(() => GraphQLDateTime, { nullable: true, description: "When it ended." })
   readonly finishedAt!: Date | null;
 }
 

@@ -1,4 +1,4 @@
-import { GraphQLBigInt } from "graphql-scalars";
+import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { Field, ID, Int, ObjectType } from "type-graphql";
 import type { StructureKind } from "../../structures/structure.ts";
 import { structureKindEnum } from "../enums.ts";
@@ -98,9 +98,7 @@ export class Model {
   @Field(() => Architecture, { description: "Its shape." })
   readonly architecture!: Architecture;
 
-  @Field(() => {
-    description: "When it was registered or made.";
-  })
+  @Field(() => GraphQLDateTime, { description: "When it was registered or made." })
   readonly createdAt!: Date;
 }
 

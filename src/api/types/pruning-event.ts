@@ -1,4 +1,4 @@
-import { GraphQLBigInt } from "graphql-scalars";
+import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { type ClassType, Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { EventType } from "../../store/events.ts";
@@ -17,9 +17,7 @@ export abstract class PruningEvent {
   @Field(() => Int, { description: "Its number in the run, from 1. A client that reconnects passes the last it saw as `after`." })
   readonly sequence!: number;
 
-  @Field(() => {
-    description: "When it happened.";
-  })
+  @Field(() => GraphQLDateTime, { description: "When it happened." })
   readonly createdAt!: Date;
 }
 

@@ -1,4 +1,4 @@
-import { GraphQLBigInt } from "graphql-scalars";
+import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import { defaultPruningOptions } from "../../pruning/options.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
@@ -100,13 +100,13 @@ export class PruningRun {
   @Field(() => Int, { description: "The sequence of its newest event: what `pruningProgress(after:)` takes." })
   readonly lastSequence!: number;
 
-  @Field(() => { description: "When it was asked for." })
+  @Field(() => GraphQLDateTime, { description: "When it was asked for." })
   readonly createdAt!: Date;
 
-  @Field(() => { nullable: true, description: "When it first began to score." })
+  @Field(() => GraphQLDateTime, { nullable: true, description: "When it first began to score." })
   readonly startedAt!: Date | null;
 
-  @Field(() => { nullable: true, description: "When it ended." })
+  @Field(() => GraphQLDateTime, { nullable: true, description: "When it ended." })
   readonly finishedAt!: Date | null;
 }
 
