@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { isAbsolute, resolve } from "node:path";
+import { test } from "node:test";
+import { readConfig } from "../src/config.ts";
+
+test("an empty environment gives a server for this machine alone, with all its data in one folder", () => {
+  const config = readConfig({});
+  assert.deepEqual(
+    { ...config, dataDirectory: "", modelRoot: "" },
+    {
+      role: "all",
+      host: "127.0.0.1",
+      port: 4000,
+      dataDirectory: "",
+      databaseUrl: null,
+      modelRoot: "",
+      logLevel: "info",
+    },
+  );
+  assert.ok(isAbsolute(config.dataDirectory) && isAbsolute(config.modelRoot));
+  assert.ok(Object.isFrozen(config));
+});
+
+test("variables that are set count; those set to nothing do not", () => {
+  const config = readConfig({
+    PORT: "0",
+    HOST: "",
+    ESPALIER_ROLE: "worker",
+    ESPALIER_DATA_DIRECTORY: "somewhere",
+    DATABASE_URL: "postgres://user:secret@db/espalier",
+    LOG_LEVEL: "silent",
+  });
+  assert.equal(config.port, 0);
+  assert.equal(config.host, "127.0.0.1");
+  assert.equal(config.role, "worker");
+  assert.equal(config.dataDirectory, resolve("somewhere"));
+  assert.equal(config.databaseUrl, "postgres://user:secret@db/espalier");
+  assert.equal(config.logLevel, "silent");
+});
+
+test("every wrong variable is named at once, without its value", () => {
+  assert.throws(() => readConfig({ PORT: "65536", LOG_LEVEL: "loud", DATABASE_URL: "mysql://user:secret@db", ESPALIER_ROLE: "api" }), {
+    code: "BAD_CONFIGURATION",
+    message:
+      "PORT must be a number from 0 to 65535; DATABASE_URL must be a postgresql:// address; " +
+      "LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent",
+  });
+  for (const port of ["-1", "1.5", "4000x", " 4000"]) assert.throws(() => readConfig({ PORT: port }), { code: "BAD_CONFIGURATION" });
+});
