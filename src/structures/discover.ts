@@ -8,6 +8,8 @@ import type { Structure } from "./structure.ts";
 export interface Discovery {
   readonly tokens: string;
   readonly logits: string;
+  /** Number of layers, removable or not. */
+  readonly layers: number;
   /** Layers, then attentions, then MLPs, each from the input on. */
   readonly structures: readonly Structure[];
   /** Every trained weight and how many parameters it adds, each counted once. */
@@ -33,5 +35,6 @@ export function discover(model: Model): Discovery {
     return { kind, index, layer, parameters: own.map(([name]) => name), parameterCount: own.reduce((n, [, count]) => n + count, 0) };
   });
   const { tokens, logits } = anatomy;
-  return { tokens, logits, structures, parameters, parameterCount: [...parameters.values()].reduce((a, b) => a + b, 0) };
+  const layers = anatomy.places.filter((p) => p.kind === "LAYER").length;
+  return { tokens, logits, layers, structures, parameters, parameterCount: [...parameters.values()].reduce((a, b) => a + b, 0) };
 }

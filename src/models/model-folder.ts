@@ -1,0 +1,120 @@
+import { realpath, stat } from "node:fs/promises";
+import { basename, dirname, join, posix, relative, sep } from "node:path";
+import { EspalierError } from "../errors.ts";
+import type { Model, Tensor } from "../onnx/ir.ts";
+
+/** A model as files: a folder in the Hugging Face layout, or a graph alone. */
+export interface ModelFolder {
+  /** Absolute, without symbolic links. */
+  readonly folder: string;
+  /** The graph, relative to the folder: `onnx/model.onnx` or `model.onnx`, or a lone file's own name. */
+  readonly graph: string;
+  /** Files beside the graph that belong to the model, relative to the folder. */
+  readonly companions: readonly string[];
+}
+
+/** The files of the Hugging Face layout that say how to use a model, with the largest size they may sensibly have. */
+const companions: Readonly<Record<string, number>> = {
+  "README.md": 1 << 20,
+  LICENSE: 1 << 20,
+  "config.json": 1 << 20,
+  "generation_config.json": 1 << 20,
+  "tokenizer.json": 64 << 20,
+  "tokenizer_config.json": 4 << 20,
+  "special_tokens_map.json": 1 << 20,
+  "added_tokens.json": 4 << 20,
+  "vocab.json": 64 << 20,
+  "merges.txt": 64 << 20,
+  "chat_template.jinja": 1 << 20,
+  "chat_template.json": 1 << 20,
+};
+
+const graphs = ["onnx/model.onnx", "model.onnx"];
+
+/** The real path of something under `root`, or null if there is no such thing. Links may lead anywhere, so they are followed first. */
+async function within(root: string, path: string): Promise<string | null> {
+  const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw error;
+  });
+  if (real === null) return null;
+  const way = relative(root, real);
+  if (way === ".." || way.startsWith(`..${sep}`) || way.startsWith(sep))
+    throw new EspalierError(
+      "PATH_OUTSIDE_MODEL_ROOT",
+      `"${basename(path)}" lies outside the model root, or is a link that leads out of it`,
+      { file: basename(path) },
+    );
+  return real;
+}
+
+/**
+ * Finds the files of the model at `path` under the model root.
+ *
+ * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT; MODEL_NOT_FOUND; FILE_TOO_LARGE if a companion file is absurdly large
+ */
+export async function findModel(modelRoot: string, path: string): Promise<ModelFolder> {
+  const root = await realpath(modelRoot);
+  if (relative(root, join(root, path)).startsWith("..") || path.startsWith("/") || path.includes("\0"))
+    throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", "the path must be relative to the model root and stay inside it", { path });
+  const place = await within(root, join(root, path));
+  if (place === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
+  if ((await stat(place)).isFile()) {
+    if (!place.endsWith(".onnx")) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx file`, { path });
+    return { folder: dirname(place), graph: basename(place), companions: [] };
+  }
+  for (const graph of graphs) {
+    if ((await within(root, join(place, graph))) === null) continue;
+    const found: string[] = [];
+    for (const [name, limit] of Object.entries(companions)) {
+      const file = await within(root, join(place, name));
+      if (file === null) continue;
+      const { size } = await stat(file);
+      if (size > limit)
+        throw new EspalierError("FILE_TOO_LARGE", `${name} has ${size} bytes; at most ${limit} make sense`, {
+          file: name,
+          sizeBytes: size,
+        });
+      found.push(name);
+    }
+    return { folder: place, graph, companions: found };
+  }
+  throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.join(" nor ")}`, { path });
+}
+
+/**
+ * The files of external data that a graph names, relative to the model's folder.
+ *
+ * @throws EspalierError MISSING_EXTERNAL_DATA if one is absent or too short; PATH_OUTSIDE_MODEL_ROOT if one lies outside the folder
+ */
+export async function externalFiles(model: Model, { folder, graph }: ModelFolder): Promise<string[]> {
+  const needed = new Map<string, number>();
+  for (const t of tensorsOf(model)) {
+    if (t.data.kind !== "external") continue;
+    const { location, offset, length } = t.data;
+    needed.set(location, Math.max(needed.get(location) ?? 0, offset + length));
+  }
+  const files: string[] = [];
+  for (const [location, bytes] of needed) {
+    const path = posix.join(posix.dirname(graph), location);
+    if (posix.isAbsolute(location) || path.startsWith("..") || location.includes("\\"))
+      throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", `external data "${location}" lies outside the model's folder`, { location });
+    const real = await within(folder, join(folder, path));
+    const size = real === null ? null : (await stat(real)).size;
+    if (size === null)
+      throw new EspalierError("MISSING_EXTERNAL_DATA", `the graph keeps weights in "${location}", which is not beside it`, { location });
+    if (size < bytes)
+      throw new EspalierError("MISSING_EXTERNAL_DATA", `"${location}" has ${size} bytes, but the graph reads up to byte ${bytes}`, {
+        location,
+        sizeBytes: size,
+        needed: bytes,
+      });
+    files.push(path);
+  }
+  return files;
+}
+
+function* tensorsOf(model: Model): Iterable<Tensor> {
+  yield* model.graph.initializers.values();
+  for (const node of model.graph.nodes) for (const a of Object.values(node.attributes)) if (a.kind === "tensor") yield a.value;
+}
