@@ -3,6 +3,8 @@
  *
  *     npm run demo             ends with the server answering until Ctrl-C
  *     npm run demo -- --once   ends when all is shown
+ *
+ * The server's data lies in data/demo, or in the folder that `--data` names; its port is PORT, or any free one.
  */
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
@@ -13,7 +15,6 @@ import { bar, count, duration, LiveLine, megabytes, percent, table } from "./dem
 import * as api from "./demo/operations.ts";
 import { type Server, startServer } from "./demo/server.ts";
 
-const dataDirectory = fileURLToPath(new URL("../data/demo", import.meta.url));
 const prompt = "The whale and the Constitution of the United States";
 
 const heading = (text: string): void => console.log(`\n${text}`);
@@ -50,7 +51,7 @@ async function prune(client: Client, model: api.Model): Promise<api.Model> {
       }
       case "PruningSucceeded":
         live.line(`  ${percent(event.removedRatio)} of the parameters removed`);
-        return api.resultOf(client, runId);
+        return event.resultModel;
       case "PruningFailed":
         throw new Error(`the pruning run failed: ${event.error.message} [${event.error.code}]`);
       case "PruningCancelled":
@@ -127,12 +128,14 @@ async function story(client: Client): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { once: { type: "boolean", default: false } } });
+  const { values } = parseArgs({ options: { once: { type: "boolean", default: false }, data: { type: "string" } } });
+  const dataDirectory = values.data ?? fileURLToPath(new URL("../data/demo", import.meta.url));
   const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   const began = performance.now();
   mkdirSync(dataDirectory, { recursive: true });
   console.log("Starting the server on its embedded PostgreSQL ...");
   const server: Server = await startServer(dataDirectory);
+  console.log(`It answers at ${server.url}`);
   const client = connect(`${server.url}/graphql`);
   try {
     const ended = await Promise.race([

@@ -44,7 +44,7 @@ export type ProgressEvent =
       readonly parameterCount: number;
       readonly estimatedMsLeft: number;
     }
-  | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number }
+  | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number; readonly resultModel: Model }
   | { readonly __typename: "PruningFailed"; readonly error: Failure }
   | { readonly __typename: "PruningCancelled" };
 
@@ -95,18 +95,11 @@ export async function* pruningProgress(client: Client, runId: string): AsyncGene
       ... on PruningStarted { executionProvider parameterCount targetParameterCount }
       ... on PruningScoring { iteration samplesDone samplesTotal }
       ... on PruningIterationCompleted { iteration removed { kind index score } parameterCount estimatedMsLeft }
-      ... on PruningSucceeded { removedRatio }
+      ... on PruningSucceeded { removedRatio resultModel { ${modelFields} } }
       ... on PruningFailed { error { code message } }
     }
   }`;
   for await (const { pruningProgress: event } of client.subscribe<{ pruningProgress: ProgressEvent }>(subscription, { runId })) yield event;
-}
-
-export async function resultOf(client: Client, runId: string): Promise<Model> {
-  const query = `query Result($id: ID!) { pruningRun(id: $id) { resultModel { ${modelFields} } } }`;
-  const { pruningRun } = await client.request<{ pruningRun: { resultModel: Model | null } }>(query, { id: runId });
-  if (!pruningRun.resultModel) throw new Error("the run succeeded but names no pruned model");
-  return pruningRun.resultModel;
 }
 
 export async function* generate(client: Client, modelId: string, prompt: string, maxTokens: number): AsyncGenerator<GenerationEvent> {

@@ -41,6 +41,8 @@ export async function startServer(dataDirectory: string): Promise<Server> {
     cwd: root,
     env: { ...environment, PORT: String(port), ESPALIER_DATA_DIRECTORY: dataDirectory },
     stdio: ["ignore", log, log, "ipc"],
+    // A process group of its own: Ctrl-C reaches the demo alone, which then ends the server with one signal, not two.
+    detached: true,
   });
 
   let stopping = false;

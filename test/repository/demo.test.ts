@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+// What a stranger does first, held to what README promises of it.
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const data = mkdtempSync(join(tmpdir(), "espalier-demo-"));
+const running = new Set<ChildProcess>();
+
+function demo(...args: string[]): ChildProcess & { readonly output: () => string } {
+  const child = spawn(process.execPath, ["--import", "tsx", "scripts/demo.ts", "--data", data, ...args], { cwd: root });
+  running.add(child);
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  return Object.assign(child, { output: () => output });
+}
+
+/** The numbers of a row of the table: before, after. */
+function row(output: string, name: string): [number, number] {
+  const line = output.split("\n").find((l) => l.trim().startsWith(name)) ?? assert.fail(`no row "${name}" in:\n${output}`);
+  const [a, b] = [...line.slice(line.indexOf(name) + name.length).matchAll(/[\d,.]+/g)].map((m) => Number(m[0].replaceAll(",", "")));
+  return [a as number, b as number];
+}
+
+before(() => {
+  const { status, stdout } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stdout);
+});
+after(() => {
+  for (const child of running) child.kill("SIGKILL");
+  rmSync(data, { recursive: true, force: true });
+});
+
+describe("the demo", () => {
+  it("prunes the bundled model through the API and ends", { timeout: 300_000 }, async () => {
+    const child = demo("--once");
+    const [code] = await once(child, "close");
+    const output = child.output();
+    assert.equal(code, 0, output);
+
+    const [parameters, left] = row(output, "parameters");
+    assert.equal(parameters, 1_415_520);
+    assert.ok(left / parameters > 0.75 && left / parameters < 0.85, `${left} of ${parameters} parameters are left`);
+    const [accuracy, kept] = row(output, "next-token accuracy, held-out");
+    assert.ok(kept / accuracy >= 0.8, `accuracy went from ${accuracy}% to ${kept}%`);
+    const [bytes, bytesLeft] = row(output, "file size");
+    assert.ok(bytesLeft < 0.86 * bytes, `the file went from ${bytes} to ${bytesLeft} MB`);
+    const [layers, layersLeft] = row(output, "layers");
+    assert.ok(layersLeft < layers);
+    assert.match(output, /iteration 1: removed LAYER \d+ \(score [\d.e-]+\)/);
+    assert.match(output, /Lineage:\n {2}ahab, 1,415,520 parameters, [\w-]+\n {4}└ /);
+  });
+
+  it("takes its server along when it is killed", { timeout: 120_000 }, async () => {
+    const child = demo();
+    while (!/Registered ahab/.test(child.output())) {
+      assert.equal(child.exitCode, null, child.output());
+      await once(child.stdout as NodeJS.ReadableStream, "data");
+    }
+    const url = /http:\S+/.exec(child.output())?.[0] ?? assert.fail(child.output());
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const until = Date.now() + 30_000;
+    const answers = () =>
+      fetch(`${url}/healthz`).then(
+        () => true,
+        () => false,
+      );
+    while (await answers()) {
+      assert.ok(Date.now() < until, "the server outlived the demo");
+      await delay(100);
+    }
+  });
+});
