@@ -72,7 +72,7 @@ export function recordSuccess(store: Store, claim: RunClaim, pruned: InspectedMo
   return whileClaimed(store, claim, async (tx) => {
     const run = await tx.pruningRun.findUniqueOrThrow({ where: { id: runId } });
     const base = await getModel(tx, run.modelId);
-    const removedRatio = 1 - pruned.parameterCount / base.parameterCount;
+    const removedRatio = (base.parameterCount - pruned.parameterCount) / base.parameterCount;
     const name = `${base.name}-${run.method.toLowerCase()}-${Math.round(removedRatio * 100)}`;
     const { id: modelId } = await insertModel(tx, pruned, name, base.id);
     await tx.pruningRun.update({

@@ -1,0 +1,136 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { EspalierError } from "../errors.ts";
+import type { FromCompute, ToCompute } from "./compute-protocol.ts";
+import type { TaskName, Tasks } from "./tasks.ts";
+
+// In development this file is TypeScript and its loader is among our own arguments, which a forked process inherits.
+const program = fileURLToPath(new URL(`./compute${extname(import.meta.url)}`, import.meta.url));
+
+type Message = FromCompute extends infer M ? M : never;
+
+/** The messages of one run, from the process that sends them to the generator that takes them. */
+class Inbox {
+  private readonly messages: Message[] = [];
+  private failure: { readonly error: unknown } | undefined;
+  private wake: (() => void) | undefined;
+
+  push(message: Message): void {
+    this.messages.push(message);
+    this.wake?.();
+  }
+
+  /** What has come before still counts, unless `now`. */
+  fail(error: unknown, now = false): void {
+    this.failure ??= { error };
+    if (now) this.messages.length = 0;
+    this.wake?.();
+  }
+
+  async take(): Promise<Message> {
+    for (;;) {
+      const message = this.messages.shift();
+      if (message) return message;
+      if (this.failure) throw this.failure.error;
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+}
+
+/**
+ * A process for work that holds a thread, may use up the memory or may crash: it takes only its own runs with it. It starts
+ * at the first run, and again at the next if it died.
+ */
+export class ComputeProcess {
+  private child: ChildProcess | undefined;
+  private readonly inboxes = new Map<number, Inbox>();
+  private lastId = 0;
+
+  /** Of the process while it runs. */
+  get pid(): number | undefined {
+    return this.child?.pid;
+  }
+
+  /**
+   * Runs a task: yields its events and returns its result. Leaving the generator early, or aborting, cancels the task at its
+   * next event; `kill` stops it at once.
+   *
+   * @throws EspalierError what the task throws, INTERNAL for what it should not throw, COMPUTE_PROCESS_DIED; or the
+   *   signal's reason
+   */
+  async *run<Name extends TaskName>(
+    task: Name,
+    request: Tasks[Name]["request"],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Tasks[Name]["event"], Tasks[Name]["result"]> {
+    signal?.throwIfAborted();
+    const id = ++this.lastId;
+    const inbox = new Inbox();
+    const abort = () => inbox.fail(signal?.reason, true);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.inboxes.set(id, inbox);
+    let over = false;
+    try {
+      this.send({ id, task, request });
+      for (;;) {
+        const message = await inbox.take();
+        over = message.kind !== "event";
+        if (message.kind === "event") yield message.event as Tasks[Name]["event"];
+        else if (message.kind === "result") return message.result as Tasks[Name]["result"];
+        else throw toError(message.error);
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.inboxes.delete(id);
+      if (!over && this.child) this.send({ id, cancel: true });
+    }
+  }
+
+  /** Ends the process at once, and with it every run: they throw COMPUTE_PROCESS_DIED. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (!child) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  }
+
+  private send(message: ToCompute): void {
+    this.child ??= this.start();
+    // If it cannot be sent the process is dying, which its exit will tell.
+    this.child.send(message, () => {});
+  }
+
+  private start(): ChildProcess {
+    const child = fork(program, [], { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    child.on("message", (message: FromCompute) => this.inboxes.get(message.id)?.push(message));
+    const died = (how: string) => {
+      if (this.child !== child) return;
+      this.child = undefined;
+      const error = new EspalierError("COMPUTE_PROCESS_DIED", `the compute process ${how}`, { pid: child.pid });
+      for (const inbox of this.inboxes.values()) inbox.fail(error);
+    };
+    child.once("error", (error) => died(`could not start: ${error.message}`));
+    child.once("exit", (status, signal) => died(signal ? `was ended by ${signal}` : `ended with status ${status}`));
+    return child;
+  }
+}
+
+function toError({ code, message, details, stack }: (FromCompute & { kind: "error" })["error"]): EspalierError {
+  const error = new EspalierError(code, message, details);
+  error.stack = stack;
+  return error;
+}
+
+/** Runs a task without events in a process of its own. */
+export async function computeOnce<Name extends TaskName>(task: Name, request: Tasks[Name]["request"]): Promise<Tasks[Name]["result"]> {
+  const compute = new ComputeProcess();
+  try {
+    const steps = compute.run(task, request);
+    for (let step = await steps.next(); ; step = await steps.next()) if (step.done) return step.value;
+  } finally {
+    await compute.kill();
+  }
+}

@@ -1,0 +1,21 @@
+import type { TaskName, Tasks } from "./tasks.ts";
+
+/** What a parent says to its compute process. Runs are told apart by id, so that many share one process. */
+export type ToCompute =
+  | { readonly id: number; readonly task: TaskName; readonly request: Tasks[TaskName]["request"] }
+  | { readonly id: number; readonly cancel: true };
+
+/** What the compute process says to its parent, in order for each run: events, then a result or an error. */
+export type FromCompute = { readonly id: number } & (
+  | { readonly kind: "event"; readonly event: unknown }
+  | { readonly kind: "result"; readonly result: unknown }
+  | { readonly kind: "error"; readonly error: ComputeError }
+);
+
+/** An error as it crosses the boundary. `stack` is for logs. */
+export interface ComputeError {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly stack: string;
+}

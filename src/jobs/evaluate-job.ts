@@ -1,0 +1,38 @@
+import { EspalierError } from "../errors.ts";
+import { claimEvaluation, type EvaluationRecord, recordEvaluation, recordEvaluationFailure } from "../store/evaluations.ts";
+import { getModel, modelFiles } from "../store/models.ts";
+import { ComputeProcess } from "./compute-process.ts";
+import { failureOf, hasCode } from "./failure.ts";
+import type { EvaluationResult } from "./tasks.ts";
+import type { JobServices } from "./worker.ts";
+
+async function compute(services: JobServices, evaluation: EvaluationRecord, signal: AbortSignal): Promise<EvaluationResult> {
+  const { store, dataDirectory } = services;
+  const { modelId, dataset, settings } = evaluation;
+  const { digest } = await getModel(store.prisma, modelId);
+  const model = { dataDirectory, digest, files: await modelFiles(store.prisma, modelId) };
+  const process = new ComputeProcess();
+  try {
+    const steps = process.run("evaluate", { model, dataset, ...settings }, signal);
+    for (let step = await steps.next(); ; step = await steps.next()) if (step.done) return step.value;
+  } finally {
+    await process.kill();
+  }
+}
+
+/**
+ * Does an evaluation. It ends SUCCEEDED or FAILED.
+ *
+ * @throws when it should be taken up again: `signal` aborted, or the database failed
+ */
+export async function evaluateJob(services: JobServices, id: string, signal: AbortSignal): Promise<void> {
+  const evaluation = await claimEvaluation(services.store, id);
+  if (!evaluation) return;
+  try {
+    await recordEvaluation(services.store, evaluation, await compute(services, evaluation, signal));
+  } catch (error) {
+    if (hasCode(error, "EVALUATION_LOST")) return;
+    if (signal.aborted || !(error instanceof EspalierError)) throw error;
+    await recordEvaluationFailure(services.store, id, failureOf(error, id, services.logger));
+  }
+}

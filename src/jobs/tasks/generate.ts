@@ -1,0 +1,35 @@
+import { generate } from "../../inference/generate.ts";
+import { type Generator, loadGenerator } from "../../inference/generator.ts";
+import { materialise } from "../../models/artifact-store.ts";
+import { loadTokenizer, type Tokenizer } from "../../text/tokenizer.ts";
+import type { Task } from "../compute.ts";
+import type { GenerationRequest } from "../tasks.ts";
+
+interface Loaded {
+  readonly generator: Generator;
+  readonly tokenizer: Tokenizer;
+}
+
+/** By model and provider: loading takes far longer than a token, and many texts may be on their way at once. */
+const loaded = new Map<string, Promise<Loaded>>();
+
+async function load({ model, executionProvider }: GenerationRequest): Promise<Loaded> {
+  const folder = await materialise(model);
+  const [generator, tokenizer] = await Promise.all([loadGenerator({ folder, executionProvider }), loadTokenizer(folder)]);
+  return { generator, tokenizer };
+}
+
+/** A model that cannot be loaded is tried again the next time: the reason may have gone. */
+function loadOnce(request: GenerationRequest): Promise<Loaded> {
+  const key = `${request.model.digest} ${request.executionProvider}`;
+  const loading = loaded.get(key) ?? load(request);
+  loaded.set(key, loading);
+  loading.catch(() => loaded.delete(key));
+  return loading;
+}
+
+export const generateTask: Task<"generate"> = async function* (request) {
+  const { generator, tokenizer } = await loadOnce(request);
+  const { prompt, maxTokens, temperature, topK, topP, seed } = request;
+  return yield* generate(generator, tokenizer, { prompt, maxTokens, temperature, topK, topP, seed });
+};

@@ -1,0 +1,28 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { decode } from "../onnx/decode.ts";
+import type { Model } from "../onnx/ir.ts";
+import { materialise } from "./artifact-store.ts";
+import type { ModelFile } from "./types.ts";
+
+/** A stored model as a graph to work on. */
+export interface OpenModel {
+  readonly model: Model;
+  readonly folder: string;
+  /** Where its external data lies. */
+  readonly graphFolder: string;
+}
+
+/** @throws EspalierError ARTIFACT_MISSING; GRAPH_MISSING if none of its files is a graph */
+export async function openStoredModel(stored: {
+  readonly dataDirectory: string;
+  readonly digest: string;
+  readonly files: readonly ModelFile[];
+}): Promise<OpenModel> {
+  const graph = stored.files.find((f) => f.path.endsWith(".onnx"))?.path;
+  if (graph === undefined) throw new EspalierError("GRAPH_MISSING", "none of the model's files is a .onnx file");
+  const folder = await materialise(stored);
+  const path = join(folder, graph);
+  return { model: decode(await readFile(path)), folder, graphFolder: dirname(path) };
+}

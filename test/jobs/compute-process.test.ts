@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { ComputeProcess } from "../../src/jobs/compute-process.ts";
+import type { GenerationChunk, GenerationRequest, GenerationSummary, StoredModel } from "../../src/jobs/tasks.ts";
+import { storeAhab } from "../support/ahab.ts";
+import { temporaryFolder } from "../support/database.ts";
+import { isAlive, until } from "../support/wait.ts";
+
+let directory: string;
+let model: StoredModel;
+let compute: ComputeProcess;
+before(async () => {
+  directory = await temporaryFolder();
+  model = await storeAhab(directory);
+  compute = new ComputeProcess();
+});
+after(async () => {
+  await compute.kill();
+  await rm(directory, { recursive: true });
+});
+
+const request = (prompt: string, maxTokens: number): GenerationRequest => ({
+  model,
+  prompt,
+  maxTokens,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  seed: 0,
+  executionProvider: "CPU",
+});
+
+type Generation = AsyncGenerator<GenerationChunk, GenerationSummary>;
+
+async function read(generation: Generation): Promise<{ text: string; summary: GenerationSummary }> {
+  let text = "";
+  for (let step = await generation.next(); ; step = await generation.next()) {
+    if (step.done) return { text, summary: step.value };
+    text += step.value.text;
+  }
+}
+
+test("runs that share a process get their own events, in order, and their own results", async () => {
+  const prompts = ["Call me", "The whale", "Fellow citizens"];
+  const alone: string[] = [];
+  for (const prompt of prompts) alone.push((await read(compute.run("generate", request(prompt, 24)))).text);
+  const { pid } = compute;
+  const together = await Promise.all(prompts.map((prompt) => read(compute.run("generate", request(prompt, 24)))));
+  assert.deepEqual(
+    together.map((t) => t.text),
+    alone,
+  );
+  for (const { summary } of together) assert.equal(summary.completionTokens, 24);
+  assert.equal(compute.pid, pid);
+});
+
+test("an error of a task arrives with its code and details, and the process goes on", async () => {
+  await read(compute.run("generate", request("Call me", 1)));
+  const { pid } = compute;
+  const dataset = { name: "no such dataset" };
+  const run = compute.run("evaluate", { model, dataset, sequenceLength: 32, maxTokens: 64, executionProvider: "CPU" });
+  await assert.rejects(run.next(), (error: Error & { code?: string; details?: { name?: string } }) => {
+    assert.equal(error.code, "DATASET_NOT_FOUND");
+    assert.equal(error.details?.name, "no such dataset");
+    assert.match(error.stack ?? "", /datasets\.[tj]s/, "the stack is the task's");
+    return true;
+  });
+  await read(compute.run("generate", request("Call me", 1)));
+  assert.equal(compute.pid, pid);
+});
+
+test("an abort ends a run at once, and the process goes on", async () => {
+  const controller = new AbortController();
+  const run = compute.run("generate", request("Call me", 400), controller.signal);
+  await run.next();
+  const { pid } = compute;
+  const reason = new Error("changed my mind");
+  const next = run.next().then(() => run.next());
+  controller.abort(reason);
+  await assert.rejects(next, reason);
+  await assert.rejects(compute.run("generate", request("Call me", 1), controller.signal).next(), reason);
+  const { summary } = await read(compute.run("generate", request("Call me", 4)));
+  assert.equal(summary.completionTokens, 4);
+  assert.equal(compute.pid, pid);
+});
+
+test("a killed process takes its runs with it; the next run starts another", async () => {
+  const runs = [compute.run("generate", request("Call me", 400)), compute.run("generate", request("The whale", 400))];
+  for (const run of runs) await run.next();
+  const pid = compute.pid as number;
+  process.kill(pid, "SIGKILL");
+  for (const run of runs) await assert.rejects(read(run), { code: "COMPUTE_PROCESS_DIED", message: /SIGKILL/ });
+  assert.equal((await read(compute.run("generate", request("Call me", 4)))).summary.completionTokens, 4);
+  assert.notEqual(compute.pid, pid);
+});
+
+test("a compute process does not outlive its parent", async () => {
+  const parent = fork(fileURLToPath(new URL("../support/compute-parent.ts", import.meta.url)), { serialization: "advanced" });
+  parent.send(request("Call me", 400));
+  const [pid] = (await once(parent, "message")) as [number];
+  assert.ok(isAlive(pid));
+  parent.kill("SIGKILL");
+  await until("the compute process ends", () => !isAlive(pid));
+});
