@@ -29,7 +29,7 @@ mutation StartPruning($input: StartPruningInput!) {
   startPruning(input: $input) { id status options { targetRatio structureKinds samples seed } }
 }
 `,
-    variables: { input: { modelId: yourModel, dataset: { name: "calibration" }, options: { targetRatio: 0.2 } } },
+    variables: { input: { modelId: yourModel, dataset: { name: "literature-train" }, options: { targetRatio: 0.2 } } },
   },
   {
     query: `# 3. Watch: what has happened after the event \`after\`, then what happens, until the run is over.

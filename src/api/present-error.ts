@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type GraphQLError, type GraphQLFormattedError } from "graphql";
+import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
 
@@ -30,7 +30,7 @@ export function presentError(log: Logger, formatted: GraphQLFormattedError, erro
   if (cause instanceof EspalierError && cause.code !== "INTERNAL")
     return { message: cause.message, locations, path, extensions: { ...cause.details, code: cause.code } };
   // GraphQL gives every error of a resolver the path of its field; Apollo marks its own accidents.
-  if (!path && formatted.extensions?.["code"] !== "INTERNAL_SERVER_ERROR") return refused(formatted);
+  if (cause instanceof GraphQLError && !path && formatted.extensions?.["code"] !== "INTERNAL_SERVER_ERROR") return refused(formatted);
   const logId = randomUUID();
   log.error({ logId, err: cause, path }, message);
   return {

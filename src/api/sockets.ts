@@ -34,7 +34,8 @@ export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: 
         try {
           document = parse(query, { maxTokens: limits.tokens });
         } catch (error) {
-          return [error as GraphQLError];
+          const { message, source, positions } = error as GraphQLError;
+          return [new GraphQLError(message, { source, positions, extensions: { code: "GRAPHQL_PARSE_FAILED" } })];
         }
         const errors = validate(schema, document, [...specifiedRules, boundedOperations]);
         if (errors.length > 0) return errors;

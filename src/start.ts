@@ -1,0 +1,55 @@
+import type { Logger } from "pino";
+import { type Server, startServer } from "./api/server.ts";
+import type { Config } from "./config.ts";
+import { ModelProcesses } from "./jobs/model-processes.ts";
+import { Queue } from "./jobs/queue.ts";
+import { startWorker } from "./jobs/worker.ts";
+import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
+import { openStore } from "./store/store.ts";
+
+export interface Espalier {
+  /** Of the API; null in a process that is a worker only. */
+  readonly url: string | null;
+  /** Stops everything, last started first. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts what a process's role asks for, on the configured database or the embedded one.
+ *
+ * @throws EspalierError of whichever part cannot start; what had started is stopped again
+ */
+export async function start(config: Config, logger: Logger): Promise<Espalier> {
+  const { role, host, port, dataDirectory, modelRoot } = config;
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (let last = stops.pop(); last; last = stops.pop()) await last();
+  };
+  try {
+    let databaseUrl = config.databaseUrl;
+    if (databaseUrl === null) {
+      const postgres = await startEmbeddedPostgres(dataDirectory);
+      stops.push(() => postgres.stop());
+      databaseUrl = postgres.url;
+    }
+    const store = await openStore(databaseUrl);
+    stops.push(() => store.close());
+    const queue = await Queue.open(databaseUrl, logger);
+    stops.push(() => queue.close());
+    if (role !== "api") {
+      const worker = await startWorker(queue, { store, dataDirectory, logger });
+      stops.push(() => worker.stop());
+    }
+    let server: Server | null = null;
+    if (role !== "worker") {
+      const generators = new ModelProcesses();
+      stops.push(() => generators.close());
+      server = await startServer({ store, queue, generators, dataDirectory, modelRoot }, host, port, logger);
+      stops.push(server.stop);
+    }
+    return { url: server?.url ?? null, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

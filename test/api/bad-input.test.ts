@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type TestApi, testApi } from "../support/api.ts";
+import { newModel, newRun } from "../support/records.ts";
+
+let api: TestApi;
+/** Of a model with 2 layers and no stated context length. */
+let modelId: string;
+let runId: string;
+before(async () => {
+  api = await testApi();
+  ({ id: modelId } = await newModel(api.services.store, "model"));
+  ({ id: runId } = await newRun(api.services.store));
+});
+after(() => api.close());
+
+const nobody = "00000000-0000-7000-8000-000000000000";
+const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }";
+const evaluate = "mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id } }";
+const generate = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
+const register = "mutation($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
+
+const dataset = { name: "literature-train" };
+const options = (options: object) => [start, { input: { modelId, dataset, options } }] as const;
+const evaluation = (input: object) => [evaluate, { input: { modelId, dataset, ...input } }] as const;
+const generation = (input: object) => [generate, { input: { modelId, prompt: "A", ...input } }] as const;
+
+type Row = readonly [query: string, variables: object, code: string, argument: string | undefined];
+const bad = "BAD_USER_INPUT";
+const rows = (): Record<string, Row> => ({
+  "not GraphQL": ["{ models", {}, "GRAPHQL_PARSE_FAILED", undefined],
+  "no such field": ["{ model(id: 1) { weight } }", {}, "GRAPHQL_VALIDATION_FAILED", undefined],
+  "a literal out of type": ["{ models(first: 1.5) { nodes { id } } }", {}, "GRAPHQL_VALIDATION_FAILED", undefined],
+  "a variable missing": [start, {}, bad, "input"],
+  "a variable's field missing": [start, { input: { dataset } }, bad, "input"],
+  "a variable's field out of type": [...options({ seed: 0.5 }), bad, "input.options.seed"],
+  "a variable's field out of Int": [...options({ seed: 2 ** 31 }), bad, "input.options.seed"],
+  "an enum value that is none": [...options({ structureKinds: ["LAYER", "NEURON"] }), bad, "input.options.structureKinds[1]"],
+  "an unknown method": [start, { input: { modelId, dataset, method: "MAGIC" } }, bad, "input.method"],
+  "null where there is a default": [...options({ targetRatio: null }), bad, "input.options.targetRatio"],
+  "page of none": ["{ models(first: 0) { nodes { id } } }", {}, bad, "first"],
+  "page too large": ["{ models(first: 101) { nodes { id } } }", {}, bad, "first"],
+  "page of scores too large": [`{ structureScores(runId: "${runId}", first: 1001) { nodes { score } } }`, {}, bad, "first"],
+  "cursor of another list": ['{ models(after: "abc") { nodes { id } } }', {}, "BAD_CURSOR", "after"],
+  "cursor of children": [`{ model(id: "${modelId}") { children(after: "x") { nodes { id } } } }`, {}, "BAD_CURSOR", "after"],
+  "lineage of nobody": [`{ lineage(modelId: "${nobody}") { truncated } }`, {}, "MODEL_NOT_FOUND", "modelId"],
+  "lineage of what is no id": ['{ lineage(modelId: "x") { truncated } }', {}, "MODEL_NOT_FOUND", "modelId"],
+  "negative depth": [`{ lineage(modelId: "${modelId}", depth: -1) { truncated } }`, {}, bad, "depth"],
+  "scores of nobody": [`{ structureScores(runId: "${nobody}") { nodes { score } } }`, {}, "RUN_NOT_FOUND", "runId"],
+  "register nothing": [register, { input: { path: " " } }, bad, "input.path"],
+  "register without a name": [register, { input: { path: "ahab", name: "" } }, bad, "input.name"],
+  "a name too long": [register, { input: { path: "ahab", name: "a".repeat(201) } }, bad, "input.name"],
+  "prune nobody": [start, { input: { modelId: nobody, dataset } }, "MODEL_NOT_FOUND", "input.modelId"],
+  "no texts": [start, { input: { modelId, dataset: {} } }, bad, "input.dataset"],
+  "texts twice": [start, { input: { modelId, dataset: { ...dataset, texts: ["a"] } } }, bad, "input.dataset"],
+  "unknown dataset": [start, { input: { modelId, dataset: { name: "everything" } } }, bad, "input.dataset.name"],
+  "empty list of texts": [start, { input: { modelId, dataset: { texts: [] } } }, bad, "input.dataset.texts"],
+  "texts of blanks": [start, { input: { modelId, dataset: { texts: [" ", ""] } } }, bad, "input.dataset.texts"],
+  "too many texts": [start, { input: { modelId, dataset: { texts: Array(10_001).fill("a") } } }, bad, "input.dataset.texts"],
+  "ratio 0": [...options({ targetRatio: 0 }), bad, "input.options.targetRatio"],
+  "ratio 1": [...options({ targetRatio: 1 }), bad, "input.options.targetRatio"],
+  "no kinds": [...options({ structureKinds: [] }), bad, "input.options.structureKinds"],
+  "a kind twice": [...options({ structureKinds: ["MLP", "MLP"] }), bad, "input.options.structureKinds"],
+  "no structures": [...options({ structuresPerIteration: 0 }), bad, "input.options.structuresPerIteration"],
+  "too many structures": [...options({ structuresPerIteration: 101 }), bad, "input.options.structuresPerIteration"],
+  "no samples": [...options({ samples: 0 }), bad, "input.options.samples"],
+  "too many samples": [...options({ samples: 1025 }), bad, "input.options.samples"],
+  "a view of one token": [...options({ sequenceLength: 1 }), bad, "input.options.sequenceLength"],
+  "a view too long": [...options({ sequenceLength: 65_537 }), bad, "input.options.sequenceLength"],
+  "nothing perturbed": [...options({ perturbation: { rate: 0 } }), bad, "input.options.perturbation.rate"],
+  "too much perturbed": [...options({ perturbation: { rate: 1.01 } }), bad, "input.options.perturbation.rate"],
+  "negative protection": [...options({ protectFirst: -1 }), bad, "input.options.protectFirst"],
+  "negative protection at the end": [...options({ protectLast: -1 }), bad, "input.options.protectLast"],
+  "every layer protected": [...options({ protectFirst: 1, protectLast: 1 }), bad, "input.options.protectFirst"],
+  "cancel nobody": [`mutation { cancelPruning(id: "${nobody}") { id } }`, {}, "RUN_NOT_FOUND", "id"],
+  "evaluate nobody": [...evaluation({ modelId: nobody }), "MODEL_NOT_FOUND", "input.modelId"],
+  "evaluate windows of one token": [...evaluation({ sequenceLength: 1 }), bad, "input.sequenceLength"],
+  "evaluate no tokens": [...evaluation({ maxTokens: 0 }), bad, "input.maxTokens"],
+  "evaluate on an unknown dataset": [...evaluation({ dataset: { name: "" } }), bad, "input.dataset.name"],
+  "generate with nobody": [...generation({ modelId: nobody }), "MODEL_NOT_FOUND", "input.modelId"],
+  "generate from too much": [...generation({ prompt: "a".repeat(100_001) }), bad, "input.prompt"],
+  "generate nothing": [...generation({ maxTokens: 0 }), bad, "input.maxTokens"],
+  "generate too much": [...generation({ maxTokens: 4097 }), bad, "input.maxTokens"],
+  "negative temperature": [...generation({ temperature: -0.1 }), bad, "input.temperature"],
+  "too hot": [...generation({ temperature: 10.1 }), bad, "input.temperature"],
+  "negative topK": [...generation({ topK: -1 }), bad, "input.topK"],
+  "topP 0": [...generation({ topP: 0 }), bad, "input.topP"],
+  "topP above 1": [...generation({ topP: 1.1 }), bad, "input.topP"],
+});
+
+test("bad input is refused with a code and the argument at fault, and stores nothing", async (t) => {
+  const { prisma } = api.services.store;
+  const counts = () => Promise.all([prisma.model.count(), prisma.pruningRun.count(), prisma.evaluation.count()]);
+  const stored = await counts();
+  for (const [name, [query, variables, code, argument]] of Object.entries(rows()))
+    await t.test(name, async () => {
+      const { errors } = await api.ask(query, variables as Record<string, unknown>);
+      assert.equal(errors?.length, 1, JSON.stringify(errors));
+      assert.deepEqual([errors[0]?.extensions["code"], errors[0]?.extensions["argument"]], [code, argument], errors[0]?.message);
+    });
+  assert.deepEqual(await counts(), stored);
+  assert.deepEqual(api.log, []);
+});
+
+test("it is refused alike over WebSocket", async (t) => {
+  const socket = api.socket();
+  const overSocket: Record<string, Row> = {
+    ...rows(),
+    "progress of nobody": [`subscription { pruningProgress(runId: "${nobody}") { sequence } }`, {}, "RUN_NOT_FOUND", "runId"],
+    "progress from before the start": [`subscription { pruningProgress(runId: "${runId}", after: -1) { sequence } }`, {}, bad, "after"],
+    "stream too much": [
+      "subscription($input: GenerateInput!) { generate(input: $input) { ... on GenerationDelta { text } } }",
+      { input: { modelId, prompt: "A", maxTokens: 0 } },
+      bad,
+      "input.maxTokens",
+    ],
+  };
+  for (const [name, [query, variables, code, argument]] of Object.entries(overSocket))
+    await t.test(name, async () => {
+      const told = await new Promise<readonly { readonly extensions?: Record<string, unknown> }[]>((resolve, reject) => {
+        const sink = {
+          next: (result: { errors?: readonly object[] }) => resolve(result.errors ?? []),
+          error: (e: unknown) => (Array.isArray(e) ? resolve(e) : reject(e)),
+          complete: () => {},
+        };
+        socket.subscribe({ query, variables: variables as Record<string, unknown> }, sink);
+      });
+      assert.deepEqual(
+        told.map((e) => [e.extensions?.["code"], e.extensions?.["argument"]]),
+        [[code, argument]],
+      );
+    });
+});

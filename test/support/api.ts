@@ -1,0 +1,79 @@
+import { createClient } from "graphql-ws";
+import { pino } from "pino";
+import { WebSocket } from "ws";
+import type { Services } from "../../src/api/context.ts";
+import { startServer } from "../../src/api/server.ts";
+import { ModelProcesses } from "../../src/jobs/model-processes.ts";
+import { Queue } from "../../src/jobs/queue.ts";
+import { startWorker } from "../../src/jobs/worker.ts";
+import { testDatabase } from "./database.ts";
+
+export interface ApiError {
+  readonly message: string;
+  readonly path?: readonly (string | number)[];
+  readonly extensions: Readonly<Record<string, unknown>>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: tests read answers as they come
+export type Answer = { readonly data?: any; readonly errors?: readonly ApiError[] };
+
+export interface TestApi {
+  readonly url: string;
+  readonly services: Services;
+  /** What has been logged, line by line. */
+  readonly log: readonly string[];
+  /** One operation over HTTP. */
+  ask(query: string, variables?: Record<string, unknown>): Promise<Answer>;
+  /** One operation over HTTP that must succeed: its data. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests read answers as they come
+  data(query: string, variables?: Record<string, unknown>): Promise<any>;
+  /** A graphql-ws client of the test's own, closed with the API. */
+  socket(): ReturnType<typeof createClient>;
+  close(): Promise<void>;
+}
+
+export const modelRoot = new URL("../../models", import.meta.url).pathname;
+
+/** The whole server on a database of its own: API and worker, with real compute processes. */
+export async function testApi(): Promise<TestApi> {
+  const database = await testDatabase();
+  const { store, dataDirectory } = database;
+  const log: string[] = [];
+  const logger = pino({ level: "warn" }, { write: (line) => void log.push(line) });
+  const queue = await Queue.open(database.url, logger);
+  const worker = await startWorker(queue, { store, dataDirectory, logger });
+  const generators = new ModelProcesses();
+  const services = { store, queue, generators, dataDirectory, modelRoot };
+  const server = await startServer(services, "127.0.0.1", 0, logger);
+  const sockets: ReturnType<typeof createClient>[] = [];
+
+  async function ask(query: string, variables = {}): Promise<Answer> {
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(server.url, { method: "POST", headers, body: JSON.stringify({ query, variables }) });
+    return (await response.json()) as Answer;
+  }
+  return {
+    url: server.url,
+    services,
+    log,
+    ask,
+    async data(query, variables) {
+      const { data, errors } = await ask(query, variables);
+      if (errors) throw new Error(JSON.stringify(errors, null, 2));
+      return data;
+    },
+    socket() {
+      const client = createClient({ url: server.url.replace("http", "ws"), webSocketImpl: WebSocket, retryAttempts: 0, lazy: true });
+      sockets.push(client);
+      return client;
+    },
+    async close() {
+      for (const client of sockets) await client.dispose();
+      await server.stop();
+      await generators.close();
+      await worker.stop();
+      await queue.close();
+      await database.close();
+    },
+  };
+}
