@@ -19,8 +19,7 @@ export interface Discovery {
 
 /**
  * Finds a model's structures. What belongs to a structure is what its removal takes away, found by removing it: so the
- * counts of what is removed and of what is left always add up. The only attention of a model is not listed: without one,
- * no token would see another.
+ * counts of what is removed and of what is left always add up. A model's only attention cannot be removed and is not listed.
  *
  * @throws EspalierError as `anatomyOf`
  */

@@ -12,8 +12,8 @@ import type { StructureId } from "./structure.ts";
  * with them: nodes, weights, cache inputs and outputs. What stays keeps its name, except that cache entries are numbered
  * from 0 without gaps.
  *
- * @throws EspalierError UNKNOWN_STRUCTURE; LAST_ATTENTION if no cache entry would be left although the graph reads from one how
- *   many tokens came before
+ * @throws EspalierError UNKNOWN_STRUCTURE; LAST_ATTENTION if no attention would be left; UNSUPPORTED_INPUT if the graph reads
+ *   the length of the past from a cache entry that goes, and none like it stays
  */
 export function remove(model: Model, ids: readonly StructureId[]): Model {
   return ids.length === 0 ? model : removePlaces(model, anatomyOf(model), ids);
@@ -22,6 +22,9 @@ export function remove(model: Model, ids: readonly StructureId[]): Model {
 /** As `remove`, for who has the anatomy at hand. */
 export function removePlaces(model: Model, anatomy: Anatomy, ids: readonly StructureId[]): Model {
   const branches = placesOf(anatomy, ids).flatMap((p) => p.branches);
+  const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
+  if (attentions.length > 0 && attentions.every((a) => branches.includes(a)))
+    throw new EspalierError("LAST_ATTENTION", "a model's last attention cannot be removed: without one, no token would see another");
   const gone = new Set(branches.flatMap((b) => [...b.nodes].flatMap((n) => n.outputs)));
   const graph = withoutTerms(model.graph, new Set(branches.map((b) => b.output)));
   const trimmed = withoutCaches(removeDead({ ...graph, outputs: graph.outputs.filter((o) => !gone.has(o.name)) }));
@@ -59,8 +62,11 @@ function withoutCaches(graph: Graph): Graph {
     const other = caches.find((c) => data.has(c.name) && same(c, cache));
     if (!other)
       throw new EspalierError(
-        "LAST_ATTENTION",
-        "the last attention with a cache cannot be removed: the graph reads from its cache how many tokens came before",
+        "UNSUPPORTED_INPUT",
+        `the graph reads the shape of "${cache.name}", which goes, and no cache entry of the same dimensions stays`,
+        {
+          input: cache.name,
+        },
       );
     stand.set(cache.name, other.name);
   }

@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { loadGenerator } from "../../src/inference/generator.ts";
+import { exportPruned } from "../../src/models/export.ts";
+import { decode } from "../../src/onnx/decode.ts";
+import { replaceUses } from "../../src/onnx/edit.ts";
+import { encode } from "../../src/onnx/encode.ts";
+import type { Model, Node } from "../../src/onnx/ir.ts";
+import { float32Tensor } from "../../src/onnx/tensors.ts";
+import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import { anatomyOf, placesOf } from "../../src/structures/anatomy.ts";
+import { discover } from "../../src/structures/discover.ts";
+import { remove } from "../../src/structures/remove.ts";
+import type { StructureId } from "../../src/structures/structure.ts";
+import { readModel, testModels } from "../support/models.ts";
+
+const cpu = { executionProvider: "CPU" } as const;
+
+/** The model with what the structures add multiplied by 0: removal without removing. */
+function masked(model: Model, ids: readonly StructureId[]): Model {
+  const outputs = new Set(placesOf(anatomyOf(model), ids).flatMap((p) => p.branches.map((b) => b.output)));
+  const names = new Map([...outputs].map((o) => [o, `${o}/masked`]));
+  const graph = replaceUses(model.graph, names);
+  const nodes = graph.nodes.flatMap((node): Node[] => {
+    const output = node.outputs.find((o) => outputs.has(o));
+    if (!output) return [node];
+    return [
+      node,
+      {
+        name: `${node.name}/mask`,
+        opType: "Mul",
+        domain: "",
+        inputs: [output, "mask/zero"],
+        outputs: [`${output}/masked`],
+        attributes: {},
+      },
+    ];
+  });
+  return {
+    ...model,
+    graph: { ...graph, nodes, initializers: new Map([...graph.initializers, ["mask/zero", float32Tensor("mask/zero", [], [0])]]) },
+  };
+}
+
+/** Feeds of B texts of T tokens after `past` earlier ones, whose cache entries are arbitrary but named alike in both models. */
+function feedsOf(
+  model: Model,
+  B: number,
+  T: number,
+  past: number,
+  ids: readonly number[],
+  original: (name: string) => number,
+): Record<string, TensorValue> {
+  const longs = (dims: number[], value: (i: number) => number): TensorValue => ({
+    dataType: "int64",
+    dims,
+    data: BigInt64Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
+  });
+  const feeds: Record<string, TensorValue> = {
+    input_ids: longs([B, T], (i) => ids[i % ids.length] as number),
+    attention_mask: longs([B, past + T], () => 1),
+    position_ids: longs([B, T], (i) => past + (i % T)),
+  };
+  for (const { name, shape } of model.graph.inputs.filter((i) => i.shape?.length === 4)) {
+    const dims = [B, shape?.[1] as number, past, shape?.[3] as number];
+    const seed = original(name);
+    feeds[name] = {
+      dataType: "float32",
+      dims,
+      data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(seed + i)),
+    };
+  }
+  return feeds;
+}
+
+async function logitsOf(model: Model, feeds: Record<string, TensorValue>): Promise<Float32Array> {
+  const session = await openSession({ bytes: encode(model) }, cpu);
+  try {
+    return (await session.run(feeds, ["logits"]))["logits"]?.data as Float32Array;
+  } finally {
+    await session.close();
+  }
+}
+
+function assertClose(a: Float32Array, b: Float32Array): void {
+  const scale = b.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  const worst = a.reduce((m, v, i) => Math.max(m, Math.abs(v - (b[i] as number))), 0);
+  assert.equal(a.length, b.length);
+  assert.ok(worst <= 1e-4 * scale, `logits differ by ${worst}, of a scale of ${scale}`);
+}
+
+/** Numbers of the cache entries of a model, in the order of its inputs: `past_key_values.7.key` is 7. */
+const cacheNumber = (name: string) => Number(/\d+/.exec(name)?.[0]);
+
+for (const { name, folder, skip } of testModels)
+  describe(`removal from ${name}`, { skip }, () => {
+    const model = skip ? null : readModel(folder);
+    const found = model && discover(model);
+
+    it("of any structures equals masking them, and their parameters are what it takes", async () => {
+      assert.ok(model && found);
+      const { structures, parameterCount, parameters } = found;
+      const attentions = structures.filter((s) => s.kind === "ATTENTION").length;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.shuffledSubarray([...structures], { minLength: 1, maxLength: 6 }),
+          fc.record({ B: fc.integer({ min: 1, max: 3 }), T: fc.integer({ min: 1, max: 7 }), past: fc.integer({ min: 0, max: 5 }) }),
+          fc.array(fc.integer({ min: 3, max: 500 }), { minLength: 7, maxLength: 7 }),
+          async (ids, { B, T, past }, tokens) => {
+            const left = new Set(structures.filter((s) => s.kind === "ATTENTION").map((s) => s.index));
+            for (const id of ids) if (id.kind !== "MLP") left.delete(id.layer);
+            fc.pre(left.size > 0);
+            const pruned = remove(model, ids);
+
+            const gone = new Set(ids.flatMap((s) => s.parameters));
+            const counts = [...gone].reduce((n, p) => n + (parameters.get(p) ?? 0), 0);
+            assert.equal(discover(pruned).parameterCount, parameterCount - counts);
+            assert.equal(pruned.graph.inputs.filter((i) => i.shape?.length === 4).length, 2 * left.size);
+            assert.deepEqual(
+              pruned.graph.outputs.map((o) => o.name),
+              ["logits", ...[...left].flatMap((_, i) => [`present.${i}.key`, `present.${i}.value`])],
+            );
+            assert.deepEqual(decode(encode(pruned)), pruned);
+
+            const numbers = [...left].sort((a, b) => a - b);
+            const [a, b] = await Promise.all([
+              logitsOf(
+                pruned,
+                feedsOf(pruned, B, T, past, tokens, (n) => numbers[cacheNumber(n)] as number),
+              ),
+              logitsOf(masked(model, ids), feedsOf(model, B, T, past, tokens, cacheNumber)),
+            ]);
+            assertClose(a, b);
+          },
+        ),
+        { numRuns: attentions > 8 ? 8 : 16, seed: 20250128 },
+      );
+    });
+
+    it("keeps generation with the cache equal to generation without, token for token", async () => {
+      assert.ok(model);
+      const destination = await mkdtemp(join(tmpdir(), "espalier-test-"));
+      try {
+        const files = ["onnx/model.onnx", "config.json", "tokenizer.json"].map((path) => ({ path }));
+        await exportPruned({
+          model,
+          folder,
+          files,
+          removed: [
+            { kind: "LAYER", index: 1 },
+            { kind: "MLP", index: 0 },
+          ],
+          destination,
+        });
+        for (const place of [folder, destination]) {
+          const stored = readModel(place);
+          const generator = await loadGenerator({ folder: place, executionProvider: "CPU" });
+          const prompt = [1, 300, 17, 44, 260];
+          const cached: number[] = [];
+          for await (const id of generator.generate(prompt, { maxTokens: 24, temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: [] }))
+            cached.push(id);
+          await generator.close();
+
+          const session = await openSession({ path: join(place, "onnx", "model.onnx") }, cpu);
+          const uncached: number[] = [];
+          while (uncached.length < cached.length) {
+            const ids = [...prompt, ...uncached];
+            const all = (await session.run(feedsOf(stored, 1, ids.length, 0, ids, cacheNumber), ["logits"]))["logits"]
+              ?.data as Float32Array;
+            const last = all.subarray(all.length - all.length / ids.length);
+            uncached.push(last.indexOf(last.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY)));
+          }
+          await session.close();
+          assert.deepEqual(cached, uncached);
+          assert.equal(cached.length, 24);
+        }
+      } finally {
+        await rm(destination, { recursive: true });
+      }
+    });
+
+    it("refuses to take the last attention, and structures there are none of", () => {
+      assert.ok(model && found);
+      assert.throws(
+        () =>
+          remove(
+            model,
+            found.structures.filter((s) => s.kind === "ATTENTION"),
+          ),
+        { code: "LAST_ATTENTION" },
+      );
+      assert.throws(() => remove(model, [{ kind: "LAYER", index: 99 }]), { code: "UNKNOWN_STRUCTURE" });
+    });
+  });
