@@ -1,0 +1,65 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { type Logger, pino } from "pino";
+import { Queue } from "../../src/jobs/queue.ts";
+import { registerModel } from "../../src/jobs/register.ts";
+import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
+import { followRun, type StoredEvent } from "../../src/store/events.ts";
+import type { ModelRecord } from "../../src/store/models.ts";
+import { createRun, type RunRecord } from "../../src/store/runs.ts";
+import { modelRoot } from "./ahab.ts";
+import { type TestDatabase, testDatabase } from "./database.ts";
+
+export interface JobBench extends TestDatabase {
+  readonly queue: Queue;
+  readonly logger: Logger;
+  /** The bundled model, registered. */
+  readonly ahab: ModelRecord;
+  /** Queues a run on the bundled model: small, and of six iterations. */
+  prune(options?: Partial<PruningOptions>): Promise<RunRecord>;
+  /** A worker in a process of its own. */
+  workerProcess(): Promise<ChildProcess>;
+}
+
+/** A database, a queue and a registered model: all that jobs need but a worker. */
+export async function jobBench(): Promise<JobBench> {
+  const database = await testDatabase();
+  const { store, url, dataDirectory } = database;
+  const logger = pino({ level: "silent" });
+  const queue = await Queue.open(url, logger);
+  const ahab = await registerModel({ store, dataDirectory, modelRoot }, { path: "ahab", name: "ahab" });
+  return {
+    ...database,
+    queue,
+    logger,
+    ahab,
+    prune: (options) => {
+      const small = { ...defaultPruningOptions, samples: 4, sequenceLength: 32, targetRatio: 0.4, ...options };
+      const request = { modelId: ahab.id, method: "PIP", options: small, dataset: { name: "literature-train" } };
+      return createRun(store, request, (tx, id) => queue.add(tx, "prune", id));
+    },
+    workerProcess: async () => {
+      const child = fork(fileURLToPath(new URL("worker-process.ts", import.meta.url)), [url, dataDirectory]);
+      await once(child, "message");
+      return child;
+    },
+    close: async () => {
+      await queue.close();
+      await database.close();
+    },
+  };
+}
+
+/** All events of a run from its beginning to its end. */
+export async function allEvents({ store }: TestDatabase, runId: string): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  for await (const event of followRun(store, runId, 0, new AbortController().signal)) events.push(event);
+  return events;
+}
+
+/** Waits for a run's next event of a type. */
+export async function eventOf({ store }: TestDatabase, runId: string, type: StoredEvent["type"]): Promise<void> {
+  for await (const event of followRun(store, runId, 0, new AbortController().signal)) if (event.type === type) return;
+  throw new Error(`the run ended without ${type}`);
+}
