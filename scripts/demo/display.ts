@@ -25,7 +25,7 @@ export class LiveLine {
 
   /** Shows a passing state. */
   update(text: string): void {
-    if (this.#live) process.stdout.write(`\r\x1b[K${text.slice(0, Math.max(20, (process.stdout.columns ?? 80) - 1))}`);
+    if (this.#live) process.stdout.write(`\r\x1b[K${text.slice(0, Math.max(20, (process.stdout.columns || 80) - 1))}`);
   }
 
   /** Prints a lasting line in place of the passing state. */
