@@ -1,5 +1,5 @@
-import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { type Signature, signatureOf } from "../onnx/signature.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
@@ -90,19 +90,18 @@ export class LanguageModel {
   }
 }
 
-/** Where a model folder keeps its graph, most usual first. */
-const graphFiles = ["onnx/model.onnx", "model.onnx"];
-
+/** The graph of a folder in the Hugging Face layout, or the one graph that lies in it under a name of its own. */
 async function graphFile(folder: string): Promise<string> {
-  for (const file of graphFiles) {
-    const path = join(folder, file);
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
-  }
-  throw new EspalierError("GRAPH_MISSING", `the model's folder has neither ${graphFiles.join(" nor ")}`);
+  const [nested, own] = await Promise.all([onnxFiles(join(folder, "onnx")), onnxFiles(folder)]);
+  const found = [...nested, ...own].find((path) => basename(path) === "model.onnx") ?? (own.length === 1 ? own[0] : undefined);
+  if (found) return found;
+  throw new EspalierError("GRAPH_MISSING", "the model's folder has neither onnx/model.onnx nor model.onnx");
+}
+
+async function onnxFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  return names.filter((name) => name.endsWith(".onnx")).map((name) => join(folder, name));
 }
