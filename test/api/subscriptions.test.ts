@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, before, test } from "node:test";
+import { createClient, type ExecutionResult } from "graphql-ws";
+import { WebSocket } from "ws";
+import { claimRun, recordFailure, recordScoring, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
+import { type TestApi, testApi } from "../support/api.ts";
+import { inspected, newRun } from "../support/records.ts";
+
+let api: TestApi;
+before(async () => {
+  api = await testApi();
+});
+after(() => api.close());
+
+interface Event {
+  readonly __typename: string;
+  readonly sequence: number;
+  readonly [field: string]: unknown;
+}
+
+const query = `subscription($runId: ID!, $after: Int) { pruningProgress(runId: $runId, after: $after) {
+  __typename runId sequence createdAt run { status }
+  ... on PruningStarted { executionProvider parameterCount targetParameterCount candidates }
+  ... on PruningScoring { iteration samplesDone samplesTotal }
+  ... on PruningSucceeded { resultModel { name parameterCount } removedRatio }
+  ... on PruningFailed { error { code message } }
+} }`;
+
+async function* progress(runId: string, after = 0): AsyncGenerator<Event> {
+  for await (const { data, errors } of api.socket().iterate<{ pruningProgress: Event }>({ query, variables: { runId, after } })) {
+    assert.equal(errors, undefined);
+    yield data?.pruningProgress as Event;
+  }
+}
+
+async function takenUp() {
+  const { store } = api.services;
+  const { id: runId } = await newRun(store);
+  const claim = await claimRun(store, runId);
+  assert.ok(claim);
+  await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 800, candidates: 2 });
+  const scored = (samplesDone: number) => recordScoring(store, claim, { iteration: 0, samplesDone, samplesTotal: 100 });
+  return { store, runId, claim, scored };
+}
+
+async function all(events: AsyncIterable<Event>): Promise<Event[]> {
+  const list: Event[] = [];
+  for await (const event of events) list.push(event);
+  return list;
+}
+
+test("what has happened is told, then what happens, each event once, until the run is over", async () => {
+  const { store, runId, claim, scored } = await takenUp();
+  await scored(1);
+  const events = progress(runId);
+  const take = async () => (await events.next()).value as Event;
+  const started = await take();
+  assert.deepEqual(
+    [started.__typename, started.sequence, started["runId"], started["executionProvider"], started["targetParameterCount"]],
+    ["PruningStarted", 1, runId, "CPU", 800],
+  );
+  assert.deepEqual(started["run"], { status: "RUNNING" });
+  const { sequence, samplesDone } = await take();
+  assert.deepEqual([sequence, samplesDone], [2, 1]);
+  const begun = performance.now();
+  await scored(2);
+  assert.equal((await take()).sequence, 3);
+  assert.ok(performance.now() - begun < 900, "told by the notification, not by the poll");
+  await recordSuccess(store, claim, inspected("result", 790));
+  const last = await take();
+  assert.deepEqual(
+    [last.__typename, last.sequence, last["resultModel"]],
+    ["PruningSucceeded", 4, { name: "base-pip-21", parameterCount: 790 }],
+  );
+  assert.equal((await events.next()).done, true);
+});
+
+test("a client that comes back passes the last sequence it saw, and misses nothing", async () => {
+  const { store, runId, scored } = await takenUp();
+  const first = progress(runId);
+  assert.equal(((await first.next()).value as Event).sequence, 1);
+  await first.return(undefined);
+  await scored(1);
+  await scored(2);
+  await recordFailure(store, runId, { code: "TARGET_UNREACHABLE", message: "nothing is left to remove" });
+  const rest = await all(progress(runId, 1));
+  assert.deepEqual(
+    rest.map((event) => [event.__typename, event.sequence]),
+    [
+      ["PruningScoring", 2],
+      ["PruningScoring", 3],
+      ["PruningFailed", 4],
+    ],
+  );
+  assert.deepEqual(rest.at(-1)?.["error"], { code: "TARGET_UNREACHABLE", message: "nothing is left to remove" });
+  assert.deepEqual(await all(progress(runId, 4)), []);
+});
+
+test("cancelling a run ends its subscription with the event", async () => {
+  const { runId } = await takenUp();
+  const events = progress(runId);
+  await events.next();
+  const { cancelPruning } = await api.data("mutation($id: ID!) { cancelPruning(id: $id) { status finishedAt } }", { id: runId });
+  assert.equal(cancelPruning.status, "CANCELLED");
+  assert.ok(cancelPruning.finishedAt);
+  assert.deepEqual(
+    (await all(events)).map((event) => event.__typename),
+    ["PruningCancelled"],
+  );
+  const again = await api.ask("mutation($id: ID!) { cancelPruning(id: $id) { status } }", { id: runId });
+  assert.equal(again.errors?.[0]?.extensions["code"], "RUN_NOT_CANCELLABLE");
+});
+
+test("a client that leaves while nothing happens leaves nothing behind", async () => {
+  const { runId, store } = await takenUp();
+  const watched = () => (store.listener as unknown as { watches: Map<string, Set<unknown>> }).watches.has(runId);
+  const socket = new WebSocket(api.url.replace("http", "ws"), "graphql-transport-ws");
+  await once(socket, "open");
+  socket.send(JSON.stringify({ type: "connection_init" }));
+  await once(socket, "message");
+  socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query, variables: { runId } } }));
+  await once(socket, "message");
+  assert.equal(watched(), true);
+  socket.terminate();
+  while (watched()) await new Promise(setImmediate);
+});
+
+test("a reader that stops reading for a while loses nothing", async () => {
+  const { store, runId, scored } = await takenUp();
+  const socket = new WebSocket(api.url.replace("http", "ws"), "graphql-transport-ws");
+  await once(socket, "open");
+  socket.send(JSON.stringify({ type: "connection_init" }));
+  await once(socket, "message");
+  // A document whose every answer is large, so that the kernel's buffers fill.
+  const large = `subscription { pruningProgress(runId: "${runId}") { sequence ${Array.from({ length: 25 }, (_, i) => `${"x".repeat(400)}${i}: createdAt`).join(" ")} } }`;
+  socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query: large } }));
+  await once(socket, "message");
+  socket.pause();
+  for (let i = 0; i < 400; i++) await scored(i);
+  await recordFailure(store, runId, { code: "X", message: "x" });
+  const sequences: number[] = [];
+  socket.on("message", (data) => {
+    const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ pruningProgress: Event }> };
+    if (type === "next") sequences.push(payload.data?.pruningProgress.sequence as number);
+    else socket.close();
+  });
+  socket.resume();
+  await once(socket, "close");
+  assert.deepEqual(
+    sequences,
+    Array.from({ length: 401 }, (_, i) => i + 2),
+  );
+});
+
+test("stopping the server tells subscribers to connect again", async () => {
+  const own = await testApi();
+  const { id: runId } = await newRun(own.services.store);
+  const client = createClient({ url: own.url.replace("http", "ws"), webSocketImpl: WebSocket, retryAttempts: 0 });
+  const connected = new Promise((resolve) => client.on("connected", resolve));
+  const closed = new Promise<unknown>((resolve) => client.on("closed", resolve));
+  client.subscribe({ query, variables: { runId } }, { next: () => {}, error: () => {}, complete: () => {} });
+  await connected;
+  await own.close();
+  // 1001 is "going away", which graphql-ws clients take as a reason to try again.
+  assert.equal(((await closed) as { code: number }).code, 1001);
+});
