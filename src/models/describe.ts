@@ -1,4 +1,5 @@
 import { type Graph, type Model, operatorKey, type Tensor } from "../onnx/ir.ts";
+import type { TensorReader } from "../onnx/read-tensor.ts";
 import { signatureOf } from "../onnx/signature.ts";
 import { discover } from "../structures/discover.ts";
 import type { InspectedModel } from "./types.ts";
@@ -8,9 +9,13 @@ import type { InspectedModel } from "./types.ts";
  *
  * @throws EspalierError as `discover`
  */
-export function describe(model: Model, contextLength: number | null): Omit<InspectedModel, "digest" | "files" | "sizeBytes"> {
+export function describe(
+  model: Model,
+  read: TensorReader,
+  contextLength: number | null,
+): Omit<InspectedModel, "digest" | "files" | "sizeBytes"> {
   const { graph } = model;
-  const { tokens, layers, structures, parameterCount } = discover(model);
+  const { tokens, layers, structures, parameterCount } = discover(model, read);
   const operators: Record<string, number> = {};
   for (const node of graph.nodes) operators[operatorKey(node)] = (operators[operatorKey(node)] ?? 0) + 1;
   const embedding = embeddingOf(graph, tokens);

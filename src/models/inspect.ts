@@ -1,9 +1,10 @@
 import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { unsupportedOperators } from "../autodiff/unsupported-operators.ts";
 import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
 import type { Model } from "../onnx/ir.ts";
+import { tensorReader } from "../onnx/read-tensor.ts";
 import { logitsOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
 import { openSession } from "../runtime/session.ts";
@@ -45,9 +46,9 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
   const model = decode(await readFile(path));
   verify(model);
   const { contextLength } = await readModelConfig(place.folder);
-  const facts = describe(model, contextLength);
-  refuseUnsupported(model);
   const external = await externalFiles(model, place);
+  const facts = describe(model, tensorReader(dirname(path)), contextLength);
+  refuseUnsupported(model);
   const session = await openSession({ path }, { executionProvider: "CPU", threads: 1, lean: true });
   await session.close();
 

@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../onnx/ir.ts";
+import { tensorReader } from "../onnx/read-tensor.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { discover } from "../structures/discover.ts";
 import { remove } from "../structures/remove.ts";
@@ -34,7 +35,7 @@ export interface PruningJob {
  */
 export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, readonly RemovedStructure[]> {
   const { model, options, method } = job;
-  const { structures, parameters, parameterCount: total, logits } = discover(model);
+  const { structures, parameters, parameterCount: total, logits } = discover(model, tensorReader(job.folder));
   const executionProvider = await resolveProvider(options.executionProvider);
   const target = total * (1 - options.targetRatio);
   const texts = calibrationSamples(job.tokenizer, job.documents, options);

@@ -1,6 +1,7 @@
-import { consumers, producers } from "../onnx/edit.ts";
+import { consumers, producers, usesOf } from "../onnx/edit.ts";
 import { type Node, operatorKey } from "../onnx/ir.ts";
 import { dataUses, type Flow } from "./flow.ts";
+import { attentions, products } from "./operators.ts";
 
 /** A term that a residual addition adds to the trunk. */
 export interface Branch {
@@ -13,15 +14,13 @@ export interface Branch {
   readonly nodes: ReadonlySet<Node>;
 }
 
-/** Products: where weights meet the stream, and where tokens meet each other. */
-const products = new Set(["MatMul", "Gemm"]);
-
 /**
  * Residual branches in the order of the trunk. A residual addition lies on the trunk and adds branches to an earlier
  * trunk value; several branches may be added at once (parallel attention and MLP). A branch holds at least one product
  * with weights: an activation such as `x + 0.044 x^3` is none.
  *
- * A branch is ATTENTION if tokens meet in it: a product of two values that both depend on the text. Else it is an MLP.
+ * A branch is ATTENTION if tokens meet in it: in an attention operator, or a product of two values that both depend on
+ * the text. Else it is an MLP.
  */
 export function residualBranches(flow: Flow): Branch[] {
   const { graph, stream, path, trunk } = flow;
@@ -59,9 +58,11 @@ export function residualBranches(flow: Flow): Branch[] {
     return all
       .filter((t) => t !== skip)
       .map((output) => ({ output, skip, nodes: between(skip, output) }))
-      .filter(({ nodes }) => [...nodes].some((n) => products.has(n.opType) && n.inputs.some((i) => !stream.has(i))))
+      .filter(({ nodes }) => [...nodes].some((n) => products.has(operatorKey(n)) && usesOf(n).some((i) => !stream.has(i))))
       .map((branch) => {
-        const meets = [...branch.nodes].some((n) => products.has(n.opType) && n.inputs.every((i) => stream.has(i)));
+        const meets = [...branch.nodes].some(
+          (n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && usesOf(n).every((i) => stream.has(i))),
+        );
         return { kind: meets ? ("ATTENTION" as const) : ("MLP" as const), ...branch };
       });
   });

@@ -1,4 +1,5 @@
 import type { Model } from "../onnx/ir.ts";
+import type { TensorReader } from "../onnx/read-tensor.ts";
 import { anatomyOf } from "./anatomy.ts";
 import { parametersOf } from "./parameters.ts";
 import { removePlaces } from "./remove.ts";
@@ -23,9 +24,9 @@ export interface Discovery {
  *
  * @throws EspalierError as `anatomyOf`
  */
-export function discover(model: Model): Discovery {
+export function discover(model: Model, read: TensorReader): Discovery {
   const anatomy = anatomyOf(model);
-  const parameters = parametersOf(anatomy.flow);
+  const parameters = parametersOf(anatomy.flow, read);
   const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
   const removable = anatomy.places.filter((p) => attentions.length === 0 || !attentions.every((a) => p.branches.includes(a)));
   const structures = removable.map(({ kind, index, layer }): Structure => {

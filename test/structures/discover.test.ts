@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import type { Model } from "../../src/onnx/ir.ts";
+import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { readModel, testModels } from "../support/models.ts";
@@ -13,11 +14,14 @@ const known: Record<string, [layers: number, whole: number, attention: number, m
   stories260k: [5, 260_032, 2 * 64 * 64 + 2 * 64 * 32 + 64, 3 * 64 * 172 + 64],
 };
 
+/** These models hold their weights inline. */
+const read = tensorReader(".");
+
 describe("discover", () => {
   for (const { name, folder, skip } of testModels)
     it(`finds the layers, attentions and MLPs of ${name}`, { skip }, () => {
       const [layers, whole, attention, mlp] = known[name] as (typeof known)[string];
-      const found = discover(readModel(folder));
+      const found = discover(readModel(folder), read);
       assert.equal(found.parameterCount, whole);
       assert.equal(found.logits, "logits");
       const counts = (kind: string) => found.structures.filter((s) => s.kind === kind).map((s) => s.parameterCount);
@@ -132,7 +136,7 @@ const shapes: [name: string, layers: Layer[], counts: Record<string, number[]>][
 describe("discover, on graphs of every layout,", () => {
   for (const [name, layers, counts] of shapes)
     it(`finds ${name}`, () => {
-      const found = discover(modelAround(layers));
+      const found = discover(modelAround(layers), read);
       for (const [kind, sizes] of Object.entries(counts))
         assert.deepEqual(
           found.structures.filter((s) => s.kind === kind).map((s) => s.parameterCount),
@@ -142,11 +146,11 @@ describe("discover, on graphs of every layout,", () => {
     });
 
   it("refuses a graph in which nothing is added to a stream", () => {
-    assert.throws(() => discover(modelAround([attend, gelu])), { code: "NO_STRUCTURES" });
+    assert.throws(() => discover(modelAround([attend, gelu]), read), { code: "NO_STRUCTURES" });
   });
 
   it("does not offer a model's only attention", () => {
-    const kinds = discover(modelAround([sequential(attend, gelu)])).structures.map((s) => s.kind);
+    const kinds = discover(modelAround([sequential(attend, gelu)]), read).structures.map((s) => s.kind);
     assert.deepEqual(kinds, ["MLP"]);
   });
 
@@ -154,7 +158,7 @@ describe("discover, on graphs of every layout,", () => {
     const model = modelAround([sequential(attend, gelu)]);
     const table = model.graph.initializers.get("table");
     assert.ok(table);
-    const before = discover(model).parameterCount;
+    const before = discover(model, read).parameterCount;
     const head = [...model.graph.initializers.values()].find((t) => t.dims[1] === 11);
     assert.ok(head);
     const tied = float32Tensor(
@@ -163,6 +167,6 @@ describe("discover, on graphs of every layout,", () => {
       Array.from({ length: H * 11 }, (_, i) => Math.cos((i % 11) * H + Math.floor(i / 11))),
     );
     const graph = { ...model.graph, initializers: new Map([...model.graph.initializers, [head.name, tied]]) };
-    assert.equal(before - discover({ ...model, graph }).parameterCount, H * 11);
+    assert.equal(before - discover({ ...model, graph }, read).parameterCount, H * 11);
   });
 });
