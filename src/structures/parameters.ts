@@ -1,5 +1,6 @@
 import { consumers } from "../onnx/edit.ts";
 import { isFloat, operatorKey, sizeOf, type Tensor } from "../onnx/ir.ts";
+import type { TensorReader } from "../onnx/read-tensor.ts";
 import { dataUses, type Flow } from "./flow.ts";
 import { products, rearrangements } from "./operators.ts";
 import { tiedCopies } from "./tied.ts";
@@ -14,10 +15,8 @@ import { tiedCopies } from "./tied.ts";
  *
  * Each weight counts once: of matrices that are tied (see tied.ts) the first counts and the others add 0. Equal zeros or
  * ones are common in vectors that are not tied, so only matrices are compared.
- *
- * @param folder where external data lies
  */
-export function parametersOf({ graph, stream }: Flow, folder: string): Map<string, number> {
+export function parametersOf({ graph, stream }: Flow, read: TensorReader): Map<string, number> {
   const readers = consumers(graph);
   const constant = new Set(["", ...graph.initializers.keys()]);
   for (const node of graph.nodes) if (node.inputs.every((i) => constant.has(i))) for (const o of node.outputs) constant.add(o);
@@ -34,9 +33,7 @@ export function parametersOf({ graph, stream }: Flow, folder: string): Map<strin
     });
   const isVector = (t: Tensor) => t.dims.filter((d) => d > 1).length === 1;
 
-  const found = [...graph.initializers.values()].filter(
-    (t) => isFloat(t.dataType) && sizeOf(t.dims) > 1 && meetsText(t.name, isVector(t)),
-  );
-  const copies = tiedCopies(found, folder);
+  const found = [...graph.initializers.values()].filter((t) => isFloat(t.dataType) && sizeOf(t.dims) > 1 && meetsText(t.name, isVector(t)));
+  const copies = tiedCopies(found, read);
   return new Map(found.map((t) => [t.name, copies.has(t.name) ? 0 : sizeOf(t.dims)]));
 }

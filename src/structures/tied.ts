@@ -1,10 +1,6 @@
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
-import { join } from "node:path";
 import { dataTypes, type Tensor } from "../onnx/ir.ts";
-
-/** Bytes `[from, from + length)` of a tensor. */
-type Read = (tensor: Tensor, from: number, length: number) => Uint8Array;
+import type { TensorReader } from "../onnx/read-tensor.ts";
 
 /** Elements looked at before two matrices are compared in full. */
 const samples = 16;
@@ -14,34 +10,12 @@ const samples = 16;
  * embedding as a second, transposed copy.
  *
  * Few matrices agree even in a few elements, so few are read in full: time and memory do not grow with the weights.
- *
- * @param folder where external data lies
  */
-export function tiedCopies(tensors: readonly Tensor[], folder: string): Set<string> {
-  const files = new Map<string, number>();
-  const read: Read = ({ data }, from, length) => {
-    if (data.kind === "inline") return data.bytes.subarray(from, from + length);
-    const file = files.get(data.location) ?? openSync(join(folder, data.location), "r");
-    files.set(data.location, file);
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const n = readSync(file, bytes, done, length - done, data.offset + from + done);
-      // A file that is too short ends here; what is missing stays 0, and whoever loads the model says so.
-      if (n === 0) break;
-      done += n;
-    }
-    return bytes;
-  };
-  try {
-    const alike = groups(
-      tensors.filter((t) => t.dims.length === 2 && Number.isInteger(dataTypes[t.dataType].bytes)),
-      (t) => sample(t, read),
-    );
-    const same = alike.filter((g) => g.length > 1).flatMap((g) => groups(g, (t) => digest(t, read)));
-    return new Set(same.flatMap((g) => g.slice(1).map((t) => t.name)));
-  } finally {
-    for (const file of files.values()) closeSync(file);
-  }
+export function tiedCopies(tensors: readonly Tensor[], read: TensorReader): Set<string> {
+  const matrices = tensors.filter((t) => t.dims.length === 2 && Number.isInteger(dataTypes[t.dataType].bytes));
+  const alike = groups(matrices, (t) => sample(t, read)).filter((g) => g.length > 1);
+  const same = alike.flatMap((g) => groups(g, (t) => digest(t, read)));
+  return new Set(same.flatMap((g) => g.slice(1).map((t) => t.name)));
 }
 
 function groups(tensors: readonly Tensor[], key: (tensor: Tensor) => string): Tensor[][] {
@@ -53,10 +27,8 @@ function groups(tensors: readonly Tensor[], key: (tensor: Tensor) => string): Te
   return [...byKey.values()];
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-
-/** Elements on the diagonal, which are the same in a matrix and its transpose; those of one shape or its transpose agree in the rest. */
-function sample(t: Tensor, read: Read): string {
+/** Type, dimensions in any order, and elements of the diagonal: the same for a matrix and its transpose. */
+function sample(t: Tensor, read: TensorReader): string {
   const [rows, columns] = t.dims as [number, number];
   const width = dataTypes[t.dataType].bytes;
   const side = Math.min(rows, columns);
@@ -68,13 +40,14 @@ function sample(t: Tensor, read: Read): string {
   return `${t.dataType} ${side}x${Math.max(rows, columns)} ${elements.join(" ")}`;
 }
 
-/** The same for a matrix and its transpose: of the one that stands upright; of a square one, the lesser of both. */
-function digest(t: Tensor, read: Read): string {
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** The same for a matrix and its transpose: the digest of the one that is higher than wide; of square ones, the lesser. */
+function digest(t: Tensor, read: TensorReader): string {
   const [rows, columns] = t.dims as [number, number];
-  const width = dataTypes[t.dataType].bytes;
-  const bytes = read(t, 0, rows * columns * width);
+  const bytes = read(t);
   if (rows > columns) return sha256(bytes);
-  const turned = sha256(transposed(bytes, rows, columns, width));
+  const turned = sha256(transposed(bytes, rows, columns, dataTypes[t.dataType].bytes));
   return rows < columns ? turned : ([sha256(bytes), turned].sort()[0] as string);
 }
 
