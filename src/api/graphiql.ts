@@ -37,7 +37,7 @@ ${["react.js", "react-dom.js", "graphiql.js", "start.js"].map((file) => `<script
 const start = `const url = new URL("/graphql", location.href).href;
 const fetcher = GraphiQL.createFetcher({ url, subscriptionUrl: url.replace(/^http/, "ws") });
 const defaultTabs = ${JSON.stringify(examples.map(({ query, variables }) => ({ query, variables: JSON.stringify(variables, null, 2) })))};
-ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, { fetcher, defaultTabs }));
+ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, { fetcher, defaultTabs, defaultEditorToolsVisibility: "variables" }));
 `;
 
 const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; frame-ancestors 'none'";
