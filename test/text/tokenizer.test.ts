@@ -134,8 +134,10 @@ describe("stream decoder", () => {
     it(`${name}: pieces are whole characters and join to the text`, { skip }, async () => {
       const tokenizer = await loadTokenizer(folder);
       for (const sample of [awkward, text.slice(0, 2000)]) {
-        const { pieces, rest } = streamed(tokenizer, tokenizer.encode(sample), []);
-        assert.equal(pieces.join("") + rest, sample);
+        const ids = tokenizer.encode(sample);
+        const { pieces, rest } = streamed(tokenizer, ids, []);
+        // Not the sample itself: one of the vocabularies lacks most of the awkward characters.
+        assert.equal(pieces.join(""), tokenizer.decode(ids));
         assert.equal(rest, "");
         assert.deepEqual(
           pieces.filter((p) => !wellFormed(p)),
