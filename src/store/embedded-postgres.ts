@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import { EspalierError } from "../errors.ts";
-import { isReachable, postgresBinaries, postgresUser, unless } from "./postgres-binaries.ts";
+import { isReachable, platformPackage, postgresBinaries, postgresUser, unless } from "./postgres-binaries.ts";
 
 export interface EmbeddedPostgres {
   readonly url: string;
@@ -73,7 +73,7 @@ async function openHome(dataDirectory: string, durable: boolean): Promise<Home> 
   await mkdir(dataDirectory, { recursive: true });
   const place = (await isReachable(dataDirectory)) ? dataDirectory : openFolder;
   await mkdir(place, { recursive: true });
-  const binaries = await postgresBinaries(place);
+  const binaries = await postgresBinaries(await platformPackage(), place);
   const path = join(dataDirectory, "postgres");
   if (!(await stat(path).catch(unless("ENOENT")))) {
     const home = await createHome(place, { binaries, durable });

