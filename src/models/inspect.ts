@@ -47,8 +47,9 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
   verify(model);
   const { contextLength } = await readModelConfig(place.folder);
   const external = await externalFiles(model, place);
-  const facts = describe(model, tensorReader(dirname(path)), contextLength);
+  // First: what operators are not known may be why no structures are found.
   refuseUnsupported(model);
+  const facts = describe(model, tensorReader(dirname(path)), contextLength);
   const session = await openSession({ path }, { executionProvider: "CPU", threads: 1, lean: true });
   await session.close();
 

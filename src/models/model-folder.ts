@@ -1,11 +1,14 @@
+import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
-import { basename, dirname, join, posix, relative, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, posix, relative, sep } from "node:path";
 import { EspalierError } from "../errors.ts";
 import type { Model, Tensor } from "../onnx/ir.ts";
 
 /** A model as files: a folder in the Hugging Face layout, or a graph alone. */
 export interface ModelFolder {
-  /** Absolute, without symbolic links. */
+  /** The real path of the folder that no file may lie outside of. */
+  readonly root: string;
+  /** Absolute. */
   readonly folder: string;
   /** The graph, relative to the folder: `onnx/model.onnx` or `model.onnx`, or a lone file's own name. */
   readonly graph: string;
@@ -31,21 +34,30 @@ const companions: Readonly<Record<string, number>> = {
 
 const graphs = ["onnx/model.onnx", "model.onnx"];
 
-/** The real path of something under `root`, or null if there is no such thing. Links may lead anywhere, so they are followed first. */
-async function within(root: string, path: string): Promise<string | null> {
+/**
+ * What a file or folder under `root` is, or null if there is no such thing. Links are followed: a hub's cache consists of
+ * links, but none may lead out of the root.
+ */
+async function within(root: string, path: string): Promise<Stats | null> {
   const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
     throw error;
   });
   if (real === null) return null;
   const way = relative(root, real);
-  if (way === ".." || way.startsWith(`..${sep}`) || way.startsWith(sep))
+  if (way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way))
     throw new EspalierError(
       "PATH_OUTSIDE_MODEL_ROOT",
       `"${basename(path)}" lies outside the model root, or is a link that leads out of it`,
       { file: basename(path) },
     );
-  return real;
+  return stat(real);
+}
+
+/** The size of a regular file under `root`, or null: a pipe or a device is no file to wait for. */
+async function sizeWithin(root: string, path: string): Promise<number | null> {
+  const found = await within(root, path);
+  return found?.isFile() ? found.size : null;
 }
 
 /**
@@ -57,27 +69,25 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
   const root = await realpath(modelRoot);
   if (relative(root, join(root, path)).startsWith("..") || path.startsWith("/") || path.includes("\0"))
     throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", "the path must be relative to the model root and stay inside it", { path });
-  const place = await within(root, join(root, path));
-  if (place === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
-  if ((await stat(place)).isFile()) {
-    if (!place.endsWith(".onnx")) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx file`, { path });
-    return { folder: dirname(place), graph: basename(place), companions: [] };
-  }
+  const place = join(root, path);
+  const found = await within(root, place);
+  if (found === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
+  if (found.isFile() && place.endsWith(".onnx")) return { root, folder: dirname(place), graph: basename(place), companions: [] };
+  if (!found.isDirectory()) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx file`, { path });
   for (const graph of graphs) {
-    if ((await within(root, join(place, graph))) === null) continue;
-    const found: string[] = [];
+    if ((await sizeWithin(root, join(place, graph))) === null) continue;
+    const names: string[] = [];
     for (const [name, limit] of Object.entries(companions)) {
-      const file = await within(root, join(place, name));
-      if (file === null) continue;
-      const { size } = await stat(file);
+      const size = await sizeWithin(root, join(place, name));
+      if (size === null) continue;
       if (size > limit)
         throw new EspalierError("FILE_TOO_LARGE", `${name} has ${size} bytes; at most ${limit} make sense`, {
           file: name,
           sizeBytes: size,
         });
-      found.push(name);
+      names.push(name);
     }
-    return { folder: place, graph, companions: found };
+    return { root, folder: place, graph, companions: names };
   }
   throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.join(" nor ")}`, { path });
 }
@@ -87,7 +97,7 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
  *
  * @throws EspalierError MISSING_EXTERNAL_DATA if one is absent or too short; PATH_OUTSIDE_MODEL_ROOT if one lies outside the folder
  */
-export async function externalFiles(model: Model, { folder, graph }: ModelFolder): Promise<string[]> {
+export async function externalFiles(model: Model, { root, folder, graph }: ModelFolder): Promise<string[]> {
   const needed = new Map<string, number>();
   for (const t of tensorsOf(model)) {
     if (t.data.kind !== "external") continue;
@@ -99,8 +109,7 @@ export async function externalFiles(model: Model, { folder, graph }: ModelFolder
     const path = posix.join(posix.dirname(graph), location);
     if (posix.isAbsolute(location) || path.startsWith("..") || location.includes("\\"))
       throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", `external data "${location}" lies outside the model's folder`, { location });
-    const real = await within(folder, join(folder, path));
-    const size = real === null ? null : (await stat(real)).size;
+    const size = await sizeWithin(root, join(folder, path));
     if (size === null)
       throw new EspalierError("MISSING_EXTERNAL_DATA", `the graph keeps weights in "${location}", which is not beside it`, { location });
     if (size < bytes)

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,6 +83,21 @@ describe("inspect", () => {
       ["outside.onnx", "weights.bin"],
     );
     assert.equal(outside.parameterCount, lone.parameterCount);
+    await cleanUp();
+  });
+
+  it("follows links that stay under the root, as in a hub's cache", async () => {
+    const snapshot = join(root(), "snapshots", "main", "onnx");
+    await Promise.all([mkdir(snapshot, { recursive: true }), mkdir(join(root(), "blobs"))]);
+    await writeFile(join(root(), "blobs", "1"), await external(join(root(), "blobs")));
+    await symlink("../../../blobs/1", join(snapshot, "model.onnx"));
+    await symlink("../../../blobs/weights.bin", join(snapshot, "weights.bin"));
+    const found = await inspect({ dataDirectory: data(), modelRoot: root(), path: "snapshots/main" });
+    assert.deepEqual(
+      found.files.map((f) => f.path),
+      ["onnx/model.onnx", "onnx/weights.bin"],
+    );
+    assert.equal(found.parameterCount, 1_415_520);
     await cleanUp();
   });
 
@@ -173,6 +189,22 @@ describe("inspect", () => {
             })),
           }),
         ),
+    ],
+    [
+      "operators without a gradient that hide every structure",
+      "UNSUPPORTED_OPERATORS",
+      /Det \(/,
+      () => lone(changed({ nodes: model.graph.nodes.map((n) => ({ ...n, opType: n.opType === "MatMul" ? "Det" : n.opType })) })),
+    ],
+    [
+      "a pipe in place of a graph",
+      "MODEL_NOT_FOUND",
+      /holds neither/,
+      async () => {
+        await mkdir(join(root(), "model"));
+        execFileSync("mkfifo", [join(root(), "model", "model.onnx")]);
+        return "model";
+      },
     ],
     [
       "a graph that ONNX Runtime refuses",

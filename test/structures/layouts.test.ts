@@ -3,8 +3,10 @@ import { describe, it } from "node:test";
 import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { discover as discoverWith } from "../../src/structures/discover.ts";
+import { remove } from "../../src/structures/remove.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
-import { type Block, tinyModel } from "./tiny-models.ts";
+import { assertClose, logitsOf, masked } from "./masked.ts";
+import { type Block, batch, blocks, tinyModel, tokens, vocabulary } from "./tiny-models.ts";
 
 const discover = (model: Model) => discoverWith(model, tensorReader("."));
 
@@ -66,6 +68,35 @@ describe("structures of other architectures", () => {
     assert.deepEqual(shape(tinyModel(["attention", "attention"])), ["ATTENTION", "ATTENTION"]);
     assert.deepEqual(shape(tinyModel(["sequential", "mlp", "attention"])), ["ATTENTION+MLP+MLP", "ATTENTION"]);
   });
+});
+
+/** Every choice of some of the items. */
+const choices = <T>(items: readonly T[]): T[][] =>
+  Array.from({ length: 2 ** items.length - 1 }, (_, n) => items.filter((_, i) => ((n + 1) >> i) & 1));
+
+describe("removal from other architectures", () => {
+  const ids = {
+    dataType: "int64",
+    dims: [batch, tokens],
+    data: BigInt64Array.from({ length: batch * tokens }, (_, i) => BigInt((i * 7) % vocabulary)),
+  } as const;
+  for (const block of blocks)
+    it(`of any structures of a model of two ${block} blocks, and one attention, equals masking them`, async () => {
+      const model = tinyModel([block, block, "attention"]);
+      const { structures, parameters } = discover(model);
+      const last = structures.filter((s) => s.kind === "ATTENTION").length - 1;
+      const others = structures.filter((s) => s.kind !== "LAYER" && !(s.kind === "ATTENTION" && s.index === last));
+      for (const gone of [...choices(others), ...structures.filter((s) => s.kind === "LAYER").map((s) => [s])]) {
+        const pruned = remove(model, gone);
+        for (const s of gone) for (const p of s.parameters) assert.ok(!pruned.graph.initializers.has(p));
+        const kept = discover(pruned).parameters;
+        assert.deepEqual(
+          [...parameters].filter(([name]) => pruned.graph.initializers.has(name)),
+          [...kept],
+        );
+        assertClose(await logitsOf(pruned, { input_ids: ids }), await logitsOf(masked(model, gone), { input_ids: ids }));
+      }
+    });
 });
 
 describe("parameters", () => {

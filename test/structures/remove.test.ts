@@ -7,47 +7,18 @@ import fc from "fast-check";
 import { loadGenerator } from "../../src/inference/generator.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { decode } from "../../src/onnx/decode.ts";
-import { replaceUses } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
-import type { Model, Node } from "../../src/onnx/ir.ts";
+import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
-import { anatomyOf, placesOf } from "../../src/structures/anatomy.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
-import type { StructureId } from "../../src/structures/structure.ts";
 import { readModel, testModels } from "../support/models.ts";
+import { assertClose, logitsOf, masked } from "./masked.ts";
 
 /** These models hold their weights inline. */
 const read = tensorReader(".");
 const cpu = { executionProvider: "CPU" } as const;
-
-/** The model with what the structures add multiplied by 0: removal without removing. */
-function masked(model: Model, ids: readonly StructureId[]): Model {
-  const outputs = new Set(placesOf(anatomyOf(model), ids).flatMap((p) => p.branches.map((b) => b.output)));
-  const names = new Map([...outputs].map((o) => [o, `${o}/masked`]));
-  const graph = replaceUses(model.graph, names);
-  const nodes = graph.nodes.flatMap((node): Node[] => {
-    const output = node.outputs.find((o) => outputs.has(o));
-    if (!output) return [node];
-    return [
-      node,
-      {
-        name: `${node.name}/mask`,
-        opType: "Mul",
-        domain: "",
-        inputs: [output, "mask/zero"],
-        outputs: [`${output}/masked`],
-        attributes: {},
-      },
-    ];
-  });
-  return {
-    ...model,
-    graph: { ...graph, nodes, initializers: new Map([...graph.initializers, ["mask/zero", float32Tensor("mask/zero", [], [0])]]) },
-  };
-}
 
 /** Feeds of B texts of T tokens after `past` earlier ones, whose cache entries are arbitrary but named alike in both models. */
 function feedsOf(
@@ -78,22 +49,6 @@ function feedsOf(
     };
   }
   return feeds;
-}
-
-async function logitsOf(model: Model, feeds: Record<string, TensorValue>): Promise<Float32Array> {
-  const session = await openSession({ bytes: encode(model) }, cpu);
-  try {
-    return (await session.run(feeds, ["logits"]))["logits"]?.data as Float32Array;
-  } finally {
-    await session.close();
-  }
-}
-
-function assertClose(a: Float32Array, b: Float32Array): void {
-  const scale = b.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-  const worst = a.reduce((m, v, i) => Math.max(m, Math.abs(v - (b[i] as number))), 0);
-  assert.equal(a.length, b.length);
-  assert.ok(worst <= 1e-4 * scale, `logits differ by ${worst}, of a scale of ${scale}`);
 }
 
 /** Numbers of the cache entries of a model, in the order of its inputs: `past_key_values.7.key` is 7. */

@@ -5,16 +5,18 @@ import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { seededRandom } from "../../src/random.ts";
 
 /** How a block is put together; each is the way of a real family of models. */
-export type Block =
-  | "sequential"
-  | "parallel"
-  | "parallel, MLP first"
-  | "parallel, summed first"
-  | "sandwich"
-  | "gelu"
-  | "post-norm"
-  | "attention"
-  | "mlp";
+export const blocks = [
+  "sequential",
+  "parallel",
+  "parallel, MLP first",
+  "parallel, summed first",
+  "sandwich",
+  "gelu",
+  "post-norm",
+  "attention",
+  "mlp",
+] as const;
+export type Block = (typeof blocks)[number];
 export type Head = "untied" | "shared" | "copied" | "transposed";
 
 export const batch = 2;
