@@ -28,7 +28,8 @@ export async function storeFile(dataDirectory: string, source: string): Promise<
   const temporary = join(artifactsOf(dataDirectory), `.${randomUUID()}`);
   try {
     const hash = createHash("sha256");
-    const target = await open(temporary, "wx");
+    // Read-only: the same bytes lie in the folders of all models that have them.
+    const target = await open(temporary, "wx", 0o444);
     let sizeBytes = 0;
     try {
       for await (const chunk of createReadStream(source, { highWaterMark: 1 << 20 })) {
@@ -41,7 +42,9 @@ export async function storeFile(dataDirectory: string, source: string): Promise<
       await target.close();
     }
     const sha256 = hash.digest("hex");
-    await rename(temporary, artifactPath(dataDirectory, sha256));
+    const artifact = artifactPath(dataDirectory, sha256);
+    // What is there already stays, for model folders are links to it.
+    if (!(await exists(artifact))) await rename(temporary, artifact);
     return { sha256, sizeBytes };
   } finally {
     await rm(temporary, { force: true });
