@@ -1,16 +1,14 @@
 import { EspalierError } from "../errors.ts";
 import { claimEvaluation, type EvaluationRecord, recordEvaluation, recordEvaluationFailure } from "../store/evaluations.ts";
-import { getModel, modelFiles } from "../store/models.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { failureOf, hasCode } from "./failure.ts";
+import { storedModel } from "./stored-model.ts";
 import type { EvaluationResult } from "./tasks.ts";
 import type { JobServices } from "./worker.ts";
 
 async function compute(services: JobServices, evaluation: EvaluationRecord, signal: AbortSignal): Promise<EvaluationResult> {
-  const { store, dataDirectory } = services;
   const { modelId, dataset, settings } = evaluation;
-  const { digest } = await getModel(store.prisma, modelId);
-  const model = { dataDirectory, digest, files: await modelFiles(store.prisma, modelId) };
+  const model = await storedModel(services, modelId);
   const process = new ComputeProcess();
   try {
     const steps = process.run("evaluate", { model, dataset, ...settings }, signal);

@@ -1,7 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { PruningEvent } from "../pruning/events.ts";
-import { getModel, modelFiles } from "../store/models.ts";
 import {
   claimRun,
   holdsClaim,
@@ -15,6 +14,7 @@ import {
 import { getRun, runIterations } from "../store/runs.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { failureOf, hasCode } from "./failure.ts";
+import { storedModel } from "./stored-model.ts";
 import type { PruneRequest } from "./tasks.ts";
 import type { JobServices } from "./worker.ts";
 
@@ -24,12 +24,12 @@ const scoringIntervalMs = 250;
 const maxCrashes = 3;
 
 /** The request of a run as it stands: what was done before is not done again. */
-async function requestFor({ store, dataDirectory }: JobServices, runId: string): Promise<PruneRequest> {
-  const run = await getRun(store.prisma, runId);
-  const { digest } = await getModel(store.prisma, run.modelId);
-  const iterations = await runIterations(store.prisma, runId);
+async function requestFor(services: JobServices, runId: string): Promise<PruneRequest> {
+  const { prisma } = services.store;
+  const run = await getRun(prisma, runId);
+  const iterations = await runIterations(prisma, runId);
   return {
-    model: { dataDirectory, digest, files: await modelFiles(store.prisma, run.modelId) },
+    model: await storedModel(services, run.modelId),
     method: run.method,
     // A run ends on the provider that it began on: others may round otherwise.
     options: { ...run.options, executionProvider: run.executionProvider ?? run.options.executionProvider },

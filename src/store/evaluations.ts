@@ -2,7 +2,6 @@ import { EspalierError } from "../errors.ts";
 import type { Evaluation, Prisma } from "../generated/prisma/client.ts";
 import type { EvaluationRequest, EvaluationResult } from "../jobs/tasks.ts";
 import { getModel } from "./models.ts";
-import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { FailureRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
@@ -50,21 +49,6 @@ export function createEvaluation(
 export async function findEvaluation(db: Database, id: string): Promise<EvaluationRecord | null> {
   const row = isId(id) ? await db.evaluation.findUnique({ where: { id } }) : null;
   return row && toRecord(row);
-}
-
-/**
- * A model's evaluations, newest first.
- *
- * @throws EspalierError BAD_CURSOR
- */
-export async function listEvaluations(db: Database, modelId: string, page: PageRequest): Promise<Page<EvaluationRecord>> {
-  if (!isId(modelId)) return pageOf([], page.first);
-  const { before, order } = newestFirst(page);
-  const rows = await db.evaluation.findMany({ where: { modelId, ...before }, ...order });
-  return pageOf(
-    rows.map((row) => toRecord(row)),
-    page.first,
-  );
 }
 
 /** Takes an evaluation up, for the first time or after a worker that was lost. Null if it is over or gone. */

@@ -1,7 +1,6 @@
 import { EspalierError } from "../errors.ts";
-import type { Model, Structure as StructureRow } from "../generated/prisma/client.ts";
+import type { Model } from "../generated/prisma/client.ts";
 import type { Architecture, InspectedModel, ModelFile } from "../models/types.ts";
-import type { Structure, StructureKind } from "../structures/structure.ts";
 import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { Database, Store } from "./store.ts";
@@ -79,14 +78,4 @@ export async function listModels(db: Database, page: PageRequest, { parentId, na
 export async function modelFiles(db: Database, modelId: string): Promise<ModelFile[]> {
   const rows = await db.modelFile.findMany({ where: { modelId }, orderBy: { path: "asc" }, include: { artifact: true } });
   return rows.map(({ path, sha256, artifact }) => ({ path, sha256, sizeBytes: Number(artifact.sizeBytes) }));
-}
-
-/** A model's structures by kind and position, all or of some kinds. */
-export async function modelStructures(db: Database, modelId: string, kinds?: readonly StructureKind[]): Promise<Structure[]> {
-  const rows = await db.structure.findMany({
-    where: { modelId, ...(kinds ? { kind: { in: [...kinds] } } : {}) },
-    orderBy: [{ kind: "asc" }, { index: "asc" }],
-    omit: { modelId: true },
-  });
-  return rows.map((row) => toRecord<Omit<StructureRow, "modelId">, { readonly kind: StructureKind }>(row));
 }

@@ -62,12 +62,6 @@ export async function findRun(db: Database, id: string): Promise<RunRecord | nul
   return row && toRecord(row);
 }
 
-/** The run that a model is the result of, or null. */
-export async function findProducingRun(db: Database, modelId: string): Promise<RunRecord | null> {
-  const row = await db.pruningRun.findUnique({ where: { resultModelId: modelId } });
-  return row && toRecord(row);
-}
-
 /** @throws EspalierError RUN_NOT_FOUND */
 export async function getRun(db: Database, id: string): Promise<RunRecord> {
   const run = await findRun(db, id);

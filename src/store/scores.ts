@@ -22,7 +22,6 @@ const orders = {
   SCORE_DESCENDING: { columns: ["score", "iteration", "kind", "index"], descending: true },
 } as const satisfies Record<string, { columns: readonly (keyof StructureScore)[]; descending: boolean }>;
 export type ScoreOrder = keyof typeof orders;
-export const scoreOrders = Object.keys(orders) as ScoreOrder[];
 
 const types = { iteration: "int4", kind: "text", index: "int4", score: "float8" } as const;
 

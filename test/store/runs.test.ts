@@ -4,8 +4,9 @@ import type { IterationRecord } from "../../src/pruning/events.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { getModel } from "../../src/store/models.ts";
+import { findProducingRuns } from "../../src/store/references.ts";
 import { claimRun, holdsClaim, recordFailure, recordIteration, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
-import { cancelRun, createRun, findProducingRun, getRun, listRuns, runIterations } from "../../src/store/runs.ts";
+import { cancelRun, createRun, getRun, listRuns, runIterations } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { inspected, newModel, newRun } from "../support/records.ts";
@@ -58,7 +59,7 @@ test("a run's life, from claim to child", async () => {
   const child = await getModel(store.prisma, ended.resultModelId ?? "");
   assert.equal(child.parentId, run.modelId);
   assert.equal(child.name, "base-pip-20");
-  assert.equal((await findProducingRun(store.prisma, child.id))?.id, runId);
+  assert.equal((await findProducingRuns(store.prisma, [child.id]))[0]?.id, runId);
 
   const iterations = await runIterations(store.prisma, runId);
   assert.deepEqual(

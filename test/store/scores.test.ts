@@ -1,15 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { seededRandom } from "../../src/random.ts";
-import {
-  insertScores,
-  listScores,
-  type ScoreFilter,
-  type ScoreOrder,
-  type StructureScore,
-  scoreCursor,
-  scoreOrders,
-} from "../../src/store/scores.ts";
+import { insertScores, listScores, type ScoreFilter, type ScoreOrder, type StructureScore, scoreCursor } from "../../src/store/scores.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { newRun } from "../support/records.ts";
@@ -62,7 +54,7 @@ async function readAll(order: ScoreOrder, first: number, filter?: ScoreFilter): 
   }
 }
 
-for (const order of scoreOrders) {
+for (const order of Object.keys(columns) as ScoreOrder[]) {
   for (const first of [1, 7, 1000]) {
     test(`pages of ${first} in order ${order} are all scores, each once (seed ${seed})`, async () => {
       assert.deepEqual(await readAll(order, first), sorted(all, order));

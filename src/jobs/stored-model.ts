@@ -1,0 +1,16 @@
+import { getModel, modelFiles } from "../store/models.ts";
+import type { Store } from "../store/store.ts";
+import type { StoredModel } from "./tasks.ts";
+
+/**
+ * A model as a compute process needs it.
+ *
+ * @throws EspalierError MODEL_NOT_FOUND
+ */
+export async function storedModel(
+  { store, dataDirectory }: { readonly store: Store; readonly dataDirectory: string },
+  modelId: string,
+): Promise<StoredModel> {
+  const { id, digest } = await getModel(store.prisma, modelId);
+  return { dataDirectory, digest, files: await modelFiles(store.prisma, id) };
+}
