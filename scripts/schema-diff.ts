@@ -69,7 +69,8 @@ async function connect(pool: pg.Pool) {
 
 /** The SQL from a database's schema to schema.prisma's. */
 export async function schemaDiff(url: string): Promise<string> {
-  await (loaded ??= loadEngine());
+  loaded ??= loadEngine();
+  await loaded;
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   const factory = bindMigrationAwareSqlAdapterFactory({
     provider: "postgres",
