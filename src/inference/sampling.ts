@@ -11,7 +11,7 @@ export interface SamplingOptions {
 }
 
 /** The place of the largest value; the first of equals. */
-export function argmax(values: Float32Array): number {
+function argmax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
   return best;
