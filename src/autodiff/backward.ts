@@ -1,8 +1,8 @@
-import { EspalierError } from "../errors.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { isFloat, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
 import { zero } from "./arithmetic.ts";
 import { type GradientTable, gradients, notDifferentiable, type Primal } from "./gradients.ts";
+import { refuse } from "./refuse.ts";
 
 /** One place where a wanted value is read, and what comes back to it there. */
 export interface Use {
@@ -88,11 +88,7 @@ function reach(b: GraphBuilder, nodes: readonly Node[], wanted: readonly string[
 }
 
 /** Rules name only what their operator requires, so the tuples may be shorter than their types say. */
-function primalOf(b: GraphBuilder, node: Node): Primal {
+export function primalOf(b: GraphBuilder, node: Node): Primal {
   const value = (name: string) => (name === "" ? null : b.value(name));
   return { node, inputs: node.inputs.map(value), outputs: node.outputs.map(value) } as unknown as Primal;
-}
-
-function refuse(node: Node, why: string): never {
-  throw new EspalierError("UNSUPPORTED_OPERATOR", `node "${node.name}": ${why}`, { operator: operatorKey(node), node: node.name });
 }

@@ -1,11 +1,11 @@
 import { EspalierError } from "../errors.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
-import { removeDead, sortFromOutputs } from "../onnx/edit.ts";
 import type { TypedGraph } from "../onnx/ir.ts";
 import { backward } from "./backward.ts";
 import { carriersOf } from "./carriers.ts";
 import { squaredNorms } from "./ghost.ts";
 import { signedCrossEntropy } from "./loss.ts";
+import { lower } from "./lower.ts";
 
 /** A graph that scores, and the names by which it is fed and read; the model's own inputs keep theirs. */
 export interface ScoreGraph {
@@ -30,7 +30,8 @@ export interface ScoreGraph {
  * @throws EspalierError UNSUPPORTED_OPERATOR, UNSUPPORTED_LAYOUT, UNSUPPORTED_PARAMETER_USE
  */
 export function buildScoreGraph(typed: TypedGraph, logits: string, parameters: readonly string[]): ScoreGraph {
-  const b = new GraphBuilder(typed, "score");
+  const forward = lower(typed);
+  const b = new GraphBuilder(forward, "score");
   const z = b.value(logits);
   const [batch, tokens] = z.shape as [number, number, number];
   if (z.shape.length !== 3 || batch % 2 !== 0)
@@ -40,7 +41,7 @@ export function buildScoreGraph(typed: TypedGraph, logits: string, parameters: r
   const weights = b.input("score/weights", "float32", [batch, tokens]);
 
   const { losses, dLogits } = signedCrossEntropy(b, z, targets, weights);
-  const wanted = carriersOf(typed.graph, parameters);
+  const wanted = carriersOf(forward.graph, parameters);
   const { uses } = backward(b, new Map([[logits, dLogits]]), wanted);
   const norms = squaredNorms(b, pairs, uses);
 
@@ -51,7 +52,6 @@ export function buildScoreGraph(typed: TypedGraph, logits: string, parameters: r
   const order = new Map(rows.map(([name], i) => [name, i]));
   const joined = b.concat([...rows.map(([, row]) => row), none], 0);
   const asked = b.gather(joined, b.ints(wanted.map((name) => order.get(name) ?? rows.length)), 0);
-  const whole = b.build([losses, asked]);
-  const graph = { ...whole, graph: sortFromOutputs(removeDead(whole.graph)) };
+  const graph = b.build([losses, asked]);
   return { graph, targets: targets.name, weights: weights.name, squaredNorms: asked.name, losses: losses.name };
 }

@@ -1,6 +1,7 @@
 import { usesOf } from "../onnx/edit.ts";
 import { type Graph, isFloat, operatorKey, type Tensor } from "../onnx/ir.ts";
 import { type GradientTable, gradients, notDifferentiable } from "./gradients.ts";
+import { type LoweringTable, lowering } from "./lowering.ts";
 
 export interface UnsupportedOperator {
   /** Operator key, e.g. `MatMul` or `com.microsoft::Attention`. */
@@ -13,11 +14,12 @@ export interface UnsupportedOperator {
 const isWeight = (t: Tensor): boolean => t.dims.length >= (isFloat(t.dataType) ? 1 : 2);
 
 /**
- * The operators without a gradient rule on the way from the weights to an
- * output. Works on a graph as stored, whose types need not be known. Empty means: gradients can be had.
+ * The operators with neither a gradient rule nor a lowering on the way from the weights to an output. Works on a graph as
+ * stored, whose types need not be known. Empty means: gradients can be had.
  */
 export function unsupportedOperators(graph: Graph, output: string): UnsupportedOperator[] {
   const table: GradientTable = gradients;
+  const compounds: LoweringTable = lowering;
   const reached = new Set([...graph.initializers.values()].filter(isWeight).map((t) => t.name));
   const carrying = graph.nodes.filter((node) => {
     if (table[operatorKey(node)] === notDifferentiable || !usesOf(node).some((i) => reached.has(i))) return false;
@@ -31,7 +33,8 @@ export function unsupportedOperators(graph: Graph, output: string): UnsupportedO
     if (!node.outputs.some((o) => needed.has(o))) continue;
     for (const name of usesOf(node)) needed.add(name);
     const operator = operatorKey(node);
-    if (table[operator] === undefined) found.set(operator, [node.name, ...(found.get(operator) ?? [])]);
+    if (table[operator] === undefined && compounds[operator] === undefined)
+      found.set(operator, [node.name, ...(found.get(operator) ?? [])]);
   }
   return [...found].map(([operator, nodes]) => ({ operator, nodes })).sort((a, b) => a.operator.localeCompare(b.operator));
 }

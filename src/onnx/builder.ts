@@ -1,4 +1,5 @@
 import * as attr from "./attributes.ts";
+import { removeDead, sortFromOutputs } from "./edit.ts";
 import { type Attribute, type DataType, type Node, type StaticType, sizeOf, type Tensor, type TypedGraph, type ValueInfo } from "./ir.ts";
 import { float32Tensor, int64Tensor } from "./tensors.ts";
 
@@ -221,17 +222,20 @@ export class GraphBuilder {
     return this.reshape(axes.length > 0 ? this.reduceSum(a, axes) : a, shape);
   }
 
-  /** The graph behind `outputs`: dead nodes, initializers and inputs gone, nodes ordered depth-first from the first output on. */
+  /**
+   * The graph behind `outputs`, as it is now: without dead nodes and initializers, nodes ordered depth-first from the first
+   * output on. Inputs stay as they were declared, for they are the graph's signature.
+   */
   build(outputs: readonly Value[], name = "graph"): TypedGraph {
-    const graph = {
+    const graph = removeDead({
       name,
-      inputs: this.#inputs,
+      inputs: [...this.#inputs],
       outputs: outputs.map(({ name: n, dataType, shape }) => ({ name: n, dataType, shape })),
       initializers: this.#initializers,
       nodes: this.#nodes,
       valueInfo: [],
-    };
-    return { graph, opsets: this.base.opsets, types: this.#types };
+    });
+    return { graph: sortFromOutputs(graph), opsets: this.base.opsets, types: new Map(this.#types) };
   }
 
   #define(name: string, dataType: DataType, shape: readonly number[]): Value {

@@ -1,4 +1,5 @@
 import { buildScoreGraph, type ScoreGraph } from "../autodiff/score-graph.ts";
+import { widen } from "../autodiff/widen.ts";
 import { encode } from "../onnx/encode.ts";
 import type { Model } from "../onnx/ir.ts";
 import { signatureOf } from "../onnx/signature.ts";
@@ -38,7 +39,8 @@ const tokensPerRun = 1024;
  * after each run.
  */
 export async function* score(request: ScoringRequest): AsyncGenerator<number, Evidence> {
-  const { model, samples, wanted, sequenceLength: T } = request;
+  const { samples, wanted, sequenceLength: T } = request;
+  const model = widen(request.model);
   const P = Math.max(1, Math.min(samples.length, Math.floor(tokensPerRun / (2 * T))));
   const typed = await specialise(model, scoringBinding(model, 2 * P, T, request.parameters), [request.logits]);
   const plan = buildScoreGraph(typed, request.logits, wanted);

@@ -5,7 +5,7 @@ import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
 import { removeDead, removeUnusedInputs, replaceUses, usesOf } from "../onnx/edit.ts";
 import { encode } from "../onnx/encode.ts";
-import { type Graph, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
+import { type DataType, type Graph, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
 import { verify } from "../onnx/verify.ts";
 import { openSession } from "./session.ts";
 
@@ -53,6 +53,7 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
   const folded = await fold({ ...model, graph: weightsAsInputs(spellOut(graph), weights) });
   const lean = removeUnusedInputs(removeDead(joinEmpty(folded.graph)));
   const types = await typesOf({ ...folded, graph: lean });
+  for (const t of weights.values()) if (types.has(t.name)) types.set(t.name, { dataType: t.dataType, shape: t.dims });
 
   const signature = new Set(bound.map((i) => i.name));
   const used = new Set(lean.inputs.map((i) => i.name));
@@ -66,13 +67,16 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
   return { graph: specialised, opsets: folded.opsets, types };
 }
 
+/** ONNX Runtime's Node binding has no bfloat16 inputs: while shapes are worked out, such a weight stands as its fellow of two bytes. */
+const standIn = (type: DataType): DataType => (type === "bfloat16" ? "float16" : type);
+
 const weightsAsInputs = (graph: Graph, weights: ReadonlyMap<string, Tensor>): Graph => ({
   ...graph,
   inputs: [
     ...graph.inputs.filter((i) => !weights.has(i.name)),
     ...[...weights.values()]
       .filter((t) => graph.initializers.has(t.name))
-      .map((t) => ({ name: t.name, dataType: t.dataType, shape: t.dims })),
+      .map((t) => ({ name: t.name, dataType: standIn(t.dataType), shape: t.dims })),
   ],
   initializers: new Map([...graph.initializers].filter(([name]) => !weights.has(name))),
 });

@@ -1,5 +1,6 @@
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import type { GradientTable } from "../../src/autodiff/gradients.ts";
+import { lower } from "../../src/autodiff/lower.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { sizeOf, type TypedGraph } from "../../src/onnx/ir.ts";
@@ -45,13 +46,13 @@ export async function evaluate(typed: TypedGraph, feeds: Readonly<Record<string,
 
 /** The row's graph as made, with its inputs x0, x1, ... */
 export function primalOf(row: Row): { b: GraphBuilder; xs: Value[]; y: Value } {
-  const b = GraphBuilder.empty({ "": row.opset ?? 17 });
+  const b = GraphBuilder.empty({ "": row.opset ?? 17, "com.microsoft": 1 });
   const xs = row.shapes.map((shape, i) => b.input(`x${i}`, "float32", shape));
   return { b, xs, y: row.make(b, ...xs) };
 }
 
 /** Distinct values at the middles of equal cells of the domain: no two within a cell, none on a bound, none at 0 if symmetric. */
-function points(row: Row, random: Random): Float32Array[] {
+export function points(row: Row, random: Random): Float32Array[] {
   const [low, high] = row.domain ?? [-1, 1];
   const total = row.shapes.reduce((n, s) => n + sizeOf(s), 0);
   const cells = total + (total % 2);
@@ -71,9 +72,9 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a
  */
 export async function relativeErrors(row: Row, table: GradientTable, seed: number): Promise<number[]> {
   const random = seededRandom(seed, titleOf(row));
-  const { b, xs, y } = primalOf(row);
-  const { b: alone, y: result } = primalOf(row);
-  const forward = alone.build([result]);
+  const { b: primal, xs, y } = primalOf(row);
+  const forward = primal.build([y]);
+  const b = new GraphBuilder(lower(forward), "gradient");
   const dy = b.input("dy", "float32", y.shape);
   const { uses } = backward(
     b,

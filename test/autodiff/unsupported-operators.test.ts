@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { gradientObstacle } from "../../src/autodiff/gradient-obstacle.ts";
 import { unsupportedOperators } from "../../src/autodiff/unsupported-operators.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import type { Graph, Node } from "../../src/onnx/ir.ts";
@@ -36,5 +37,34 @@ describe("unsupported operators", () => {
     assert.deepEqual(unsupportedOperators({ ...graph, nodes: [...graph.nodes, aside] }, "elsewhere"), [
       { operator: "Odd", nodes: ["aside"] },
     ]);
+  });
+});
+
+describe("what keeps gradients from being had", () => {
+  const weight = graph.nodes.find((n) => n.opType === "MatMul" && graph.initializers.has(n.inputs[1] as string)) as Node;
+
+  it("is nothing for the bundled model, nor for compound operators that are lowered", () => {
+    assert.equal(gradientObstacle(graph, "logits"), null);
+    const compound = replaced((n) => (n.opType === "MatMul" ? { ...n, opType: "FusedMatMul", domain: "com.microsoft" } : n));
+    assert.equal(gradientObstacle(compound, "logits"), null);
+  });
+
+  it("is quantised weights, wherever there are any: the sentence says what to register instead", () => {
+    const packed = replaced((n) =>
+      n === weight ? { ...n, opType: "MatMulNBits", domain: "com.microsoft" } : n.opType === "Softmax" ? { ...n, opType: "Hardmax" } : n,
+    );
+    const obstacle = gradientObstacle(packed, "logits");
+    assert.equal(obstacle?.code, "QUANTISED_WEIGHTS");
+    assert.deepEqual(obstacle?.details["operators"], [{ operator: "com.microsoft::MatMulNBits", nodes: [weight.name] }]);
+    assert.match(obstacle?.message ?? "", new RegExp(`MatMulNBits \\(${weight.name}\\).*float32 or float16 export`));
+  });
+
+  it("is every operator without a rule, with its nodes", () => {
+    const obstacle = gradientObstacle(
+      replaced((n) => (n === weight ? { ...n, opType: "Odd" } : n)),
+      "logits",
+    );
+    assert.equal(obstacle?.code, "UNSUPPORTED_OPERATORS");
+    assert.deepEqual(obstacle?.details["operators"], [{ operator: "Odd", nodes: [weight.name] }]);
   });
 });
