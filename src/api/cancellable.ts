@@ -5,13 +5,18 @@
 export function cancellable<Item>(start: (signal: AbortSignal) => AsyncGenerator<Item, void>): AsyncIterableIterator<Item> {
   const left = new AbortController();
   const items = start(left.signal);
+  const done = { done: true, value: undefined } as const;
+  // What the abort makes the generator throw has nobody left to hear it.
+  const unlessLeft = (error: unknown): typeof done => {
+    if (left.signal.aborted) return done;
+    throw error;
+  };
   return {
-    next: () => items.next(),
+    next: () => items.next().catch(unlessLeft),
     return: async () => {
       left.abort();
-      // What the abort makes the generator throw has nobody left to hear it.
-      await items.return().catch(() => {});
-      return { done: true, value: undefined };
+      await items.return().catch(unlessLeft);
+      return done;
     },
     [Symbol.asyncIterator]() {
       return this;

@@ -5,6 +5,7 @@ import { fastifyApolloHandler } from "@as-integrations/fastify";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import type { GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
+import { EspalierError } from "../errors.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
 import { boundedOperations, limits, tooComplex } from "./limits.ts";
@@ -31,7 +32,11 @@ const complexityLimit = (schema: GraphQLSchema): ApolloServerPlugin<Context> => 
   }),
 });
 
-/** Serves the API: GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`, and `/healthz`. */
+/**
+ * Serves the API: GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`, and `/healthz`.
+ *
+ * @throws EspalierError CANNOT_LISTEN
+ */
 export async function startServer(services: Services, host: string, port: number, log: Logger): Promise<Server> {
   const schema = buildSchema();
   const app = Fastify({
@@ -79,7 +84,9 @@ export async function startServer(services: Services, host: string, port: number
     },
   });
 
-  const address = await app.listen({ host, port });
+  const address = await app.listen({ host, port }).catch((cause: Error) => {
+    throw new EspalierError("CANNOT_LISTEN", `cannot listen on ${host}, port ${port}: ${cause.message}`, { host, port }, { cause });
+  });
   return {
     url: `${address}/graphql`,
     async stop() {

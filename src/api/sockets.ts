@@ -18,7 +18,10 @@ function sameOrigin({ origin, req }: { readonly origin?: string; readonly req: I
 
 /** Serves graphql-ws at `/graphql`, within the same limits and with the same errors as over HTTP. */
 export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: Services, log: Logger): { close(): Promise<void> } {
-  const sockets = new WebSocketServer({ server: http, path: "/graphql", maxPayload: limits.bytes, verifyClient: sameOrigin });
+  const sockets = new WebSocketServer({ noServer: true, path: "/graphql", maxPayload: limits.bytes, verifyClient: sameOrigin });
+  http.on("upgrade", (request, stream, head) => {
+    sockets.handleUpgrade(request, stream, head, (socket) => sockets.emit("connection", socket, request));
+  });
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
   const server = serve<Record<string, unknown>, { closed: AbortSignal }>(
     {
