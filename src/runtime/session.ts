@@ -70,6 +70,8 @@ export class Session {
     const session = {
       // The same feeds give the same bits: pruning must be repeatable.
       use_deterministic_compute: "1",
+      // Threads that wait by spinning take the cores from the server and from other models.
+      intra_op: { allow_spinning: "0" },
       ...(options.lean ? { disable_prepacking: "1" } : {}),
       ...(folder ? { model_external_initializers_file_folder_path: folder } : {}),
     };
