@@ -46,6 +46,15 @@ test("the bundled model is registered, and registered again is the same model", 
   ahab = model;
 });
 
+test("no view is longer than the context that the model was made for", async () => {
+  const input = { modelId: ahab.id, dataset: { name: "literature-train" }, options: { sequenceLength: 513 } };
+  const { errors } = await api.ask("mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }", { input });
+  assert.deepEqual(
+    [errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]],
+    ["BAD_USER_INPUT", "input.options.sequenceLength"],
+  );
+});
+
 test("what is no model is refused with the reason, and nothing is stored", async () => {
   const root = mkdtempSync(join(tmpdir(), "espalier-models-"));
   writeFileSync(join(root, "text.onnx"), "This is no model.");

@@ -9,10 +9,12 @@ import {
   isIntrospectionType,
   isObjectType,
   parse,
+  specifiedRules,
   validate,
 } from "graphql";
 import { getVariableValues } from "graphql/execution/values.js";
 import { examples } from "../../src/api/examples.ts";
+import { boundedOperations, tooComplex } from "../../src/api/limits.ts";
 import { buildSchema, printedSchema } from "../../src/api/schema.ts";
 import { datasets } from "../../src/text/datasets.ts";
 
@@ -43,11 +45,12 @@ test("every type, field, argument and enum value is described", () => {
   assert.deepEqual(undescribed, []);
 });
 
-test("every example of GraphiQL fits the schema, its variables too", () => {
+test("every example of GraphiQL fits the schema and the limits, its variables too", () => {
   const schema = buildSchema();
   for (const { query, variables } of examples) {
     const document = parse(query);
-    assert.deepEqual(validate(schema, document), []);
+    assert.deepEqual(validate(schema, document, [...specifiedRules, boundedOperations]), []);
+    assert.equal(tooComplex(schema, document, variables), undefined);
     const [operation] = document.definitions;
     assert.ok(operation?.kind === "OperationDefinition");
     assert.deepEqual(getVariableValues(schema, operation.variableDefinitions ?? [], variables).errors ?? [], []);
