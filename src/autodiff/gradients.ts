@@ -23,6 +23,8 @@ export const notDifferentiable = "notDifferentiable";
 
 const axisOf = (node: Node, x: Value, fallback: number): number => normalizeAxis(attr.intOf(node, "axis", fallback), x.shape.length);
 
+const positive = (b: GraphBuilder, x: Value): Value => b.op("Greater", [x, zero(b, x)], x.shape, {}, "bool");
+
 const passed: GradientRule = (_, __, dy) => [dy];
 const restored: GradientRule = (b, { inputs: [x] }, dy) => [b.reshape(dy, x.shape)];
 
@@ -131,6 +133,42 @@ const pow: GradientRule = (b, { inputs: [x, k], outputs: [y] }, dy) => {
   return [b.mul(dy, slope), constant === undefined ? b.mul(dy, b.mul(y, b.log(x))) : null];
 };
 
+/** Repeats along each axis are an axis of their own, summed. */
+const tile: GradientRule = (b, { inputs: [x, repeatsOf] }, dy) => {
+  const split = integersIn(b, repeatsOf).flatMap((n, i) => [n, x.shape[i] as number]);
+  return [
+    b.reduceSum(
+      b.reshape(dy, split),
+      [...x.shape.keys()].map((i) => 2 * i),
+      false,
+    ),
+    null,
+  ];
+};
+
+/** To the elements that are the extreme of their row, in equal shares where several tie. */
+const extreme: GradientRule = (b, primal, dy) => {
+  const wins = onto(b, b.op("Equal", [primal.inputs[0], spread(b, primal, primal.outputs[0])], primal.inputs[0].shape, {}, "bool"), dy);
+  return [b.mul(wins, b.div(spread(b, primal, dy), b.expand(b.reduceSum(wins, reducedAxes(b, primal)), wins.shape)))];
+};
+
+/**
+ * Every input by the product of `dy` with the others, its own indices being what is left. An index of one input alone, or
+ * twice in one, is not asked for by any exporter.
+ */
+const einsum: GradientRule = (b, { node, inputs }, dy) => {
+  const [left = "", right = ""] = (attr.stringOf(node, "equation") ?? "").replaceAll(" ", "").split("->");
+  const terms = left.split(",");
+  return inputs.map((x, i) => {
+    const own = terms[i] as string;
+    const given = [right, ...terms.filter((_, j) => j !== i)];
+    if (new Set(own).size < own.length || [...own].some((index) => index === "." || !given.some((term) => term.includes(index))))
+      return null;
+    const others = inputs.filter((_, j) => j !== i);
+    return b.op("Einsum", [dy, ...others], x.shape, { equation: attr.string(`${given.join(",")}->${own}`) });
+  });
+};
+
 /** THE table: what each operator does to cotangents. Operators it does not name are refused, never guessed. */
 export const gradients = {
   Add: (_, __, dy) => [dy, dy],
@@ -138,6 +176,7 @@ export const gradients = {
   Mul: (b, { inputs: [p, q] }, dy) => [b.mul(dy, q), b.mul(dy, p)],
   Div: (b, { inputs: [, q], outputs: [y] }, dy) => [b.div(dy, q), b.neg(b.div(b.mul(dy, y), q))],
   Sum: (_, { inputs }, dy) => inputs.map(() => dy),
+  Mean: (b, { inputs }, dy) => inputs.map(() => scaled(b, dy, 1 / inputs.length)),
   Max: taken,
   Min: taken,
   Pow: pow,
@@ -153,19 +192,26 @@ export const gradients = {
   Tanh: (b, { outputs: [y] }, dy) => [b.sub(dy, b.mul(dy, b.mul(y, y)))],
   Sigmoid: (b, { outputs: [y] }, dy) => [b.mul(dy, b.sub(y, b.mul(y, y)))],
   Erf: (b, { inputs: [x] }, dy) => [b.mul(dy, scaled(b, b.exp(b.neg(b.mul(x, x))), 2 / Math.sqrt(Math.PI)))],
-  Relu: (b, { outputs: [y] }, dy) => [b.where(b.op("Greater", [y, zero(b, y)], y.shape, {}, "bool"), dy, zero(b, dy))],
+  Relu: (b, { outputs: [y] }, dy) => [b.where(positive(b, y), dy, zero(b, dy))],
   Clip: (b, { inputs: [x], outputs: [y] }, dy) => [b.where(b.op("Equal", [x, y], y.shape, {}, "bool"), dy, zero(b, dy))],
+  LeakyRelu: (b, { node, inputs: [x] }, dy) => [b.where(positive(b, x), dy, scaled(b, dy, attr.floatOf(node, "alpha", 0.01)))],
+  Elu: (b, { node, inputs: [x], outputs: [y] }, dy) => [
+    b.where(positive(b, x), dy, b.mul(dy, shifted(b, y, attr.floatOf(node, "alpha", 1)))),
+  ],
+  Softplus: (b, { inputs: [x] }, dy) => [b.mul(dy, b.sigmoid(x))],
   Where: (b, { inputs: [condition] }, dy) => [null, b.where(condition, dy, zero(b, dy)), b.where(condition, zero(b, dy), dy)],
   Softmax: (b, { node, inputs: [x], outputs: [y] }, dy) => [b.mul(y, b.sub(dy, b.reduceSum(b.mul(dy, y), [axisOf(node, x, -1)])))],
   LogSoftmax: (b, { node, inputs: [x], outputs: [y] }, dy) => [b.sub(dy, b.mul(b.exp(y), b.reduceSum(dy, [axisOf(node, x, -1)])))],
 
   MatMul: matMul,
   Gemm: gemmRule,
+  Einsum: einsum,
 
   Identity: passed,
   Dropout: passed,
   Expand: passed,
-  Cast: (b, { inputs: [x] }, dy) => [b.cast(dy, x.dataType, dataTypes[x.dataType].onnx)],
+  Cast: (b, { inputs: [x] }, dy) => [onto(b, dy, x)],
+  CastLike: (b, { inputs: [x] }, dy) => [onto(b, dy, x), null],
   Reshape: restored,
   Flatten: restored,
   Squeeze: restored,
@@ -179,6 +225,8 @@ export const gradients = {
       ),
     ];
   },
+  Trilu: (b, { node, inputs: [, k] }, dy) => [b.op("Trilu", [dy, ...(k ? [k] : [])], dy.shape, node.attributes), null],
+  Tile: tile,
   Slice: slice,
   Gather: gather,
   Split: (b, { node, inputs: [x] }, ...dys) => [b.concat(dys, axisOf(node, x, 0))],
@@ -193,6 +241,11 @@ export const gradients = {
 
   ReduceSum: (b, primal, dy) => [spread(b, primal, dy)],
   ReduceMean: (b, primal, dy) => [spread(b, primal, scaled(b, dy, sizeOf(dy.shape) / sizeOf(primal.inputs[0].shape)))],
+
+  ReduceSumSquare: (b, primal, dy) => [scaled(b, b.mul(primal.inputs[0], spread(b, primal, dy)), 2)],
+  ReduceL2: (b, primal, dy) => [b.mul(primal.inputs[0], spread(b, primal, b.div(dy, primal.outputs[0])))],
+  ReduceMax: extreme,
+  ReduceMin: extreme,
 
   And: notDifferentiable,
   ArgMax: notDifferentiable,
@@ -211,6 +264,7 @@ export const gradients = {
   LessOrEqual: notDifferentiable,
   NonZero: notDifferentiable,
   Not: notDifferentiable,
+  OneHot: notDifferentiable,
   Or: notDifferentiable,
   Range: notDifferentiable,
   Round: notDifferentiable,

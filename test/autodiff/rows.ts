@@ -46,6 +46,7 @@ export const rows: readonly Row[] = [
     make: (b, x, y) => b.div(x, y),
   },
   { operator: "Sum", shapes: [[2, 3], [3], [2, 1]], make: (b, ...xs) => b.op("Sum", xs, [2, 3]) },
+  { operator: "Mean", shapes: [[2, 3], [3], [2, 1]], make: (b, ...xs) => b.op("Mean", xs, [2, 3]) },
   { operator: "Max", shapes: [[2, 3], [3]], make: (b, ...xs) => b.op("Max", xs, [2, 3]) },
   { operator: "Min", shapes: [[2, 3], [2, 1], [3]], make: (b, ...xs) => b.op("Min", xs, [2, 3]) },
   { operator: "Pow", form: "square", shapes: square, make: (b, x) => b.pow(x, b.scalar(2)) },
@@ -63,6 +64,9 @@ export const rows: readonly Row[] = [
   { operator: "Sigmoid", shapes: square, make: unary("Sigmoid") },
   { operator: "Erf", shapes: square, make: unary("Erf") },
   { operator: "Relu", shapes: square, make: unary("Relu") },
+  { operator: "LeakyRelu", shapes: [[3, 4]], make: (b, x) => b.op("LeakyRelu", [x], x.shape, { alpha: attr.float(0.3) }) },
+  { operator: "Elu", shapes: [[3, 4]], make: (b, x) => b.op("Elu", [x], x.shape, { alpha: attr.float(0.7) }) },
+  { operator: "Softplus", shapes: square, make: unary("Softplus") },
   { operator: "Clip", shapes: [[3, 4]], make: (b, x) => b.op("Clip", [x, b.scalar(-0.5), b.scalar(0.5)], x.shape) },
   { operator: "Clip", form: "no lower bound", shapes: [[3, 4]], make: (b, x) => b.op("Clip", [x, null, b.scalar(0.5)], x.shape) },
   {
@@ -128,6 +132,16 @@ export const rows: readonly Row[] = [
   },
   { operator: "Gemm", form: "both transposed", shapes: [[4, 3], [5, 4], [1]], make: gemms(1, 1) },
 
+  {
+    operator: "Einsum",
+    form: "a batched product, transposed",
+    shapes: [
+      [2, 3, 4],
+      [2, 5, 4],
+    ],
+    make: (b, x, y) => b.op("Einsum", [x, y], [2, 5, 3], { equation: attr.string("bij, bkj -> bki") }),
+  },
+
   { operator: "Identity", shapes: square, make: unary("Identity") },
   { operator: "Dropout", form: "at rest", shapes: square, make: unary("Dropout") },
   { operator: "Expand", shapes: [[2, 1, 3]], make: (b, x) => b.expand(x, [2, 2, 4, 3]) },
@@ -137,12 +151,28 @@ export const rows: readonly Row[] = [
     shapes: square,
     make: (b, x) => b.cast(b.cast(x, "float64", dataTypes.float64.onnx), "float32", dataTypes.float32.onnx),
   },
+  {
+    operator: "CastLike",
+    shapes: square,
+    make: (b, x) => {
+      const wide = b.cast(b.scalar(1), "float64", dataTypes.float64.onnx);
+      return b.cast(b.op("CastLike", [x, wide], x.shape, {}, "float64"), "float32", dataTypes.float32.onnx);
+    },
+  },
   { operator: "Reshape", shapes: [[2, 6]], make: (b, x) => b.reshape(x, [3, 4]) },
   { operator: "Flatten", shapes: [[2, 3, 4]], make: (b, x) => b.op("Flatten", [x], [6, 4], { axis: attr.int(2) }) },
   { operator: "Squeeze", shapes: [[2, 1, 3]], make: (b, x) => b.op("Squeeze", [x, b.ints([1])], [2, 3]) },
   { operator: "Unsqueeze", shapes: square, make: (b, x) => b.op("Unsqueeze", [x, b.ints([0])], [1, 2, 3]) },
   { operator: "Transpose", shapes: [[2, 3, 4]], make: (b, x) => b.transpose(x, [2, 0, 1]) },
   { operator: "Transpose", form: "reversed by default", shapes: [[2, 3, 4]], make: (b, x) => b.op("Transpose", [x], [4, 3, 2]) },
+  { operator: "Trilu", shapes: [[2, 3, 4]], make: unary("Trilu") },
+  {
+    operator: "Trilu",
+    form: "lower, past the diagonal",
+    shapes: [[3, 4]],
+    make: (b, x) => b.op("Trilu", [x, b.ints([1], [])], x.shape, { upper: attr.int(0) }),
+  },
+  { operator: "Tile", shapes: [[2, 3]], make: (b, x) => b.op("Tile", [x, b.ints([3, 2])], [6, 6]) },
   { operator: "Slice", shapes: [[3, 6]], make: slices([2], [5], [1], [1], [3, 3]) },
   { operator: "Slice", form: "two axes from the end", shapes: [[3, 6]], make: slices([-2, -5], [3, 1000], [0, -1], [1, 1], [2, 5]) },
   { operator: "Slice", form: "every second", shapes: [[2, 6]], make: slices([1], [6], [1], [2], [2, 3]) },
@@ -197,5 +227,14 @@ export const rows: readonly Row[] = [
     opset: 18,
     shapes: [[2, 3, 4]],
     make: (b, x) => b.op("ReduceMean", [x, b.ints([0, 2])], [1, 3, 1]),
+  },
+  { operator: "ReduceSumSquare", shapes: [[2, 3, 4]], make: (b, x) => b.op("ReduceSumSquare", [x], [2, 1, 4], { axes: attr.ints([1]) }) },
+  { operator: "ReduceL2", shapes: [[2, 3, 4]], make: (b, x) => b.op("ReduceL2", [x], [2, 3, 1], { axes: attr.ints([-1]) }) },
+  { operator: "ReduceMax", shapes: [[2, 3, 4]], make: (b, x) => b.op("ReduceMax", [x], [2, 3, 1], { axes: attr.ints([-1]) }) },
+  {
+    operator: "ReduceMin",
+    form: "axes dropped",
+    shapes: [[2, 3, 4]],
+    make: (b, x) => b.op("ReduceMin", [x], [2, 4], { axes: attr.ints([1]), keepdims: attr.int(0) }),
   },
 ];
