@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { startServer } from "../../src/api/server.ts";
-import { type Answer, modelRoot, type TestApi, testApi } from "../support/api.ts";
+import { modelRoot } from "../support/ahab.ts";
+import { type Answer, type TestApi, testApi } from "../support/api.ts";
 import { until } from "../support/wait.ts";
 
 // The bundled model's whole life through the API. Each test goes on from the one before.
@@ -110,14 +111,12 @@ test("a client that leaves stops what it asked for", async () => {
   const { loaded } = api.services.generators as unknown as { loaded: Map<string, { active: number }> };
   const active = () => [...loaded.values()].reduce((sum, model) => sum + model.active, 0);
   const input = { modelId: ahab.id, prompt: "The whale", maxTokens: 500, temperature: 1 };
-  const begun = performance.now();
   for await (const { errors } of api.socket().iterate({ query: generate, variables: { input } })) {
     assert.equal(errors, undefined);
     assert.equal(active(), 1);
     break;
   }
   await until("the generation ends", () => active() === 0);
-  const stopped = performance.now() - begun;
   const leaving = new AbortController();
   const query = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
   const headers = { "content-type": "application/json" };
@@ -126,7 +125,6 @@ test("a client that leaves stops what it asked for", async () => {
   leaving.abort();
   await assert.rejects(answer);
   await until("the generation ends", () => active() === 0);
-  assert.ok(stopped < 30_000);
   assert.deepEqual(api.log, []);
 });
 

@@ -6,6 +6,7 @@ import { startServer } from "../../src/api/server.ts";
 import { ModelProcesses } from "../../src/jobs/model-processes.ts";
 import { Queue } from "../../src/jobs/queue.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
+import { modelRoot } from "./ahab.ts";
 import { testDatabase } from "./database.ts";
 
 export interface ApiError {
@@ -31,8 +32,6 @@ export interface TestApi {
   socket(): ReturnType<typeof createClient>;
   close(): Promise<void>;
 }
-
-export const modelRoot = new URL("../../models", import.meta.url).pathname;
 
 /** The whole server on a database of its own: API and worker, with real compute processes. */
 export async function testApi(): Promise<TestApi> {
