@@ -11,7 +11,7 @@ import type { IterationRecord, PruningEvent, RemovedStructure, ScoreTable } from
 import type { Method } from "./methods/method.ts";
 import type { PruningOptions } from "./options.ts";
 import { type Evidence, score } from "./score.ts";
-import { type Candidate, candidates, lowest, normalized, rank, type Scored } from "./select.ts";
+import { type Candidate, candidates, leavesAttention, lowest, normalized, rank, type Scored } from "./select.ts";
 
 export interface PruningJob {
   readonly model: Model;
@@ -42,7 +42,8 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
 
   const removed = job.done.flatMap((d) => d.removed);
   const durations = job.done.map((d) => d.durationMs);
-  let left = removed.reduce((n, r) => n - r.parameterCount, total);
+  let current = remove(model, removed);
+  let left = countLeft(parameters, current);
   const ratio = () => (total - left) / total;
 
   yield {
@@ -50,17 +51,18 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
     executionProvider,
     parameterCount: total,
     targetParameterCount: Math.floor(target),
-    candidates: candidates(structures, [], parameters, options).length,
+    candidates: candidates(structures, new Set(), parameters, options).length,
   };
 
   for (let iteration = job.done.length; left > target; iteration++) {
     const begun = performance.now();
-    const open = candidates(structures, removed, parameters, options);
+    const before = new Set([...parameters.keys()].filter((p) => !current.graph.initializers.has(p)));
+    const open = candidates(structures, before, parameters, options);
     if (open.length === 0) throw unreachable(options.targetRatio, ratio());
 
     const samples = texts.map((text, i) => views(job.tokenizer, text, options, i, iteration));
     const scoring = score({
-      model: remove(model, removed),
+      model: current,
       folder: job.folder,
       logits,
       parameters: [...parameters.keys()],
@@ -78,9 +80,11 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
       const raw = method.score(normsOf(c, evidence, samples.length));
       return { ...c, score: normalized(raw, c.parameterCount, options.normalization) };
     });
-    const gone = lowest(rank(scored), options.structuresPerIteration, left - target);
+    const mayGo = (taken: ReadonlySet<string>) => leavesAttention(structures, new Set([...before, ...taken]));
+    const gone = lowest(rank(scored), options.structuresPerIteration, left - target, mayGo);
     removed.push(...gone);
-    left = gone.reduce((n, r) => n - r.parameterCount, left);
+    current = remove(model, removed);
+    left = countLeft(parameters, current);
     durations.push(performance.now() - begun);
     yield {
       type: "ITERATION",
@@ -98,6 +102,9 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
   yield { type: "FINISHED", iterations: durations.length, parameterCount: left, removedRatio: ratio() };
   return removed;
 }
+
+const countLeft = (parameters: ReadonlyMap<string, number>, { graph }: Model): number =>
+  [...parameters].reduce((n, [name, count]) => (graph.initializers.has(name) ? n + count : n), 0);
 
 /** One entry a sample: the norm over all of a candidate's parameters, as of one long vector. */
 function normsOf(candidate: Candidate, evidence: Evidence, samples: number): number[] {

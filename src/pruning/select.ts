@@ -1,4 +1,4 @@
-import { type Structure, type StructureId, structureKey, structureKinds } from "../structures/structure.ts";
+import { type Structure, structureKinds } from "../structures/structure.ts";
 import type { RemovedStructure } from "./events.ts";
 import type { Normalization, PruningOptions } from "./options.ts";
 
@@ -13,23 +13,27 @@ export interface Scored extends Candidate {
   readonly score: number;
 }
 
+/** Whether an attention is left once those parameters are gone: a model's last cannot be removed. */
+export function leavesAttention(structures: readonly Structure[], gone: ReadonlySet<string>): boolean {
+  const attentions = structures.filter((s) => s.kind === "ATTENTION");
+  return attentions.length === 0 || attentions.some((s) => !s.parameters.every((p) => gone.has(p)));
+}
+
 /** What is left of each structure that may go: of the kinds asked for, outside the protected layers, not wholly removed. */
 export function candidates(
   structures: readonly Structure[],
-  removed: readonly StructureId[],
+  gone: ReadonlySet<string>,
   sizes: ReadonlyMap<string, number>,
   options: Pick<PruningOptions, "structureKinds" | "protectFirst" | "protectLast">,
 ): Candidate[] {
-  const gone = new Set(removed.map(structureKey));
-  const goneParameters = new Set(structures.filter((s) => gone.has(structureKey(s))).flatMap((s) => s.parameters));
   const layers = 1 + Math.max(...structures.map((s) => s.layer));
   return structures
     .filter((s) => options.structureKinds.includes(s.kind) && s.layer >= options.protectFirst && s.layer < layers - options.protectLast)
     .map((structure) => {
-      const parameters = structure.parameters.filter((p) => !goneParameters.has(p));
+      const parameters = structure.parameters.filter((p) => !gone.has(p));
       return { structure, parameters, parameterCount: parameters.reduce((n, p) => n + (sizes.get(p) ?? 0), 0) };
     })
-    .filter((c) => c.parameters.length > 0);
+    .filter((c) => c.parameters.length > 0 && leavesAttention(structures, new Set([...gone, ...c.parameters])));
 }
 
 /** Divisors that let structures of unlike size compare. */
@@ -49,20 +53,27 @@ export function rank(scored: readonly Scored[]): Scored[] {
 }
 
 /**
- * The first of a ranking: at most `count`, and none beyond what meets the target. What lies wholly inside a structure
- * already taken (an MLP in its LAYER) is passed over.
+ * The first of a ranking: at most `count`, and none beyond what meets the target. What lies wholly or partly inside a
+ * structure already taken (an MLP in its LAYER) is passed over, and so is what may not go once those before it are gone.
  *
  * @param toRemove parameters still to go
+ * @param mayGo whether the model can do without these parameters
  */
-export function lowest(ranked: readonly Scored[], count: number, toRemove: number): RemovedStructure[] {
+export function lowest(
+  ranked: readonly Scored[],
+  count: number,
+  toRemove: number,
+  mayGo: (parameters: ReadonlySet<string>) => boolean,
+): RemovedStructure[] {
   const taken: RemovedStructure[] = [];
-  const gone = new Set<string>();
+  let gone: ReadonlySet<string> = new Set();
   let left = toRemove;
   for (const { structure, parameters, parameterCount, score } of ranked) {
     if (taken.length === count || left <= 0) break;
-    if (parameters.some((p) => gone.has(p))) continue;
+    const after = new Set([...gone, ...parameters]);
+    if (parameters.some((p) => gone.has(p)) || !mayGo(after)) continue;
     taken.push({ kind: structure.kind, index: structure.index, score, parameterCount });
-    for (const p of parameters) gone.add(p);
+    gone = after;
     left -= parameterCount;
   }
   return taken;
