@@ -15,7 +15,6 @@ export interface Measurement {
   readonly tokenCount: number;
   readonly perplexity: number;
   readonly nextTokenAccuracy: number;
-  readonly decodeTokensPerSecond: number;
 }
 
 interface Failure {
@@ -66,7 +65,7 @@ export async function registerModel(client: Client, path: string, name: string):
 /** Asks for an evaluation and waits for it. */
 export async function evaluate(client: Client, modelId: string, dataset: string): Promise<Measurement> {
   type Evaluation = { readonly id: string; readonly status: string; readonly result: Measurement | null; readonly error: Failure | null };
-  const result = "executionProvider tokenCount perplexity nextTokenAccuracy decodeTokensPerSecond";
+  const result = "executionProvider tokenCount perplexity nextTokenAccuracy";
   const fields = `id status result { ${result} } error { code message }`;
   const mutation = `mutation Evaluate($input: EvaluateModelInput!) { evaluateModel(input: $input) { ${fields} } }`;
   const query = `query Evaluation($id: ID!) { evaluation(id: $id) { ${fields} } }`;
@@ -112,6 +111,14 @@ export async function* generate(client: Client, modelId: string, prompt: string,
   }`;
   const input = { modelId, prompt, maxTokens, temperature: 0.8, topP: 0.9, seed: 1 };
   for await (const { generate: event } of client.subscribe<{ generate: GenerationEvent }>(subscription, { input })) yield event;
+}
+
+/** Greedy, one stream, after the first token. */
+export async function tokensPerSecond(client: Client, modelId: string, prompt: string): Promise<number> {
+  const mutation = "mutation Speed($input: GenerateInput!) { generate(input: $input) { summary { tokensPerSecond } } }";
+  type Answer = { readonly generate: { readonly summary: { readonly tokensPerSecond: number } } };
+  const { generate: answer } = await client.request<Answer>(mutation, { input: { modelId, prompt, maxTokens: 128 } });
+  return answer.summary.tokensPerSecond;
 }
 
 export interface Lineage {

@@ -54,8 +54,7 @@ describe("the demo", () => {
     assert.ok(kept / accuracy >= 0.8, `accuracy went from ${accuracy}% to ${kept}%`);
     const [bytes, bytesLeft] = row(output, "file size");
     assert.ok(bytesLeft < 0.86 * bytes, `the file went from ${bytes} to ${bytesLeft} MB`);
-    const [layers, layersLeft] = row(output, "layers");
-    assert.ok(layersLeft < layers);
+    assert.ok(row(output, "tokens/s, decoding").every((speed) => speed > 0));
     assert.match(output, /iteration 1: removed LAYER \d+ \(score [\d.e-]+\)/);
     assert.match(output, /Lineage:\n {2}ahab, 1,415,520 parameters, [\w-]+\n {4}└ /);
   });
