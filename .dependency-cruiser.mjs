@@ -20,9 +20,9 @@ const directions = {
 /** Records that cross the layers: what a folder may name in `import type` beyond what it may import. */
 const typesOnly = {
   structures: ["onnx"],
-  store: ["jobs", "models", "pruning", "structures"],
+  store: ["evaluation", "models", "pruning", "structures", "text"],
   jobs: ["structures"],
-  api: ["models", "runtime", "structures"],
+  api: ["inference", "models", "runtime", "structures"],
 };
 
 /** Packages with one importer, so that each can be replaced in one folder. */

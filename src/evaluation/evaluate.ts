@@ -17,12 +17,12 @@ export interface EvaluationOptions {
   readonly executionProvider: ExecutionProvider;
 }
 
-export interface Progress {
+export interface EvaluationProgress {
   readonly tokensDone: number;
   readonly tokensTotal: number;
 }
 
-export interface Evaluation extends Speed {
+export interface EvaluationResult extends Speed {
   readonly executionProvider: ConcreteProvider;
   readonly datasetDigest: string;
   readonly tokenCount: number;
@@ -41,7 +41,7 @@ const tokensPerRun = 1024;
  *
  * @throws EspalierError DATASET_NOT_FOUND, INVALID_DATASET, SEQUENCE_TOO_LONG, NON_FINITE_LOGITS; and what opening the model throws
  */
-export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Progress, Evaluation> {
+export async function* evaluate(options: EvaluationOptions): AsyncGenerator<EvaluationProgress, EvaluationResult> {
   const [dataset, tokenizer] = await Promise.all([loadDataset(options.dataset), loadTokenizer(options.folder)]);
   const windows = windowsOf(encoded(dataset.documents, tokenizer), options.sequenceLength, options.maxTokens);
   const tokensTotal = windows.reduce((n, w) => n + w.targets.length, 0);

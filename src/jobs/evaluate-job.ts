@@ -1,9 +1,9 @@
 import { EspalierError } from "../errors.ts";
+import type { EvaluationResult } from "../evaluation/evaluate.ts";
 import { claimEvaluation, type EvaluationRecord, recordEvaluation, recordEvaluationFailure } from "../store/evaluations.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { failureOf, hasCode } from "./failure.ts";
 import { storedModel } from "./stored-model.ts";
-import type { EvaluationResult } from "./tasks.ts";
 import type { JobServices } from "./worker.ts";
 
 async function compute(services: JobServices, evaluation: EvaluationRecord, signal: AbortSignal): Promise<EvaluationResult> {

@@ -1,5 +1,6 @@
+import type { TextChunk, TextSummary } from "../inference/generate.ts";
 import { ComputeProcess } from "./compute-process.ts";
-import type { GenerationChunk, GenerationRequest, GenerationSummary } from "./tasks.ts";
+import type { GenerationRequest } from "./tasks.ts";
 
 interface Loaded {
   readonly process: ComputeProcess;
@@ -27,7 +28,7 @@ export class ModelProcesses {
    *
    * @throws EspalierError what the `generate` task throws, or COMPUTE_PROCESS_DIED; the signal's reason
    */
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationChunk, GenerationSummary> {
+  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<TextChunk, TextSummary> {
     const key = `${request.model.digest} ${request.executionProvider}`;
     const model = await this.acquire(key, signal);
     try {

@@ -1,3 +1,6 @@
+import type { EvaluationOptions, EvaluationProgress, EvaluationResult } from "../evaluation/evaluate.ts";
+import type { TextChunk, TextOptions, TextSummary } from "../inference/generate.ts";
+import type { InspectRequest } from "../models/inspect.ts";
 import type { InspectedModel, ModelFile } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
@@ -11,14 +14,6 @@ export interface StoredModel {
   readonly files: readonly ModelFile[];
 }
 
-export interface InspectRequest {
-  readonly dataDirectory: string;
-  /** The configured folder that models are read from under. */
-  readonly modelRoot: string;
-  /** A folder or a `.onnx` file, relative to the model root. */
-  readonly path: string;
-}
-
 export interface PruneRequest {
   readonly model: StoredModel;
   readonly method: string;
@@ -28,56 +23,14 @@ export interface PruneRequest {
   readonly done: readonly Pick<IterationRecord, "iteration" | "removed" | "parameterCount" | "durationMs">[];
 }
 
-export interface EvaluationRequest {
+/** As the evaluation's own options, with a stored model in place of a folder. */
+export interface EvaluationRequest extends Omit<EvaluationOptions, "folder"> {
   readonly model: StoredModel;
-  readonly dataset: DatasetRequest;
-  /** Tokens of a window; windows do not overlap. */
-  readonly sequenceLength: number;
-  /** Stop after this many scored tokens; null for all. */
-  readonly maxTokens: number | null;
-  readonly executionProvider: ExecutionProvider;
-}
-export interface EvaluationProgress {
-  readonly tokensDone: number;
-  readonly tokensTotal: number;
-}
-export interface EvaluationResult {
-  readonly executionProvider: "CPU" | "CUDA";
-  readonly datasetDigest: string;
-  readonly tokenCount: number;
-  /** exp of the mean cross-entropy per token. */
-  readonly perplexity: number;
-  /** Share of tokens whose most probable prediction was right, 0..1. */
-  readonly nextTokenAccuracy: number;
-  readonly prefillTokensPerSecond: number;
-  /** Greedy, one stream, with the cache. */
-  readonly decodeTokensPerSecond: number;
 }
 
-export interface GenerationRequest {
+export interface GenerationRequest extends Omit<TextOptions, "signal"> {
   readonly model: StoredModel;
-  readonly prompt: string;
-  readonly maxTokens: number;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** 0 is all. */
-  readonly topK: number;
-  /** 1 is all. */
-  readonly topP: number;
-  readonly seed: number;
   readonly executionProvider: ExecutionProvider;
-}
-/** Whole Unicode text; a token that ends inside a character is held back until the rest comes. */
-export interface GenerationChunk {
-  readonly text: string;
-  readonly tokenIds: readonly number[];
-}
-export interface GenerationSummary {
-  readonly finishReason: "STOP" | "LENGTH";
-  readonly promptTokens: number;
-  readonly completionTokens: number;
-  readonly timeToFirstTokenMs: number;
-  readonly tokensPerSecond: number;
 }
 
 /**
@@ -91,6 +44,6 @@ export interface Tasks {
   readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: InspectedModel };
   readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };
   /** Loads the model on first use and keeps it for the life of the process. */
-  readonly generate: { readonly request: GenerationRequest; readonly event: GenerationChunk; readonly result: GenerationSummary };
+  readonly generate: { readonly request: GenerationRequest; readonly event: TextChunk; readonly result: TextSummary };
 }
 export type TaskName = keyof Tasks;

@@ -1,18 +1,19 @@
 import { EspalierError } from "../errors.ts";
+import type { EvaluationOptions, EvaluationResult } from "../evaluation/evaluate.ts";
 import type { Evaluation, Prisma } from "../generated/prisma/client.ts";
-import type { EvaluationRequest, EvaluationResult } from "../jobs/tasks.ts";
+import type { DatasetRequest } from "../text/datasets.ts";
 import { getModel } from "./models.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { FailureRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
 /** With the dataset's digest, what makes two evaluations comparable. */
-export type EvaluationSettings = Pick<EvaluationRequest, "sequenceLength" | "maxTokens" | "executionProvider">;
+export type EvaluationSettings = Pick<EvaluationOptions, "sequenceLength" | "maxTokens" | "executionProvider">;
 
 export type EvaluationRecord = DatabaseRecord<
   Evaluation,
   {
-    readonly dataset: EvaluationRequest["dataset"];
+    readonly dataset: DatasetRequest;
     readonly settings: EvaluationSettings;
     readonly result: EvaluationResult | null;
     readonly error: FailureRecord | null;
@@ -21,7 +22,7 @@ export type EvaluationRecord = DatabaseRecord<
 
 export interface NewEvaluation {
   readonly modelId: string;
-  readonly dataset: EvaluationRequest["dataset"];
+  readonly dataset: DatasetRequest;
   readonly settings: EvaluationSettings;
 }
 

@@ -1,8 +1,8 @@
 import { EspalierError } from "../errors.ts";
 import type { Iteration, Prisma, PruningRun } from "../generated/prisma/client.ts";
-import type { PruneRequest } from "../jobs/tasks.ts";
 import type { RemovedStructure } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
+import type { DatasetRequest } from "../text/datasets.ts";
 import { appendEvent } from "./events.ts";
 import { getModel } from "./models.ts";
 import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
@@ -21,7 +21,7 @@ export type RunRecord = DatabaseRecord<
   PruningRun,
   {
     readonly options: PruningOptions;
-    readonly dataset: PruneRequest["dataset"];
+    readonly dataset: DatasetRequest;
     readonly executionProvider: "CPU" | "CUDA" | null;
     readonly error: FailureRecord | null;
   }
@@ -32,7 +32,7 @@ export interface NewRun {
   readonly modelId: string;
   readonly method: string;
   readonly options: PruningOptions;
-  readonly dataset: PruneRequest["dataset"];
+  readonly dataset: DatasetRequest;
 }
 
 export interface RunFilter {

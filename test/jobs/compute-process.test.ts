@@ -4,8 +4,9 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { TextChunk, TextSummary } from "../../src/inference/generate.ts";
 import { ComputeProcess } from "../../src/jobs/compute-process.ts";
-import type { GenerationChunk, GenerationRequest, GenerationSummary, StoredModel } from "../../src/jobs/tasks.ts";
+import type { GenerationRequest, StoredModel } from "../../src/jobs/tasks.ts";
 import { storeAhab } from "../support/ahab.ts";
 import { temporaryFolder } from "../support/database.ts";
 import { isAlive, until } from "../support/wait.ts";
@@ -34,9 +35,9 @@ const request = (prompt: string, maxTokens: number): GenerationRequest => ({
   executionProvider: "CPU",
 });
 
-type Generation = AsyncGenerator<GenerationChunk, GenerationSummary>;
+type Generation = AsyncGenerator<TextChunk, TextSummary>;
 
-async function read(generation: Generation): Promise<{ text: string; summary: GenerationSummary }> {
+async function read(generation: Generation): Promise<{ text: string; summary: TextSummary }> {
   let text = "";
   for (let step = await generation.next(); ; step = await generation.next()) {
     if (step.done) return { text, summary: step.value };

@@ -1,5 +1,6 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
-import type { GenerationRequest, GenerationSummary } from "../../jobs/tasks.ts";
+import type { TextSummary } from "../../inference/generate.ts";
+import type { GenerationRequest } from "../../jobs/tasks.ts";
 import { getModel, modelFiles } from "../../store/models.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
@@ -26,7 +27,7 @@ async function requestOf({ store, dataDirectory }: Context, input: GenerateInput
 
 /** The pieces of a text and then how it went. */
 async function* events({ generators }: Context, request: GenerationRequest, signal: AbortSignal) {
-  const summary: GenerationSummary = yield* generators.generate(request, signal);
+  const summary: TextSummary = yield* generators.generate(request, signal);
   yield { summary };
 }
 

@@ -15,8 +15,9 @@ const loaded = new Map<string, Promise<Loaded>>();
 
 async function load({ model, executionProvider }: GenerationRequest): Promise<Loaded> {
   const folder = await materialise(model);
-  const [generator, tokenizer] = await Promise.all([loadGenerator({ folder, executionProvider }), loadTokenizer(folder)]);
-  return { generator, tokenizer };
+  // The tokenizer first: if it cannot be had, no session is left behind.
+  const tokenizer = await loadTokenizer(folder);
+  return { tokenizer, generator: await loadGenerator({ folder, executionProvider }) };
 }
 
 /** A model that cannot be loaded is tried again the next time: the reason may have gone. */
