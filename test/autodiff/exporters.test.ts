@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { gradientObstacle } from "../../src/autodiff/gradient-obstacle.ts";
+import { decode } from "../../src/onnx/decode.ts";
+import type { Model } from "../../src/onnx/ir.ts";
+import { logitsOf } from "../../src/onnx/signature.ts";
+import { seededRandom } from "../../src/random.ts";
+import { lossSlopes, weightsOf } from "./loss-slope.ts";
+
+const root = new URL("../fixtures/exporters/", import.meta.url);
+const foldersIn = (url: URL) =>
+  existsSync(url)
+    ? readdirSync(url, { withFileTypes: true })
+        .filter((e) => e.isDirectory())
+        .map((e) => e.name)
+    : [];
+const fixtures = foldersIn(root).flatMap((exporter) => foldersIn(new URL(`${exporter}/`, root)).map((family) => `${exporter}/${family}`));
+const seed = 23;
+
+/** Norms, biases and projections: vectors and matrices that are not tables of embeddings. */
+const projections = (model: Model): string[] => {
+  const tables = new Set(model.graph.nodes.filter((n) => n.opType === "Gather").map((n) => n.inputs[0]));
+  return weightsOf(model).filter((name) => !tables.has(name) && (model.graph.initializers.get(name)?.dims.length ?? 0) <= 2);
+};
+
+describe(`gradients of what the exporters write (seed ${seed})`, { skip: fixtures.length > 0 ? false : "there are no fixtures" }, () => {
+  for (const fixture of fixtures)
+    it(`${fixture}: each weight's gradient is the slope of the loss, and its ghost norm is its norm`, async () => {
+      const folder = new URL(`${fixture}/`, root);
+      const model = decode(readFileSync(new URL("model.onnx", folder)));
+      const { vocabularySize } = JSON.parse(readFileSync(new URL("expected.json", folder), "utf8")) as { vocabularySize: number };
+      const { name: logits } = logitsOf(model.graph.outputs);
+      assert.equal(gradientObstacle(model.graph, logits), null);
+
+      const slopes = await lossSlopes(model, logits, vocabularySize, seededRandom(seed, fixture), projections(model));
+      for (const { parameter, norm, slope, blur, ghost } of slopes) {
+        assert.ok(Math.abs(slope - norm) < 0.01 * norm + blur, `${parameter}: slope ${slope}, norm of the gradient ${norm}`);
+        if (ghost !== undefined) assert.ok(Math.abs(ghost - norm) < 1e-4 * norm + 1e-7, `${parameter}: ghost norm ${ghost}, norm ${norm}`);
+      }
+      // Where a slope is as small as float32's blur, it tells nothing: keys' biases, which a softmax does not see.
+      const telling = slopes.filter(({ norm, blur }) => blur < 0.05 * norm);
+      assert.ok(telling.length > 0.8 * slopes.length && telling.length > 10, `${telling.length} of ${slopes.length} slopes tell anything`);
+      assert.ok(slopes.filter((s) => s.ghost !== undefined).length > 10);
+    });
+});
