@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { gradientObstacle } from "../../src/autodiff/gradient-obstacle.ts";
 import { decode } from "../../src/onnx/decode.ts";
+import { consumers } from "../../src/onnx/edit.ts";
 import type { Model } from "../../src/onnx/ir.ts";
 import { logitsOf } from "../../src/onnx/signature.ts";
 import { seededRandom } from "../../src/random.ts";
@@ -18,10 +19,17 @@ const foldersIn = (url: URL) =>
 const fixtures = foldersIn(root).flatMap((exporter) => foldersIn(new URL(`${exporter}/`, root)).map((family) => `${exporter}/${family}`));
 const seed = 23;
 
-/** Norms, biases and projections: vectors and matrices that are not tables of embeddings. */
+/** Operators that look up what they read: embeddings, and the angles of positions. */
+const lookups = new Set(["Gather", "GroupQueryAttention", "RotaryEmbedding"]);
+
+/** Norms, biases and projections: vectors and matrices that one node reads, and not as a table. */
 const projections = (model: Model): string[] => {
-  const tables = new Set(model.graph.nodes.filter((n) => n.opType === "Gather").map((n) => n.inputs[0]));
-  return weightsOf(model).filter((name) => !tables.has(name) && (model.graph.initializers.get(name)?.dims.length ?? 0) <= 2);
+  const readers = consumers(model.graph);
+  return weightsOf(model).filter((name) => {
+    const [reader, ...others] = readers.get(name) ?? [];
+    const rank = model.graph.initializers.get(name)?.dims.length ?? 0;
+    return reader && others.length === 0 && !lookups.has(reader.opType) && rank <= 2;
+  });
 };
 
 describe(`gradients of what the exporters write (seed ${seed})`, { skip: fixtures.length > 0 ? false : "there are no fixtures" }, () => {
