@@ -25,6 +25,13 @@ export interface Slope {
   readonly ghost?: number;
 }
 
+export interface SlopeOptions {
+  /** Parameters whose ghost norm is wanted too. */
+  readonly ghosts?: readonly string[];
+  /** Take the slope of the lowered graph: for a graph that ONNX Runtime itself does not run for two texts at once. */
+  readonly lowered?: boolean;
+}
+
 /** Weights as the model stores them: float tensors of more than one element. */
 export const weightsOf = ({ graph }: Model): string[] =>
   [...graph.initializers.values()].filter((t) => isFloat(t.dataType) && sizeOf(t.dims) > 1).map((t) => t.name);
@@ -45,17 +52,13 @@ function openWeights({ graph, ...rest }: TypedGraph, parameters: readonly string
 
 const open = (typed: TypedGraph): Promise<Session> => openSession({ bytes: bytesOf(typed) }, { executionProvider: "CPU", threads: 1 });
 
-/**
- * Compares each parameter's gradient with the slope of the loss along it, on one pair of random views.
- *
- * @param ghosts parameters whose ghost norm is wanted too
- */
+/** Compares each parameter's gradient with the slope of the loss along it, on one pair of random views. */
 export async function lossSlopes(
   stored: Model,
   logits: string,
   vocabulary: number,
   random: Random,
-  ghosts: readonly string[] = [],
+  { ghosts = [], lowered = false }: SlopeOptions = {},
 ): Promise<Slope[]> {
   const model = widen(stored);
   const [batch, tokens] = [2, 6];
@@ -100,7 +103,7 @@ export async function lossSlopes(
     for (const [i, ghost] of ghosts.entries()) norms.set(ghost, Math.sqrt(out[score.squaredNorms]?.data[i] as number));
   }
 
-  const forward = await open(openWeights(typed, used));
+  const forward = await open(openWeights(lowered ? lower(typed) : typed, used));
   const loss = async (changed: Record<string, TensorValue>) => {
     const z = (await forward.run({ ...at, ...changed, [name]: input }))[logits] as TensorValue<Float32Array>;
     return differenceOf(z.data, targets, weights);

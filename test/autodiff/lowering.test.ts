@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { type GradientTable, gradients } from "../../src/autodiff/gradients.ts";
+import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { lower } from "../../src/autodiff/lower.ts";
 import { type LoweringTable, lowering } from "../../src/autodiff/lowering.ts";
+import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { EspalierError } from "../../src/errors.ts";
 import * as attr from "../../src/onnx/attributes.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
-import { dataTypes, operatorKey, sizeOf } from "../../src/onnx/ir.ts";
+import { type Attribute, dataTypes, operatorKey, sizeOf } from "../../src/onnx/ir.ts";
+import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { seededRandom } from "../../src/random.ts";
+import type { TensorValue } from "../../src/runtime/session.ts";
 import { evaluate, floats, points, primalOf, type Row, relativeErrors, titleOf } from "./finite-differences.ts";
 import { loweringRows } from "./lowering-rows.ts";
 
@@ -154,6 +159,54 @@ describe("forms that the CPU has no kernel for", () => {
       (b, x) => attention(b, [x], [weight(b, 0), weight(b, 1)]),
       [2, 3, (n + 2 * k) * d],
     );
+  });
+});
+
+describe("weights of compound operators", () => {
+  it("meet the activations as they are stored: ghost norms are norms, of fused and transposed weights too", async () => {
+    const [batch, tokens, hidden, heads, vocabulary] = [2, 3, 8, 2, 7];
+    const random = seededRandom(seed, "weights");
+    const b = GraphBuilder.empty({ "": 17, "com.microsoft": 1 });
+    const weight = (name: string, dims: number[]) =>
+      b.constant(
+        float32Tensor(
+          name,
+          dims,
+          Float32Array.from({ length: sizeOf(dims) }, () => random() - 0.5),
+        ),
+      );
+    const ids = b.input("ids", "int64", [batch, tokens]);
+    const names = ["qkv", "shift", "scale", "head"];
+    const dims = [[hidden, 3 * hidden], [3 * hidden], [hidden], [vocabulary, hidden]];
+    const [qkv, shift, scale, head] = names.map((name, i) => weight(name, dims[i] as number[])) as [Value, Value, Value, Value];
+    const x = b.gather(weight("table", [vocabulary, hidden]), ids);
+    const of = (opType: string, inputs: Value[], shape: number[], more: Record<string, Attribute>) =>
+      b.node(opType, inputs, [{ dataType: "float32", shape }], more, "com.microsoft")[0] as Value;
+    const mixed = of("Attention", [x, qkv, shift], x.shape as number[], { num_heads: attr.int(heads), unidirectional: attr.int(1) });
+    const normed = of("SkipSimplifiedLayerNormalization", [x, mixed, scale], x.shape as number[], {});
+    const logits = of("FusedMatMul", [normed, head], [batch, tokens, vocabulary], { transB: attr.int(1) });
+    const graph = b.build([logits]);
+
+    const integers = (values: number[]): TensorValue => ({
+      dataType: "int64",
+      dims: [batch, tokens],
+      data: BigInt64Array.from(values, BigInt),
+    });
+    const [input, targets] = [integers([1, 0, 6, 1, 3, 6]), integers([0, 6, 2, 3, 6, 5])];
+    const weights = floats([batch, tokens], [1, 1, 1, -1, -1, -1]);
+    const score = buildScoreGraph(graph, logits.name, names);
+    const squares = (await evaluate(score.graph, { ids: input, [score.targets]: targets, [score.weights]: weights }))[1] as Float32Array;
+
+    const g = new GraphBuilder(lower(graph), "gradient");
+    const fed = [g.input("targets", "int64", targets.dims), g.input("weights", "float32", weights.dims)] as const;
+    const { dLogits } = signedCrossEntropy(g, g.value(logits.name), ...fed);
+    const { uses } = backward(g, new Map([[logits.name, dLogits]]), names);
+    const whole = g.build(names.map((name) => gradientOf(g, g.value(name), uses.get(name)) as Value));
+    const gradients = await evaluate(whole, { ids: input, targets, weights });
+    for (const [i, gradient] of gradients.entries()) {
+      const square = gradient.reduce((sum, v) => sum + v * v, 0);
+      assert.ok(square > 1e-4 && Math.abs((squares[i] as number) - square) < 1e-4 * square, `${names[i]}: ${squares[i]}, not ${square}`);
+    }
   });
 });
 
