@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
-import { removeDead, removeUnusedInputs, replaceUses, usesOf } from "../onnx/edit.ts";
+import { removeDead, removeUnusedInputs, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
 import { encode } from "../onnx/encode.ts";
 import { type DataType, type Graph, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
 import { verify } from "../onnx/verify.ts";
@@ -107,13 +107,20 @@ async function fold(model: Model): Promise<Model> {
       { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic", optimizedModelFilePath: path } },
     );
     await session.close();
-    const folded = decode(await readFile(path));
+    const folded = ownNames(decode(await readFile(path)), model.graph);
     // ONNX Runtime imports every domain it knows; keep those in use.
     const domains = new Set(folded.graph.nodes.map((n) => n.domain));
     return { ...folded, opsets: Object.fromEntries(Object.entries(folded.opsets).filter(([d]) => d === "" || domains.has(d))) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Names of constants that ONNX Runtime made up are made ours: it would make up the same again for the graph's next session. */
+function ownNames(folded: Model, before: Graph): Model {
+  const known = new Set([...before.initializers.keys(), ...before.nodes.flatMap((n) => n.outputs)]);
+  const made = [...folded.graph.initializers.keys()].filter((name) => !known.has(name));
+  return { ...folded, graph: renameValues(folded.graph, new Map(made.map((name) => [name, `folded/${name}`]))) };
 }
 
 /** A cache of length 0 contributes nothing: it leaves its Concat, and a Concat of one input is that input. */

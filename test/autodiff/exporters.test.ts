@@ -9,13 +9,10 @@ import { seededRandom } from "../../src/random.ts";
 import { lossSlopes, weightsOf } from "./loss-slope.ts";
 
 const root = new URL("../fixtures/exporters/", import.meta.url);
-const foldersIn = (url: URL) =>
-  existsSync(url)
-    ? readdirSync(url, { withFileTypes: true })
-        .filter((e) => e.isDirectory())
-        .map((e) => e.name)
-    : [];
-const fixtures = foldersIn(root).flatMap((exporter) => foldersIn(new URL(`${exporter}/`, root)).map((family) => `${exporter}/${family}`));
+const entriesOf = (url: URL) => (existsSync(url) ? readdirSync(url).sort() : []);
+const fixtures = entriesOf(root)
+  .flatMap((exporter) => (exporter.includes(".") ? [] : entriesOf(new URL(`${exporter}/`, root)).map((family) => `${exporter}/${family}`)))
+  .filter((fixture) => existsSync(new URL(`${fixture}/model.onnx`, root)));
 const seed = 23;
 
 /** Operators that look up what they read: embeddings, and the angles of positions. */
