@@ -37,7 +37,9 @@ ${["react.js", "react-dom.js", "graphiql.js", "start.js"].map((file) => `<script
 const start = `const url = new URL("/graphql", location.href).href;
 const fetcher = GraphiQL.createFetcher({ url, subscriptionUrl: url.replace(/^http/, "ws") });
 const defaultTabs = ${JSON.stringify(examples.map(({ query, variables }) => ({ query, variables: JSON.stringify(variables, null, 2) })))};
-ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, { fetcher, defaultTabs, defaultEditorToolsVisibility: "variables" }));
+// GraphiQL fills the variables of every tab but the one it opens with; a page that was here before restores its own.
+const variables = localStorage.getItem("graphiql:tabState") ? undefined : defaultTabs[0].variables;
+ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElement(GraphiQL, { fetcher, defaultTabs, variables, defaultEditorToolsVisibility: "variables" }));
 `;
 
 const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; frame-ancestors 'none'";

@@ -49,6 +49,9 @@ test("in a browser it runs the examples, subscriptions included", { skip: browse
       (await tabs.allInnerTexts()).map((text) => text.trim()),
       ["RegisterModel", "StartPruning", "PruningProgress", "Lineage", "Generate"],
     );
+    // The first example runs as it stands.
+    await page.getByRole("button", { name: /execute query/i }).click();
+    await page.locator(".result-window", { hasText: "1415520" }).waitFor();
     // The schema has been read: the button runs the subscription of a run that has one event and is over.
     const { id: runId } = await newRun(api.services.store);
     await api.data("mutation($id: ID!) { cancelPruning(id: $id) { id } }", { id: runId });
