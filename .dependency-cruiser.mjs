@@ -6,7 +6,7 @@ const directions = {
   onnx: [],
   runtime: ["onnx"],
   autodiff: ["onnx"],
-  structures: ["onnx"],
+  structures: ["onnx", "runtime"],
   text: [],
   inference: ["onnx", "runtime", "text"],
   evaluation: ["inference", "onnx", "runtime", "text"],

@@ -85,7 +85,7 @@ const weightsAsInputs = (graph: Graph, weights: ReadonlyMap<string, Tensor>): Gr
  * `a <= b` as `a < b or a = b`, as ONNX defines it: before operator set 16 its schema infers no shape, and ONNX Runtime
  * then takes all that follows for scalars.
  */
-function spellOut(graph: Graph): Graph {
+export function spellOut(graph: Graph): Graph {
   const strict: Readonly<Record<string, string>> = { LessOrEqual: "Less", GreaterOrEqual: "Greater" };
   const nodes = graph.nodes.flatMap((node) => {
     const opType = node.domain === "" ? strict[node.opType] : undefined;
