@@ -3,6 +3,7 @@ import type { Model } from "../onnx/ir.ts";
 import { logitsOf, signatureOf } from "../onnx/signature.ts";
 import { type Branch, residualBranches } from "./branches.ts";
 import { type Flow, flowOf } from "./flow.ts";
+import { spellOut } from "./spell-out.ts";
 import { type StructureId, structureKey } from "./structure.ts";
 
 /** Where a model's structures are in its graph. */
@@ -30,7 +31,7 @@ export interface Place extends StructureId {
 export function anatomyOf(model: Model): Anatomy {
   const tokens = signatureOf(model.graph.inputs).tokens.name;
   const logits = logitsOf(model.graph.outputs).name;
-  const flow = flowOf(model.graph, tokens, logits);
+  const flow = flowOf(spellOut(model.graph), tokens, logits);
   const layers: Branch[][] = [];
   for (const branch of inOrder(residualBranches(flow))) {
     const last = layers.at(-1);

@@ -26,7 +26,7 @@ export function removePlaces(model: Model, anatomy: Anatomy, ids: readonly Struc
   if (attentions.length > 0 && attentions.every((a) => branches.includes(a)))
     throw new EspalierError("LAST_ATTENTION", "a model's last attention cannot be removed: without one, no token would see another");
   const gone = new Set(branches.flatMap((b) => [...b.nodes].flatMap((n) => n.outputs)));
-  const graph = withoutTerms(model.graph, new Set(branches.map((b) => b.output)));
+  const graph = withoutTerms(anatomy.flow.graph, new Set(branches.map((b) => b.output)));
   const trimmed = withoutCaches(removeDead({ ...graph, outputs: graph.outputs.filter((o) => !gone.has(o.name)) }));
   const result = { ...model, graph: renumbered(removeDead(trimmed), model.graph) };
   verify(result);
