@@ -4,27 +4,31 @@ import { signatureOf } from "../onnx/signature.ts";
 import { discover } from "../structures/discover.ts";
 import type { InspectedModel } from "./types.ts";
 
+/** What a model is, apart from its files. */
+export type Facts = Omit<InspectedModel, "digest" | "files" | "sizeBytes">;
+
+/** Operator to number of nodes, in the order of first use. */
+export function operatorCounts(graph: Graph): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const node of graph.nodes) counts.set(operatorKey(node), (counts.get(operatorKey(node)) ?? 0) + 1);
+  return Object.fromEntries(counts);
+}
+
 /**
  * What a graph says of itself. The context length is the one fact it cannot say.
  *
  * @throws EspalierError as `discover`
  */
-export function describe(
-  model: Model,
-  read: TensorReader,
-  contextLength: number | null,
-): Omit<InspectedModel, "digest" | "files" | "sizeBytes"> {
+export function describe(model: Model, read: TensorReader, contextLength: number | null): Facts {
   const { graph } = model;
   const { tokens, layers, structures, parameterCount } = discover(model, read);
-  const operators: Record<string, number> = {};
-  for (const node of graph.nodes) operators[operatorKey(node)] = (operators[operatorKey(node)] ?? 0) + 1;
   const embedding = embeddingOf(graph, tokens);
   const [vocabularySize = 0, hiddenSize = 0] = embedding?.dims ?? [];
   const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
   return {
     parameterCount,
     opset: model.opsets[""] ?? 0,
-    operators,
+    operators: operatorCounts(graph),
     structures,
     architecture: {
       layers,

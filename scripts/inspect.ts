@@ -1,0 +1,88 @@
+/**
+ * Says what a model is, what can be pruned from it, and what stands in the way, without a server:
+ *
+ *     npm run inspect -- path/to/model
+ *
+ * A folder in the Hugging Face layout, or a .onnx file. Ends with 0 if the model can be pruned, 1 if not, 2 if there is none.
+ */
+import { existsSync } from "node:fs";
+import { join, parse, relative, resolve } from "node:path";
+import { EspalierError } from "../src/errors.ts";
+import { type Facts, operatorCounts } from "../src/models/describe.ts";
+import { findModel } from "../src/models/model-folder.ts";
+import { survey } from "../src/models/survey.ts";
+import { printTable } from "./inspect/table.ts";
+import { structureTree } from "./inspect/tree.ts";
+
+const plural = (n: number, word: string): string => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+
+function printFacts({ architecture: a, parameterCount }: Facts): void {
+  const { length: entries, 0: cache } = a.cache;
+  const alike = a.cache.every((c) => c.heads === cache?.heads && c.headWidth === cache.headWidth);
+  printTable("architecture", [
+    ["parameters", parameterCount],
+    ["layers", a.layers],
+    ["hidden size", a.hiddenSize],
+    ["vocabulary", a.vocabularySize],
+    ["context", a.contextLength ?? "not said by a config.json"],
+    ["weights", a.dataType],
+    ["cache", cache ? `${entries} x ${alike ? `${cache.heads} heads of ${cache.headWidth}` : "heads that differ"}` : "none"],
+  ]);
+}
+
+function printStructures({ structures, parameterCount }: Facts): void {
+  printTable("structures and their parameters", structureTree(structures, parameterCount));
+  const kinds = [...new Set(structures.map((s) => s.kind))];
+  const counts = kinds.map((kind) => plural(structures.filter((s) => s.kind === kind).length, kind));
+  console.log(`\ncan be removed: ${counts.join(", ") || "nothing"}`);
+}
+
+async function inspect(path: string): Promise<number> {
+  // The path is the user's own: it may be a link into a hub's cache, wherever that lies.
+  const { root } = parse(path);
+  if (!existsSync(path)) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at ${path}`, { path });
+  const place = await findModel(root, relative(root, path) || ".");
+  console.log(join(place.folder, place.graph));
+
+  const obstacles: EspalierError[] = [];
+  const steps = survey(place);
+  let step = await steps.next();
+  for (; !step.done; step = await steps.next()) obstacles.push(step.value);
+  const { model, facts } = step.value;
+  if (model) {
+    const counts = Object.entries(operatorCounts(model.graph)).sort(([a], [b]) => a.localeCompare(b));
+    const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain || "ai.onnx"} ${version}`);
+    console.log(
+      `\nexported by ${`${model.producerName} ${model.producerVersion}`.trim() || "an unnamed program"}; opset ${opsets.join(", ")}`,
+    );
+    printTable("operators", counts);
+  }
+  if (facts) {
+    printFacts(facts);
+    printStructures(facts);
+  }
+  if (obstacles.length === 0) {
+    console.log("\nThe model can be pruned.");
+    return 0;
+  }
+  console.log(`\nThe model cannot be pruned:`);
+  for (const { code, message } of obstacles) console.log(`  ${code}: ${message}`);
+  if (facts && obstacles.some((o) => o.code === "MISSING_EXTERNAL_DATA"))
+    console.log("  (without its weights, matrices that are tied cannot be told, and count as often as they are there)");
+  return 1;
+}
+
+const [path, ...rest] = process.argv.slice(2);
+if (path === undefined || rest.length > 0) {
+  console.error("usage: npm run inspect -- path/to/model");
+  process.exitCode = 2;
+} else {
+  try {
+    // npm runs scripts in the package's folder, and says where it was called.
+    process.exitCode = await inspect(resolve(process.env["INIT_CWD"] ?? ".", path));
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    console.error(`${error.code}: ${error.message}`);
+    process.exitCode = 2;
+  }
+}

@@ -1,0 +1,86 @@
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { gradientObstacle } from "../autodiff/gradient-obstacle.ts";
+import { EspalierError } from "../errors.ts";
+import { decode } from "../onnx/decode.ts";
+import type { Model } from "../onnx/ir.ts";
+import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
+import { logitsOf } from "../onnx/signature.ts";
+import { verify } from "../onnx/verify.ts";
+import { openSession } from "../runtime/session.ts";
+import { readModelConfig } from "../text/model-config.ts";
+import { describe, type Facts } from "./describe.ts";
+import { externalFiles, type ModelFolder } from "./model-folder.ts";
+
+/** What is known of a model's files; null is what an obstacle kept from being known. */
+export interface Survey {
+  readonly model: Model | null;
+  /** Files of external data, relative to the model's folder. */
+  readonly external: readonly string[] | null;
+  readonly facts: Facts | null;
+}
+
+/** Gradient rules follow the forms that operators have had since then (axes as inputs). */
+const oldestOpset = 13;
+
+/** A graph is one protobuf message, which has at most 2 GB; weights beyond that are external data. */
+const largestGraph = 2 ** 31 - 1;
+
+/** Stands in for weights that are not there: each differs from all others, so none is taken for tied. */
+const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
+
+/**
+ * Checks all that registering a model promises and yields what stands in the way, in order. Whoever goes on after an obstacle
+ * learns the others, as far as they can be told; without any, nothing in the result is null.
+ *
+ * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
+ *   (model-folder.ts); UNSUPPORTED_OPSET; NO_LOGITS; QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; NO_TOKEN_INPUT, UNSUPPORTED_INPUT,
+ *   NO_STRUCTURES; ONNX_RUNTIME if ONNX Runtime does not load it
+ */
+export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
+  const path = join(place.folder, place.graph);
+  const model = yield* attempt(() => readGraph(path));
+  if (!model) return { model, external: null, facts: null };
+  const { graph } = model;
+  const sound = yield* attempt(() => {
+    verify(model);
+    return true;
+  });
+  const config = yield* attempt(() => readModelConfig(place.folder));
+  const external = yield* attempt(() => externalFiles(model, place));
+  const opset = model.opsets[""] ?? 0;
+  if (opset < oldestOpset)
+    yield new EspalierError("UNSUPPORTED_OPSET", `the model is of operator set ${opset}; export it anew with ${oldestOpset} or later`, {
+      opset,
+      oldestOpset,
+    });
+  const logits = yield* attempt(() => logitsOf(graph.outputs));
+  // Before the structures: what operators are not known may be why none are found.
+  const obstacle = logits && gradientObstacle(graph, logits.name);
+  if (obstacle) yield obstacle;
+  const read = external ? tensorReader(dirname(path)) : unread;
+  const facts = sound && logits ? yield* attempt(() => describe(model, read, config?.contextLength ?? null)) : null;
+  if (sound && external)
+    yield* attempt(async () => {
+      const session = await openSession({ path }, { executionProvider: "CPU", threads: 1, lean: true });
+      await session.close();
+    });
+  return { model, external, facts };
+}
+
+async function* attempt<T>(step: () => T | Promise<T>): AsyncGenerator<EspalierError, T | null> {
+  try {
+    return await step();
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    yield error;
+    return null;
+  }
+}
+
+async function readGraph(path: string): Promise<Model> {
+  const { size } = await stat(path);
+  if (size > largestGraph)
+    throw new EspalierError("FILE_TOO_LARGE", `the graph has ${size} bytes; an ONNX file has at most ${largestGraph}`, { sizeBytes: size });
+  return decode(await readFile(path));
+}
