@@ -1,30 +1,9 @@
 import { EspalierError } from "../errors.ts";
 import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
+import type { CacheEntry } from "../onnx/signature.ts";
 import type { TensorArray, TensorValue } from "../runtime/session.ts";
 
-/** A cache input and the output that gives it back, longer by the tokens of the run. */
-export interface CacheEntry {
-  readonly input: ValueInfo;
-  readonly output: string;
-}
-
-/**
- * How a model hands its cache from one run to the next, read off its inputs and outputs: `past_key_values.N.key` comes
- * back as `present.N.key`. Each entry has its own shape, so layers may differ in heads and width.
- *
- * @throws EspalierError UNSUPPORTED_CACHE if an entry is not given back or has no dimension for earlier tokens
- */
-export function cacheLayout(caches: readonly ValueInfo[], outputs: readonly ValueInfo[]): CacheEntry[] {
-  const names = new Set(outputs.map((o) => o.name));
-  return caches.map((input) => {
-    const output = input.name.replace(/^past(?:_key_values)?/, "present");
-    if (!names.has(output)) throw unsupported(input, `expected it back as output "${output}", which the model does not have`);
-    empty(input, 1);
-    return { input, output };
-  });
-}
-
-/** The cache of `batch` sequences before their first token. */
+/** The cache of `batch` sequences before their first token. @throws EspalierError UNSUPPORTED_CACHE if an entry has no place for earlier tokens */
 export const emptyCache = (layout: readonly CacheEntry[], batch: number): Record<string, TensorValue> =>
   Object.fromEntries(layout.map(({ input }) => [input.name, empty(input, batch)]));
 

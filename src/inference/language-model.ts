@@ -1,13 +1,13 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { type Signature, signatureOf } from "../onnx/signature.ts";
+import { type CacheEntry, cacheEntries, logitsOf, type Signature, signatureOf } from "../onnx/signature.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import { openSession, type Session, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
-import { type CacheEntry, cacheLayout, emptyCache, nextCache } from "./cache.ts";
+import { emptyCache, nextCache } from "./cache.ts";
 import { feedsOf } from "./feeds.ts";
-import { float32Logits, logitsOutput } from "./logits.ts";
+import { float32Logits } from "./logits.ts";
 
 export interface LanguageModelOptions {
   /** In the Hugging Face layout. */
@@ -39,13 +39,14 @@ export class LanguageModel {
   ) {
     this.executionProvider = session.executionProvider;
     this.#signature = signatureOf(session.inputs);
-    this.#cache = cacheLayout(this.#signature.caches, session.outputs);
-    this.#logits = logitsOutput(session.outputs, new Set(this.#cache.map((c) => c.output)));
+    this.#cache = cacheEntries(session.inputs, session.outputs);
+    this.#logits = logitsOf(session.outputs).name;
+    emptyCache(this.#cache, 1);
   }
 
   /**
    * @throws EspalierError GRAPH_MISSING if the folder holds no graph; NO_TOKEN_INPUT, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE or
-   *   NO_LOGITS_OUTPUT if the graph is not that of a language model; and what openSession throws
+   *   NO_LOGITS if the graph is not that of a language model; and what openSession throws
    */
   static async open({ folder, executionProvider, threads }: LanguageModelOptions): Promise<LanguageModel> {
     const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);

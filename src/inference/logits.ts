@@ -1,19 +1,5 @@
 import { EspalierError } from "../errors.ts";
-import type { ValueInfo } from "../onnx/ir.ts";
 import type { TensorValue } from "../runtime/session.ts";
-
-/**
- * The output that holds the logits [B, T, V]: the one so named, or else the only one that is no cache entry.
- *
- * @throws EspalierError NO_LOGITS_OUTPUT
- */
-export function logitsOutput(outputs: readonly ValueInfo[], caches: ReadonlySet<string>): string {
-  const others = outputs.filter((o) => !caches.has(o.name));
-  const found = others.find((o) => o.name === "logits") ?? (others.length === 1 ? others[0] : undefined);
-  if (found) return found.name;
-  const names = outputs.map((o) => o.name);
-  throw new EspalierError("NO_LOGITS_OUTPUT", `the model has no output "logits"; its outputs are: ${names.join(", ")}`, { outputs: names });
-}
 
 /** Logits as float32. @throws EspalierError UNSUPPORTED_LOGITS for a type that is neither float32 nor float16 */
 export function float32Logits({ dataType, data }: TensorValue): Float32Array {

@@ -42,16 +42,50 @@ export function signatureOf(inputs: readonly ValueInfo[]): Signature {
 }
 
 /**
- * The output [B, T, V] that predicts the next token, by the name on which all exporters agree.
+ * The output [B, T, V] that predicts the next token: the one named so, or else the first, where exporters that make up
+ * names put it.
  *
  * @throws EspalierError NO_LOGITS
  */
 export function logitsOf(outputs: readonly ValueInfo[]): ValueInfo {
-  const logits = outputs.find((o) => o.name === "logits" && isFloat(o.dataType));
-  if (logits && (logits.shape === null || logits.shape.length === 3)) return logits;
+  const logits = outputs.find((o) => o.name === "logits") ?? outputs[0];
+  const shaped = logits && isFloat(logits.dataType) && (logits.shape === null || logits.shape.length === 3);
+  if (shaped && !logits.name.includes("hidden_state")) return logits;
   throw new EspalierError(
     "NO_LOGITS",
     `the model has no float output "logits" of shape [batch, sequence, vocabulary]; export it with its language-model head. Its outputs are: ${outputs.map((o) => o.name).join(", ")}`,
     { outputs: outputs.map((o) => o.name) },
   );
+}
+
+/** A cache input and the output that gives it back, longer by the tokens of the run. */
+export interface CacheEntry {
+  readonly input: ValueInfo;
+  readonly output: string;
+}
+
+/**
+ * How a model hands its cache from one run to the next: `past_key_values.N.key` comes back as `present.N.key`; where names
+ * say nothing, entries come back in the order in which they go in.
+ *
+ * @throws EspalierError UNSUPPORTED_CACHE if an entry is not given back
+ */
+export function cacheEntries(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]): CacheEntry[] {
+  const { caches } = signatureOf(inputs);
+  if (caches.length === 0) return [];
+  const logits = logitsOf(outputs).name;
+  const others = outputs.map((o) => o.name).filter((name) => name !== logits);
+  const named = caches.map(({ name }) => name.replace(/^past(?:_key_values)?/, "present"));
+  const lost = caches[named.findIndex((name) => !others.includes(name))];
+  const anyNamed = named.some((name) => others.includes(name));
+  if (lost && (anyNamed || others.length !== caches.length))
+    throw new EspalierError(
+      "UNSUPPORTED_CACHE",
+      `cache input "${lost.name}" does not come back: the model has no output "${named[caches.indexOf(lost)]}"`,
+      {
+        input: lost.name,
+      },
+    );
+  const back = lost ? others : named;
+  return caches.map((input, i) => ({ input, output: back[i] as string }));
 }

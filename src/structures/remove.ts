@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
 import type { Graph, Model, ValueInfo } from "../onnx/ir.ts";
-import { signatureOf } from "../onnx/signature.ts";
+import { cacheEntries, signatureOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
 import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
 import { dataUses } from "./flow.ts";
@@ -56,10 +56,11 @@ function withoutCaches(graph: Graph): Graph {
   const any = new Set(graph.nodes.flatMap(usesOf));
   const { caches } = signatureOf(graph.inputs);
   const idle = caches.filter((c) => !data.has(c.name));
-  const same = (a: ValueInfo, b: ValueInfo) => JSON.stringify(a.shape) === JSON.stringify(b.shape);
+  // Exporters give the one length of the past a name for each entry; only the sizes that are fixed tell entries apart.
+  const fixed = ({ shape }: ValueInfo) => JSON.stringify(shape?.map((d) => (typeof d === "number" ? d : null)));
   const stand = new Map<string, string>();
   for (const cache of idle.filter((c) => any.has(c.name))) {
-    const other = caches.find((c) => data.has(c.name) && same(c, cache));
+    const other = caches.find((c) => data.has(c.name) && fixed(c) === fixed(cache));
     if (!other)
       throw new EspalierError(
         "UNSUPPORTED_INPUT",
@@ -74,21 +75,18 @@ function withoutCaches(graph: Graph): Graph {
   return replaceUses({ ...graph, inputs: graph.inputs.filter((i) => !names.has(i.name)) }, stand);
 }
 
-/** `past_key_values.7.key` becomes `past_key_values.6.key` if one before it went; outputs likewise, by the same numbers. */
+/** `past_key_values.7.key` becomes `past_key_values.6.key` if one before it went, and so does the output of that number it comes back as. */
 function renumbered(graph: Graph, before: Graph): Graph {
   const pattern = /^(.*?\D)?(\d+)(\D.*)?$/;
   const number = (name: string) => pattern.exec(name)?.[2];
-  const caches = signatureOf(before.inputs).caches.map((c) => c.name);
   const stay = new Set(graph.inputs.map((i) => i.name));
-  const kept = [...new Set(caches.filter((c) => stay.has(c)).map(number))];
-  const all = new Set(caches.map(number));
-  const cacheNames = [...graph.inputs.filter((i) => caches.includes(i.name)), ...graph.outputs.filter((o) => all.has(number(o.name)))];
-  const names = new Map(
-    cacheNames.flatMap(({ name }) => {
+  const entries = cacheEntries(before.inputs, before.outputs).filter(({ input }) => stay.has(input.name));
+  const kept = [...new Set(entries.map(({ input }) => number(input.name)))];
+  const names = new Map<string, string>();
+  for (const { input, output } of entries)
+    for (const name of [input.name, output]) {
       const [, head = "", old, tail = ""] = pattern.exec(name) ?? [];
-      const at = old === undefined ? -1 : kept.indexOf(old);
-      return at < 0 ? [] : [[name, `${head}${at}${tail}`] as const];
-    }),
-  );
+      if (old !== undefined && old === number(input.name)) names.set(name, `${head}${kept.indexOf(old)}${tail}`);
+    }
   return renameValues(graph, names);
 }

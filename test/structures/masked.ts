@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { replaceUses } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Model, Node } from "../../src/onnx/ir.ts";
+import { logitsOf as logitsOutput } from "../../src/onnx/signature.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { anatomyOf, placesOf } from "../../src/structures/anatomy.ts";
@@ -9,9 +10,10 @@ import type { StructureId } from "../../src/structures/structure.ts";
 
 /** The model with what the structures add multiplied by 0: removal without removing. */
 export function masked(model: Model, ids: readonly StructureId[]): Model {
-  const outputs = new Set(placesOf(anatomyOf(model), ids).flatMap((p) => p.branches.map((b) => b.output)));
+  const anatomy = anatomyOf(model);
+  const outputs = new Set(placesOf(anatomy, ids).flatMap((p) => p.branches.map((b) => b.output)));
   const names = new Map([...outputs].map((o) => [o, `${o}/masked`]));
-  const graph = replaceUses(model.graph, names);
+  const graph = replaceUses(anatomy.flow.graph, names);
   const nodes = graph.nodes.flatMap((node): Node[] => {
     const output = node.outputs.find((o) => outputs.has(o));
     if (!output) return [node];
@@ -36,7 +38,8 @@ export function masked(model: Model, ids: readonly StructureId[]): Model {
 export async function logitsOf(model: Model, feeds: Record<string, TensorValue>): Promise<Float32Array> {
   const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1 });
   try {
-    return (await session.run(feeds, ["logits"]))["logits"]?.data as Float32Array;
+    const { name } = logitsOutput(session.outputs);
+    return (await session.run(feeds, [name]))[name]?.data as Float32Array;
   } finally {
     await session.close();
   }

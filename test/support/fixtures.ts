@@ -1,0 +1,44 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { decode } from "../../src/onnx/decode.ts";
+import type { Model } from "../../src/onnx/ir.ts";
+
+/** What PyTorch says of an exported model. */
+export interface Expected {
+  readonly parameterCount: number;
+  readonly layers: number;
+  readonly vocabularySize: number;
+  readonly layerParameters: readonly { readonly layer: number; readonly attention: number; readonly mlp: number }[];
+  readonly tokens: readonly (readonly number[])[];
+  readonly logits: readonly (readonly (readonly number[])[])[];
+  /** Why ONNX Runtime does not run the graph for two texts at once, or null if it does. */
+  readonly batchOfTwo?: string | null;
+}
+
+/** A tiny model with random weights as an exporter wrote it (scripts/fixtures). */
+export interface Fixture {
+  /** exporter/family */
+  readonly name: string;
+  readonly folder: string;
+  read(): { readonly model: Model; readonly expected: Expected };
+}
+
+const root = fileURLToPath(new URL("../fixtures/exporters/", import.meta.url));
+const foldersOf = (path: string): string[] =>
+  readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+
+export const fixtures: readonly Fixture[] = foldersOf(root)
+  .flatMap((exporter) => foldersOf(join(root, exporter)).map((family) => `${exporter}/${family}`))
+  .filter((name) => existsSync(join(root, name, "model.onnx")))
+  .map((name) => ({
+    name,
+    folder: join(root, name),
+    read: () => ({
+      model: decode(readFileSync(join(root, name, "model.onnx"))),
+      expected: JSON.parse(readFileSync(join(root, name, "expected.json"), "utf8")) as Expected,
+    }),
+  }));
