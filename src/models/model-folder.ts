@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, posix, relative, sep } from "node:path";
 import { EspalierError } from "../errors.ts";
-import type { Model, Tensor } from "../onnx/ir.ts";
+import type { Graph, Model, Tensor } from "../onnx/ir.ts";
 
 /** A model as files: a folder in the Hugging Face layout, or a graph alone. */
 export interface ModelFolder {
@@ -34,13 +34,16 @@ const companions: Readonly<Record<string, number>> = {
 
 const graphs = ["onnx/model.onnx", "model.onnx"];
 
+/** What realpath says of a name that leads nowhere: in circles or too long, too. */
+const noSuchThing: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"]);
+
 /**
  * What a file or folder under `root` is, or null if there is no such thing. Links are followed: a hub's cache consists of
  * links, but none may lead out of the root.
  */
 async function within(root: string, path: string): Promise<Stats | null> {
   const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    if (noSuchThing.has(error.code)) return null;
     throw error;
   });
   if (real === null) return null;
@@ -99,7 +102,7 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
  */
 export async function externalFiles(model: Model, { root, folder, graph }: ModelFolder): Promise<string[]> {
   const needed = new Map<string, number>();
-  for (const t of tensorsOf(model)) {
+  for (const t of tensorsOf(model.graph)) {
     if (t.data.kind !== "external") continue;
     const { location, offset, length } = t.data;
     needed.set(location, Math.max(needed.get(location) ?? 0, offset + length));
@@ -107,7 +110,7 @@ export async function externalFiles(model: Model, { root, folder, graph }: Model
   const files: string[] = [];
   for (const [location, bytes] of needed) {
     const path = posix.join(posix.dirname(graph), location);
-    if (posix.isAbsolute(location) || path.startsWith("..") || location.includes("\\"))
+    if (posix.isAbsolute(location) || path.startsWith("..") || /[\\\0]/.test(location))
       throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", `external data "${location}" lies outside the model's folder`, { location });
     const size = await sizeWithin(root, join(folder, path));
     if (size === null)
@@ -123,7 +126,11 @@ export async function externalFiles(model: Model, { root, folder, graph }: Model
   return files;
 }
 
-function* tensorsOf(model: Model): Iterable<Tensor> {
-  yield* model.graph.initializers.values();
-  for (const node of model.graph.nodes) for (const a of Object.values(node.attributes)) if (a.kind === "tensor") yield a.value;
+/** Of bodies of control flow too. */
+function* tensorsOf(graph: Graph): Iterable<Tensor> {
+  yield* graph.initializers.values();
+  for (const node of graph.nodes)
+    for (const a of Object.values(node.attributes))
+      if (a.kind === "tensor") yield a.value;
+      else if (a.kind === "graph") yield* tensorsOf(a.value);
 }

@@ -23,6 +23,16 @@ const fail = (message: string, details?: Record<string, unknown>): never => {
 const dataType = (code: number, where: string): DataType =>
   names.get(code) ?? fail(`${where} has element type ${code}, which is not supported`);
 
+/** What the format lists and the IR looks up by name: a second of a name would take the first one's place unseen. */
+function once<T>(entries: readonly (readonly [name: string, T])[], what: string): Map<string, T> {
+  const map = new Map<string, T>();
+  for (const [name, value] of entries) {
+    if (map.has(name)) fail(`there is a second ${what} "${name}"`);
+    map.set(name, value);
+  }
+  return map;
+}
+
 /** Sizes come from the file: anything that is not a sane non-negative integer is refused here, before it is multiplied. */
 function dimension(value: bigint, where: string): number {
   if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) fail(`${where} has the absurd dimension ${value}`);
@@ -110,7 +120,12 @@ function node(n: pb.NodeProto, index: number): Node {
     domain: n.domain,
     inputs: n.input,
     outputs: n.output,
-    attributes: Object.fromEntries(n.attribute.map((a) => [a.name, attribute(a, name)])),
+    attributes: Object.fromEntries(
+      once(
+        n.attribute.map((a) => [a.name, attribute(a, name)] as const),
+        `attribute of node "${name}"`,
+      ),
+    ),
   };
 }
 
@@ -129,7 +144,10 @@ function graph(g: pb.GraphProto): Graph {
     name: g.name,
     inputs: g.input.map(valueInfo),
     outputs: g.output.map(valueInfo),
-    initializers: new Map(g.initializer.map((t) => [t.name, tensor(t)])),
+    initializers: once(
+      g.initializer.map((t) => [t.name, tensor(t)] as const),
+      "initializer",
+    ),
     nodes: g.node.map(node),
     valueInfo: g.valueInfo.filter((v) => v.type?.value.case === "tensorType").map(valueInfo),
   };

@@ -3,7 +3,8 @@ import type { Graph, Node, ValueInfo } from "./ir.ts";
 /** Names a node reads: its inputs, and what the bodies of its control-flow attributes take from around them. */
 export function usesOf(node: Node): string[] {
   const uses = node.inputs.filter((name) => name !== "");
-  for (const attribute of Object.values(node.attributes)) if (attribute.kind === "graph") uses.push(...captures(attribute.value));
+  for (const attribute of Object.values(node.attributes))
+    if (attribute.kind === "graph") for (const name of captures(attribute.value)) uses.push(name);
   return uses;
 }
 
@@ -45,7 +46,7 @@ export function removeDead(graph: Graph): Graph {
     const node = made.get(name);
     if (!node || kept.has(node)) continue;
     kept.add(node);
-    stack.push(...usesOf(node));
+    for (const use of usesOf(node)) stack.push(use);
   }
   return {
     ...graph,

@@ -26,14 +26,23 @@ export function residualBranches(flow: Flow): Branch[] {
   const { graph, stream, path, trunk } = flow;
   const made = producers(graph);
   const readers = consumers(graph);
+  /** The terms of a sum; a value added to itself is none. */
   const adds = (name: string): readonly string[] | null => {
     const node = made.get(name);
-    return node && operatorKey(node) === "Add" && node.inputs.every((i) => stream.has(i)) ? node.inputs : null;
+    return node && operatorKey(node) === "Add" && node.inputs[0] !== node.inputs[1] && node.inputs.every((i) => stream.has(i))
+      ? node.inputs
+      : null;
   };
-  /** The terms of a sum of sums. A sum that others read as well is one term. */
-  const terms = (name: string): string[] => {
-    const inputs = trunk.has(name) || readers.get(name)?.length !== 1 ? null : adds(name);
-    return inputs ? inputs.flatMap(terms) : [name];
+  /** The terms of a sum of sums, from left to right. A sum that others read as well is one term. */
+  const terms = (sum: readonly string[]): string[] => {
+    const found: string[] = [];
+    const stack = [...sum].reverse();
+    for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
+      const inputs = trunk.has(name) || readers.get(name)?.length !== 1 ? null : adds(name);
+      if (inputs) stack.push(...[...inputs].reverse());
+      else found.push(name);
+    }
+    return found;
   };
   const between = (skip: string, output: string): Set<Node> => {
     const nodes = new Set<Node>();
@@ -42,7 +51,7 @@ export function residualBranches(flow: Flow): Branch[] {
       const node = made.get(name);
       if (!node || name === skip || !stream.has(name) || nodes.has(node)) continue;
       nodes.add(node);
-      stack.push(...dataUses(node));
+      for (const use of dataUses(node)) stack.push(use);
     }
     return nodes;
   };
@@ -51,7 +60,7 @@ export function residualBranches(flow: Flow): Branch[] {
     const [sum] = node.outputs as [string];
     const inputs = trunk.has(sum) ? adds(sum) : null;
     if (!inputs) return [];
-    const all = inputs.flatMap(terms);
+    const all = terms(inputs);
     const skips = all.filter((t) => trunk.has(t));
     const [skip] = skips;
     if (skip === undefined || skips.length > 1) return [];

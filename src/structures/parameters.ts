@@ -1,4 +1,3 @@
-import { consumers } from "../onnx/edit.ts";
 import { isFloat, operatorKey, sizeOf, type Tensor } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { dataUses, type Flow } from "./flow.ts";
@@ -16,24 +15,39 @@ import { tiedCopies } from "./tied.ts";
  * Each weight counts once: of matrices that are tied (see tied.ts) the first counts and the others add 0. Equal zeros or
  * ones are common in vectors that are not tied, so only matrices are compared.
  */
-export function parametersOf({ graph, stream }: Flow, read: TensorReader): Map<string, number> {
-  const readers = consumers(graph);
+export function parametersOf(flow: Flow, read: TensorReader): Map<string, number> {
+  const ofMatrices = meetingText(flow, false);
+  const ofVectors = meetingText(flow, true);
+  const isVector = (t: Tensor) => t.dims.filter((d) => d > 1).length === 1;
+
+  const found = [...flow.graph.initializers.values()].filter(
+    (t) => isFloat(t.dataType) && sizeOf(t.dims) > 1 && (isVector(t) ? ofVectors : ofMatrices).has(t.name),
+  );
+  const copies = tiedCopies(found, read);
+  return new Map(found.map((t) => [t.name, copies.has(t.name) ? 0 : sizeOf(t.dims)]));
+}
+
+/** What meets the text: found from the outputs back, so each node is seen once, however many paths lead through it. */
+function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
   const constant = new Set(["", ...graph.initializers.keys()]);
   for (const node of graph.nodes) if (node.inputs.every((i) => constant.has(i))) for (const o of node.outputs) constant.add(o);
 
-  /** `lookedUp`: entries of a table, chosen by something other than the text. */
-  const meetsText = (name: string, vector: boolean, lookedUp = false): boolean =>
-    (readers.get(name) ?? []).some((node) => {
-      if (!dataUses(node).includes(name)) return false;
-      const operator = operatorKey(node);
+  const found = new Set<string>();
+  /** What does so as entries of a table that were chosen by something other than the text. */
+  const lookedUp = new Set<string>();
+  for (const node of [...graph.nodes].reverse()) {
+    const operator = operatorKey(node);
+    const meets = node.outputs.some((o) => stream.has(o));
+    const asWeight = vector || products.has(operator);
+    const fixed = node.inputs.every((i) => constant.has(i));
+    const leads = node.outputs.some((o) => found.has(o));
+    const leadsLookedUp = node.outputs.some((o) => lookedUp.has(o));
+    for (const name of dataUses(node)) {
       const looksUp = operator === "Gather" && node.inputs[0] === name;
-      if (node.outputs.some((o) => stream.has(o))) return vector || looksUp || products.has(operator) || (lookedUp && operator === "Add");
-      const passes = node.inputs.every((i) => constant.has(i)) || looksUp || (lookedUp && rearrangements.has(operator));
-      return passes && node.outputs.some((o) => meetsText(o, vector, lookedUp || looksUp));
-    });
-  const isVector = (t: Tensor) => t.dims.filter((d) => d > 1).length === 1;
-
-  const found = [...graph.initializers.values()].filter((t) => isFloat(t.dataType) && sizeOf(t.dims) > 1 && meetsText(t.name, isVector(t)));
-  const copies = tiedCopies(found, read);
-  return new Map(found.map((t) => [t.name, copies.has(t.name) ? 0 : sizeOf(t.dims)]));
+      const passesLookedUp = leadsLookedUp && (fixed || looksUp || rearrangements.has(operator));
+      if (meets ? asWeight || looksUp : looksUp ? leadsLookedUp : fixed && leads) found.add(name);
+      if (meets ? asWeight || looksUp || operator === "Add" : passesLookedUp) lookedUp.add(name);
+    }
+  }
+  return found;
 }
