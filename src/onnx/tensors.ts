@@ -17,6 +17,13 @@ const inline = (name: string, dataType: DataType, dims: readonly number[], array
 export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): Tensor =>
   inline(name, "int64", dims, BigInt64Array.from(values, BigInt));
 
+/** An int64 or int32 tensor. @throws EspalierError TENSOR_TYPE */
+export function integerTensor(name: string, dataType: DataType, dims: readonly number[], values: readonly number[]): Tensor {
+  if (dataType === "int64") return int64Tensor(name, dims, values);
+  if (dataType === "int32") return inline(name, dataType, dims, Int32Array.from(values));
+  throw new EspalierError("TENSOR_TYPE", `tensor "${name}" of ${dataType} is asked for; shapes are int64 or int32`);
+}
+
 export const float32Tensor = (name: string, dims: readonly number[], values: Float32Array | readonly number[]): Tensor =>
   inline(name, "float32", dims, Float32Array.from(values));
 

@@ -1,11 +1,11 @@
-import { usesOf } from "../onnx/edit.ts";
+import { producers } from "../onnx/edit.ts";
 import type { StaticType } from "../onnx/ir.ts";
-import { type Model, operatorKey, type ValueInfo } from "../onnx/ir.ts";
+import { type Model, type Node, operatorKey, type ValueInfo } from "../onnx/ir.ts";
 import { signatureOf } from "../onnx/signature.ts";
 import { staticTypes } from "../runtime/static-types.ts";
 import type { Anatomy } from "./anatomy.ts";
 import { axesOf } from "./axes.ts";
-import { type Axis, find, leavesOf } from "./axis.ts";
+import { type Axis, leavesOf } from "./axis.ts";
 import type { Branch } from "./branches.ts";
 import { attentions, products } from "./operators.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
@@ -62,13 +62,15 @@ function probeShapes(inputs: readonly ValueInfo[]): Record<string, number[]> {
  *
  * An axis divides a branch if every value that depends on the text and has the axis lies inside that branch (so that it is
  * summed away before the trunk), if a weight has it, and if no operator mixes its entries. Heads are the entries of the
- * axis on which a product in which tokens meet is batched; of several such axes, as there are where queries share keys and
- * values, the one that most weights have: whole groups.
+ * axis on which a product in which tokens meet is batched, if keys and values have it too: where queries share them, an
+ * entry is a whole group.
  *
  * @throws EspalierError as `staticTypes` and `shapeValues`
  */
 export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: ReadonlyMap<string, number>): Promise<Divisions> {
   const { graph } = model;
+  const { stream } = anatomy.flow;
+  const made = producers(graph);
   const types = await staticTypes(model, probeShapes(graph.inputs));
   const shapes = await shapeValues(model, types);
   const axes = axesOf(graph, model.opsets[""] ?? 1, types, shapes);
@@ -83,41 +85,49 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
     for (const node of branch.nodes) for (const o of node.outputs) owners.set(o, (owners.get(o) ?? new Set()).add(branch));
   /** The branches whose values have a leaf; null stands for what lies outside all branches. */
   const homes = new Map<Axis, Set<Branch | null>>();
-  for (const name of anatomy.flow.stream)
+  for (const name of stream)
     for (const leaf of leaves.get(name) ?? []) {
       const home = homes.get(leaf) ?? new Set();
       for (const owner of owners.get(name) ?? [null]) home.add(owner);
       homes.set(leaf, home);
     }
-  const weights = new Map<Axis, number>();
-  for (const name of parameters.keys()) for (const leaf of leaves.get(name) ?? []) weights.set(leaf, (weights.get(leaf) ?? 0) + 1);
+  const trained = having(parameters.keys());
 
   const divisions: Division[] = [];
   const obstacles: Obstacle[] = [];
   for (const { layer, branch } of branches.sort((a, b) => a.layer - b.layer)) {
     const kind = branch.kind === "ATTENTION" ? "HEAD" : "CHANNEL";
     const own = [...(kind === "HEAD" ? batched(branch) : having([...branch.nodes].flatMap((n) => n.outputs)))].filter(
-      (leaf) => homes.get(leaf)?.size === 1 && weights.has(leaf),
+      (leaf) => homes.get(leaf)?.size === 1 && trained.has(leaf),
     );
     const free = own.filter((leaf) => leaf.frozen === null);
-    const most = Math.max(...free.map((leaf) => weights.get(leaf) as number));
-    const chosen = kind === "HEAD" ? free.filter((leaf) => weights.get(leaf) === most).slice(0, 1) : free;
+    const chosen = kind === "HEAD" ? free.slice(0, 1) : free;
     divisions.push(...chosen.map((leaf) => ({ kind, layer, branch, leaf }) as const));
     if (chosen.length === 0)
       obstacles.push({ kind, layer, reason: own.find((l) => l.frozen !== null)?.frozen ?? "no axis of its weights is its own" });
   }
   return { types, shapes, axes, divisions, obstacles };
 
-  /** Leaves that are in all operands and the result of a node in which tokens meet. */
+  /** Leaves that the operands of a node in which tokens meet have from their projections on, and its result has as well. */
   function batched({ nodes }: Branch): Set<Axis> {
-    const meets = [...nodes].filter((n) => {
-      const operands = usesOf(n).filter((u) => anatomy.flow.stream.has(u));
-      return attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && operands.length === n.inputs.length);
-    });
-    const all = meets.map((n) => {
-      const operands = n.inputs.filter((i) => anatomy.flow.stream.has(i)).map((i) => having([i]));
-      return [...having(n.outputs)].filter((leaf) => operands.every((o) => o.has(leaf)));
-    });
-    return new Set(all.flat().map(find));
+    const meets = [...nodes].filter((n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && !projects(n)));
+    const all = meets.flatMap((n) =>
+      [...having(n.outputs)].filter((leaf) => n.inputs.every((i) => !stream.has(i) || carried(leaf, i, nodes))),
+    );
+    return new Set(all);
+  }
+
+  /** Whether all that leads from projections to a value has a leaf: what is repeated for several queries has not. */
+  function carried(leaf: Axis, value: string, nodes: ReadonlySet<Node>, seen: Set<string> = new Set()): boolean {
+    if (seen.has(value)) return true;
+    seen.add(value);
+    if (!leaves.get(value)?.has(leaf)) return false;
+    const node = made.get(value);
+    if (!node || !nodes.has(node) || projects(node)) return true;
+    return node.inputs.every((i) => !stream.has(i) || carried(leaf, i, nodes, seen));
+  }
+
+  function projects(node: Node): boolean {
+    return products.has(operatorKey(node)) && node.inputs.some((i) => i !== "" && !stream.has(i));
   }
 }

@@ -1,4 +1,4 @@
-import { type Axis, find } from "./axis.ts";
+import { type Axis, find, leavesOf } from "./axis.ts";
 
 /** `length` neighbouring entries of an axis. */
 export interface Range {
@@ -49,7 +49,8 @@ export type Removed = ReadonlyMap<Axis, ReadonlySet<number>>;
 
 /** What stays of an axis, in order; null if all of it does. */
 export function staying(axis: Axis, removed: Removed): Range[] | null {
-  const gone = merged([...removed].flatMap(([leaf, indices]) => [...indices].flatMap((i) => rangesOf(axis, leaf, i))));
+  const leaves = [...leavesOf(axis)].filter((leaf) => removed.has(leaf));
+  const gone = merged(leaves.flatMap((leaf) => [...(removed.get(leaf) ?? [])].flatMap((i) => rangesOf(axis, leaf, i))));
   if (gone.length === 0) return null;
   const ends = [{ start: 0, length: 0 }, ...gone, { start: axis.size, length: 0 }];
   return ends.slice(1).flatMap(({ start }, i) => {
@@ -61,5 +62,3 @@ export function staying(axis: Axis, removed: Removed): Range[] | null {
 /** How many of the first `position` entries stay. */
 export const stayingBefore = (ranges: readonly Range[], position: number): number =>
   ranges.reduce((n, r) => n + Math.max(0, Math.min(r.length, position - r.start)), 0);
-
-export const sizeAfter = (axis: Axis, removed: Removed): number => staying(axis, removed)?.reduce((n, r) => n + r.length, 0) ?? axis.size;

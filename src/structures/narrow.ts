@@ -1,0 +1,163 @@
+import { EspalierError } from "../errors.ts";
+import { ints } from "../onnx/attributes.ts";
+import { producers, removeDead } from "../onnx/edit.ts";
+import { type Graph, type Model, type Node, type StaticType, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
+import type { TensorReader } from "../onnx/read-tensor.ts";
+import { integerTensor } from "../onnx/tensors.ts";
+import { verify } from "../onnx/verify.ts";
+import { type Axis, find } from "./axis.ts";
+import type { Divisions } from "./divisions.ts";
+import { type Range, type Removed, staying, stayingBefore } from "./entries.ts";
+import { shapeValues } from "./shape-arithmetic.ts";
+import { type Resized, shapeTargets } from "./shape-targets.ts";
+import { sliceTensor } from "./slice-tensor.ts";
+
+/**
+ * Removes entries of axes in one rewrite: weights and constants are sliced, declared shapes follow, and so do the shapes
+ * that nodes are told. What is dynamic stays dynamic: a shape computed at run time is multiplied by how much its entries
+ * shrink, unless it follows by itself.
+ *
+ * @throws EspalierError NOTHING_LEFT if an axis would lose all entries; CANNOT_FOLLOW if a node is told a shape that
+ *   cannot be made to follow; PACKED_TENSOR
+ */
+export async function narrow(model: Model, divisions: Divisions, removed: Removed, read: TensorReader): Promise<Model> {
+  const { graph } = model;
+  for (const [leaf, entries] of removed)
+    if (entries.size >= leaf.size)
+      throw new EspalierError("NOTHING_LEFT", "all heads or channels of a branch cannot go one by one: remove the branch instead");
+
+  const memo = new Map<Axis, Range[] | null>();
+  const keep = (axis: Axis): Range[] | null => {
+    const root = find(axis);
+    if (!memo.has(root)) memo.set(root, staying(root, removed));
+    return memo.get(root) ?? null;
+  };
+  const keeps = (name: string) => (divisions.axes.get(name) ?? []).map(keep);
+  const size = (ranges: readonly Range[] | null, whole: number) => ranges?.reduce((n, r) => n + r.length, 0) ?? whole;
+  const types = new Map(
+    [...divisions.types].map(([name, type]): [string, StaticType] => {
+      const ranges = keeps(name);
+      return [name, { ...type, shape: type.shape.map((d, i) => size(ranges[i] ?? null, d)) }];
+    }),
+  );
+
+  const initializers = new Map(
+    [...graph.initializers].map(([name, tensor]): [string, Tensor] => {
+      const ranges = keeps(name);
+      return [name, ranges.some((r) => r !== null) ? sliceTensor(tensor, ranges, read) : tensor];
+    }),
+  );
+  const declared = (value: ValueInfo): ValueInfo => {
+    const ranges = keeps(value.name);
+    if (ranges.every((r) => r === null) || !value.shape) return value;
+    return { ...value, shape: value.shape.map((d, i) => (typeof d === "number" ? size(ranges[i] ?? null, d) : d)) };
+  };
+
+  const now = await shapeValues(model, types);
+  const told = followed(model, divisions.types, (node) => {
+    const [first = ""] = node.inputs;
+    const resized: Resized = {
+      node,
+      x: node.inputs.map((name) => types.get(name)?.shape ?? []),
+      y: node.outputs.map((name) => types.get(name)?.shape ?? []),
+      before: divisions.types.get(first)?.shape ?? [],
+      ints: (i) => divisions.shapes.get(node.inputs[i] ?? "") ?? null,
+      moved: (axis, position) => {
+        const ranges = keeps(first)[axis];
+        return ranges ? stayingBefore(ranges, position) : position;
+      },
+    };
+    const targets = shapeTargets(resized);
+    if (targets === null && node.outputs.some((o) => keeps(o).some((r) => r !== null)))
+      throw new EspalierError("CANNOT_FOLLOW", `${node.opType} "${node.name}" takes its shape from the data`, { node: node.name });
+    return (targets ?? []).map(([input, wanted]) => ({ input, wanted, given: now.get(node.inputs[input] as string) ?? [] }));
+  });
+  const result = {
+    ...model,
+    graph: removeDead({
+      ...graph,
+      inputs: graph.inputs.map(declared),
+      outputs: graph.outputs.map(declared),
+      valueInfo: graph.valueInfo.map(declared),
+      initializers: new Map([...initializers, ...told.initializers]),
+      nodes: told.nodes.map((node) => withSplit(node, types)),
+    }),
+  };
+  verify(result);
+  return result;
+}
+
+interface Told {
+  readonly input: number;
+  /** What the operand must be, and what it is once shapes have followed. */
+  readonly wanted: readonly number[];
+  readonly given: readonly number[];
+}
+
+/**
+ * Makes the operands that state shapes what they must be: constants are replaced, in a Concat one by one; other computed
+ * ones are multiplied.
+ */
+function followed(
+  { graph }: Model,
+  types: ReadonlyMap<string, StaticType>,
+  told: (node: Node) => readonly Told[],
+): Pick<Graph, "nodes" | "initializers"> {
+  const made = producers(graph);
+  const taken = new Set([...graph.initializers.keys(), ...made.keys(), ...graph.inputs.map((i) => i.name)]);
+  const initializers = new Map<string, Tensor>();
+  const unique = (name: string): string => {
+    if (taken.has(name)) return unique(`${name}'`);
+    taken.add(name);
+    return name;
+  };
+  const nodes = graph.nodes.flatMap((node) => {
+    const added: Node[] = [];
+    const constant = (name: string, like: string, values: readonly number[]) => {
+      const { dataType, shape } = types.get(like) as StaticType;
+      const own = unique(name);
+      initializers.set(own, integerTensor(own, dataType, shape, values));
+      return own;
+    };
+    const add = (opType: string, inputs: string[], attributes: Node["attributes"] = {}) => {
+      const output = unique(`${node.outputs[0]}/${opType}`);
+      added.push({ name: output, opType, domain: "", inputs, outputs: [output], attributes });
+      return output;
+    };
+    const follow = (operand: string, wanted: readonly number[], given: readonly number[]): string => {
+      if (wanted.every((w, i) => w === given[i])) return operand;
+      const producer = made.get(operand);
+      if (graph.initializers.has(operand) || producer?.opType === "Constant") return constant(`${node.outputs[0]}/shape`, operand, wanted);
+      if (producer?.opType === "Concat") {
+        let from = 0;
+        const pieces = producer.inputs.map((piece) => {
+          const to = from + sizeOf(types.get(piece)?.shape ?? []);
+          const followed = follow(piece, wanted.slice(from, to), given.slice(from, to));
+          from = to;
+          return followed;
+        });
+        return add("Concat", pieces, producer.attributes);
+      }
+      if (wanted.length !== given.length || given.some((g, i) => (g === 0) !== (wanted[i] === 0)))
+        throw new EspalierError(
+          "CANNOT_FOLLOW",
+          `${node.opType} "${node.name}" is told [${given}] and needs [${wanted}], which no factor makes of it`,
+          { node: node.name },
+        );
+      const factors = (values: readonly number[]) => values.map((v, i) => (wanted[i] === given[i] ? 1 : v));
+      const times = add("Mul", [operand, constant(`${node.outputs[0]}/times`, operand, factors(wanted))]);
+      return add("Div", [times, constant(`${node.outputs[0]}/over`, operand, factors(given))]);
+    };
+    const inputs = [...node.inputs];
+    for (const { input, wanted, given } of told(node)) inputs[input] = follow(node.inputs[input] as string, wanted, given);
+    return [...added, inputs.some((name, i) => name !== node.inputs[i]) ? { ...node, inputs } : node];
+  });
+  return { nodes, initializers };
+}
+
+/** Before operator set 13 a Split was told its sizes in an attribute. */
+function withSplit(node: Node, types: ReadonlyMap<string, StaticType>): Node {
+  if (node.opType !== "Split" || node.attributes["split"]?.kind !== "ints") return node;
+  const axis = node.attributes["axis"]?.kind === "int" ? Number(node.attributes["axis"].value) : 0;
+  return { ...node, attributes: { ...node.attributes, split: ints(node.outputs.map((o) => types.get(o)?.shape.at(axis) as number)) } };
+}

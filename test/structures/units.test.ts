@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { decode } from "../../src/onnx/decode.ts";
+import { encode } from "../../src/onnx/encode.ts";
+import type { Model } from "../../src/onnx/ir.ts";
+import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { signatureOf } from "../../src/onnx/signature.ts";
+import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
+import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import { anatomyOf } from "../../src/structures/anatomy.ts";
+import { discover } from "../../src/structures/discover.ts";
+import { divisionsOf } from "../../src/structures/divisions.ts";
+import { removeUnits, type Unit, unitsOf } from "../../src/structures/units.ts";
+import { testModels } from "../support/models.ts";
+import { assertClose } from "./masked.ts";
+
+/** These models hold their weights inline. */
+const read = tensorReader(".");
+
+interface Case {
+  readonly name: string;
+  readonly path: string;
+  readonly skip: string | false;
+  /** By layer: number of KV groups and parameters of each, number of neurons and parameters of each. */
+  readonly heads: number;
+  readonly channels: number;
+  readonly head: number;
+  readonly channel: number;
+}
+
+/** From the models' config.json by hand. */
+const known: Record<string, Pick<Case, "heads" | "channels" | "head" | "channel">> = {
+  ahab: { heads: 2, channels: 256, head: 96 * 24 * 6, channel: 3 * 96 },
+  "tinystories-656k": { heads: 4, channels: 384, head: 128 * 16 * 6, channel: 3 * 128 },
+  stories260k: { heads: 4, channels: 172, head: 64 * 8 * 6, channel: 3 * 64 },
+};
+const cases: Case[] = testModels.map(({ name, folder, skip }) => ({
+  name,
+  path: join(folder, "onnx", "model.onnx"),
+  skip,
+  ...(known[name] as (typeof known)[string]),
+}));
+
+const load = (path: string): Model => decode(readFileSync(path));
+
+async function inspect(model: Model) {
+  const found = discover(model, read);
+  const divisions = await divisionsOf(model, anatomyOf(model), found.parameters);
+  return { ...found, ...divisions, units: unitsOf(model, divisions, found.parameters) };
+}
+
+/** The model with all weights of the units set to 0. */
+function masked(model: Model, units: readonly Unit[]): Model {
+  const initializers = new Map(model.graph.initializers);
+  for (const { parameter, axis, ranges } of units.flatMap((u) => u.slices)) {
+    const tensor = initializers.get(parameter);
+    assert.ok(tensor);
+    const values = Float32Array.from(float32Of(tensor));
+    const stride = tensor.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const size = tensor.dims[axis] as number;
+    for (const i of values.keys()) {
+      const at = Math.floor(i / stride) % size;
+      if (ranges.some((r) => r.start <= at && at < r.start + r.length)) values[i] = 0;
+    }
+    initializers.set(parameter, float32Tensor(parameter, tensor.dims, values));
+  }
+  return { ...model, graph: { ...model.graph, initializers } };
+}
+
+const number = (name: string) => Number(/\d+/.exec(name)?.[0]);
+
+/** Feeds of B texts of T tokens after `past` earlier ones. `kept`: of a layer, which KV heads the model has left. */
+function feedsOf(model: Model, B: number, T: number, past: number, vocabulary: number, kept: (layer: number) => readonly number[] | null) {
+  const { tokens, mask, positions, caches } = signatureOf(model.graph.inputs);
+  const P = caches.length > 0 ? past : 0;
+  const longs = (dims: number[], value: (i: number) => number): TensorValue => ({
+    dataType: "int64",
+    dims,
+    data: BigInt64Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
+  });
+  const feeds: Record<string, TensorValue> = { [tokens.name]: longs([B, T], (i) => (i * 7 + 3) % vocabulary) };
+  if (mask) feeds[mask.name] = longs([B, P + T], () => 1);
+  if (positions) feeds[positions.name] = longs([B, T], (i) => P + (i % T));
+  for (const { name, shape } of caches) {
+    const [, K, , D] = shape as [unknown, number, unknown, number];
+    const heads = kept(number(name)) ?? [...Array(K).keys()];
+    assert.equal(heads.length, K, name);
+    const data = new Float32Array(B * K * P * D);
+    for (const i of data.keys()) {
+      const [b, h, rest] = [Math.floor(i / (K * P * D)), heads[Math.floor(i / (P * D)) % K] as number, i % (P * D)];
+      data[i] = Math.sin(1 + number(name) + 31 * b + 17 * h + rest);
+    }
+    feeds[name] = { dataType: "float32", dims: [B, K, P, D], data };
+  }
+  return feeds;
+}
+
+async function run(model: Model, feeds: Record<string, TensorValue>): Promise<Float32Array> {
+  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1 });
+  try {
+    return (await session.run(feeds, ["logits"]))["logits"]?.data as Float32Array;
+  } finally {
+    await session.close();
+  }
+}
+
+for (const { name, path, skip, ...expected } of cases)
+  describe(`heads and channels of ${name}`, { skip }, () => {
+    const model = skip ? null : load(path);
+
+    it("are those of its configuration, and their parameters add up", async () => {
+      assert.ok(model);
+      const { units, structures, layers, obstacles, parameters } = await inspect(model);
+      assert.deepEqual(obstacles, []);
+      for (let layer = 0; layer < layers; layer++) {
+        const of = (kind: string) => units.filter((u) => u.kind === kind && u.layer === layer);
+        assert.deepEqual([of("HEAD").length, of("CHANNEL").length], [expected.heads, expected.channels], `layer ${layer}`);
+        assert.ok(of("HEAD").every((u) => u.parameterCount === expected.head));
+        assert.ok(of("CHANNEL").every((u) => u.parameterCount === expected.channel));
+        for (const [kind, whole] of [
+          ["HEAD", "ATTENTION"],
+          ["CHANNEL", "MLP"],
+        ] as const) {
+          const branch = structures.find((s) => s.kind === whole && s.layer === layer);
+          if (!branch) continue;
+          const cut = new Set(of(kind).flatMap((u) => u.slices.map((s) => s.parameter)));
+          const rest = branch.parameters.filter((p) => !cut.has(p)).reduce((n, p) => n + (parameters.get(p) ?? 0), 0);
+          assert.equal(
+            of(kind).reduce((n, u) => n + u.parameterCount, rest),
+            branch.parameterCount,
+          );
+        }
+      }
+      for (const kind of ["HEAD", "CHANNEL"])
+        assert.deepEqual(
+          units.filter((u) => u.kind === kind).map((u) => u.index),
+          units.filter((u) => u.kind === kind).map((_, i) => i),
+        );
+    });
+
+    it("go in one rewrite that equals masking them", async () => {
+      assert.ok(model);
+      const { units, parameterCount, layers } = await inspect(model);
+      const vocabulary = 64;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.shuffledSubarray(units, { minLength: 1, maxLength: 40 }),
+          fc.shuffledSubarray(
+            units.filter((u) => u.kind === "HEAD"),
+            { maxLength: 2 * layers },
+          ),
+          fc.record({ B: fc.integer({ min: 1, max: 3 }), T: fc.integer({ min: 1, max: 6 }), past: fc.integer({ min: 0, max: 4 }) }),
+          async (some, heads, { B, T, past }) => {
+            const chosen = [...new Set([...some, ...heads])];
+            for (const kind of ["HEAD", "CHANNEL"])
+              for (let layer = 0; layer < layers; layer++) {
+                const all = units.filter((u) => u.kind === kind && u.layer === layer);
+                fc.pre(all.some((u) => !chosen.includes(u)));
+              }
+            const pruned = await removeUnits(model, chosen, read);
+            assert.deepEqual(decode(encode(pruned)), pruned);
+            assert.equal(discover(pruned, read).parameterCount, parameterCount - chosen.reduce((n, u) => n + u.parameterCount, 0));
+            const kept = (layer: number) =>
+              units.filter((u) => u.kind === "HEAD" && u.layer === layer).flatMap((u, i) => (chosen.includes(u) ? [] : [i]));
+            assertClose(
+              await run(pruned, feedsOf(pruned, B, T, past, vocabulary, kept)),
+              await run(
+                masked(model, chosen),
+                feedsOf(model, B, T, past, vocabulary, () => null),
+              ),
+            );
+          },
+        ),
+        { numRuns: 6, seed: 20250128 },
+      );
+    });
+  });
