@@ -1,6 +1,8 @@
-import { type Graph, type Model, operatorKey, type Tensor } from "../onnx/ir.ts";
+import { producers } from "../onnx/edit.ts";
+import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { signatureOf } from "../onnx/signature.ts";
+import { anatomyOf } from "../structures/anatomy.ts";
 import { discover } from "../structures/discover.ts";
 import type { InspectedModel } from "./types.ts";
 
@@ -21,9 +23,8 @@ export function operatorCounts(graph: Graph): Record<string, number> {
  */
 export function describe(model: Model, read: TensorReader, contextLength: number | null): Facts {
   const { graph } = model;
-  const { tokens, layers, structures, parameterCount } = discover(model, read);
-  const embedding = embeddingOf(graph, tokens);
-  const [vocabularySize = 0, hiddenSize = 0] = embedding?.dims ?? [];
+  const { layers, structures, parameterCount } = discover(model, read);
+  const embedding = embeddingOf(graph, anatomyOf(model).flow.stream);
   const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
   return {
     parameterCount,
@@ -32,8 +33,8 @@ export function describe(model: Model, read: TensorReader, contextLength: number
     structures,
     architecture: {
       layers,
-      hiddenSize,
-      vocabularySize,
+      hiddenSize: embedding?.columns ?? 0,
+      vocabularySize: embedding?.rows ?? 0,
       // Keys and values come in pairs of the same shape, [B, K, past, D].
       cache: caches.filter((_, i) => i % 2 === 0).map(([heads = 0, headWidth = 0]) => ({ heads, headWidth })),
       contextLength,
@@ -42,8 +43,13 @@ export function describe(model: Model, read: TensorReader, contextLength: number
   };
 }
 
-/** The table that the token ids are looked up in: [V, H]. */
-function embeddingOf(graph: Graph, tokens: string): Tensor | undefined {
-  const lookup = graph.nodes.find((n) => n.opType === "Gather" && n.inputs[1] === tokens);
-  return lookup && graph.initializers.get(lookup.inputs[0] as string);
+/** The table that the token ids are looked up in: rows V, columns H. Tied to a head, it may be stored the other way round. */
+function embeddingOf(graph: Graph, stream: ReadonlySet<string>): { rows: number; columns: number; dataType: DataType } | null {
+  const lookup = graph.nodes.find((n) => n.opType === "Gather" && !stream.has(n.inputs[0] as string) && stream.has(n.inputs[1] as string));
+  if (!lookup) return null;
+  const stored = graph.initializers.get(lookup.inputs[0] as string);
+  if (stored) return { rows: stored.dims[0] ?? 0, columns: stored.dims[1] ?? 0, dataType: stored.dataType };
+  const turn = producers(graph).get(lookup.inputs[0] as string);
+  const turned = turn?.opType === "Transpose" ? graph.initializers.get(turn.inputs[0] as string) : undefined;
+  return turned ? { rows: turned.dims[1] ?? 0, columns: turned.dims[0] ?? 0, dataType: turned.dataType } : null;
 }

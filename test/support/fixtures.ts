@@ -8,12 +8,11 @@ import type { Model } from "../../src/onnx/ir.ts";
 export interface Expected {
   readonly parameterCount: number;
   readonly layers: number;
+  readonly hiddenSize: number;
   readonly vocabularySize: number;
   readonly layerParameters: readonly { readonly layer: number; readonly attention: number; readonly mlp: number }[];
   readonly tokens: readonly (readonly number[])[];
   readonly logits: readonly (readonly (readonly number[])[])[];
-  /** Why ONNX Runtime does not run the graph for two texts at once, or null if it does. */
-  readonly batchOfTwo?: string | null;
 }
 
 /** A tiny model with random weights as an exporter wrote it (scripts/fixtures). */
@@ -42,3 +41,8 @@ export const fixtures: readonly Fixture[] = foldersOf(root)
       expected: JSON.parse(readFileSync(join(root, name, "expected.json"), "utf8")) as Expected,
     }),
   }));
+
+/** By exporter and family, the exporter's own words where it refused. */
+export const refusedByExporter = JSON.parse(readFileSync(join(root, "refused.json"), "utf8")) as Readonly<
+  Record<string, Readonly<Record<string, string>>>
+>;
