@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { insertModel } from "../../src/store/models.ts";
 import { type TestApi, testApi } from "../support/api.ts";
-import { newModel, newRun } from "../support/records.ts";
+import { inspected, newModel, newRun } from "../support/records.ts";
 
 let api: TestApi;
 /** Of a model with 2 layers and no stated context length. */
 let modelId: string;
 let runId: string;
+/** Of a model registered as a graph alone. */
+let graphId: string;
 before(async () => {
   api = await testApi();
   ({ id: modelId } = await newModel(api.services.store, "model"));
   ({ id: runId } = await newRun(api.services.store));
+  const whole = inspected("graph");
+  const alone = { ...whole, files: whole.files.filter(({ path }) => path !== "tokenizer.json") };
+  ({ id: graphId } = await api.services.store.prisma.$transaction((tx) => insertModel(tx, alone, "graph", null)));
 });
 after(() => api.close());
 
@@ -51,6 +57,9 @@ const rows = (): Record<string, Row> => ({
   "register without a name": [register, { input: { path: "ahab", name: "" } }, bad, "input.name"],
   "a name too long": [register, { input: { path: "ahab", name: "a".repeat(201) } }, bad, "input.name"],
   "prune nobody": [start, { input: { modelId: nobody, dataset } }, "MODEL_NOT_FOUND", "input.modelId"],
+  "prune a graph alone": [start, { input: { modelId: graphId, dataset } }, "TOKENIZER_MISSING", "input.modelId"],
+  "evaluate a graph alone": [evaluate, { input: { modelId: graphId, dataset } }, "TOKENIZER_MISSING", "input.modelId"],
+  "let a graph alone write": [generate, { input: { modelId: graphId, prompt: "A" } }, "TOKENIZER_MISSING", "input.modelId"],
   "no texts": [start, { input: { modelId, dataset: {} } }, bad, "input.dataset"],
   "texts twice": [start, { input: { modelId, dataset: { ...dataset, texts: ["a"] } } }, bad, "input.dataset"],
   "unknown dataset": [start, { input: { modelId, dataset: { name: "everything" } } }, bad, "input.dataset.name"],

@@ -114,6 +114,7 @@ test("a model tells its structures, files and operators; large sizes are exact",
     files: [
       { path: "config.json", sizeBytes: 20 },
       { path: "onnx/model.onnx", sizeBytes: 5_000_000_000 },
+      { path: "tokenizer.json", sizeBytes: 30 },
     ],
   });
 });

@@ -14,6 +14,7 @@ export function inspected(name: string, parameterCount = 1000): InspectedModel {
     files: [
       { path: "config.json", sha256: sha256("the same configuration"), sizeBytes: 20 },
       { path: "onnx/model.onnx", sha256: sha256(`graph ${name}`), sizeBytes: 5_000_000_000 },
+      { path: "tokenizer.json", sha256: sha256("the same tokenizer"), sizeBytes: 30 },
     ],
     sizeBytes: 5_000_000_000,
     parameterCount,

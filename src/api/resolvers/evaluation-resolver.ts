@@ -1,13 +1,14 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { createEvaluation, type EvaluationRecord, findEvaluation } from "../../store/evaluations.ts";
-import { getModel, type ModelRecord } from "../../store/models.ts";
+import type { ModelRecord } from "../../store/models.ts";
 import { datasets } from "../../text/datasets.ts";
 import type { Context } from "../context.ts";
 import { datasetRequest, toDataset } from "../dataset-request.ts";
+import { tokenizedModel } from "../tokenized-model.ts";
 import { EvaluateModelInput, Evaluation } from "../types/evaluation.ts";
 import { BuiltInDataset, Dataset } from "../types/job.ts";
 import { Model } from "../types/model.ts";
-import { blaming, requireAll } from "../validate.ts";
+import { requireAll } from "../validate.ts";
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -31,8 +32,8 @@ export class EvaluationResolver {
   ): Promise<EvaluationRecord> {
     const { modelId, sequenceLength, executionProvider } = input;
     const maxTokens = input.maxTokens ?? null;
-    const { architecture } = await blaming("input.modelId", getModel(store.prisma, modelId));
-    const longest = architecture.contextLength ?? 65_536;
+    const { model } = await tokenizedModel(store, "input.modelId", modelId);
+    const longest = model.architecture.contextLength ?? 65_536;
     requireAll([
       [
         "input.sequenceLength",

@@ -1,16 +1,16 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
 import type { TextSummary } from "../../inference/generate.ts";
 import type { GenerationRequest } from "../../jobs/tasks.ts";
-import { getModel, modelFiles } from "../../store/models.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
+import { tokenizedModel } from "../tokenized-model.ts";
 import { GenerateInput, GenerationCompleted, GenerationDelta, GenerationEvent, GenerationResult } from "../types/generation.ts";
-import { blaming, requireAll } from "../validate.ts";
+import { requireAll } from "../validate.ts";
 
 const longestPrompt = 100_000;
 const mostTokens = 4096;
 
-/** @throws EspalierError MODEL_NOT_FOUND; BAD_USER_INPUT */
+/** @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; BAD_USER_INPUT */
 async function requestOf({ store, dataDirectory }: Context, input: GenerateInput): Promise<GenerationRequest> {
   const { modelId, prompt, maxTokens, temperature, topK, topP, seed, executionProvider } = input;
   requireAll([
@@ -20,9 +20,8 @@ async function requestOf({ store, dataDirectory }: Context, input: GenerateInput
     ["input.topK", topK >= 0, "must not be negative"],
     ["input.topP", topP > 0 && topP <= 1, "must be above 0 and no more than 1"],
   ]);
-  const { id, digest } = await blaming("input.modelId", getModel(store.prisma, modelId));
-  const model = { dataDirectory, digest, files: await modelFiles(store.prisma, id) };
-  return { model, prompt, maxTokens, temperature, topK, topP, seed, executionProvider };
+  const { model, files } = await tokenizedModel(store, "input.modelId", modelId);
+  return { model: { dataDirectory, digest: model.digest, files }, prompt, maxTokens, temperature, topK, topP, seed, executionProvider };
 }
 
 /** The pieces of a text and then how it went. */

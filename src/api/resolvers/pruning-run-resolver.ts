@@ -1,7 +1,7 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
 import type { PruningOptions } from "../../pruning/options.ts";
-import { getModel, type ModelRecord } from "../../store/models.ts";
+import type { ModelRecord } from "../../store/models.ts";
 import { cancelRun, createRun, getRun, listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
 import { listScores, type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
@@ -9,6 +9,7 @@ import type { Context } from "../context.ts";
 import { datasetRequest, toDataset } from "../dataset-request.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import { listCost, pageCost } from "../limits.ts";
+import { tokenizedModel } from "../tokenized-model.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset } from "../types/job.ts";
 import { Model } from "../types/model.ts";
@@ -110,9 +111,9 @@ export class PruningRunResolver {
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
     @Ctx() { store, queue }: Context,
   ): Promise<RunRecord> {
-    const { architecture } = await blaming("input.modelId", getModel(store.prisma, input.modelId));
+    const { model } = await tokenizedModel(store, "input.modelId", input.modelId);
     const options: PruningOptions = { ...input.options, perturbation: { ...input.options.perturbation } };
-    requireAll(optionRules(options, architecture));
+    requireAll(optionRules(options, model.architecture));
     const dataset = datasetRequest("input.dataset", input.dataset);
     return createRun(store, { modelId: input.modelId, method: input.method, options, dataset }, (tx, id) => queue.add(tx, "prune", id));
   }
