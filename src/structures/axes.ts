@@ -149,6 +149,53 @@ const tile: Rule = (call) => {
   }
 };
 
+/**
+ * Whole attentions whose heads are stated in attributes: `heads * width` columns, queries `groups * queries * width`. Widths
+ * are mixed by the product of queries and keys. Inputs: queries (or all three, one after the other), keys, values, and where
+ * the past keys and values are; outputs: the result, and keys and values of past and present.
+ */
+const attention =
+  (groups: string, past: number): Rule =>
+  (call) => {
+    const [q, y] = [pick(call, "x", 0), pick(call, "y", 0)];
+    const heads = intOf(call.node, "num_heads", 1);
+    const shared = intOf(call.node, groups, heads);
+    const width = (y.at(-1)?.size ?? 0) / heads;
+    const [group, queries, inner] = [leaf(shared), leaf(heads / shared), leaf(width)];
+    const [all, each] = [product([group, queries, inner]), product([group, inner])];
+    call.freeze([inner]);
+    call.same(y.at(-1), all);
+    for (const i of [0, 1]) call.same(q[i], y[i]);
+    const [keys, values] = [pick(call, "x", 1), pick(call, "x", 2)];
+    call.same(q.at(-1), keys.length > 0 ? all : concatenation([all, each, each]));
+    for (const kv of [keys, values]) {
+      call.same(kv[0], y[0]);
+      if (kv.length === 3) call.same(kv[2], each);
+    }
+    for (const cache of [pick(call, "x", past), pick(call, "x", past + 1), pick(call, "y", 1), pick(call, "y", 2)]) {
+      call.same(cache[0], y[0]);
+      call.same(cache[1], group);
+      call.freeze(cache.slice(2));
+    }
+    // Masks and sinks by head, and whatever else it may take, is left as it is.
+    call.freeze(call.x.flatMap((x, i) => (i > 2 && i !== past && i !== past + 1 ? x : [])));
+  };
+
+/** Turns pairs of each head's entries. */
+const rotary: Rule = (call) => {
+  const [x, y] = [pick(call, "x", 0), pick(call, "y", 0)];
+  elementwise({ ...call, x: [x], y: [y] });
+  const heads = intOf(call.node, "num_heads", 0);
+  const partial = intOf(call.node, "rotary_embedding_dim", 0);
+  const columns = x.at(-1) as Axis;
+  const table = pick(call, "x", 2).at(-1)?.size ?? 0;
+  if (x.length === 4) return call.freeze([columns]);
+  const width = heads > 0 ? columns.size / heads : partial > 0 ? 0 : 2 * table;
+  const inner = leaf(width);
+  call.freeze(width > 0 ? [inner] : [columns]);
+  if (width > 0) call.same(columns, product([leaf(columns.size / width), inner]));
+};
+
 /** Normalises the last axes of the first input; other inputs are terms, scales and biases. */
 const normalisation = mixing(fromAxis(-1));
 
@@ -206,6 +253,8 @@ const rules: Readonly<Record<string, Rule>> = {
   Transpose: transpose,
   Trilu: mixing(() => [-2, -1]),
   Unsqueeze: regroup,
+  "com.microsoft::GroupQueryAttention": attention("kv_num_heads", 3),
+  "com.microsoft::RotaryEmbedding": rotary,
   "com.microsoft::SkipLayerNormalization": normalisation,
   "com.microsoft::SkipSimplifiedLayerNormalization": normalisation,
 };

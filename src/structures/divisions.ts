@@ -8,6 +8,7 @@ import { axesOf } from "./axes.ts";
 import { type Axis, leavesOf } from "./axis.ts";
 import type { Branch } from "./branches.ts";
 import { attentions, products } from "./operators.ts";
+import { type Unshared, withOwnConstants } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
 
 /** An axis along which a branch divides into units of its own: each entry can go, with its slices of the branch's weights. */
@@ -28,6 +29,8 @@ export interface Obstacle {
 
 /** A model's axes, and what divides along them. */
 export interface Divisions {
+  /** The model's graph as the axes are of: residual additions in the open, and each branch with its own constants. */
+  readonly unshared: Unshared;
   readonly types: ReadonlyMap<string, StaticType>;
   /** Elements of the values read as shapes, for these types. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
@@ -60,7 +63,7 @@ function probeShapes(inputs: readonly ValueInfo[]): Record<string, number[]> {
 /**
  * Finds the axes along which attentions divide into heads and MLPs into channels.
  *
- * An axis divides a branch if every value that depends on the text and has the axis lies inside that branch (so that it is
+ * An axis divides a branch if every value on the way to the logits that has the axis lies inside that branch (so that it is
  * summed away before the trunk), if a weight has it, and if no operator mixes its entries. Heads are the entries of the
  * axis on which a product in which tokens meet is batched, if keys and values have it too: where queries share them, an
  * entry is a whole group.
@@ -68,24 +71,32 @@ function probeShapes(inputs: readonly ValueInfo[]): Record<string, number[]> {
  * @throws EspalierError as `staticTypes` and `shapeValues`
  */
 export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: ReadonlyMap<string, number>): Promise<Divisions> {
-  const { graph } = model;
   const { stream } = anatomy.flow;
-  const made = producers(graph);
-  const types = await staticTypes(model, probeShapes(graph.inputs));
-  const shapes = await shapeValues(model, types);
-  const axes = axesOf(graph, model.opsets[""] ?? 1, types, shapes);
-  const leaves = new Map([...axes].map(([name, list]) => [name, new Set(list.flatMap((a) => [...leavesOf(a)]))]));
-  const having = (names: Iterable<string>) => new Set([...names].flatMap((n) => [...(leaves.get(n) ?? [])]));
-
   const branches = anatomy.places
     .filter((p) => p.kind !== "LAYER")
     .flatMap((p) => p.branches.map((branch) => ({ layer: p.layer, branch })));
   const owners = new Map<string, Set<Branch>>();
   for (const { branch } of branches)
     for (const node of branch.nodes) for (const o of node.outputs) owners.set(o, (owners.get(o) ?? new Set()).add(branch));
+  const ownerOf = new Map(
+    [...stream]
+      .map((name) => [name, [...(owners.get(name) ?? [])]] as const)
+      .map(([name, own]) => [name, own.length === 1 ? (own[0] as Branch).output : null]),
+  );
+
+  const unshared = withOwnConstants(anatomy.flow.graph, new Set(parameters.keys()), ownerOf);
+  const { graph } = unshared;
+  const whole = { ...model, graph };
+  const made = producers(graph);
+  const types = await staticTypes(whole, probeShapes(graph.inputs));
+  const shapes = await shapeValues(whole, types);
+  const axes = axesOf(graph, model.opsets[""] ?? 1, types, shapes);
+  const leaves = new Map([...axes].map(([name, list]) => [name, new Set(list.flatMap((a) => [...leavesOf(a)]))]));
+  const having = (names: Iterable<string>) => new Set([...names].flatMap((n) => [...(leaves.get(n) ?? [])]));
+
   /** The branches whose values have a leaf; null stands for what lies outside all branches. */
   const homes = new Map<Axis, Set<Branch | null>>();
-  for (const name of stream)
+  for (const name of anatomy.flow.path.flatMap((n) => n.outputs))
     for (const leaf of leaves.get(name) ?? []) {
       const home = homes.get(leaf) ?? new Set();
       for (const owner of owners.get(name) ?? [null]) home.add(owner);
@@ -103,28 +114,31 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
     const free = own.filter((leaf) => leaf.frozen === null);
     const chosen = kind === "HEAD" ? free.slice(0, 1) : free;
     divisions.push(...chosen.map((leaf) => ({ kind, layer, branch, leaf }) as const));
-    if (chosen.length === 0)
-      obstacles.push({ kind, layer, reason: own.find((l) => l.frozen !== null)?.frozen ?? "no axis of its weights is its own" });
+    if (chosen.length > 0) continue;
+    const within = [...having([...branch.nodes].flatMap((n) => n.outputs))].filter(
+      (leaf) => trained.has(leaf) && homes.get(leaf)?.size === 1,
+    );
+    const reasons = [...own, ...within].flatMap((leaf) => leaf.frozen ?? []);
+    obstacles.push({ kind, layer, reason: reasons[0] ?? "no axis of its weights is its own" });
   }
-  return { types, shapes, axes, divisions, obstacles };
+  return { unshared, types, shapes, axes, divisions, obstacles };
 
   /** Leaves that the operands of a node in which tokens meet have from their projections on, and its result has as well. */
-  function batched({ nodes }: Branch): Set<Axis> {
-    const meets = [...nodes].filter((n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && !projects(n)));
-    const all = meets.flatMap((n) =>
-      [...having(n.outputs)].filter((leaf) => n.inputs.every((i) => !stream.has(i) || carried(leaf, i, nodes))),
+  function batched(branch: Branch): Set<Axis> {
+    const meets = [...branch.nodes].filter((n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && !projects(n)));
+    return new Set(
+      meets.flatMap((n) => [...having(n.outputs)].filter((leaf) => n.inputs.every((i) => !stream.has(i) || carried(leaf, i, branch)))),
     );
-    return new Set(all);
   }
 
   /** Whether all that leads from projections to a value has a leaf: what is repeated for several queries has not. */
-  function carried(leaf: Axis, value: string, nodes: ReadonlySet<Node>, seen: Set<string> = new Set()): boolean {
+  function carried(leaf: Axis, value: string, branch: Branch, seen: Set<string> = new Set()): boolean {
     if (seen.has(value)) return true;
     seen.add(value);
     if (!leaves.get(value)?.has(leaf)) return false;
     const node = made.get(value);
-    if (!node || !nodes.has(node) || projects(node)) return true;
-    return node.inputs.every((i) => !stream.has(i) || carried(leaf, i, nodes, seen));
+    if (!node || !owners.get(value)?.has(branch) || projects(node)) return true;
+    return node.inputs.every((i) => !stream.has(i) || carried(leaf, i, branch, seen));
   }
 
   function projects(node: Node): boolean {

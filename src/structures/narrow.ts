@@ -1,13 +1,15 @@
 import { EspalierError } from "../errors.ts";
-import { ints } from "../onnx/attributes.ts";
+import { tensorOf } from "../onnx/attributes.ts";
 import { producers, removeDead } from "../onnx/edit.ts";
-import { type Graph, type Model, type Node, type StaticType, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
+import { type Dim, type Graph, type Model, type Node, type StaticType, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { integerTensor } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
 import { type Axis, find } from "./axis.ts";
+import { withCounts } from "./counts.ts";
 import type { Divisions } from "./divisions.ts";
 import { type Range, type Removed, staying, stayingBefore } from "./entries.ts";
+import { shareAgain } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
 import { type Resized, shapeTargets } from "./shape-targets.ts";
 import { sliceTensor } from "./slice-tensor.ts";
@@ -21,7 +23,8 @@ import { sliceTensor } from "./slice-tensor.ts";
  *   cannot be made to follow; PACKED_TENSOR
  */
 export async function narrow(model: Model, divisions: Divisions, removed: Removed, read: TensorReader): Promise<Model> {
-  const { graph } = model;
+  const { graph, copies } = divisions.unshared;
+  const whole = { ...model, graph };
   for (const [leaf, entries] of removed)
     if (entries.size >= leaf.size)
       throw new EspalierError("NOTHING_LEFT", "all heads or channels of a branch cannot go one by one: remove the branch instead");
@@ -41,20 +44,23 @@ export async function narrow(model: Model, divisions: Divisions, removed: Remove
     }),
   );
 
-  const initializers = new Map(
-    [...graph.initializers].map(([name, tensor]): [string, Tensor] => {
-      const ranges = keeps(name);
-      return [name, ranges.some((r) => r !== null) ? sliceTensor(tensor, ranges, read) : tensor];
-    }),
-  );
+  const cut = (name: string) => keeps(name).some((r) => r !== null);
+  const isCut = (node: Node) => node.opType === "Constant" && cut(node.outputs[0] as string);
+  const constants = [
+    ...graph.initializers.values(),
+    ...graph.nodes.filter(isCut).flatMap((n) => ({ ...(tensorOf(n, "value") as Tensor), name: n.outputs[0] as string })),
+  ];
+  const initializers = new Map(constants.map((t) => [t.name, cut(t.name) ? sliceTensor(t, keeps(t.name), read) : t]));
   const declared = (value: ValueInfo): ValueInfo => {
     const ranges = keeps(value.name);
-    if (ranges.every((r) => r === null) || !value.shape) return value;
-    return { ...value, shape: value.shape.map((d, i) => (typeof d === "number" ? size(ranges[i] ?? null, d) : d)) };
+    // A named size stands for the same number wherever it is named: one that shrinks loses its name.
+    const shrunk = (d: Dim, by: readonly Range[]) => (typeof d === "number" ? size(by, d) : "");
+    const shape = value.shape?.map((d, i) => (ranges[i] ? shrunk(d, ranges[i]) : d)) ?? null;
+    return cut(value.name) ? { ...value, shape } : value;
   };
 
-  const now = await shapeValues(model, types);
-  const told = followed(model, divisions.types, (node) => {
+  const now = await shapeValues(whole, types);
+  const told = followed(whole, divisions.types, (node) => {
     const [first = ""] = node.inputs;
     const resized: Resized = {
       node,
@@ -68,21 +74,19 @@ export async function narrow(model: Model, divisions: Divisions, removed: Remove
       },
     };
     const targets = shapeTargets(resized);
-    if (targets === null && node.outputs.some((o) => keeps(o).some((r) => r !== null)))
+    if (targets === null && node.outputs.some(cut))
       throw new EspalierError("CANNOT_FOLLOW", `${node.opType} "${node.name}" takes its shape from the data`, { node: node.name });
     return (targets ?? []).map(([input, wanted]) => ({ input, wanted, given: now.get(node.inputs[input] as string) ?? [] }));
   });
-  const result = {
-    ...model,
-    graph: removeDead({
-      ...graph,
-      inputs: graph.inputs.map(declared),
-      outputs: graph.outputs.map(declared),
-      valueInfo: graph.valueInfo.map(declared),
-      initializers: new Map([...initializers, ...told.initializers]),
-      nodes: told.nodes.map((node) => withSplit(node, types)),
-    }),
+  const narrowed = {
+    ...graph,
+    inputs: graph.inputs.map(declared),
+    outputs: graph.outputs.map(declared),
+    valueInfo: graph.valueInfo.map(declared),
+    initializers: new Map([...initializers, ...told.initializers]),
+    nodes: told.nodes.filter((n) => !isCut(n)).map((n) => withCounts(n, divisions.types, types)),
   };
+  const result = { ...model, graph: removeDead(shareAgain({ graph: narrowed, copies })) };
   verify(result);
   return result;
 }
@@ -153,11 +157,4 @@ function followed(
     return [...added, inputs.some((name, i) => name !== node.inputs[i]) ? { ...node, inputs } : node];
   });
   return { nodes, initializers };
-}
-
-/** Before operator set 13 a Split was told its sizes in an attribute. */
-function withSplit(node: Node, types: ReadonlyMap<string, StaticType>): Node {
-  if (node.opType !== "Split" || node.attributes["split"]?.kind !== "ints") return node;
-  const axis = node.attributes["axis"]?.kind === "int" ? Number(node.attributes["axis"].value) : 0;
-  return { ...node, attributes: { ...node.attributes, split: ints(node.outputs.map((o) => types.get(o)?.shape.at(axis) as number)) } };
 }

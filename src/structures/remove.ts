@@ -1,12 +1,11 @@
 import { EspalierError } from "../errors.ts";
-import { tensorOf } from "../onnx/attributes.ts";
-import { consumers, producers, removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
-import { type Graph, type Model, type Node, operatorKey, type ValueInfo } from "../onnx/ir.ts";
+import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
+import type { Graph, Model } from "../onnx/ir.ts";
 import { cacheEntries, signatureOf } from "../onnx/signature.ts";
-import { integersOf } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
 import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
 import { dataUses } from "./flow.ts";
+import { withStandIn } from "./stand-in.ts";
 import type { StructureId } from "./structure.ts";
 
 /**
@@ -49,54 +48,25 @@ function withoutTerms(graph: Graph, terms: ReadonlySet<string>): Graph {
   return replaceUses(graph, alias);
 }
 
-/**
- * Drops cache inputs that no node reads data from. Where a node read the length of the past from such an input, it now
- * reads it from one that stays and has the same dimensions.
- */
+/** Drops cache inputs that no node reads data from. Where a node read the length of the past from such an input, it now reads it from one that stays. */
 function withoutCaches(graph: Graph): Graph {
   const data = new Set(graph.nodes.flatMap(dataUses));
   const any = new Set(graph.nodes.flatMap(usesOf));
   const { caches } = signatureOf(graph.inputs);
   const idle = caches.filter((c) => !data.has(c.name));
-  // Exporters give the one length of the past a name for each entry; only the sizes that are fixed tell entries apart.
-  const fixed = ({ shape }: ValueInfo) => JSON.stringify(shape?.map((d) => (typeof d === "number" ? d : null)));
-  const stand = new Map<string, string>();
-  for (const cache of idle.filter((c) => any.has(c.name))) {
-    const others = caches.filter((c) => data.has(c.name));
-    const other = others.find((c) => fixed(c) === fixed(cache)) ?? others.find((c) => standsFor(graph, cache, c));
-    if (!other)
-      throw new EspalierError(
-        "UNSUPPORTED_INPUT",
-        `the graph reads the shape of "${cache.name}", which goes, and no cache entry of the same dimensions stays`,
-        {
-          input: cache.name,
-        },
-      );
-    stand.set(cache.name, other.name);
-  }
+  const rewritten = idle
+    .filter((c) => any.has(c.name))
+    .reduce(
+      (result, cache) =>
+        withStandIn(
+          result,
+          cache,
+          caches.filter((c) => data.has(c.name)),
+        ),
+      graph,
+    );
   const names = new Set(idle.map((c) => c.name));
-  return replaceUses({ ...graph, inputs: graph.inputs.filter((i) => !names.has(i.name)) }, stand);
-}
-
-/** Whether a cache of other fixed sizes can tell what is read of one's shape: its dynamic sizes alone. */
-function standsFor(graph: Graph, cache: ValueInfo, other: ValueInfo): boolean {
-  const made = producers(graph);
-  const dynamic = (v: ValueInfo) => v.shape?.map((d) => typeof d === "string") ?? [];
-  const indexOf = (node: Node): number | undefined => {
-    const [, index = ""] = node.inputs;
-    const producer = made.get(index);
-    const constant = graph.initializers.get(index) ?? (producer?.opType === "Constant" ? tensorOf(producer, "value") : undefined);
-    return operatorKey(node) === "Gather" && constant ? integersOf(constant)[0] : undefined;
-  };
-  const readers = consumers(graph);
-  return (
-    JSON.stringify(dynamic(cache)) === JSON.stringify(dynamic(other)) &&
-    (readers.get(cache.name) ?? []).every(
-      (shape) =>
-        Object.keys(shape.attributes).length === 0 &&
-        shape.outputs.every((o) => (readers.get(o) ?? []).every((n) => dynamic(cache)[indexOf(n) ?? -1] === true)),
-    )
-  );
+  return { ...rewritten, inputs: graph.inputs.filter((i) => !names.has(i.name)) };
 }
 
 /** `past_key_values.7.key` becomes `past_key_values.6.key` if one before it went, and so does the output of that number it comes back as. */

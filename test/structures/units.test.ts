@@ -9,13 +9,15 @@ import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { signatureOf } from "../../src/onnx/signature.ts";
 import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
-import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import type { TensorValue } from "../../src/runtime/session.ts";
 import { anatomyOf } from "../../src/structures/anatomy.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divisionsOf } from "../../src/structures/divisions.ts";
 import { removeUnits, type Unit, unitsOf } from "../../src/structures/units.ts";
+import { feedsOf as allFeeds } from "../support/feeds.ts";
+import { fixtures } from "../support/fixtures.ts";
 import { testModels } from "../support/models.ts";
-import { assertClose } from "./masked.ts";
+import { assertClose, logitsOf } from "./masked.ts";
 
 /** These models hold their weights inline. */
 const read = tensorReader(".");
@@ -27,8 +29,8 @@ interface Case {
   /** By layer: number of KV groups and parameters of each, number of neurons and parameters of each. */
   readonly heads: number;
   readonly channels: number;
-  readonly head: number;
-  readonly channel: number;
+  readonly head?: number;
+  readonly channel?: number;
 }
 
 /** From the models' config.json by hand. */
@@ -37,12 +39,19 @@ const known: Record<string, Pick<Case, "heads" | "channels" | "head" | "channel"
   "tinystories-656k": { heads: 4, channels: 384, head: 128 * 16 * 6, channel: 3 * 128 },
   stories260k: { heads: 4, channels: 172, head: 64 * 8 * 6, channel: 3 * 64 },
 };
-const cases: Case[] = testModels.map(({ name, folder, skip }) => ({
+const real: Case[] = testModels.map(({ name, folder, skip }) => ({
   name,
   path: join(folder, "onnx", "model.onnx"),
   skip,
   ...(known[name] as (typeof known)[string]),
 }));
+
+/** From the configuration that the exporter was given: a KV group has its queries, keys and values, and their biases. */
+const exported: Case[] = fixtures.map(({ name, folder, read }) => {
+  const { expected } = read();
+  return { name, path: join(folder, "model.onnx"), skip: false, heads: expected.kvHeads, channels: expected.intermediateSize };
+});
+const cases = [...real, ...exported];
 
 const load = (path: string): Model => decode(readFileSync(path));
 
@@ -70,41 +79,21 @@ function masked(model: Model, units: readonly Unit[]): Model {
   return { ...model, graph: { ...model.graph, initializers } };
 }
 
-const number = (name: string) => Number(/\d+/.exec(name)?.[0]);
-
-/** Feeds of B texts of T tokens after `past` earlier ones. `kept`: of a layer, which KV heads the model has left. */
-function feedsOf(model: Model, B: number, T: number, past: number, vocabulary: number, kept: (layer: number) => readonly number[] | null) {
-  const { tokens, mask, positions, caches } = signatureOf(model.graph.inputs);
-  const P = caches.length > 0 ? past : 0;
-  const longs = (dims: number[], value: (i: number) => number): TensorValue => ({
-    dataType: "int64",
-    dims,
-    data: BigInt64Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
-  });
-  const feeds: Record<string, TensorValue> = { [tokens.name]: longs([B, T], (i) => (i * 7 + 3) % vocabulary) };
-  if (mask) feeds[mask.name] = longs([B, P + T], () => 1);
-  if (positions) feeds[positions.name] = longs([B, T], (i) => P + (i % T));
-  for (const { name, shape } of caches) {
-    const [, K, , D] = shape as [unknown, number, unknown, number];
-    const heads = kept(number(name)) ?? [...Array(K).keys()];
-    assert.equal(heads.length, K, name);
-    const data = new Float32Array(B * K * P * D);
-    for (const i of data.keys()) {
-      const [b, h, rest] = [Math.floor(i / (K * P * D)), heads[Math.floor(i / (P * D)) % K] as number, i % (P * D)];
-      data[i] = Math.sin(1 + number(name) + 31 * b + 17 * h + rest);
-    }
-    feeds[name] = { dataType: "float32", dims: [B, K, P, D], data };
+/** Feeds of two texts, cache entries as in `whole`: of a layer, which KV heads the model has left. */
+function feedsOf(model: Model, whole: Model, ids: readonly number[][], past: number, kept: (layer: number) => readonly number[]) {
+  const names = signatureOf(model.graph.inputs).caches.map((c) => c.name);
+  const feeds = allFeeds(whole, ids, names.length > 0 ? past : 0, (cache) => names.indexOf(cache));
+  for (const [i, name] of names.entries()) {
+    const { dims, data } = feeds[name] as TensorValue<Float32Array>;
+    const heads = kept(Math.floor(i / 2));
+    const [B, K, P, D] = dims as [number, number, number, number];
+    const left = Float32Array.from({ length: B * heads.length * P * D }, (_, at) => {
+      const [b, h, rest] = [Math.floor(at / (heads.length * P * D)), Math.floor(at / (P * D)) % heads.length, at % (P * D)];
+      return data[(b * K + (heads[h] as number)) * P * D + rest] as number;
+    });
+    feeds[name] = { dataType: "float32", dims: [B, heads.length, P, D], data: left };
   }
   return feeds;
-}
-
-async function run(model: Model, feeds: Record<string, TensorValue>): Promise<Float32Array> {
-  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1 });
-  try {
-    return (await session.run(feeds, ["logits"]))["logits"]?.data as Float32Array;
-  } finally {
-    await session.close();
-  }
 }
 
 for (const { name, path, skip, ...expected } of cases)
@@ -118,8 +107,9 @@ for (const { name, path, skip, ...expected } of cases)
       for (let layer = 0; layer < layers; layer++) {
         const of = (kind: string) => units.filter((u) => u.kind === kind && u.layer === layer);
         assert.deepEqual([of("HEAD").length, of("CHANNEL").length], [expected.heads, expected.channels], `layer ${layer}`);
-        assert.ok(of("HEAD").every((u) => u.parameterCount === expected.head));
-        assert.ok(of("CHANNEL").every((u) => u.parameterCount === expected.channel));
+        for (const kind of ["HEAD", "CHANNEL"]) assert.equal(new Set(of(kind).map((u) => u.parameterCount)).size, 1, kind);
+        if (expected.head !== undefined) assert.equal(of("HEAD")[0]?.parameterCount, expected.head);
+        if (expected.channel !== undefined) assert.equal(of("CHANNEL")[0]?.parameterCount, expected.channel);
         for (const [kind, whole] of [
           ["HEAD", "ATTENTION"],
           ["CHANNEL", "MLP"],
@@ -144,7 +134,6 @@ for (const { name, path, skip, ...expected } of cases)
     it("go in one rewrite that equals masking them", async () => {
       assert.ok(model);
       const { units, parameterCount, layers } = await inspect(model);
-      const vocabulary = 64;
       await fc.assert(
         fc.asyncProperty(
           fc.shuffledSubarray(units, { minLength: 1, maxLength: 40 }),
@@ -154,6 +143,8 @@ for (const { name, path, skip, ...expected } of cases)
           ),
           fc.record({ B: fc.integer({ min: 1, max: 3 }), T: fc.integer({ min: 1, max: 6 }), past: fc.integer({ min: 0, max: 4 }) }),
           async (some, heads, { B, T, past }) => {
+            // ONNX Runtime's own limit: several texts at once continue a past by one token each.
+            fc.pre(!(B > 1 && T > 1 && past > 0 && model.graph.nodes.some((n) => n.opType === "GroupQueryAttention")));
             const chosen = [...new Set([...some, ...heads])];
             for (const kind of ["HEAD", "CHANNEL"])
               for (let layer = 0; layer < layers; layer++) {
@@ -163,18 +154,17 @@ for (const { name, path, skip, ...expected } of cases)
             const pruned = await removeUnits(model, chosen, read);
             assert.deepEqual(decode(encode(pruned)), pruned);
             assert.equal(discover(pruned, read).parameterCount, parameterCount - chosen.reduce((n, u) => n + u.parameterCount, 0));
+            const ids = Array.from({ length: B }, (_, b) => Array.from({ length: T }, (_, t) => (3 + 7 * t + 5 * b) % 64));
+            const every = (layer: number) => units.filter((u) => u.kind === "HEAD" && u.layer === layer).map((_, i) => i);
             const kept = (layer: number) =>
               units.filter((u) => u.kind === "HEAD" && u.layer === layer).flatMap((u, i) => (chosen.includes(u) ? [] : [i]));
             assertClose(
-              await run(pruned, feedsOf(pruned, B, T, past, vocabulary, kept)),
-              await run(
-                masked(model, chosen),
-                feedsOf(model, B, T, past, vocabulary, () => null),
-              ),
+              await logitsOf(pruned, feedsOf(pruned, model, ids, past, kept)),
+              await logitsOf(masked(model, chosen), feedsOf(model, model, ids, past, every)),
             );
           },
         ),
-        { numRuns: 6, seed: 20250128 },
+        { numRuns: real.some((c) => c.name === name) ? 6 : 2, seed: 20250128 },
       );
     });
   });

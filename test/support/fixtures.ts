@@ -8,7 +8,9 @@ import type { Model } from "../../src/onnx/ir.ts";
 export interface Expected {
   readonly parameterCount: number;
   readonly layers: number;
+  readonly kvHeads: number;
   readonly hiddenSize: number;
+  readonly intermediateSize: number;
   readonly vocabularySize: number;
   readonly layerParameters: readonly { readonly layer: number; readonly attention: number; readonly mlp: number }[];
   readonly tokens: readonly (readonly number[])[];
