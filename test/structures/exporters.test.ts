@@ -59,6 +59,8 @@ describe(`structures of what the exporters write (seed ${seed})`, () => {
               .filter((s) => s.kind === "ATTENTION")
               .filter((s) => !ids.some((id) => id.kind !== "MLP" && id.layer === s.layer));
             fc.pre(left.length > 0);
+            // GroupQueryAttention on the CPU takes several tokens after a past for one text only.
+            if (past > 0 && (tokens[0]?.length ?? 0) > 1) tokens.length = 1;
             const pruned = remove(model, ids);
             assert.deepEqual(decode(encode(pruned)), pruned);
             assert.equal(signatureOf(pruned.graph.inputs).caches.length, hasCache ? 2 * left.length : 0);
