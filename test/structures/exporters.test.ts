@@ -52,15 +52,15 @@ describe(`structures of what the exporters write (seed ${seed})`, () => {
       await fc.assert(
         fc.asyncProperty(
           fc.shuffledSubarray([...found.structures], { minLength: 1, maxLength: 3 }),
-          texts,
+          someTexts,
           fc.integer({ min: 0, max: hasCache ? 4 : 0 }),
-          async (ids, tokens, past) => {
+          async (ids, texts, past) => {
             const left = found.structures
               .filter((s) => s.kind === "ATTENTION")
               .filter((s) => !ids.some((id) => id.kind !== "MLP" && id.layer === s.layer));
             fc.pre(left.length > 0);
             // GroupQueryAttention on the CPU takes several tokens after a past for one text only.
-            if (past > 0 && (tokens[0]?.length ?? 0) > 1) tokens.length = 1;
+            const tokens = past > 0 && (texts[0]?.length ?? 0) > 1 ? texts.slice(0, 1) : texts;
             const pruned = remove(model, ids);
             assert.deepEqual(decode(encode(pruned)), pruned);
             assert.equal(signatureOf(pruned.graph.inputs).caches.length, hasCache ? 2 * left.length : 0);
