@@ -45,7 +45,7 @@ describe(`structures of what the exporters write (seed ${seed})`, () => {
       assertClose(await logitsOf({ ...model, graph: spellOut(model.graph) }, feedsOf(model, expected.tokens)), torch);
 
       const token = fc.integer({ min: 3, max: expected.vocabularySize - 1 });
-      const texts = fc
+      const someTexts = fc
         .integer({ min: 1, max: 5 })
         .chain((T) => fc.array(fc.array(token, { minLength: T, maxLength: T }), { minLength: 1, maxLength: 2 }));
       const hasCache = signatureOf(model.graph.inputs).caches.length > 0;
