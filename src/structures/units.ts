@@ -1,12 +1,14 @@
 import { EspalierError } from "../errors.ts";
 import { type Model, sizeOf } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
-import { anatomyOf } from "./anatomy.ts";
+import { anatomyOf, placesOf } from "./anatomy.ts";
 import { type Axis, leavesOf } from "./axis.ts";
 import { type Divisions, divisionsOf } from "./divisions.ts";
 import { type Range, rangesOf } from "./entries.ts";
 import { narrow } from "./narrow.ts";
 import { parametersOf } from "./parameters.ts";
+import { remove } from "./remove.ts";
+import type { StructureId } from "./structure.ts";
 
 /** The kinds of structure that are entries of an axis: HEAD is a group of queries with their keys and values, CHANNEL a neuron of an MLP. */
 export const unitKinds = ["HEAD", "CHANNEL"] as const;
@@ -55,14 +57,21 @@ function counted({ graph }: Model, slices: readonly Slice[], parameters: Readonl
 }
 
 /**
- * Removes units in one rewrite.
+ * Removes structures of any kinds. Units of a branch that goes as a whole go with it.
  *
- * @throws EspalierError UNKNOWN_STRUCTURE; as `divisionsOf` and `narrow`
+ * @throws EspalierError UNKNOWN_STRUCTURE, LAST_ATTENTION; as `divisionsOf` and `narrow`
  */
-export async function removeUnits(model: Model, ids: readonly UnitId[], read: TensorReader): Promise<Model> {
+export async function removeStructures(model: Model, ids: readonly (StructureId | UnitId)[], read: TensorReader): Promise<Model> {
+  const isUnit = (id: StructureId | UnitId): id is UnitId => unitKinds.some((kind) => kind === id.kind);
+  const units = ids.filter(isUnit);
+  const whole = ids.filter((id): id is StructureId => !isUnit(id));
+  if (units.length === 0) return remove(model, whole);
   const anatomy = anatomyOf(model);
   const divisions = await divisionsOf(model, anatomy, parametersOf(anatomy.flow, read));
-  return narrow(model, divisions, entriesOf(divisions, ids), read);
+  const going = new Set(placesOf(anatomy, whole).flatMap((p) => p.branches));
+  const leaves = new Set(divisions.divisions.filter((d) => !going.has(d.branch)).map((d) => d.leaf));
+  const removed = new Map([...entriesOf(divisions, units)].filter(([leaf]) => leaves.has(leaf)));
+  return remove(await narrow(model, divisions, removed, read), whole);
 }
 
 /** The entries of leaves that units are. */

@@ -7,17 +7,18 @@ import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { signatureOf } from "../../src/onnx/signature.ts";
+import { cacheEntries, logitsOf as logitsOutput, signatureOf } from "../../src/onnx/signature.ts";
 import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
-import type { TensorValue } from "../../src/runtime/session.ts";
+import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { anatomyOf } from "../../src/structures/anatomy.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divisionsOf } from "../../src/structures/divisions.ts";
-import { removeUnits, type Unit, unitsOf } from "../../src/structures/units.ts";
+import type { StructureId } from "../../src/structures/structure.ts";
+import { removeStructures, type Unit, unitsOf } from "../../src/structures/units.ts";
 import { feedsOf as allFeeds } from "../support/feeds.ts";
 import { fixtures } from "../support/fixtures.ts";
 import { testModels } from "../support/models.ts";
-import { assertClose, logitsOf } from "./masked.ts";
+import { assertClose, logitsOf, masked as maskedWhole } from "./masked.ts";
 
 /** These models hold their weights inline. */
 const read = tensorReader(".");
@@ -96,6 +97,39 @@ function feedsOf(model: Model, whole: Model, ids: readonly number[][], past: num
   return feeds;
 }
 
+/** Logits of the last token of texts, given at once, and given after the cache of those before it. */
+async function lastLogits(model: Model, ids: readonly number[][]): Promise<[atOnce: Float32Array, cached: Float32Array]> {
+  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1 });
+  try {
+    const logits = logitsOutput(model.graph.outputs).name;
+    const last = ({ dims, data }: TensorValue): Float32Array => {
+      const [B, T, V] = dims as [number, number, number];
+      return Float32Array.from(
+        { length: B * V },
+        (_, i) => (data as Float32Array)[(Math.floor(i / V) * T + T - 1) * V + (i % V)] as number,
+      );
+    };
+    const atOnce = await session.run(allFeeds(model, ids), [logits]);
+    const before = await session.run(
+      allFeeds(
+        model,
+        ids.map((row) => row.slice(0, -1)),
+      ),
+    );
+    const feeds = allFeeds(
+      model,
+      ids.map((row) => row.slice(-1)),
+      (ids[0]?.length ?? 0) - 1,
+    );
+    for (const { input, output } of cacheEntries(model.graph.inputs, model.graph.outputs))
+      feeds[input.name] = before[output] as TensorValue;
+    const cached = await session.run(feeds, [logits]);
+    return [last(atOnce[logits] as TensorValue), last(cached[logits] as TensorValue)];
+  } finally {
+    await session.close();
+  }
+}
+
 for (const { name, path, skip, ...expected } of cases)
   describe(`heads and channels of ${name}`, { skip }, () => {
     const model = skip ? null : load(path);
@@ -151,7 +185,7 @@ for (const { name, path, skip, ...expected } of cases)
                 const all = units.filter((u) => u.kind === kind && u.layer === layer);
                 fc.pre(all.some((u) => !chosen.includes(u)));
               }
-            const pruned = await removeUnits(model, chosen, read);
+            const pruned = await removeStructures(model, chosen, read);
             assert.deepEqual(decode(encode(pruned)), pruned);
             assert.equal(discover(pruned, read).parameterCount, parameterCount - chosen.reduce((n, u) => n + u.parameterCount, 0));
             const ids = Array.from({ length: B }, (_, b) => Array.from({ length: T }, (_, t) => (3 + 7 * t + 5 * b) % 64));
@@ -162,9 +196,37 @@ for (const { name, path, skip, ...expected } of cases)
               await logitsOf(pruned, feedsOf(pruned, model, ids, past, kept)),
               await logitsOf(masked(model, chosen), feedsOf(model, model, ids, past, every)),
             );
+            if (signatureOf(pruned.graph.inputs).caches.length > 0 && T > 1) assertClose(...(await lastLogits(pruned, ids)));
           },
         ),
         { numRuns: real.some((c) => c.name === name) ? 6 : 2, seed: 20250128 },
       );
+    });
+
+    it("go together with whole branches", async () => {
+      assert.ok(model);
+      const { units, structures, layers } = await inspect(model);
+      const whole: StructureId[] = [
+        { kind: "ATTENTION", index: 0 },
+        { kind: "MLP", index: layers - 1 },
+      ];
+      const of = (kind: string, layer: number) => units.filter((u) => u.kind === kind && u.layer === layer);
+      const chosen = [...of("HEAD", 0), ...of("HEAD", 1).slice(1), ...of("CHANNEL", 0).slice(5), ...of("CHANNEL", layers - 1).slice(2)];
+      const pruned = await removeStructures(model, [...whole, ...chosen], read);
+      const ids = [[3, 11, 5, 8]];
+      // Masked once more: what is zeroed of a branch that is masked as a whole makes no difference.
+      assertClose(
+        await logitsOf(pruned, allFeeds(pruned, ids)),
+        await logitsOf(maskedWhole(masked(model, chosen), whole), allFeeds(model, ids)),
+      );
+      assert.ok(discover(pruned, read).structures.length < structures.length);
+    });
+
+    it("never go all of a branch, and are refused if there are none of the number", async () => {
+      assert.ok(model);
+      const { units } = await inspect(model);
+      const all = units.filter((u) => u.kind === "HEAD" && u.layer === 0);
+      await assert.rejects(removeStructures(model, all, read), { code: "NOTHING_LEFT" });
+      await assert.rejects(removeStructures(model, [{ kind: "CHANNEL", index: 1e6 }], read), { code: "UNKNOWN_STRUCTURE" });
     });
   });
