@@ -9,7 +9,6 @@ const counted: Readonly<Record<string, readonly (readonly [attribute: string, ou
     ["num_heads", 0, 2],
     ["kv_num_heads", 1, 1],
   ],
-  "com.microsoft::MultiHeadAttention": [["num_heads", 0, 2]],
   "com.microsoft::RotaryEmbedding": [["num_heads", 0, -1]],
 };
 
