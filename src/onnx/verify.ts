@@ -1,6 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { usesOf } from "./edit.ts";
-import { dataTypes, type Model, sizeOf } from "./ir.ts";
+import { dataTypes, type Model, operatorKey, sizeOf } from "./ir.ts";
 
 /** How many faults an error tells. */
 const told = 20;
@@ -39,6 +39,8 @@ export function verify(model: Model): void {
       if (!defined.has(name)) fault(() => `node "${node.name}" (${node.opType}) reads "${name}", which is not defined before it`);
     for (const name of node.outputs) define(name, `node "${node.name}"`);
     const domain = node.domain === "ai.onnx" ? "" : node.domain;
+    // Tables of operators are plain records, in which every object's own words would be found.
+    if (operatorKey(node) in Object.prototype) fault(() => `node "${node.name}" is of operator "${node.opType}", which there is not`);
     if (!Object.hasOwn(opsets, domain)) fault(() => `node "${node.name}" is of domain "${domain}", which the model does not import`);
   }
   for (const output of graph.outputs) if (!defined.has(output.name)) fault(() => `output "${output.name}" is not defined`);

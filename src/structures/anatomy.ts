@@ -55,11 +55,15 @@ export function anatomyOf(model: Model): Anatomy {
 }
 
 /** Of branches that are added to the same trunk value, the attention comes first, as in layers that add them in turn. */
-const inOrder = (branches: readonly Branch[]): Branch[] =>
-  branches.flatMap((b, i) => {
-    const together = branches.filter((other) => other.skip === b.skip);
-    return branches.findIndex((other) => other.skip === b.skip) === i ? [...together].sort((x, y) => x.kind.localeCompare(y.kind)) : [];
-  });
+function inOrder(branches: readonly Branch[]): Branch[] {
+  const together = new Map<string, Branch[]>();
+  for (const b of branches)
+    together
+      .set(b.skip, together.get(b.skip) ?? [])
+      .get(b.skip)
+      ?.push(b);
+  return [...together.values()].flatMap((at) => at.sort((x, y) => x.kind.localeCompare(y.kind)));
+}
 
 /** @throws EspalierError UNKNOWN_STRUCTURE if the model has no such structure */
 export function placesOf(anatomy: Anatomy, ids: readonly StructureId[]): Place[] {

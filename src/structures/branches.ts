@@ -1,5 +1,6 @@
 import { consumers, producers, usesOf } from "../onnx/edit.ts";
 import { type Node, operatorKey } from "../onnx/ir.ts";
+import { effort } from "./effort.ts";
 import { dataUses, type Flow } from "./flow.ts";
 import { attentions, products } from "./operators.ts";
 
@@ -44,6 +45,7 @@ export function residualBranches(flow: Flow): Branch[] {
     }
     return found;
   };
+  const spend = effort();
   const between = (skip: string, output: string): Set<Node> => {
     const nodes = new Set<Node>();
     const stack = [output];
@@ -51,7 +53,9 @@ export function residualBranches(flow: Flow): Branch[] {
       const node = made.get(name);
       if (!node || name === skip || !stream.has(name) || nodes.has(node)) continue;
       nodes.add(node);
-      for (const use of dataUses(node)) stack.push(use);
+      const uses = dataUses(node);
+      spend(1 + uses.length);
+      for (const use of uses) stack.push(use);
     }
     return nodes;
   };

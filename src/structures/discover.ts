@@ -1,8 +1,8 @@
 import type { Model } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { anatomyOf } from "./anatomy.ts";
+import { lossesIn } from "./losses.ts";
 import { parametersOf } from "./parameters.ts";
-import { removePlaces } from "./remove.ts";
 import type { Structure } from "./structure.ts";
 
 /** What can be removed from a model, and what it weighs. */
@@ -19,19 +19,20 @@ export interface Discovery {
 }
 
 /**
- * Finds a model's structures. What belongs to a structure is what its removal takes away, found by removing it: so the
- * counts of what is removed and of what is left always add up. A model's only attention cannot be removed and is not listed.
+ * Finds a model's structures. What belongs to a structure is what its removal takes away (losses.ts): so
+ * the counts of what is removed and of what is left always add up. A model's only attention cannot be removed and is not listed.
  *
- * @throws EspalierError as `anatomyOf`
+ * @throws EspalierError as `anatomyOf`; GRAPH_TOO_LARGE (effort.ts)
  */
 export function discover(model: Model, read: TensorReader): Discovery {
   const anatomy = anatomyOf(model);
   const parameters = parametersOf(anatomy.flow, read);
   const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
   const removable = anatomy.places.filter((p) => attentions.length === 0 || !attentions.every((a) => p.branches.includes(a)));
-  const structures = removable.map(({ kind, index, layer }): Structure => {
-    const left = removePlaces(model, anatomy, [{ kind, index }]).graph.initializers;
-    const own = [...parameters].filter(([name]) => !left.has(name));
+  const losses = lossesIn(anatomy.flow.graph);
+  const structures = removable.map(({ kind, index, layer, branches }): Structure => {
+    const lost = losses(branches);
+    const own = [...parameters].filter(([name]) => lost.has(name));
     return { kind, index, layer, parameters: own.map(([name]) => name), parameterCount: own.reduce((n, [, count]) => n + count, 0) };
   });
   const { tokens, logits } = anatomy;
