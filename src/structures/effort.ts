@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 
-/** Some seconds of work; the largest models that people have need a tenth. */
-const most = 2e7;
+/** About two seconds of work; the largest models that people have need a quarter. */
+const most = 8e6;
 
 /**
  * Counts steps of searches that are quadratic in the graph, which for real models is cheap, so that none goes on for hours.
