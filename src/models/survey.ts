@@ -62,7 +62,9 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   const facts = sound && logits ? yield* attempt(() => describe(model, read, config?.contextLength ?? null)) : null;
   if (sound && external)
     yield* attempt(async () => {
-      const session = await openSession({ path }, { executionProvider: "CPU", threads: 1, lean: true });
+      // Unoptimised: folding constants would copy weights that are else only mapped.
+      const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
+      const session = await openSession({ path }, options);
       await session.close();
     });
   return { model, external, facts };

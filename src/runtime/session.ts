@@ -24,7 +24,7 @@ export interface SessionOptions {
    * run a few times over large weights, as scoring does.
    */
   readonly lean?: boolean;
-  /** Further ONNX Runtime options, for the shape oracle alone. */
+  /** Further ONNX Runtime options, for who only looks at a graph: the shape oracle, and registering. */
   readonly native?: ort.InferenceSession.SessionOptions;
 }
 

@@ -24,9 +24,10 @@ export function lossesIn(whole: Graph): (branches: readonly Branch[]) => Readonl
     const loses = branches.flatMap((b) => [...b.nodes].flatMap((n) => n.outputs.filter((o) => outputs.has(o))));
     const withoutTerm = new Set<Node>();
     for (const sum of sums) {
+      if (!sum.inputs.some((i) => terms.has(i))) continue;
       const own = new Set(sum.inputs.filter((i) => terms.has(i)));
       const [name = ""] = sum.outputs;
-      if (own.size === 0 || outputs.has(name)) continue;
+      if (outputs.has(name)) continue;
       if (sum.inputs.every((i) => own.has(i))) terms.add(name);
       else {
         withoutTerm.add(sum);

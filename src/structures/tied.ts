@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { dataTypes, type Tensor } from "../onnx/ir.ts";
+import { dataTypes, sizeOf, type Tensor } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 
 /** Elements looked at before two matrices are compared in full. */
@@ -9,7 +9,7 @@ const samples = 16;
  * Names of the matrices that repeat an earlier one, as it is or transposed: PyTorch exports a head that is tied to the
  * embedding as a second, transposed copy.
  *
- * Few matrices agree even in a few elements, so few are read in full: time and memory do not grow with the weights.
+ * Few matrices agree even in a few elements, so few are read in full, and those piece by piece: memory does not grow with the weights.
  */
 export function tiedCopies(tensors: readonly Tensor[], read: TensorReader): Set<string> {
   const matrices = tensors.filter((t) => t.dims.length === 2 && Number.isInteger(dataTypes[t.dataType].bytes));
@@ -40,21 +40,40 @@ function sample(t: Tensor, read: TensorReader): string {
   return `${t.dataType} ${side}x${Math.max(rows, columns)} ${elements.join(" ")}`;
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-
 /** The same for a matrix and its transpose: the digest of the one that is higher than wide; of square ones, the lesser. */
 function digest(t: Tensor, read: TensorReader): string {
   const [rows, columns] = t.dims as [number, number];
-  const bytes = read(t);
-  if (rows > columns) return sha256(bytes);
-  const turned = sha256(transposed(bytes, rows, columns, dataTypes[t.dataType].bytes));
-  return rows < columns ? turned : ([sha256(bytes), turned].sort()[0] as string);
+  if (rows > columns) return sha256(pieces(t, read));
+  const turned = sha256(transposedPieces(t, read));
+  return rows < columns ? turned : ([sha256(pieces(t, read)), turned].sort()[0] as string);
 }
 
-function transposed(bytes: Uint8Array, rows: number, columns: number, width: number): Uint8Array {
-  const out = new Uint8Array(bytes.length);
-  for (let r = 0; r < rows; r++)
-    for (let c = 0; c < columns; c++)
-      for (let b = 0; b < width; b++) out[(c * rows + r) * width + b] = bytes[(r * columns + c) * width + b] as number;
-  return out;
+function sha256(parts: Iterable<Uint8Array>): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
+}
+
+/** Bytes in memory at a time: matrices are as large as a vocabulary. */
+const pieceBytes = 8 << 20;
+
+function* pieces(t: Tensor, read: TensorReader): Generator<Uint8Array> {
+  const total = sizeOf(t.dims) * dataTypes[t.dataType].bytes;
+  for (let from = 0; from < total; from += pieceBytes) yield read(t, from, Math.min(pieceBytes, total - from));
+}
+
+/** The transpose in rows' order: some columns at a time, read from every row. */
+function* transposedPieces(t: Tensor, read: TensorReader): Generator<Uint8Array> {
+  const [rows, columns] = t.dims as [number, number];
+  const width = dataTypes[t.dataType].bytes;
+  const most = Math.max(1, Math.floor(pieceBytes / (rows * width)));
+  for (let first = 0; first < columns; first += most) {
+    const count = Math.min(most, columns - first);
+    const out = new Uint8Array(count * rows * width);
+    for (let r = 0; r < rows; r++) {
+      const row = read(t, (r * columns + first) * width, count * width);
+      for (let c = 0; c < count; c++) for (let b = 0; b < width; b++) out[(c * rows + r) * width + b] = row[c * width + b] as number;
+    }
+    yield out;
+  }
 }
