@@ -1,6 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
-import type { CacheEntry } from "../onnx/signature.ts";
+import { type CacheEntry, cacheDims } from "../onnx/signature.ts";
 import type { TensorArray, TensorValue } from "../runtime/session.ts";
 
 /** The cache of `batch` sequences before their first token. @throws EspalierError UNSUPPORTED_CACHE if an entry has no place for earlier tokens */
@@ -16,10 +16,8 @@ const arrays: Readonly<Record<string, () => TensorArray>> = {
   float16: () => new Uint16Array(),
 };
 
-/** The dynamic dimensions are the batch and the earlier tokens, in that order. */
 function empty(input: ValueInfo, batch: number): TensorValue {
-  const dynamic = [batch, 0];
-  const dims = (input.shape ?? []).map((d) => (typeof d === "number" ? d : (dynamic.shift() ?? 0)));
+  const dims = cacheDims(input, batch, 0);
   if (sizeOf(dims) !== 0) throw unsupported(input, `its shape [${input.shape}] has no dimension for earlier tokens`);
   const make = arrays[input.dataType];
   if (!make) throw unsupported(input, `its type is ${input.dataType}`);

@@ -2,7 +2,6 @@ import { producers } from "../onnx/edit.ts";
 import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { signatureOf } from "../onnx/signature.ts";
-import { anatomyOf } from "../structures/anatomy.ts";
 import { discover } from "../structures/discover.ts";
 import type { InspectedModel } from "./types.ts";
 
@@ -23,8 +22,8 @@ export function operatorCounts(graph: Graph): Record<string, number> {
  */
 export function describe(model: Model, read: TensorReader, contextLength: number | null): Facts {
   const { graph } = model;
-  const { layers, structures, parameterCount } = discover(model, read);
-  const embedding = embeddingOf(graph, anatomyOf(model).flow.stream);
+  const { layers, stream, structures, parameterCount } = discover(model, read);
+  const embedding = embeddingOf(graph, stream);
   const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
   return {
     parameterCount,

@@ -58,6 +58,12 @@ export function logitsOf(outputs: readonly ValueInfo[]): ValueInfo {
   );
 }
 
+/** The dims of a cache entry: of its dynamic sizes the first is the batch, the second the earlier tokens. */
+export function cacheDims({ shape }: ValueInfo, batch: number, past: number): number[] {
+  const dynamic = [batch, past];
+  return (shape ?? []).map((d) => (typeof d === "number" ? d : (dynamic.shift() ?? 0)));
+}
+
 /** A cache input and the output that gives it back, longer by the tokens of the run. */
 export interface CacheEntry {
   readonly input: ValueInfo;

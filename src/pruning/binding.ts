@@ -1,6 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { type Model, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
-import { signatureOf } from "../onnx/signature.ts";
+import { cacheDims, signatureOf } from "../onnx/signature.ts";
 import type { Binding } from "../runtime/specialise.ts";
 
 /** An integer or bool tensor of the input's own type. */
@@ -18,10 +18,9 @@ function integers(input: ValueInfo, dims: readonly number[], values: readonly nu
   return { name: input.name, dataType: input.dataType, dims, data: { kind: "inline", bytes: new Uint8Array(make().buffer) } };
 }
 
-/** A cache entry of length 0: batch and past are the dynamic sizes, in that order. */
+/** A cache entry of length 0. */
 function emptyCache(input: ValueInfo, batch: number): Tensor {
-  const dynamic = [batch, 0];
-  const dims = (input.shape ?? []).map((d) => (typeof d === "number" ? d : (dynamic.shift() ?? 0)));
+  const dims = cacheDims(input, batch, 0);
   if (sizeOf(dims) !== 0)
     throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" of shape [${input.shape}] has no dimension for earlier tokens`, {
       input: input.name,

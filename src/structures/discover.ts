@@ -9,6 +9,8 @@ import type { Structure } from "./structure.ts";
 export interface Discovery {
   readonly tokens: string;
   readonly logits: string;
+  /** Values that depend on the tokens. */
+  readonly stream: ReadonlySet<string>;
   /** Number of layers, removable or not. */
   readonly layers: number;
   /** Layers, then attentions, then MLPs, each from the input on. */
@@ -37,5 +39,13 @@ export function discover(model: Model, read: TensorReader): Discovery {
   });
   const { tokens, logits } = anatomy;
   const layers = anatomy.places.filter((p) => p.kind === "LAYER").length;
-  return { tokens, logits, layers, structures, parameters, parameterCount: [...parameters.values()].reduce((a, b) => a + b, 0) };
+  return {
+    tokens,
+    logits,
+    stream: anatomy.flow.stream,
+    layers,
+    structures,
+    parameters,
+    parameterCount: [...parameters.values()].reduce((a, b) => a + b, 0),
+  };
 }

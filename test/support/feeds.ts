@@ -1,14 +1,8 @@
-import type { Model, ValueInfo } from "../../src/onnx/ir.ts";
-import { signatureOf } from "../../src/onnx/signature.ts";
+import type { Model } from "../../src/onnx/ir.ts";
+import { cacheDims, signatureOf } from "../../src/onnx/signature.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 
 const sizeOf = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-
-/** The dims of a cache entry: of its dynamic sizes the first is the batch, the second the past. */
-function cacheDims({ shape }: ValueInfo, batch: number, past: number): number[] {
-  const dynamic = [batch, past];
-  return (shape ?? []).map((d) => (typeof d === "number" ? d : (dynamic.shift() as number)));
-}
 
 /**
  * Feeds of B texts of T tokens after `past` earlier ones, whose cache entries are arbitrary: `of` numbers them, so that two
