@@ -3,7 +3,7 @@ import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
 import type { Graph, Model } from "../onnx/ir.ts";
 import { cacheEntries, signatureOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
-import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
+import { anatomyOf, placesOf } from "./anatomy.ts";
 import { dataUses } from "./flow.ts";
 import { withStandIn } from "./stand-in.ts";
 import type { StructureId } from "./structure.ts";
@@ -17,11 +17,8 @@ import type { StructureId } from "./structure.ts";
  *   the length of the past from a cache entry that goes, and none like it stays
  */
 export function remove(model: Model, ids: readonly StructureId[]): Model {
-  return ids.length === 0 ? model : removePlaces(model, anatomyOf(model), ids);
-}
-
-/** As `remove`, for who has the anatomy at hand. */
-export function removePlaces(model: Model, anatomy: Anatomy, ids: readonly StructureId[]): Model {
+  if (ids.length === 0) return model;
+  const anatomy = anatomyOf(model);
   const branches = placesOf(anatomy, ids).flatMap((p) => p.branches);
   const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
   if (attentions.length > 0 && attentions.every((a) => branches.includes(a)))
