@@ -1,7 +1,7 @@
-import type { Structure, StructureKind } from "../../src/structures/structure.ts";
+import type { StructureGroup, StructureKind } from "../../src/structures/structure.ts";
 import type { Row } from "./table.ts";
 
-const sum = (structures: readonly Structure[]): number => structures.reduce((n, s) => n + s.parameterCount, 0);
+const sum = (structures: readonly StructureGroup[]): number => structures.reduce((n, s) => n + s.parameterCount, 0);
 
 /** What a layer is the sum of; finer kinds are parts of these. */
 const branchKinds: readonly StructureKind[] = ["ATTENTION", "MLP"];
@@ -10,7 +10,7 @@ const branchKinds: readonly StructureKind[] = ["ATTENTION", "MLP"];
  * Layers and what they consist of. The layers and the rest, which no structure holds, add up to the whole. What a layer holds
  * beyond its parts (a norm that both read) goes only with the whole layer.
  */
-export function structureTree(structures: readonly Structure[], parameterCount: number): Row[] {
+export function structureTree(structures: readonly StructureGroup[], parameterCount: number): Row[] {
   const layers = [...new Set(structures.map((s) => s.layer))].sort((a, b) => a - b);
   const rows: Row[] = [];
   let inLayers = 0;
@@ -30,7 +30,7 @@ export function structureTree(structures: readonly Structure[], parameterCount: 
 }
 
 /** One row a structure, or one for many of a kind. */
-function rowsByKind(structures: readonly Structure[], indent: string): Row[] {
+function rowsByKind(structures: readonly StructureGroup[], indent: string): Row[] {
   const kinds = [...new Set(structures.map((s) => s.kind))];
   return kinds.map((kind): Row => {
     const alike = structures.filter((s) => s.kind === kind);

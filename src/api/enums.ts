@@ -15,10 +15,12 @@ function enumOf<Value extends string>(name: string, description: string, values:
   return members;
 }
 
-export const structureKindEnum = enumOf<StructureKind>("StructureKind", "A kind of part that can be removed from a model as a whole.", {
+export const structureKindEnum = enumOf<StructureKind>("StructureKind", "A kind of part that can be removed from a model.", {
   LAYER: "A whole transformer layer: attention and feed-forward. What the paper prunes.",
   ATTENTION: "The attention branch of a layer.",
   MLP: "The feed-forward branch of a layer.",
+  HEAD: "A head of an attention; where queries share keys and values, the whole group.",
+  CHANNEL: "A neuron of a feed-forward branch.",
 });
 
 export const pruningMethodEnum = enumOf(
@@ -44,6 +46,7 @@ export const normalizationEnum = enumOf<Normalization>(
     NONE: "Nothing: scores as the method gives them.",
     PARAMETER_COUNT: "Its number of parameters.",
     SQRT_PARAMETER_COUNT: "The square root of its number of parameters.",
+    KIND_MEAN: "The mean score of its kind in that iteration, so that kinds compare whatever their scale.",
   },
 );
 

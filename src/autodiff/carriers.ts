@@ -1,19 +1,50 @@
+import * as attr from "../onnx/attributes.ts";
 import { consumers } from "../onnx/edit.ts";
-import { type Graph, operatorKey } from "../onnx/ir.ts";
+import { type Node, operatorKey, sizeOf, type TypedGraph } from "../onnx/ir.ts";
+import type { NormRequest } from "./ghost.ts";
 
-/** Operators that rearrange or copy the elements of their first input, so that a gradient's norm is the same on both sides. */
-const isometries = new Set(["Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"]);
+type Shape = readonly number[];
+
+/** The axis of the same size behind as many elements, if there is one: elements stay in order. */
+const inOrder = (_: Node, axis: number, from: Shape, to: Shape): number | null => {
+  const at = to.findIndex((size, i) => size === from[axis] && sizeOf(to.slice(0, i)) === sizeOf(from.slice(0, axis)));
+  return at === -1 ? null : at;
+};
+
+const turned = (node: Node, axis: number, from: Shape): number => {
+  const order = attr.intsOf(node, "perm") ?? [...from.keys()].reverse();
+  return order.indexOf(axis);
+};
 
 /**
- * The value as which each parameter meets the activations: itself, or, where all that reads it is a Transpose or the
- * like, what comes out of that. The gradients by both have the same norm.
+ * Operators that rearrange or copy the elements of their first input, so that a gradient's norm is the same on both sides:
+ * where an axis comes to lie, or null if it is an axis no more.
  */
-export function carriersOf(graph: Graph, parameters: readonly string[]): string[] {
+const isometries: Readonly<Record<string, (node: Node, axis: number, from: Shape, to: Shape) => number | null>> = {
+  Cast: inOrder,
+  Flatten: inOrder,
+  Identity: inOrder,
+  Reshape: inOrder,
+  Squeeze: inOrder,
+  Transpose: turned,
+  Unsqueeze: inOrder,
+};
+
+/**
+ * The value as which each parameter meets the activations, and its axis there: the parameter itself, or, where all that reads
+ * it is a Transpose or the like, what comes out of that. The gradients by both have the same norm.
+ */
+export function carriersOf({ graph, types }: TypedGraph, requests: readonly NormRequest[]): NormRequest[] {
   const readers = consumers(graph);
-  const carrier = (name: string): string => {
-    const [node, ...others] = readers.get(name) ?? [];
-    if (!node || others.length > 0 || !isometries.has(operatorKey(node)) || node.inputs[0] !== name) return name;
-    return carrier(node.outputs[0] as string);
+  const shape = (name: string): Shape => types.get(name)?.shape ?? [];
+  const carrier = (request: NormRequest): NormRequest => {
+    const { parameter, axis } = request;
+    const [node, ...others] = readers.get(parameter) ?? [];
+    const moved = node && isometries[operatorKey(node)];
+    if (!moved || others.length > 0 || node.inputs[0] !== parameter) return request;
+    const [output = ""] = node.outputs;
+    const to = axis === null ? null : moved(node, axis, shape(parameter), shape(output));
+    return axis !== null && to === null ? request : carrier({ parameter: output, axis: to });
   };
-  return parameters.map(carrier);
+  return requests.map(carrier);
 }

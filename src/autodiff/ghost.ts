@@ -136,14 +136,30 @@ function stacked(b: GraphBuilder, factors: readonly Factor[]): Factor {
   return { width: first.width, n, gramCost: n * n * first.width, rows: () => rows, gram: () => b.matMul(rows, b.transpose(rows)) };
 }
 
-/** Sums all but the pairs, in two stages: a float32 sum over millions of terms in one run loses digits. [P, ...] to [P] */
+/** Sums all but the pairs, in two stages: a float32 sum over millions of terms in one run loses digits. [P, ...] to [P, 1] */
 function sumPerPair(b: GraphBuilder, v: Value): Value {
   const pairs = v.shape[0] as number;
   const last = v.shape.length > 1 ? (v.shape.at(-1) as number) : 1;
-  return b.reduceSum(b.reduceSum(b.reshape(v, [pairs, sizeOf(v.shape) / pairs / last, last]), [2], false), [1], false);
+  return b.reduceSum(b.reduceSum(b.reshape(v, [pairs, sizeOf(v.shape) / pairs / last, last]), [2], false), [1]);
 }
 
-function squaredNorm(ghost: Ghost, uses: readonly Use[]): Value {
+/** Sums all but the pairs and one axis. [P, ...shape] to [P, shape[axis]] */
+function sumAlong(b: GraphBuilder, v: Value, axis: number): Value {
+  const others = [...v.shape.keys()].filter((i) => i !== 0 && i !== axis + 1);
+  return others.length === 0 ? v : b.reduceSum(v, others, false);
+}
+
+/** What the norms of `G = left^T right` take beside forming G: of the whole [P, 1], or along its rows (axis 0) or columns [P, width]. */
+function byGrams(b: GraphBuilder, left: Factor, right: Factor, axis: number | null): { readonly cost: number; norms(): Value } {
+  if (axis === null) return { cost: left.gramCost + right.gramCost, norms: () => sumPerPair(b, b.mul(left.gram(), right.gram())) };
+  const [own, other] = axis === 0 ? [left, right] : [right, left];
+  return {
+    cost: other.gramCost + own.n * own.n * own.width,
+    norms: () => sumAlong(b, b.mul(own.rows(), b.matMul(other.gram(), own.rows())), 1),
+  };
+}
+
+function squaredNorm(ghost: Ghost, uses: readonly Use[], axis: number | null): Value {
   const { b } = ghost;
   const parts = uses.map((use) => ghost.contribution(use));
   const products = parts.filter((p) => "left" in p);
@@ -154,24 +170,39 @@ function squaredNorm(ghost: Ghost, uses: readonly Use[]): Value {
         products.map((p) => p[name]),
       );
     const [left, right] = [side("left"), side("right")];
-    if (left.gramCost + right.gramCost <= left.n * left.width * right.width) return sumPerPair(b, b.mul(left.gram(), right.gram()));
+    const grams = byGrams(b, left, right, axis);
+    if (grams.cost <= left.n * left.width * right.width) return grams.norms();
   }
   const gradient = parts.map((p) => ("left" in p ? ghost.direct(p) : p.gradient)).reduce(b.add);
-  return sumPerPair(b, b.mul(gradient, gradient));
+  const squares = b.mul(gradient, gradient);
+  return axis === null ? sumPerPair(b, squares) : sumAlong(b, squares, axis);
+}
+
+/** Of what the norms are wanted: a whole parameter's gradient, or each of its slices along an axis. */
+export interface NormRequest {
+  readonly parameter: string;
+  readonly axis: number | null;
 }
 
 /**
- * The squared Frobenius norm of each parameter's gradient, for each pair of views.
+ * The squared Frobenius norms of parameters' gradients, or of their slices along an axis, for each pair of views.
  *
- * A product's norm is taken by gram matrices or by forming `X^T dY`, whichever takes fewer multiplications; matrices
- * that share an input share its gram matrix.
+ * A product's norms are taken by gram matrices or by forming `G = X^T dY`, whichever takes fewer multiplications; matrices
+ * that share an input share its gram matrix. Of row i of G the squared norm is `sum_t X_ti (dY dY^T X)_ti`, of column j
+ * `sum_t dY_tj (X X^T dY)_tj`.
  *
- * @param uses by parameter, as `backward` gives them; norms come in the same order
- * @returns [P] each
+ * @param uses by parameter, as `backward` gives them
+ * @param requests of parameters that are among them
+ * @returns one for each request: [P, 1] for a whole, [P, size of the axis] for slices
  * @throws EspalierError UNSUPPORTED_LAYOUT if an activation does not lead with the batch; UNSUPPORTED_PARAMETER_USE if a
  *   parameter meets no activation where it is read (as when an operator first transforms the weight itself)
  */
-export function squaredNorms(b: GraphBuilder, pairs: number, uses: ReadonlyMap<string, readonly Use[]>): Map<string, Value> {
+export function squaredNorms(
+  b: GraphBuilder,
+  pairs: number,
+  uses: ReadonlyMap<string, readonly Use[]>,
+  requests: readonly NormRequest[],
+): Value[] {
   const ghost = new Ghost(b, pairs);
-  return new Map([...uses].map(([name, list]) => [name, squaredNorm(ghost, list)]));
+  return requests.map(({ parameter, axis }) => squaredNorm(ghost, uses.get(parameter) as readonly Use[], axis));
 }

@@ -1,12 +1,19 @@
+import { EspalierError } from "../errors.ts";
 import { producers } from "../onnx/edit.ts";
 import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { signatureOf } from "../onnx/signature.ts";
-import { discover } from "../structures/discover.ts";
+import { type Discovery, discover } from "../structures/discover.ts";
+import { divide } from "../structures/divide.ts";
+import type { Obstacle } from "../structures/divisions.ts";
+import { type StructureGroup, structureKinds } from "../structures/structure.ts";
 import type { InspectedModel } from "./types.ts";
 
 /** What a model is, apart from its files. */
-export type Facts = Omit<InspectedModel, "digest" | "files" | "sizeBytes">;
+export interface Facts extends Omit<InspectedModel, "digest" | "files" | "sizeBytes"> {
+  /** Why branches have no heads or channels that can go. */
+  readonly obstacles: readonly Obstacle[];
+}
 
 /** Operator to number of nodes, in the order of first use. */
 export function operatorCounts(graph: Graph): Record<string, number> {
@@ -20,16 +27,19 @@ export function operatorCounts(graph: Graph): Record<string, number> {
  *
  * @throws EspalierError as `discover`
  */
-export function describe(model: Model, read: TensorReader, contextLength: number | null): Facts {
+export async function describe(model: Model, read: TensorReader, contextLength: number | null): Promise<Facts> {
   const { graph } = model;
-  const { layers, stream, structures, parameterCount } = discover(model, read);
-  const embedding = embeddingOf(graph, stream);
+  const found = discover(model, read);
+  const { layers, parameterCount } = found;
+  const { groups, obstacles } = await parts(model, found);
+  const embedding = embeddingOf(graph, found.anatomy.flow.stream);
   const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
   return {
     parameterCount,
     opset: model.opsets[""] ?? 0,
     operators: operatorCounts(graph),
-    structures,
+    structures: [...found.structures, ...groups],
+    obstacles,
     architecture: {
       layers,
       hiddenSize: embedding?.columns ?? 0,
@@ -40,6 +50,24 @@ export function describe(model: Model, read: TensorReader, contextLength: number
       dataType: embedding?.dataType ?? "float32",
     },
   };
+}
+
+/** Heads and channels, or why there are none: a model that has none is pruned by layers and branches. */
+async function parts(model: Model, { anatomy, parameters }: Discovery): Promise<Pick<Facts, "obstacles"> & { groups: StructureGroup[] }> {
+  try {
+    const { groups, divisions } = await divide(model, anatomy, parameters);
+    const plain = groups.map(({ branch, leaf, slices, ...group }): StructureGroup => group);
+    const place = (g: StructureGroup) => structureKinds.indexOf(g.kind);
+    return { groups: plain.sort((a, b) => place(a) - place(b)), obstacles: divisions.obstacles };
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    const reason = error.message;
+    const branches = anatomy.places.filter((p) => p.kind !== "LAYER");
+    return {
+      groups: [],
+      obstacles: branches.map(({ kind, layer }) => ({ kind: kind === "ATTENTION" ? "HEAD" : "CHANNEL", layer, reason })),
+    };
+  }
 }
 
 /** The table that the token ids are looked up in: rows V, columns H. Tied to a head, it may be stored the other way round. */

@@ -2,10 +2,12 @@ import { createReadStream } from "node:fs";
 import { copyFile, mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { encode } from "../onnx/encode.ts";
-import type { Model, Tensor } from "../onnx/ir.ts";
-import { anatomyOf } from "../structures/anatomy.ts";
-import { remove } from "../structures/remove.ts";
-import { type StructureId, structureKey } from "../structures/structure.ts";
+import type { Model, Tensor, TensorData } from "../onnx/ir.ts";
+import { tensorReader } from "../onnx/read-tensor.ts";
+import { discover } from "../structures/discover.ts";
+import { divide, removeStructures } from "../structures/divide.ts";
+import { isDivided, type StructureId } from "../structures/structure.ts";
+import { prunedConfig } from "./pruned-config.ts";
 import type { ModelFile } from "./types.ts";
 
 export interface ExportRequest {
@@ -34,8 +36,12 @@ const rewritten = new Set(["README.md", "config.json"]);
 export async function exportPruned({ model, folder, files, removed, destination }: ExportRequest): Promise<void> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   await mkdir(dirname(join(destination, graph)), { recursive: true });
-  const pruned = remove(model, removed);
+  const read = tensorReader(dirname(join(folder, graph)));
+  const { anatomy, parameters } = discover(model, read);
+  const divided = removed.some(isDivided) ? await divide(model, anatomy, parameters) : undefined;
+  const pruned = await removeStructures(model, removed, read, divided);
   const written = await writeData(
+    model,
     pruned,
     dirname(join(folder, graph)),
     join(destination, dataFile(graph)),
@@ -53,65 +59,48 @@ export async function exportPruned({ model, folder, files, removed, destination 
   }
   if (files.some((f) => f.path === "config.json")) {
     const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
-    await writeFile(join(destination, "config.json"), `${JSON.stringify(configured(config, model, removed), null, 2)}\n`);
+    await writeFile(
+      join(destination, "config.json"),
+      `${JSON.stringify(prunedConfig(config, anatomy, divided?.groups ?? [], removed), null, 2)}\n`,
+    );
   }
 }
 
-/** Copies the external tensors that are left into one new file, in graph order, and points the graph at it. */
-async function writeData(model: Model, source: string, target: string, location: string): Promise<Model> {
+/**
+ * Copies the external tensors that are left, and those that were cut from external ones, into one new file, in graph order,
+ * and points the graph at it.
+ */
+async function writeData(base: Model, pruned: Model, source: string, target: string, location: string): Promise<Model> {
   const initializers = new Map<string, Tensor>();
-  const external = [...model.graph.initializers.values()].some((t) => t.data.kind === "external");
-  if (!external) return model;
+  const isExternal = (t: Tensor | undefined) => t?.data.kind === "external";
+  if (![...base.graph.initializers.values()].some(isExternal)) return pruned;
   const file = await open(target, "w");
   try {
     let position = 0;
-    for (const t of model.graph.initializers.values()) {
-      if (t.data.kind === "inline") {
+    for (const t of pruned.graph.initializers.values()) {
+      if (!isExternal(base.graph.initializers.get(t.name))) {
         initializers.set(t.name, t);
         continue;
       }
-      const { offset, length } = t.data;
+      const length = t.data.kind === "external" ? t.data.length : t.data.bytes.length;
       position = Math.ceil(position / alignment) * alignment;
       initializers.set(t.name, { ...t, data: { kind: "external", location, offset: position, length } });
-      if (length === 0) continue;
-      for await (const chunk of createReadStream(join(source, t.data.location), {
-        start: offset,
-        end: offset + length - 1,
-        highWaterMark: 1 << 20,
-      })) {
-        await file.write(chunk as Buffer, 0, (chunk as Buffer).length, position);
-        position += (chunk as Buffer).length;
+      for await (const chunk of bytesOf(t.data, source)) {
+        await file.write(chunk, 0, chunk.length, position);
+        position += chunk.length;
       }
     }
     await file.sync();
   } finally {
     await file.close();
   }
-  return { ...model, graph: { ...model.graph, initializers } };
+  return { ...pruned, graph: { ...pruned.graph, initializers } };
 }
 
-/** The names under which model families keep their number of layers. */
-const layerCounts = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
-
-/**
- * The configuration of what is left. Runtimes make as many cache entries as there are layers, so the number of layers is that
- * of the attentions left; what no field can say (layers of which only one half is left) stands under `espalier`.
- */
-function configured(config: Readonly<Record<string, unknown>>, model: Model, removed: readonly StructureId[]): Record<string, unknown> {
-  const { places } = anatomyOf(model);
-  const gone = new Set(removed.map(structureKey));
-  const goneBranches = new Set(places.filter((p) => gone.has(structureKey(p))).flatMap((p) => p.branches));
-  const before = places.filter((p) => p.kind === "LAYER");
-  const layers = before.map((p) => ({ layer: p.layer, kinds: p.branches.filter((b) => !goneBranches.has(b)).map((b) => b.kind) }));
-  const withAttention = layers.filter((l) => l.kinds.includes("ATTENTION"));
-  const perLayer = (value: unknown) =>
-    Array.isArray(value) && value.length === before.length ? withAttention.map((l) => value[l.layer]) : value;
-  const adapted = Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [
-      key,
-      layerCounts.includes(key) && value === before.length ? withAttention.length : key === "layer_types" ? perLayer(value) : value,
-    ]),
-  );
-  // Layers are named by their place in the model that this one was pruned from.
-  return { ...adapted, espalier: { layers: layers.filter((l) => l.kinds.length > 0) } };
+async function* bytesOf(data: TensorData, folder: string): AsyncGenerator<Uint8Array> {
+  if (data.kind === "inline") yield data.bytes;
+  else if (data.length > 0) {
+    const range = { start: data.offset, end: data.offset + data.length - 1, highWaterMark: 1 << 20 };
+    for await (const chunk of createReadStream(join(folder, data.location), range)) yield chunk as Buffer;
+  }
 }

@@ -34,10 +34,11 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
   if (!found.done) throw found.value;
   // Without an obstacle, all is known.
   const { external, facts } = found.value as { external: readonly string[]; facts: Facts };
+  const { obstacles, ...known } = facts;
 
   const files: ModelFile[] = [];
   for (const name of [place.graph, ...external, ...place.companions])
     files.push({ path: name, ...(await storeFile(dataDirectory, join(place.folder, name))) });
   const sizes = await Promise.all([place.graph, ...external].map(async (name) => (await stat(join(place.folder, name))).size));
-  return { digest: digestOf(files), files, sizeBytes: sizes.reduce((a, b) => a + b, 0), ...facts };
+  return { digest: digestOf(files), files, sizeBytes: sizes.reduce((a, b) => a + b, 0), ...known };
 }

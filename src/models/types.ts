@@ -1,4 +1,4 @@
-import type { Structure } from "../structures/structure.ts";
+import type { StructureGroup } from "../structures/structure.ts";
 
 /** One file of a model folder; its bytes are the artifact of that sha256. */
 export interface ModelFile {
@@ -32,5 +32,5 @@ export interface InspectedModel {
   /** Operator to number of nodes. */
   readonly operators: Readonly<Record<string, number>>;
   readonly architecture: Architecture;
-  readonly structures: readonly Structure[];
+  readonly structures: readonly StructureGroup[];
 }

@@ -33,9 +33,9 @@ export type PruningEvent =
       /** After this removal. */
       readonly parameterCount: number;
       readonly removedRatio: number;
-      /** Mean loss (nats per token) of the unperturbed and the perturbed views, of the model before this removal. */
-      readonly loss: number;
-      readonly perturbedLoss: number;
+      /** Mean loss (nats per token) of the unperturbed and the perturbed views, of the model before this removal; null where the method reads none. */
+      readonly loss: number | null;
+      readonly perturbedLoss: number | null;
       readonly durationMs: number;
       readonly estimatedMsLeft: number;
     }

@@ -1,5 +1,5 @@
 import type { ExecutionProvider } from "../runtime/providers.ts";
-import type { StructureKind } from "../structures/structure.ts";
+import { isDivided, type StructureKind } from "../structures/structure.ts";
 import type { PerturbationKind } from "../text/perturb.ts";
 
 export interface PerturbationOptions {
@@ -11,15 +11,26 @@ export interface PerturbationOptions {
 }
 
 /** How a structure's score is divided so that structures of unlike size compare. */
-export const normalizations = ["NONE", "PARAMETER_COUNT", "SQRT_PARAMETER_COUNT"] as const;
+export const normalizations = ["NONE", "PARAMETER_COUNT", "SQRT_PARAMETER_COUNT", "KIND_MEAN"] as const;
 export type Normalization = (typeof normalizations)[number];
+
+/** Every layer keeps as many heads and as many channels as the others, and a multiple of these numbers. */
+export interface UniformOptions {
+  readonly headMultiple: number;
+  readonly channelMultiple: number;
+}
 
 /** What a pruning run is asked to do; all of it is recorded, and with the model's bytes it determines the result. */
 export interface PruningOptions {
   /** Parameters to remove, over parameters of the model as stored, 0..1. */
   readonly targetRatio: number;
   readonly structureKinds: readonly StructureKind[];
+  /** 1 or more: so many; below 1: that share of the structures that may go at the start, but at least one. */
   readonly structuresPerIteration: number;
+  /** Share of the heads of each attention and the channels of each MLP that stay as long as the branch does, 0..1. */
+  readonly minKeepRatio: number;
+  /** Null: each layer keeps what scores best, whatever its width comes to. */
+  readonly uniform: UniformOptions | null;
   /** Calibration texts, each seen in two views. */
   readonly samples: number;
   /** Tokens of each view. */
@@ -34,11 +45,17 @@ export interface PruningOptions {
   readonly executionProvider: ExecutionProvider;
 }
 
+/** Whether heads or channels may go. */
+export const prunesParts = ({ structureKinds }: Pick<PruningOptions, "structureKinds">): boolean =>
+  structureKinds.some((kind) => isDivided({ kind }));
+
 /** What a client gets who asks for nothing. Measured on the bundled model; the README gives the figures. */
 export const defaultPruningOptions: PruningOptions = {
   targetRatio: 0.2,
   structureKinds: ["LAYER"],
-  structuresPerIteration: 1,
+  structuresPerIteration: 0.02,
+  minKeepRatio: 0,
+  uniform: null,
   samples: 16,
   sequenceLength: 128,
   perturbation: { kind: "REAL_WORD", rate: 0.3, regenerate: true },

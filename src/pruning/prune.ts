@@ -3,15 +3,16 @@ import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { discover } from "../structures/discover.ts";
-import { remove } from "../structures/remove.ts";
-import { structureKinds } from "../structures/structure.ts";
+import { divide, removeStructures } from "../structures/divide.ts";
 import { calibrationSamples, views } from "../text/calibration.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { IterationRecord, PruningEvent, RemovedStructure, ScoreTable } from "./events.ts";
+import type { IterationRecord, PruningEvent, RemovedStructure } from "./events.ts";
+import { gradientDifference } from "./evidence/gradient-difference.ts";
 import type { Method } from "./methods/method.ts";
-import type { PruningOptions } from "./options.ts";
-import { type Evidence, score } from "./score.ts";
-import { type Candidate, candidates, leavesAttention, lowest, normalized, rank, type Scored } from "./select.ts";
+import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
+import { type PruningOptions, prunesParts } from "./options.ts";
+import { Harvest, normalized, type ScoredGroup, tables, takeLowest } from "./select.ts";
+import { takeUniform } from "./uniform.ts";
 
 export interface PruningJob {
   readonly model: Model;
@@ -34,67 +35,71 @@ export interface PruningJob {
  * @throws EspalierError TARGET_UNREACHABLE if the candidates run out before the target is met
  */
 export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, readonly RemovedStructure[]> {
-  const { model, options, method } = job;
-  const { structures, parameters, parameterCount: total, logits } = discover(model, tensorReader(job.folder));
+  const { model, options, method, folder } = job;
+  const read = tensorReader(folder);
+  const found = discover(model, read);
+  const divided = prunesParts(options) ? await divide(model, found.anatomy, found.parameters) : null;
+  const whole: Whole = { ...found, divided };
+  const { structures, parameterCount: total } = whole;
   const executionProvider = await resolveProvider(options.executionProvider);
   const target = total * (1 - options.targetRatio);
   const texts = calibrationSamples(job.tokenizer, job.documents, options);
 
   const removed = job.done.flatMap((d) => d.removed);
   const durations = job.done.map((d) => d.durationMs);
-  let current = remove(model, removed);
-  let left = countLeft(parameters, current);
+  const without = (ids: readonly RemovedStructure[]) => removeStructures(model, ids, read, divided ?? undefined);
+  let current = await without(removed);
+  let left = parametersLeft(whole, current);
   const ratio = () => (total - left) / total;
 
-  yield {
-    type: "STARTED",
-    executionProvider,
-    parameterCount: total,
-    targetParameterCount: Math.floor(target),
-    candidates: candidates(structures, new Set(), parameters, options).length,
-  };
+  const candidates = count(openGroups(whole, [], model, options));
+  const perIteration = options.structuresPerIteration;
+  const atOnce = perIteration < 1 ? Math.max(1, Math.floor(perIteration * candidates)) : perIteration;
+  yield { type: "STARTED", executionProvider, parameterCount: total, targetParameterCount: Math.floor(target), candidates };
 
   for (let iteration = job.done.length; left > target; iteration++) {
     const begun = performance.now();
-    const before = new Set([...parameters.keys()].filter((p) => !current.graph.initializers.has(p)));
-    const open = candidates(structures, before, parameters, options);
-    if (open.length === 0) throw unreachable(options.targetRatio, ratio());
-
+    const open = openGroups(whole, removed, current, options);
     const samples = texts.map((text, i) => views(job.tokenizer, text, options, i, iteration));
-    const scoring = score({
-      model: current,
-      folder: job.folder,
-      logits,
-      parameters: [...parameters.keys()],
-      wanted: [...new Set(open.flatMap((c) => c.parameters))],
-      samples,
-      sequenceLength: options.sequenceLength,
-      executionProvider,
-    });
+    const scoring = gradientDifference(
+      {
+        model: current,
+        folder,
+        logits: whole.anatomy.logits,
+        parameters: [...whole.parameters.keys()],
+        samples,
+        sequenceLength: options.sequenceLength,
+        executionProvider,
+      },
+      open,
+    );
     let step = await scoring.next();
     for (; !step.done; step = await scoring.next())
       yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: samples.length };
-    const evidence = step.value;
+    const { evidence, loss, perturbedLoss } = step.value;
 
-    const scored = open.map((c): Scored => {
-      const raw = method.score(normsOf(c, evidence, samples.length));
-      return { ...c, score: normalized(raw, c.parameterCount, options.normalization) };
-    });
-    const mayGo = (taken: ReadonlySet<string>) => leavesAttention(structures, new Set([...before, ...taken]));
-    const gone = lowest(rank(scored), options.structuresPerIteration, left - target, mayGo);
-    removed.push(...gone);
-    current = remove(model, removed);
-    left = countLeft(parameters, current);
+    const raw = open.map((group, g): ScoredGroup => ({ ...group, scores: evidence[g]?.map((e) => method.score(e)) ?? [] }));
+    const scored = normalized(raw, options.normalization);
+    const before = current;
+    const mayGo = (taken: ReadonlySet<string>) => leavesAttention(structures, (p) => taken.has(p) || !before.graph.initializers.has(p));
+    const harvest = new Harvest(atOnce, left - target, mayGo);
+    if (options.uniform) takeUniform(harvest, scored, options.uniform);
+    else takeLowest(harvest, scored);
+    if (harvest.taken.length === 0) throw unreachable(options.targetRatio, ratio());
+
+    removed.push(...harvest.taken);
+    current = await without(removed);
+    left = parametersLeft(whole, current);
     durations.push(performance.now() - begun);
     yield {
       type: "ITERATION",
       iteration,
       scores: tables(scored),
-      removed: gone,
+      removed: harvest.taken,
       parameterCount: left,
       removedRatio: ratio(),
-      loss: evidence.loss,
-      perturbedLoss: evidence.perturbedLoss,
+      loss,
+      perturbedLoss,
       durationMs: durations.at(-1) as number,
       estimatedMsLeft: timeLeft(durations, total - left, Math.max(0, left - target)),
     };
@@ -103,24 +108,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
   return removed;
 }
 
-const countLeft = (parameters: ReadonlyMap<string, number>, { graph }: Model): number =>
-  [...parameters].reduce((n, [name, count]) => (graph.initializers.has(name) ? n + count : n), 0);
-
-/** One entry a sample: the norm over all of a candidate's parameters, as of one long vector. */
-function normsOf(candidate: Candidate, evidence: Evidence, samples: number): number[] {
-  const squares = new Array<number>(samples).fill(0);
-  for (const name of candidate.parameters)
-    for (const [s, norm] of (evidence.squaredNorms.get(name) ?? []).entries()) squares[s] = (squares[s] as number) + norm;
-  // A ghost norm near zero may come out a rounding error below it.
-  return squares.map((s) => Math.sqrt(Math.max(0, s)));
-}
-
-function tables(scored: readonly Scored[]): ScoreTable[] {
-  return structureKinds
-    .map((kind) => ({ kind, list: scored.filter((s) => s.structure.kind === kind) }))
-    .filter(({ list }) => list.length > 0)
-    .map(({ kind, list }) => ({ kind, indexes: list.map((s) => s.structure.index), scores: list.map((s) => s.score) }));
-}
+const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.spare > 0 ? g.indexes.length : 0), 0);
 
 /** Iterations shrink as the model does; the mean so far is a fair guess for those to come. */
 function timeLeft(durations: readonly number[], removedCount: number, toRemove: number): number {

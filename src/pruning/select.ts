@@ -1,80 +1,115 @@
-import { type Structure, structureKinds } from "../structures/structure.ts";
-import type { RemovedStructure } from "./events.ts";
-import type { Normalization, PruningOptions } from "./options.ts";
+import { isDivided, structureKinds } from "../structures/structure.ts";
+import type { RemovedStructure, ScoreTable } from "./events.ts";
+import type { OpenGroup } from "./open-groups.ts";
+import type { Normalization } from "./options.ts";
 
-export interface Candidate {
-  readonly structure: Structure;
-  /** Its parameters that are still in the model. */
-  readonly parameters: readonly string[];
-  readonly parameterCount: number;
+/** An open group whose structures have scores: `scores[i]` is of `indexes[i]`. */
+export interface ScoredGroup extends OpenGroup {
+  readonly scores: readonly number[];
 }
 
-export interface Scored extends Candidate {
-  readonly score: number;
+/** One structure among those of its group. */
+export interface Ranked {
+  readonly group: ScoredGroup;
+  /** In the group's `indexes`. */
+  readonly place: number;
 }
 
-/** Whether an attention is left once those parameters are gone: a model's last cannot be removed. */
-export function leavesAttention(structures: readonly Structure[], gone: ReadonlySet<string>): boolean {
-  const attentions = structures.filter((s) => s.kind === "ATTENTION");
-  return attentions.length === 0 || attentions.some((s) => !s.parameters.every((p) => gone.has(p)));
-}
+export const scoreOf = ({ group, place }: Ranked): number => group.scores[place] as number;
+const indexOf = ({ group, place }: Ranked): number => group.indexes[place] as number;
+export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
-/** What is left of each structure that may go: of the kinds asked for, outside the protected layers, not wholly removed. */
-export function candidates(
-  structures: readonly Structure[],
-  gone: ReadonlySet<string>,
-  sizes: ReadonlyMap<string, number>,
-  options: Pick<PruningOptions, "structureKinds" | "protectFirst" | "protectLast">,
-): Candidate[] {
-  const layers = 1 + Math.max(...structures.map((s) => s.layer));
-  return structures
-    .filter((s) => options.structureKinds.includes(s.kind) && s.layer >= options.protectFirst && s.layer < layers - options.protectLast)
-    .map((structure) => {
-      const parameters = structure.parameters.filter((p) => !gone.has(p));
-      return { structure, parameters, parameterCount: parameters.reduce((n, p) => n + (sizes.get(p) ?? 0), 0) };
-    })
-    .filter((c) => c.parameters.length > 0 && leavesAttention(structures, new Set([...gone, ...c.parameters])));
-}
-
-/** Divisors that let structures of unlike size compare. */
-const divisors: Record<Normalization, (parameterCount: number) => number> = {
+/** Divisors that let structures of unlike size or kind compare. */
+const divisors: Record<Normalization, (group: OpenGroup, ofKind: readonly number[]) => number> = {
   NONE: () => 1,
-  PARAMETER_COUNT: (n) => n,
-  SQRT_PARAMETER_COUNT: Math.sqrt,
+  PARAMETER_COUNT: (group) => group.parameterCount,
+  SQRT_PARAMETER_COUNT: (group) => Math.sqrt(group.parameterCount),
+  // If all of a kind score 0 they stay at 0.
+  KIND_MEAN: (_, ofKind) => mean(ofKind) || 1,
 };
 
-export const normalized = (score: number, parameterCount: number, normalization: Normalization): number =>
-  score / divisors[normalization](parameterCount);
-
-/** Lowest score first; ties by kind and position, so that the order never depends on chance. */
-export function rank(scored: readonly Scored[]): Scored[] {
-  const place = (s: Scored) => structureKinds.indexOf(s.structure.kind);
-  return [...scored].sort((a, b) => a.score - b.score || place(a) - place(b) || a.structure.index - b.structure.index);
+export function normalized(groups: readonly ScoredGroup[], normalization: Normalization): ScoredGroup[] {
+  const byKind = new Map(structureKinds.map((kind) => [kind, groups.filter((g) => g.kind === kind).flatMap((g) => g.scores)]));
+  return groups.map((group) => {
+    const divisor = divisors[normalization](group, byKind.get(group.kind) ?? []);
+    return { ...group, scores: group.scores.map((s) => s / divisor) };
+  });
 }
 
-/**
- * The first of a ranking: at most `count`, and none beyond what meets the target. What lies wholly or partly inside a
- * structure already taken (an MLP in its LAYER) is passed over, and so is what may not go once those before it are gone.
- *
- * @param toRemove parameters still to go
- * @param mayGo whether the model can do without these parameters
- */
-export function lowest(
-  ranked: readonly Scored[],
-  count: number,
-  toRemove: number,
-  mayGo: (parameters: ReadonlySet<string>) => boolean,
-): RemovedStructure[] {
-  const taken: RemovedStructure[] = [];
-  let gone: ReadonlySet<string> = new Set();
-  let left = toRemove;
-  for (const { structure, parameters, parameterCount, score } of ranked) {
-    if (taken.length === count || left <= 0) break;
-    const after = new Set([...gone, ...parameters]);
-    if (parameters.some((p) => gone.has(p)) || !mayGo(after)) continue;
-    taken.push({ kind: structure.kind, index: structure.index, score, parameterCount });
-    gone = after;
-    left -= parameterCount;
+/** The scores by kind, structures in order. */
+export function tables(groups: readonly ScoredGroup[]): ScoreTable[] {
+  return structureKinds
+    .map((kind) => ({ kind, own: groups.filter((g) => g.kind === kind) }))
+    .filter(({ own }) => own.length > 0)
+    .map(({ kind, own }) => ({ kind, indexes: own.flatMap((g) => g.indexes), scores: own.flatMap((g) => g.scores) }));
+}
+
+/** Lowest score first; ties by kind and position, so that the order never depends on chance. */
+export function rank(groups: readonly ScoredGroup[]): Ranked[] {
+  const kindOf = (r: Ranked) => structureKinds.indexOf(r.group.kind);
+  return groups
+    .flatMap((group) => group.indexes.map((_, place) => ({ group, place })))
+    .sort((a, b) => scoreOf(a) - scoreOf(b) || kindOf(a) - kindOf(b) || indexOf(a) - indexOf(b));
+}
+
+/** What an iteration has taken so far, and what still may be. */
+export class Harvest {
+  readonly taken: RemovedStructure[] = [];
+  #parameterCount = 0;
+  /** Parameters that are gone, and those of which slices are. */
+  readonly #gone = new Set<string>();
+  readonly #cut = new Set<string>();
+  readonly #perGroup = new Map<ScoredGroup, number>();
+
+  /**
+   * @param count structures to take, unless the target is met before
+   * @param toRemove parameters still to go
+   * @param mayGo whether the model can do without these parameters
+   */
+  constructor(
+    private readonly count: number,
+    private readonly toRemove: number,
+    private readonly mayGo: (parameters: ReadonlySet<string>) => boolean,
+  ) {}
+
+  get full(): boolean {
+    return this.taken.length >= this.count || this.#parameterCount >= this.toRemove;
   }
-  return taken;
+
+  /** How many of a group have been taken. */
+  takenOf(group: ScoredGroup): number {
+    return this.#perGroup.get(group) ?? 0;
+  }
+
+  /** Whether a group has gone with a structure that it lies in. */
+  isGone(group: ScoredGroup): boolean {
+    return group.parts.some((p) => this.#gone.has(p.parameter));
+  }
+
+  /**
+   * Takes a structure, unless it may not go: it lies wholly or partly inside one already taken (an MLP in its LAYER), one
+   * already taken lies in it, its group has reached its floor, or the model cannot do without it any more.
+   */
+  take(structure: Ranked): boolean {
+    const { group } = structure;
+    const names = group.parts.map((p) => p.parameter);
+    const whole = !isDivided(group);
+    if (this.takenOf(group) >= group.spare || this.isGone(group)) return false;
+    if (whole && names.some((p) => this.#cut.has(p))) return false;
+    if (whole && !this.mayGo(new Set([...this.#gone, ...names]))) return false;
+    for (const name of names) (whole ? this.#gone : this.#cut).add(name);
+    this.#perGroup.set(group, this.takenOf(group) + 1);
+    const { kind, parameterCount } = group;
+    this.taken.push({ kind, index: indexOf(structure), score: scoreOf(structure), parameterCount });
+    this.#parameterCount += parameterCount;
+    return true;
+  }
+}
+
+/** Takes the lowest of all structures, one after another. */
+export function takeLowest(harvest: Harvest, groups: readonly ScoredGroup[]): void {
+  for (const structure of rank(groups)) {
+    if (harvest.full) return;
+    harvest.take(structure);
+  }
 }

@@ -1,6 +1,6 @@
 import { Prisma } from "../generated/prisma/client.ts";
 import type { ModelFile } from "../models/types.ts";
-import type { Structure, StructureKind } from "../structures/structure.ts";
+import type { StructureGroup, StructureKind } from "../structures/structure.ts";
 import type { EvaluationRecord } from "./evaluations.ts";
 import type { ModelRecord } from "./models.ts";
 import { badCursor, type Page, type PageRequest, pageOf } from "./page.ts";
@@ -44,7 +44,7 @@ export async function filesOfModels(db: Database, modelIds: readonly string[]): 
 }
 
 /** Models' structures, by kind and position. */
-export async function structuresOfModels(db: Database, modelIds: readonly string[]): Promise<Structure[][]> {
+export async function structuresOfModels(db: Database, modelIds: readonly string[]): Promise<StructureGroup[][]> {
   const where = { modelId: { in: [...modelIds] } };
   const rows = await db.structure.findMany({ where, orderBy: [{ kind: "asc" }, { index: "asc" }] });
   return grouped(

@@ -33,6 +33,18 @@ export function rangesOf(axis: Axis, leaf: Axis, index: number): Range[] {
   );
 }
 
+/** How many positions of an axis belong to each entry of a leaf in it. */
+export const entryCounts = (axis: Axis, leaf: Axis): number => rangesOf(axis, leaf, 0).reduce((n, r) => n + r.length, 0);
+
+/** Of each position that stays of an axis, the entry of a leaf that it belongs to; -1 where to none. */
+export function ownersOf(axis: Axis, leaf: Axis, removed: Removed): Int32Array {
+  const owners = new Int32Array(axis.size).fill(-1);
+  for (let entry = 0; entry < leaf.size; entry++)
+    for (const { start, length } of rangesOf(axis, leaf, entry)) owners.fill(entry, start, start + length);
+  const ranges = staying(axis, removed);
+  return ranges ? Int32Array.from(ranges.flatMap(({ start, length }) => [...owners.subarray(start, start + length)])) : owners;
+}
+
 /** Ranges in order, those that touch or overlap made one. */
 export function merged(ranges: readonly Range[]): Range[] {
   const result: Range[] = [];

@@ -60,7 +60,7 @@ export async function narrow(model: Model, divisions: Divisions, removed: Remove
   };
 
   const now = await shapeValues(whole, types);
-  const told = followed(whole, divisions.types, (node) => {
+  const told = followed(whole, divisions.types, { before: divisions.shapes, now }, (node) => {
     const [first = ""] = node.inputs;
     const resized: Resized = {
       node,
@@ -98,13 +98,16 @@ interface Told {
   readonly given: readonly number[];
 }
 
+const equal = (a: readonly number[], b: readonly number[] | undefined): boolean => a.length === b?.length && a.every((v, i) => v === b[i]);
+
 /**
  * Makes the operands that state shapes what they must be: constants are replaced, in a Concat one by one; other computed
- * ones are multiplied.
+ * ones are computed from sizes as they were, if they are not to change, and else multiplied.
  */
 function followed(
   { graph }: Model,
   types: ReadonlyMap<string, StaticType>,
+  values: { readonly before: ReadonlyMap<string, readonly number[]>; readonly now: ReadonlyMap<string, readonly number[]> },
   told: (node: Node) => readonly Told[],
 ): Pick<Graph, "nodes" | "initializers"> {
   const made = producers(graph);
@@ -129,7 +132,7 @@ function followed(
       return output;
     };
     const follow = (operand: string, wanted: readonly number[], given: readonly number[]): string => {
-      if (wanted.every((w, i) => w === given[i])) return operand;
+      if (equal(wanted, given)) return operand;
       const producer = made.get(operand);
       if (graph.initializers.has(operand) || producer?.opType === "Constant") return constant(`${node.outputs[0]}/shape`, operand, wanted);
       if (producer?.opType === "Concat") {
@@ -142,6 +145,21 @@ function followed(
         });
         return add("Concat", pieces, producer.attributes);
       }
+      return equal(wanted, values.before.get(operand)) ? restored(operand) : multiplied(operand, wanted, given);
+    };
+    /**
+     * An operand as it was before: computed in the same way from sizes as they were, for a quotient of integers has lost
+     * what it rounds off.
+     */
+    const restored = (operand: string): string => {
+      const [before, now] = [values.before.get(operand), values.now.get(operand)];
+      const producer = made.get(operand);
+      if (!before || !now || equal(before, now) || !producer) return operand;
+      if (!producer.inputs.every((i) => i === "" || values.before.has(i))) return multiplied(operand, before, now);
+      return add(producer.opType, producer.inputs.map(restored), producer.attributes);
+    };
+    /** An operand times what it lacks. */
+    const multiplied = (operand: string, wanted: readonly number[], given: readonly number[]): string => {
       if (wanted.length !== given.length || given.some((g, i) => (g === 0) !== (wanted[i] === 0)))
         throw new EspalierError(
           "CANNOT_FOLLOW",

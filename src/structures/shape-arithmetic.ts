@@ -1,6 +1,6 @@
 import { intOf } from "../onnx/attributes.ts";
 import { removeDead, usesOf } from "../onnx/edit.ts";
-import { isFloat, type Model, type Node, operatorKey, type StaticType, sizeOf, type Tensor } from "../onnx/ir.ts";
+import { isFloat, type Model, type Node, operatorKey, type StaticType, sizeOf } from "../onnx/ir.ts";
 import { int64Tensor, integersOf } from "../onnx/tensors.ts";
 import { evaluate } from "../runtime/static-types.ts";
 
@@ -25,8 +25,8 @@ export const shapeUses = (node: Node): string[] =>
   (shapeOperands[operatorKey(node)] ?? []).map((i) => node.inputs[i] ?? "").filter((name) => name !== "");
 
 /**
- * The elements of every value that is read as a shape, for given static shapes; those that depend on the data are left out.
- * What leads from the shapes to them is run by ONNX Runtime, with each Shape replaced by what it gives.
+ * The elements of every value that is read as a shape, and of all that leads to one, for given static shapes; those that
+ * depend on the data are left out. What leads from the shapes to them is run by ONNX Runtime, with each Shape replaced by what it gives.
  */
 export async function shapeValues(model: Model, types: ReadonlyMap<string, StaticType>): Promise<Map<string, number[]>> {
   const { graph } = model;
@@ -44,11 +44,10 @@ export async function shapeValues(model: Model, types: ReadonlyMap<string, Stati
   const wanted = [...new Set(graph.nodes.flatMap(shapeUses))].filter((name) => known.has(name));
   const outputs = wanted.map((name) => ({ name, dataType: "int64" as const, shape: null }));
   const part = removeDead({ ...graph, inputs: [], outputs, initializers: constants, nodes, valueInfo: [] });
-  const computed = await evaluate(
-    { ...model, graph: part },
-    wanted.filter((name) => part.nodes.some((n) => n.outputs.includes(name))),
-  );
-  const direct = wanted.filter((name) => !(name in computed)).map((name) => [name, integersOf(constants.get(name) as Tensor)] as const);
+  const leading = part.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
+  const computed = await evaluate({ ...model, graph: part }, leading);
+  const stated = [...part.initializers.values()].filter((t) => !isFloat(t.dataType) && t.dataType !== "string");
+  const direct = stated.map((t) => [t.name, integersOf(t)] as const);
   return new Map([
     ...direct,
     ...Object.entries(computed).map(([name, t]) => [name, Array.from(t.data as Iterable<bigint | number>, Number)] as const),

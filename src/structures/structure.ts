@@ -1,6 +1,12 @@
-/** The kinds of structure, coarse to fine. LAYER is the paper's; ATTENTION and MLP are a layer's residual branches. */
-export const structureKinds = ["LAYER", "ATTENTION", "MLP"] as const;
+/**
+ * The kinds of structure, coarse to fine. LAYER is the paper's; ATTENTION and MLP are a layer's residual branches; HEAD is a
+ * group of an attention's queries with the key and value that they share, CHANNEL a neuron of an MLP.
+ */
+export const structureKinds = ["LAYER", "ATTENTION", "MLP", "HEAD", "CHANNEL"] as const;
 export type StructureKind = (typeof structureKinds)[number];
+
+/** Whether structures of a kind are entries of an axis, many to a branch, and not parts of the graph. */
+export const isDivided = ({ kind }: Pick<StructureId, "kind">): boolean => kind === "HEAD" || kind === "CHANNEL";
 
 /** A structure's name within one model: its kind and its position, counted from the input, among those of its kind. */
 export interface StructureId {
@@ -8,13 +14,22 @@ export interface StructureId {
   readonly index: number;
 }
 
-/** A part of a model that can be removed as a whole. */
-export interface Structure extends StructureId {
-  /** The layer it lies in; a LAYER's own index. */
+/**
+ * The structures of one kind in one layer, which are alike: a single LAYER, ATTENTION or MLP, all heads of an attention, all
+ * channels of an MLP. `index` is that of the first; those of the others follow.
+ */
+export interface StructureGroup extends StructureId {
+  readonly count: number;
+  /** The layer they lie in; a LAYER's own index. */
   readonly layer: number;
-  /** Names of the initializers that go with it, in graph order. */
+  /** Names of the initializers that go with them, whole or in part, in graph order. */
   readonly parameters: readonly string[];
+  /** Of each. */
   readonly parameterCount: number;
 }
 
 export const structureKey = ({ kind, index }: StructureId): string => `${kind}:${index}`;
+
+/** Whether a group has a structure. */
+export const holds = (group: StructureGroup, { kind, index }: StructureId): boolean =>
+  group.kind === kind && group.index <= index && index < group.index + group.count;

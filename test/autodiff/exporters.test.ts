@@ -30,7 +30,7 @@ const projections = (model: Model): string[] => {
 
 describe(`gradients of what the exporters write (seed ${seed})`, { skip: fixtures.length > 0 ? false : "there are no fixtures" }, () => {
   for (const fixture of fixtures)
-    it(`${fixture}: each weight's gradient is the slope of the loss, and its ghost norm is its norm`, async () => {
+    it(`${fixture}: each weight's gradient is the slope of the loss, and its ghost norms, whole and along its axes, are its norms`, async () => {
       const folder = new URL(`${fixture}/`, root);
       const model = decode(readFileSync(new URL("model.onnx", folder)));
       const { vocabularySize } = JSON.parse(readFileSync(new URL("expected.json", folder), "utf8")) as { vocabularySize: number };
@@ -40,9 +40,10 @@ describe(`gradients of what the exporters write (seed ${seed})`, { skip: fixture
 
       const options = { ghosts: projections(model), lowered: false };
       const slopes = await lossSlopes(model, logits, vocabularySize, seededRandom(seed, fixture), options);
-      for (const { parameter, norm, slope, blur, ghost } of slopes) {
+      for (const { parameter, norm, slope, blur, ghost, sliceError = 0 } of slopes) {
         assert.ok(Math.abs(slope - norm) < 0.01 * norm + blur, `${parameter}: slope ${slope}, norm of the gradient ${norm}`);
         if (ghost !== undefined) assert.ok(Math.abs(ghost - norm) < 1e-4 * norm + 1e-7, `${parameter}: ghost norm ${ghost}, norm ${norm}`);
+        if (norm > 1e-4) assert.ok(sliceError < 1e-4, `${parameter}: a slice's squared norm is off by ${sliceError} of the whole`);
       }
       // Where a slope is as small as float32's blur, it tells nothing: keys' biases, which a softmax does not see.
       const telling = slopes.filter(({ norm, blur }) => blur < 0.05 * norm);

@@ -10,6 +10,7 @@ import { scoringBinding } from "../../src/pruning/binding.ts";
 import { type Random, randomInteger } from "../../src/random.ts";
 import { openSession, type Session, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { answered, everyWay, squaresAlong } from "../support/norms.ts";
 import { bytesOf, floats } from "./finite-differences.ts";
 
 /** One parameter's gradient by the graph and by the slope of the loss. */
@@ -23,6 +24,8 @@ export interface Slope {
   readonly blur: number;
   /** The norm by ghost products, where it was asked for. */
   readonly ghost?: number;
+  /** The same along each axis: the largest difference between a slice's squared norm and that of the gradient, over the whole's. */
+  readonly sliceError?: number;
 }
 
 export interface SlopeOptions {
@@ -93,14 +96,34 @@ export async function lossSlopes(
   const gradients = await differentiated.run({ ...at, [name]: input, targets, weights });
   await differentiated.close();
 
-  const norms = new Map<string, number>();
+  const norms = new Map<string, Pick<Slope, "ghost" | "sliceError">>();
   if (ghosts.length > 0) {
-    const score = buildScoreGraph(typed, logits, ghosts);
+    const dimsOf = (p: string) => typed.types.get(p)?.shape ?? [];
+    const requests = ghosts.flatMap((p) => everyWay(p, dimsOf(p).length));
+    const score = buildScoreGraph(typed, logits, requests);
     const session = await open(openWeights(score.graph, used));
     const fed = Object.fromEntries(session.inputs.filter((i) => at[i.name]).map((i) => [i.name, at[i.name] as TensorValue]));
     const out = await session.run({ ...fed, [name]: input, [score.targets]: targets, [score.weights]: weights });
     await session.close();
-    for (const [i, ghost] of ghosts.entries()) norms.set(ghost, Math.sqrt(out[score.squaredNorms]?.data[i] as number));
+    for (const p of ghosts) {
+      const gradient = gradients[found.find(([name]) => name === p)?.[1].name ?? ""]?.data as Float32Array | undefined;
+      if (!gradient) continue;
+      const [whole] = squaresAlong(gradient, dimsOf(p), null) as [number];
+      const errors = requests.flatMap(({ parameter, axis }, i) => {
+        if (parameter !== p || axis === null) return [];
+        const slices = answered(score, out[score.squaredNorms]?.data as Float32Array, i, 0, 1);
+        const expected = squaresAlong(gradient, dimsOf(p), axis);
+        return expected.map((e, at) => Math.abs(e - (slices[at] as number)) / whole);
+      });
+      const [square] = answered(
+        score,
+        out[score.squaredNorms]?.data as Float32Array,
+        requests.findIndex((r) => r.parameter === p),
+        0,
+        1,
+      );
+      norms.set(p, { ghost: Math.sqrt(square as number), sliceError: Math.max(...errors) });
+    }
   }
 
   const forward = await open(openWeights(lowered ? lower(typed) : typed, used));
@@ -123,8 +146,7 @@ export async function lossSlopes(
       ),
     });
     const slope = ((await loss(moved(step))) - (await loss(moved(-step)))) / (2 * step);
-    const ghost = norms.get(p);
-    slopes.push({ parameter: p, norm, slope, blur: 2e-6 / step, ...(ghost === undefined ? {} : { ghost }) });
+    slopes.push({ parameter: p, norm, slope, blur: 2e-6 / step, ...norms.get(p) });
   }
   await forward.close();
   return slopes;

@@ -13,6 +13,7 @@ import { type Attribute, dataTypes, operatorKey, sizeOf } from "../../src/onnx/i
 import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
+import { answered, wholes } from "../support/norms.ts";
 import { evaluate, floats, points, primalOf, type Row, relativeErrors, titleOf } from "./finite-differences.ts";
 import { loweringRows } from "./lowering-rows.ts";
 
@@ -194,7 +195,7 @@ describe("weights of compound operators", () => {
     });
     const [input, targets] = [integers([1, 0, 6, 1, 3, 6]), integers([0, 6, 2, 3, 6, 5])];
     const weights = floats([batch, tokens], [1, 1, 1, -1, -1, -1]);
-    const score = buildScoreGraph(graph, logits.name, names);
+    const score = buildScoreGraph(graph, logits.name, wholes(names));
     const squares = (await evaluate(score.graph, { ids: input, [score.targets]: targets, [score.weights]: weights }))[1] as Float32Array;
 
     const g = new GraphBuilder(lower(graph), "gradient");
@@ -205,7 +206,8 @@ describe("weights of compound operators", () => {
     const gradients = await evaluate(whole, { ids: input, targets, weights });
     for (const [i, gradient] of gradients.entries()) {
       const square = gradient.reduce((sum, v) => sum + v * v, 0);
-      assert.ok(square > 1e-4 && Math.abs((squares[i] as number) - square) < 1e-4 * square, `${names[i]}: ${squares[i]}, not ${square}`);
+      const [ghost] = answered(score, squares, i, 0, 1) as unknown as [number];
+      assert.ok(square > 1e-4 && Math.abs(ghost - square) < 1e-4 * square, `${names[i]}: ${ghost}, not ${square}`);
     }
   });
 });

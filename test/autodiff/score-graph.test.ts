@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
-import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
+import { buildScoreGraph, type ScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { EspalierError } from "../../src/errors.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { decode } from "../../src/onnx/decode.ts";
@@ -14,6 +14,7 @@ import { verify } from "../../src/onnx/verify.ts";
 import { scoringBinding } from "../../src/pruning/binding.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { answered, everyWay, squaresAlong, wholes } from "../support/norms.ts";
 import { evaluate, floats } from "./finite-differences.ts";
 
 /** Made by scripts/fixtures/gradient_norms.py: a Llama written in PyTorch, differentiated in float64. */
@@ -64,13 +65,13 @@ function worst(actual: ArrayLike<number>, expected: readonly number[], names: re
 async function checkAgainst({ pairs, losses, norms }: Reference, typed: TypedGraph, more: Record<string, TensorValue> = {}) {
   const { ids, targets, weights } = batchOf(pairs);
   const names = Object.keys(norms);
-  const score = buildScoreGraph(typed, "logits", names);
+  const score = buildScoreGraph(typed, "logits", wholes(names));
   verify({ irVersion: 8, opsets: typed.opsets, producerName: "", producerVersion: "", metadata: {}, graph: score.graph.graph });
   assert.deepEqual(
     score.graph.graph.outputs.map((o) => [o.name, o.shape]),
     [
       [score.losses, [2 * pairs.length]],
-      [score.squaredNorms, [names.length, pairs.length]],
+      [score.squaredNorms, [pairs.length, names.length + 1]],
     ],
   );
   const feeds = { input_ids: ids, [score.targets]: targets, [score.weights]: weights, ...more };
@@ -78,7 +79,7 @@ async function checkAgainst({ pairs, losses, norms }: Reference, typed: TypedGra
   const loss = worst(l, losses.flat(), ["loss"]);
   assert.ok(loss.error < 1e-5, `loss is off by ${loss.error}`);
   const norm = worst(
-    squares.map(Math.sqrt),
+    names.flatMap((_, i) => pairs.map((_, p) => Math.sqrt(answered(score, squares, i, p, pairs.length)[0] as number))),
     names.flatMap((n) => norms[n] as number[]),
     names,
   );
@@ -162,24 +163,48 @@ describe("gradients of ahab", () => {
     }
   });
 
-  it("are asked for in any order and number: rows follow the request, and what plays no part has zeros", async () => {
+  it("are asked for in any order and number: columns follow the request, and what plays no part has none", async () => {
     const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
     const unused = { ...typed, graph: { ...typed.graph, initializers: new Map(typed.graph.initializers) }, types: new Map(typed.types) };
     unused.graph.initializers.set("idle", float32Tensor("idle", [2], [1, 2]));
     unused.types.set("idle", { dataType: "float32", shape: [2] });
     const some = [parameters[5], "idle", parameters[60], parameters[1]] as string[];
-    const score = buildScoreGraph(unused, "logits", some);
+    const score = buildScoreGraph(unused, "logits", wholes(some));
     const [, squares] = (await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights })) as [
       Float32Array,
       Float32Array,
     ];
-    const expected = some.map((name) => (name === "idle" ? 0 : (reference.norms[name]?.[0] as number)));
-    squares.forEach((s, i) => {
-      assert.ok(
-        Math.abs(Math.sqrt(s) - (expected[i] as number)) <= 2e-4 * (expected[i] as number),
-        `${some[i]}: ${Math.sqrt(s)}, ${expected[i]}`,
-      );
-    });
+    for (const [i, name] of some.entries()) {
+      const own = answered(score, squares, i, 0, 1).map(Math.sqrt);
+      if (name === "idle") assert.equal(own.length, 0);
+      else assert.ok(worst(own, [reference.norms[name]?.[0] as number], [name]).error < 2e-4, name);
+    }
+  });
+
+  it("have slices, along every axis of every parameter, whose norms are those of the plain gradient", async () => {
+    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const shapes = new Map(parameters.map((name) => [name, typed.types.get(name)?.shape ?? []]));
+    const requests = parameters.flatMap((name) => everyWay(name, shapes.get(name)?.length ?? 0));
+    const score = buildScoreGraph(typed, "logits", requests);
+    const [, squares] = (await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights })) as [
+      Float32Array,
+      Float32Array,
+    ];
+    const b = new GraphBuilder(typed, "gradient");
+    const inputs = [b.input("targets", "int64", targets.dims), b.input("weights", "float32", weights.dims)] as const;
+    const { dLogits } = signedCrossEntropy(b, b.value("logits"), ...inputs);
+    const { uses } = backward(b, new Map([["logits", dLogits]]), parameters);
+    const outputs = b.build(parameters.map((name) => gradientOf(b, b.value(name), uses.get(name)) as Value));
+    const gradients = await evaluate({ ...outputs, graph: removeDead(outputs.graph) }, { input_ids: ids, targets, weights });
+    for (const [i, { parameter, axis }] of requests.entries()) {
+      const gradient = gradients[parameters.indexOf(parameter)] as Float32Array;
+      const expected = squaresAlong(gradient, shapes.get(parameter) ?? [], axis);
+      const largest = Math.max(...expected);
+      const actual = answered(score, squares, i, 0, 1);
+      assert.equal(actual.length, expected.length);
+      for (const [at, e] of expected.entries())
+        assert.ok(Math.abs((actual[at] as number) - e) < 1e-4 * largest, `${parameter}, axis ${axis}, ${at}: ${actual[at]}, not ${e}`);
+    }
   });
 
   it("are the same by a weight stored the other way round, which the graph transposes before use", async () => {
@@ -204,10 +229,19 @@ describe("gradients of ahab", () => {
       [name, { dataType: "float32", shape: turned.dims }],
       ["turned", { dataType: "float32", shape: dims }],
     ] as const);
-    const score = buildScoreGraph({ ...typed, graph, types }, "logits", [name]);
-    const [, square] = await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights });
-    const error = worst((square as Float32Array).map(Math.sqrt), [reference.norms[name]?.[0] as number], [name]).error;
+    const feedsOf = (s: ScoreGraph) => ({ input_ids: ids, [s.targets]: targets, [s.weights]: weights });
+    const stored = buildScoreGraph({ ...typed, graph, types }, "logits", everyWay(name, 2));
+    const straight = buildScoreGraph(typed, "logits", everyWay(name, 2));
+    const [, squares] = (await evaluate(stored.graph, feedsOf(stored))) as [Float32Array, Float32Array];
+    const [, expected] = (await evaluate(straight.graph, feedsOf(straight))) as [Float32Array, Float32Array];
+    const { error } = worst(answered(stored, squares, 0, 0, 1).map(Math.sqrt), [reference.norms[name]?.[0] as number], [name]);
     assert.ok(error < 2e-4, `off by ${error}`);
+    // Its rows are the other's columns.
+    for (const [axis, other] of [
+      [1, 2],
+      [2, 1],
+    ] as const)
+      assert.ok(worst(answered(stored, squares, axis, 0, 1), [...answered(straight, expected, other, 0, 1)], [name]).error < 1e-4);
   });
 
   it("are refused, with the node's name, where an operator has no rule", async () => {
@@ -215,7 +249,7 @@ describe("gradients of ahab", () => {
     const nodes = typed.graph.nodes.map((n) => (n.opType === "Sigmoid" ? { ...n, opType: "HardSigmoid" } : n));
     const first = nodes.findLast((n) => n.opType === "HardSigmoid")?.name;
     assert.throws(
-      () => buildScoreGraph({ ...typed, graph: { ...typed.graph, nodes } }, "logits", parameters),
+      () => buildScoreGraph({ ...typed, graph: { ...typed.graph, nodes } }, "logits", wholes(parameters)),
       (e) => e instanceof EspalierError && e.code === "UNSUPPORTED_OPERATOR" && e.details["node"] === first,
     );
   });

@@ -9,6 +9,7 @@ import { type DataType, type Graph, type Model, type Node, operatorKey } from ".
 import { scoringBinding } from "../../src/pruning/binding.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { everyWay } from "../support/norms.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "./kernel-table.ts";
 
 // No GPU is needed to know that a graph will run on one: ONNX Runtime publishes which operators and types its CUDA
@@ -71,7 +72,11 @@ describe(`CUDA kernels (${fixture.source})`, () => {
       const weights = [...model.graph.initializers.values()].filter((t) => t.dataType === "float32" && t.dims.length > 0);
       const parameters = weights.map((t) => t.name);
       const forward = await specialise(model, scoringBinding(model, 4, 32, parameters), ["logits"]);
-      const { graph, opsets, types } = buildScoreGraph(forward, "logits", parameters).graph;
+      const { graph, opsets, types } = buildScoreGraph(
+        forward,
+        "logits",
+        parameters.flatMap((p) => everyWay(p, forward.types.get(p)?.shape.length ?? 0)),
+      ).graph;
       assert.ok(graph.nodes.length > 2 * forward.graph.nodes.length, "a backward pass is in it");
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
       assert.deepEqual(missing, []);

@@ -1,100 +1,118 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { candidates, leavesAttention, lowest, normalized, rank } from "../../src/pruning/select.ts";
-import type { Structure, StructureKind } from "../../src/structures/structure.ts";
+import type { OpenGroup, Part } from "../../src/pruning/open-groups.ts";
+import { Harvest, normalized, rank, type ScoredGroup, tables, takeLowest } from "../../src/pruning/select.ts";
+import { takeUniform } from "../../src/pruning/uniform.ts";
+import type { StructureKind } from "../../src/structures/structure.ts";
 
-/** Four layers of one attention (weights of 10) and one MLP (of 30). */
-const sizes = new Map<string, number>([0, 1, 2, 3].flatMap((l) => [[`a${l}`, 10] as const, [`m${l}`, 30] as const]));
-const structure = (kind: StructureKind, layer: number, parameters: string[]): Structure => ({
-  kind,
-  index: layer,
-  layer,
-  parameters,
-  parameterCount: parameters.reduce((n, p) => n + (sizes.get(p) as number), 0),
-});
-const structures = [0, 1, 2, 3].flatMap((l) => [
-  structure("LAYER", l, [`a${l}`, `m${l}`]),
-  structure("ATTENTION", l, [`a${l}`]),
-  structure("MLP", l, [`m${l}`]),
-]);
-const all = { structureKinds: ["LAYER", "ATTENTION", "MLP"] as const, protectFirst: 0, protectLast: 0 };
-const named = (list: readonly { structure: Structure }[]) => list.map((c) => `${c.structure.kind} ${c.structure.index}`);
+const whole = (parameter: string): Part => ({ parameter, axis: null, owners: new Int32Array() });
+const slice = (parameter: string): Part => ({ parameter, axis: 0, owners: new Int32Array() });
 
-describe("candidates", () => {
-  it("are of the kinds asked for, outside the protected layers", () => {
-    const options = { structureKinds: ["LAYER"] as const, protectFirst: 1, protectLast: 2 };
-    assert.deepEqual(named(candidates(structures, new Set(), sizes, options)), ["LAYER 1"]);
-  });
-
-  it("shrink by what is removed, and go when nothing of them is left", () => {
-    const left = candidates(structures, new Set(["m2"]), sizes, all);
-    assert.deepEqual(
-      named(left).filter((n) => n.endsWith("2")),
-      ["LAYER 2", "ATTENTION 2"],
-    );
-    assert.deepEqual(
-      left.filter((c) => c.structure.index === 2).map((c) => c.parameterCount),
-      [10, 10],
-    );
-    assert.equal(named(candidates(structures, new Set(["a2", "m2"]), sizes, all)).filter((n) => n.endsWith("2")).length, 0);
-  });
-});
-
+/** Layers of one attention (a weight of 10, two heads) and one MLP (of 30, six channels); each structure's score is its own. */
+function groupsOf(layer: number, scores: Partial<Record<StructureKind, readonly number[]>>): ScoredGroup[] {
+  const group = (kind: StructureKind, parts: Part[], parameterCount: number, keep: number): ScoredGroup[] => {
+    const own = scores[kind];
+    if (!own) return [];
+    const indexes = own.map((_, i) => own.length * layer + i);
+    return [{ kind, layer, indexes, parameterCount, parts, spare: own.length - keep, scores: own }];
+  };
+  return [
+    ...group("LAYER", [whole(`a${layer}`), whole(`m${layer}`)], 40, 0),
+    ...group("ATTENTION", [whole(`a${layer}`)], 10, 0),
+    ...group("MLP", [whole(`m${layer}`)], 30, 0),
+    ...group("HEAD", [slice(`a${layer}`)], 5, 1),
+    ...group("CHANNEL", [slice(`m${layer}`)], 5, 1),
+  ];
+}
+const named = (list: readonly { kind: StructureKind; index: number }[]) => list.map((r) => `${r.kind} ${r.index}`);
 const always = () => true;
+const lowest = (groups: readonly ScoredGroup[], count: number, toRemove = 1000, mayGo: (p: ReadonlySet<string>) => boolean = always) => {
+  const harvest = new Harvest(count, toRemove, mayGo);
+  takeLowest(harvest, groups);
+  return named(harvest.taken);
+};
 
 describe("a ranking", () => {
-  const open = candidates(structures, new Set(), sizes, all);
-  const scored = open.map((c, i) => ({ ...c, score: i % 3 }));
+  const layers = [0, 1, 2].flatMap((l) => groupsOf(l, { LAYER: [0], ATTENTION: [1], MLP: [2] }));
 
   it("puts the lowest first, and ties by kind and position", () => {
-    assert.deepEqual(named(rank([...scored].reverse())).slice(0, 5), ["LAYER 0", "LAYER 1", "LAYER 2", "LAYER 3", "ATTENTION 0"]);
+    const order = rank([...layers].reverse()).map(({ group, place }) => `${group.kind} ${group.indexes[place]}`);
+    assert.deepEqual(order.slice(0, 4), ["LAYER 0", "LAYER 1", "LAYER 2", "ATTENTION 0"]);
   });
 
   it("gives no more than asked for, nor beyond what meets the target", () => {
-    assert.deepEqual(
-      lowest(rank(scored), 2, 1000, always).map((r) => r.index),
-      [0, 1],
-    );
-    assert.deepEqual(
-      lowest(rank(scored), 4, 41, always).map((r) => r.index),
-      [0, 1],
-    );
-    assert.deepEqual(lowest(rank(scored), 4, 0, always), []);
+    assert.deepEqual(lowest(layers, 2), ["LAYER 0", "LAYER 1"]);
+    assert.deepEqual(lowest(layers, 4, 41), ["LAYER 0", "LAYER 1"]);
+    assert.deepEqual(lowest(layers, 4, 0), []);
   });
 
-  it("passes over what lies inside a structure already taken", () => {
-    const inside = rank(scored.filter((s) => s.structure.layer === 1));
-    assert.deepEqual(
-      lowest(inside, 3, 1000, always).map((r) => r.kind),
-      ["LAYER"],
-    );
-  });
-});
-
-describe("the last attention", () => {
-  const gone = new Set(["a0", "a1", "a3"]);
-
-  it("is no candidate, nor is the layer it lies in", () => {
-    assert.deepEqual(
-      named(candidates(structures, gone, sizes, all)).filter((n) => n.endsWith("2")),
-      ["MLP 2"],
-    );
+  it("passes over what lies inside a structure already taken, and what one already taken lies in", () => {
+    assert.deepEqual(lowest(groupsOf(1, { LAYER: [0], ATTENTION: [1], MLP: [2], HEAD: [3, 4] }), 9), ["LAYER 1"]);
+    const inner = groupsOf(0, { LAYER: [2], ATTENTION: [3], MLP: [9], HEAD: [0, 1] });
+    assert.deepEqual(lowest(inner, 9), ["HEAD 0", "MLP 0"]);
   });
 
-  it("is passed over when those ranked before it take the others", () => {
-    const ranked = rank(
-      candidates(structures, new Set(), sizes, { ...all, structureKinds: ["ATTENTION"] }).map((c) => ({ ...c, score: c.structure.index })),
-    );
+  it("takes no more of a group than it can spare", () => {
+    assert.deepEqual(lowest(groupsOf(0, { HEAD: [3, 1, 2], CHANNEL: [4, 5] }), 9), ["HEAD 1", "HEAD 2", "CHANNEL 0"]);
+  });
+
+  it("passes over what the model cannot do without once those before it are gone", () => {
+    const attentions = [0, 1, 2].flatMap((l) => groupsOf(l, { ATTENTION: [l] }));
     assert.deepEqual(
-      lowest(ranked, 4, 1000, (taken) => leavesAttention(structures, taken)).map((r) => r.index),
-      [0, 1, 2],
+      lowest(attentions, 3, 1000, (taken) => taken.size < 3),
+      ["ATTENTION 0", "ATTENTION 1"],
     );
   });
 });
 
 it("scores are divided as the normalisation says", () => {
-  assert.deepEqual(
-    (["NONE", "PARAMETER_COUNT", "SQRT_PARAMETER_COUNT"] as const).map((n) => normalized(8, 16, n)),
-    [8, 0.5, 2],
-  );
+  const group = (kind: StructureKind, parameterCount: number, scores: number[]): ScoredGroup => {
+    const open: OpenGroup = { kind, layer: 0, indexes: [...scores.keys()], parameterCount, parts: [], spare: 1 };
+    return { ...open, scores };
+  };
+  const groups = [group("LAYER", 16, [8, 16]), group("HEAD", 4, [2]), group("HEAD", 4, [6]), group("CHANNEL", 1, [0, 0])];
+  const all = (n: Parameters<typeof normalized>[1]) => normalized(groups, n).flatMap((g) => g.scores);
+  assert.deepEqual(all("NONE"), [8, 16, 2, 6, 0, 0]);
+  assert.deepEqual(all("PARAMETER_COUNT"), [0.5, 1, 0.5, 1.5, 0, 0]);
+  assert.deepEqual(all("SQRT_PARAMETER_COUNT"), [2, 4, 1, 3, 0, 0]);
+  assert.deepEqual(all("KIND_MEAN"), [8 / 12, 16 / 12, 0.5, 1.5, 0, 0]);
+  assert.deepEqual(tables(groups), [
+    { kind: "LAYER", indexes: [0, 1], scores: [8, 16] },
+    { kind: "HEAD", indexes: [0, 0], scores: [2, 6] },
+    { kind: "CHANNEL", indexes: [0, 1], scores: [0, 0] },
+  ]);
+});
+
+describe("uniform removal", () => {
+  const uniform = (groups: readonly ScoredGroup[], multiple: number, count: number, toRemove = 1000) => {
+    const harvest = new Harvest(count, toRemove, always);
+    takeUniform(harvest, groups, { headMultiple: 1, channelMultiple: multiple });
+    return named(harvest.taken);
+  };
+  const layers = [
+    groupsOf(0, { HEAD: [9, 1, 5], CHANNEL: [1, 2, 3, 4, 5, 6] }),
+    groupsOf(1, { HEAD: [2, 9, 9], CHANNEL: [1, 1, 9, 9, 1, 1] }),
+  ].flat();
+
+  it("takes the lowest of every layer, so many that equally many stay, the cheaper kind first", () => {
+    // Heads: (1 + 2) / 2. Channels, two of each layer: (1 + 2 + 1 + 1) / 4.
+    assert.deepEqual(uniform(layers, 2, 1), ["CHANNEL 0", "CHANNEL 1", "CHANNEL 6", "CHANNEL 7"]);
+    assert.deepEqual(uniform(layers, 2, 5).slice(4), ["HEAD 1", "HEAD 3"]);
+  });
+
+  it("goes down to multiples, from widths that are none and that differ", () => {
+    const uneven = [groupsOf(0, { CHANNEL: [5, 4, 3, 2, 1] }), groupsOf(1, { CHANNEL: [1, 1, 1, 1, 1, 1, 1] })].flat();
+    assert.equal(uniform(uneven, 4, 1).length, 1 + 3);
+    assert.equal(uniform(uneven, 3, 1).length, 2 + 4);
+  });
+
+  it("ends where one layer can spare none, and leaves out branches that went as a whole", () => {
+    assert.deepEqual(uniform([groupsOf(0, { HEAD: [1, 1] }), groupsOf(1, { HEAD: [1] })].flat(), 1, 9), ["HEAD 0"]);
+    const mixed = [groupsOf(0, { ATTENTION: [0], HEAD: [1, 1] }), groupsOf(1, { HEAD: [3, 2] })].flat();
+    assert.deepEqual(uniform(mixed, 1, 9), ["ATTENTION 0", "HEAD 3"]);
+  });
+
+  it("stops when the target is met", () => {
+    assert.equal(uniform(layers, 2, 99, 20).length, 4);
+  });
 });

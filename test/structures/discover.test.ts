@@ -23,7 +23,7 @@ describe("discover", () => {
       const [layers, whole, attention, mlp] = known[name] as (typeof known)[string];
       const found = discover(readModel(folder), read);
       assert.equal(found.parameterCount, whole);
-      assert.equal(found.logits, "logits");
+      assert.equal(found.anatomy.logits, "logits");
       const counts = (kind: string) => found.structures.filter((s) => s.kind === kind).map((s) => s.parameterCount);
       assert.deepEqual(counts("LAYER"), Array(layers).fill(attention + mlp));
       assert.deepEqual(counts("ATTENTION"), Array(layers).fill(attention));

@@ -32,6 +32,7 @@ export function inspected(name: string, parameterCount = 1000): InspectedModel {
       (["LAYER", "MLP"] as const).map((kind) => ({
         kind,
         index,
+        count: 1,
         layer: index,
         parameters: [`${kind}.${index}.weight`],
         parameterCount: 100,

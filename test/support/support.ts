@@ -9,11 +9,14 @@ import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
 import type { InspectedModel } from "../../src/models/types.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { gradientDifference } from "../../src/pruning/evidence/gradient-difference.ts";
 import { pip } from "../../src/pruning/methods/pip.ts";
-import { score } from "../../src/pruning/score.ts";
-import { candidates, rank } from "../../src/pruning/select.ts";
+import { openGroups } from "../../src/pruning/open-groups.ts";
+import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { rank } from "../../src/pruning/select.ts";
 import { randomInteger, seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
+import { divide } from "../../src/structures/divide.ts";
 import { structureKinds } from "../../src/structures/structure.ts";
 import type { Expected, Fixture } from "./fixtures.ts";
 
@@ -42,47 +45,46 @@ async function generates(folder: string, prompt: readonly number[], count: numbe
   }
 }
 
-/** Scores every structure on random texts, and names the lowest layer. */
-async function lowestLayer(dataDirectory: string, stored: InspectedModel, seed: number) {
+/**
+ * Scores every structure of every kind on random texts, and chooses the lowest layer, and of each of the others the lowest
+ * head and the three lowest channels.
+ */
+async function lowest(dataDirectory: string, stored: InspectedModel, seed: number) {
   const { model, graphFolder } = await openStoredModel({ dataDirectory, ...stored });
-  const { structures, parameters, logits } = discover(model, tensorReader(graphFolder));
-  const open = candidates(structures, new Set(), parameters, { structureKinds, protectFirst: 0, protectLast: 0 });
+  const found = discover(model, tensorReader(graphFolder));
+  const whole = { ...found, divided: await divide(model, found.anatomy, found.parameters) };
+  const open = openGroups(whole, [], model, { ...defaultPruningOptions, structureKinds });
   const random = seededRandom(seed);
   const text = () => Array.from({ length: 9 }, () => randomInteger(random, stored.architecture.vocabularySize));
-  const samples = [0, 1].map(() => ({ unperturbed: text(), perturbed: text() }));
-  const scoring = score({
+  const scene = {
     model,
     folder: graphFolder,
-    logits,
-    parameters: [...parameters.keys()],
-    wanted: [...new Set(open.flatMap((c) => c.parameters))],
-    samples,
+    logits: found.anatomy.logits,
+    parameters: [...found.parameters.keys()],
+    samples: [0, 1].map(() => ({ unperturbed: text(), perturbed: text() })),
     sequenceLength: 9,
-    executionProvider: "CPU",
-  });
+    executionProvider: "CPU" as const,
+  };
+  const scoring = gradientDifference(scene, open);
   let step = await scoring.next();
   while (!step.done) step = await scoring.next();
-  const { squaredNorms } = step.value;
-  const scored = open.map((c) => {
-    const norms = samples.map((_, s) =>
-      Math.sqrt(
-        Math.max(
-          0,
-          c.parameters.reduce((n, p) => n + (squaredNorms.get(p)?.[s] ?? 0), 0),
-        ),
-      ),
-    );
-    return { ...c, score: pip.score(norms) };
-  });
-  const flat = scored.filter((c) => !(c.score > 0 && Number.isFinite(c.score)));
-  if (flat.length > 0) throw new Error(`${flat.map((c) => `${c.structure.kind} ${c.structure.index} scores ${c.score}`).join(", ")}`);
-  return {
-    model,
-    removed: rank(scored)
-      .filter((c) => c.structure.kind === "LAYER")
-      .slice(0, 1)
-      .map((c) => c.structure),
-  };
+  const { evidence } = step.value;
+  const scored = open.map((group, g) => ({ ...group, scores: (evidence[g] ?? []).map((e) => pip.score(e)) }));
+  // A neuron behind a ReLU may never fire, and then has no gradient.
+  for (const { kind, layer, scores } of scored)
+    if (!scores.every((s) => Number.isFinite(s) && (s > 0 || kind === "CHANNEL")))
+      throw new Error(`${kind} of layer ${layer} scores ${scores}`);
+  const ids = (groups: typeof scored, count: number) =>
+    rank(groups)
+      .slice(0, count)
+      .map(({ group, place }) => ({ kind: group.kind, index: group.indexes[place] as number, parameterCount: group.parameterCount }));
+  const [layer] = ids(
+    scored.filter((g) => g.kind === "LAYER"),
+    1,
+  );
+  const others = scored.filter((g) => g.layer !== layer?.index);
+  const parts = others.flatMap((g) => ids([g], { HEAD: 1, CHANNEL: 3 }[g.kind as string] ?? 0));
+  return { model, removed: [...(layer ? [layer] : []), ...parts] };
 }
 
 /** Takes a fixture the whole way, from registering to the text of its pruned child, and says how far it came and why no further. */
@@ -111,14 +113,23 @@ export async function supportOf({ folder, read }: Fixture, seed: number): Promis
 async function* walk(dataDirectory: string, folder: string, expected: Expected, seed: number): AsyncGenerator<void> {
   const stored = await inspect({ dataDirectory, modelRoot: dirname(folder), path: basename(folder) });
   yield;
-  const { model, removed } = await lowestLayer(dataDirectory, stored, seed);
+  const { model, removed } = await lowest(dataDirectory, stored, seed);
   yield;
   const { layers, hiddenSize, vocabularySize } = stored.architecture;
   assert.deepEqual(
     { layers, hiddenSize, vocabularySize },
     { layers: expected.layers, hiddenSize: expected.hiddenSize, vocabularySize: expected.vocabularySize },
   );
-  for (const kind of structureKinds) assert.equal(stored.structures.filter((s) => s.kind === kind).length, expected.layers, kind);
+  const { kvHeads, intermediateSize } = expected;
+  for (const kind of structureKinds) {
+    const own = stored.structures.filter((s) => s.kind === kind);
+    assert.equal(own.length, expected.layers, kind);
+    const count = { HEAD: kvHeads, CHANNEL: intermediateSize }[kind as string] ?? 1;
+    assert.ok(
+      own.every((s) => s.count === count),
+      `${kind}: ${own.map((s) => s.count)}, not ${count} in each layer`,
+    );
+  }
   yield;
   const base = await materialise({ dataDirectory, ...stored });
   const destination = await mkdtemp(join(dataDirectory, "child-"));
@@ -128,7 +139,12 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
     child.parameterCount,
     removed.reduce((n, s) => n - s.parameterCount, stored.parameterCount),
   );
-  assert.equal(child.architecture.layers, expected.layers - removed.length);
+  assert.equal(child.architecture.layers, expected.layers - 1);
+  const left = (kind: string) => child.structures.filter((s) => s.kind === kind).map((s) => s.count);
+  assert.deepEqual(
+    [left("HEAD"), left("CHANNEL")],
+    [[kvHeads - 1], [intermediateSize - 3]].map((n) => Array(expected.layers - 1).fill(n[0])),
+  );
   yield;
   const prompt = [5, 17, 42, 3];
   await generates(base, prompt, 6);

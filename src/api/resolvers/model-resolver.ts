@@ -8,7 +8,7 @@ import { structureKindEnum } from "../enums.ts";
 import { listCost, pageCost } from "../limits.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
-import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, Structure } from "../types/model.ts";
+import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
 import { PruningRun, PruningRunConnection } from "../types/pruning-run.ts";
 import { blaming, requireAll } from "../validate.ts";
 
@@ -94,12 +94,15 @@ export class ModelResolver {
     return counts.sort((a, b) => b.count - a.count || (a.operator < b.operator ? -1 : 1));
   }
 
-  @FieldResolver(() => [Structure], { description: "Its parts that can be removed, by kind and position.", complexity: listCost })
+  @FieldResolver(() => [StructureGroup], {
+    description: "Its parts that can be removed, by kind and position; alike parts of a layer together.",
+    complexity: listCost,
+  })
   async structures(
     @Root() { id }: ModelRecord,
     @Arg("kinds", () => [structureKindEnum], { nullable: true, description: "Those of these kinds only." }) kinds: StructureKind[] | null,
     @Ctx() { loaders }: Context,
-  ): Promise<readonly Structure[]> {
+  ): Promise<readonly StructureGroup[]> {
     const structures = await loaders.structures.load(id);
     return kinds ? structures.filter((structure) => kinds.includes(structure.kind)) : structures;
   }

@@ -1,6 +1,6 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
-import type { PruningOptions } from "../../pruning/options.ts";
+import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { cancelRun, createRun, getRun, listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
 import { listScores, type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
@@ -9,6 +9,7 @@ import type { Context } from "../context.ts";
 import { datasetRequest, toDataset } from "../dataset-request.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import { listCost, pageCost } from "../limits.ts";
+import type { Loaders } from "../loaders.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset } from "../types/job.ts";
@@ -46,6 +47,19 @@ const largestScorePage = 1000;
 
 const byId = ({ id }: { readonly id: string }): string => id;
 
+const isFrom1 = (n: number, most: number): boolean => n >= 1 && n <= most;
+
+function uniformRules(at: string, options: PruningOptions): Requirement[] {
+  const { uniform, protectFirst, protectLast } = options;
+  if (!uniform) return [];
+  return [
+    [`${at}.headMultiple`, isFrom1(uniform.headMultiple, 1024), "must be from 1 to 1,024"],
+    [`${at}.channelMultiple`, isFrom1(uniform.channelMultiple, 65_536), "must be from 1 to 65,536"],
+    [at, prunesParts(options), "is about HEAD and CHANNEL, and structureKinds names neither"],
+    [at, protectFirst === 0 && protectLast === 0, "cannot be had while layers are protected: all layers keep equally many"],
+  ];
+}
+
 /** What a run's options must be for a model. */
 function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["architecture"]): Requirement[] {
   const at = (name: string) => `input.options.${name}`;
@@ -55,7 +69,18 @@ function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["
     [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
     [at("structureKinds"), o.structureKinds.length > 0, "must name at least one kind"],
     [at("structureKinds"), new Set(o.structureKinds).size === o.structureKinds.length, "must name each kind once"],
-    [at("structuresPerIteration"), o.structuresPerIteration >= 1 && o.structuresPerIteration <= 100, "must be from 1 to 100"],
+    [
+      at("structuresPerIteration"),
+      o.structuresPerIteration > 0 && o.structuresPerIteration <= 1e6,
+      "must be above 0 and no more than 1,000,000",
+    ],
+    [
+      at("structuresPerIteration"),
+      o.structuresPerIteration < 1 || Number.isInteger(o.structuresPerIteration),
+      "must be a whole number, or a share below 1",
+    ],
+    [at("minKeepRatio"), o.minKeepRatio >= 0 && o.minKeepRatio < 1, "must be at least 0 and below 1"],
+    ...uniformRules(at("uniform"), o),
     [at("samples"), o.samples >= 1 && o.samples <= 1024, "must be from 1 to 1024"],
     [
       at("sequenceLength"),
@@ -67,6 +92,20 @@ function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["
     [at("protectLast"), o.protectLast >= 0, "must not be negative"],
     [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
   ];
+}
+
+/** Some models have no heads or channels that can go. */
+async function requireStructures(modelId: string, { structureKinds }: PruningOptions, { structures }: Loaders): Promise<void> {
+  const known = new Set((await structures.load(modelId)).map((s) => s.kind));
+  requireAll(
+    structureKinds.map(
+      (kind): Requirement => [
+        "input.options.structureKinds",
+        known.has(kind),
+        `names ${kind}, of which the model has none that can go; \`npm run inspect\` says why`,
+      ],
+    ),
+  );
 }
 
 @Resolver(() => PruningRun)
@@ -109,11 +148,13 @@ export class PruningRunResolver {
   @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
   async startPruning(
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
-    @Ctx() { store, queue }: Context,
+    @Ctx() { store, queue, loaders }: Context,
   ): Promise<RunRecord> {
     const { model } = await tokenizedModel(store, "input.modelId", input.modelId);
-    const options: PruningOptions = { ...input.options, perturbation: { ...input.options.perturbation } };
+    const { perturbation, uniform, ...rest } = input.options;
+    const options: PruningOptions = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
     requireAll(optionRules(options, model.architecture));
+    await requireStructures(input.modelId, options, loaders);
     const dataset = datasetRequest("input.dataset", input.dataset);
     return createRun(store, { modelId: input.modelId, method: input.method, options, dataset }, (tx, id) => queue.add(tx, "prune", id));
   }

@@ -55,21 +55,27 @@ export class ModelFile {
   readonly sizeBytes!: number;
 }
 
-@ObjectType({ description: "A part of a model that can be removed as a whole." })
-export class Structure {
-  @Field(() => structureKindEnum, { description: "What it is." })
+@ObjectType({
+  description:
+    "The structures of one kind in one layer, each of which can be removed: a single layer or branch, all heads of an attention, or all channels of an MLP.",
+})
+export class StructureGroup {
+  @Field(() => structureKindEnum, { description: "What they are." })
   readonly kind!: StructureKind;
 
-  @Field(() => Int, { description: "Its position among those of its kind, counted from the input, from 0." })
+  @Field(() => Int, { description: "Position of the first among those of its kind, counted from the input, from 0; the others follow." })
   readonly index!: number;
 
-  @Field(() => Int, { description: "The layer it lies in." })
+  @Field(() => Int, { description: "How many there are." })
+  readonly count!: number;
+
+  @Field(() => Int, { description: "The layer they lie in." })
   readonly layer!: number;
 
-  @Field(() => GraphQLBigInt, { description: "Parameters that go with it." })
+  @Field(() => GraphQLBigInt, { description: "Parameters that go with each." })
   readonly parameterCount!: number;
 
-  @Field(() => [String], { description: "Names of the weights that go with it." })
+  @Field(() => [String], { description: "Names of the weights that go with them, whole or in part." })
   readonly parameters!: readonly string[];
 }
 

@@ -62,11 +62,14 @@ export class PruningIterationCompleted extends PruningEvent {
   @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
   readonly removedRatio!: number;
 
-  @Field(() => Float, { description: "Mean loss of the calibration texts before this removal, in nats per token." })
-  readonly loss!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: "Mean loss of the calibration texts before this removal, in nats per token; null if the method reads none.",
+  })
+  readonly loss!: number | null;
 
-  @Field(() => Float, { description: "The same of their perturbed views." })
-  readonly perturbedLoss!: number;
+  @Field(() => Float, { nullable: true, description: "The same of their perturbed views." })
+  readonly perturbedLoss!: number | null;
 
   @Field(() => Float, { description: "How long the iteration took, in milliseconds." })
   readonly durationMs!: number;

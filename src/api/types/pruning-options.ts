@@ -4,6 +4,7 @@ import {
   type Normalization,
   type PerturbationOptions,
   type PruningOptions,
+  type UniformOptions,
 } from "../../pruning/options.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { StructureKind } from "../../structures/structure.ts";
@@ -31,6 +32,16 @@ export class Perturbation implements PerturbationOptions {
   readonly regenerate!: boolean;
 }
 
+@ObjectType("Uniform", { description: "Every layer keeps as many heads as the others, and as many channels." })
+@InputType("UniformInput", { description: "Every layer keeps as many heads as the others, and as many channels." })
+export class Uniform implements UniformOptions {
+  @Field(() => Int, { defaultValue: 1, description: "The heads that each attention keeps are a multiple of this, 1 to 1,024." })
+  readonly headMultiple!: number;
+
+  @Field(() => Int, { defaultValue: 1, description: "The channels that each MLP keeps are a multiple of this, 1 to 65,536." })
+  readonly channelMultiple!: number;
+}
+
 @ObjectType("PruningOptions", { description: "What a pruning run was asked to do. With the model's bytes it determines the result." })
 @InputType("PruningOptionsInput", { description: "What a pruning run is to do. With the model's bytes it determines the result." })
 export class Options implements PruningOptions {
@@ -43,11 +54,27 @@ export class Options implements PruningOptions {
   @Field(() => [structureKindEnum], { defaultValue: [...defaults.structureKinds], description: "Kinds of structure that may be removed." })
   readonly structureKinds!: readonly StructureKind[];
 
-  @Field(() => Int, {
+  @Field(() => Float, {
     defaultValue: defaults.structuresPerIteration,
-    description: "Structures removed before the smaller model is scored anew, 1 to 100.",
+    description:
+      "Structures removed before the smaller model is scored anew. 1 or more: so many, a whole number up to 1,000,000; below 1: that share of the structures that may go at the start, but at least one.",
   })
   readonly structuresPerIteration!: number;
+
+  @Field(() => Float, {
+    defaultValue: defaults.minKeepRatio,
+    description:
+      "Share of the heads of each attention, and of the channels of each MLP, that stay as long as the branch does, 0 to 1. One always stays.",
+  })
+  readonly minKeepRatio!: number;
+
+  @Field(() => Uniform, {
+    nullable: true,
+    defaultValue: defaults.uniform,
+    description:
+      "Whether all layers keep the same number of heads and of channels, so that `config.json` can state it and other runtimes load the result. Null: each layer keeps what scores best.",
+  })
+  readonly uniform!: Uniform | null;
 
   @Field(() => Int, { defaultValue: defaults.samples, description: "Calibration texts, 1 to 1,024, each seen in two views." })
   readonly samples!: number;

@@ -1,0 +1,94 @@
+import type { Anatomy } from "../structures/anatomy.ts";
+import { type DividedGroup, entriesOf } from "../structures/divide.ts";
+import { isDivided, type StructureId, structureKey } from "../structures/structure.ts";
+
+/** What is left of a layer, named by its place in the model that was pruned. */
+interface LayerLeft {
+  readonly layer: number;
+  readonly kinds: readonly ("ATTENTION" | "MLP")[];
+  /** Groups of queries with the key and value they share, of an attention that is divided. */
+  readonly heads?: number;
+  /** Neurons of an MLP that is divided. */
+  readonly channels?: number;
+}
+
+/** The names under which model families keep what changes. */
+const names = {
+  layers: ["num_hidden_layers", "n_layer", "n_layers", "num_layers"],
+  heads: ["num_attention_heads", "n_head", "n_heads", "num_heads", "num_key_value_heads", "num_kv_heads", "kv_n_heads"],
+  channels: ["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"],
+  hidden: ["hidden_size", "n_embd", "d_model", "word_embed_proj_dim"],
+  perLayer: ["layer_types"],
+} as const;
+
+const isOneOf = (list: readonly string[], key: string): boolean => list.includes(key);
+
+/** Before and after, where all layers agree. */
+type Change = readonly [before: number, after: number] | null;
+
+/**
+ * The configuration of what is left. Runtimes make as many cache entries as there are layers, so the number of layers is that
+ * of the attentions left. Numbers of heads and channels are stated where all layers still agree on them; what no field can
+ * say (layers of unlike widths, or of which only one half is left) stands under `espalier`.
+ *
+ * @param groups the heads and channels of the model that was pruned, if any of them were removed
+ */
+export function prunedConfig(
+  config: Readonly<Record<string, unknown>>,
+  { places }: Anatomy,
+  groups: readonly DividedGroup[],
+  removed: readonly StructureId[],
+): Record<string, unknown> {
+  const gone = new Set(removed.filter((id) => !isDivided(id)).map(structureKey));
+  const goneBranches = new Set(places.filter((p) => gone.has(structureKey(p))).flatMap((p) => p.branches.map((b) => b.output)));
+  const lost = entriesOf(groups, removed.filter(isDivided));
+  const kept = groups.filter((g) => !goneBranches.has(g.branch.output));
+  const left = (g: DividedGroup) => g.count - (lost.get(g)?.size ?? 0);
+  const widthOf = (kind: DividedGroup["kind"], layer: number) => {
+    const own = kept.filter((g) => g.kind === kind && g.layer === layer);
+    return own.length > 0 ? own.reduce((n, g) => n + left(g), 0) : undefined;
+  };
+  const before = places.filter((p) => p.kind === "LAYER");
+  const layers = before.map(({ layer, branches }): LayerLeft => {
+    const kinds = branches.filter((b) => !goneBranches.has(b.output)).map((b) => b.kind);
+    return { layer, kinds, heads: widthOf("HEAD", layer), channels: widthOf("CHANNEL", layer) };
+  });
+  const withAttention = layers.filter((l) => l.kinds.includes("ATTENTION"));
+  const changeOf = (kind: DividedGroup["kind"]): Change => {
+    const own = kept.filter((g) => g.kind === kind);
+    const [from, to] = [new Set(own.map((g) => g.count)), new Set(own.map(left))];
+    return from.size === 1 && to.size === 1 ? [[...from][0] as number, [...to][0] as number] : null;
+  };
+  const [heads, channels] = [changeOf("HEAD"), changeOf("CHANNEL")];
+  const layerCount: Change = [before.length, withAttention.length];
+
+  const adapt = (object: Readonly<Record<string, unknown>>): Record<string, unknown> => {
+    const adapted: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(object)) {
+      if (isOneOf(names.layers, key)) adapted[key] = scaled(value, layerCount);
+      else if (isOneOf(names.heads, key)) adapted[key] = scaled(value, heads);
+      else if (isOneOf(names.channels, key)) adapted[key] = scaled(value, channels);
+      else if (isOneOf(names.perLayer, key) && Array.isArray(value) && value.length === before.length)
+        adapted[key] = withAttention.map((l) => value[l.layer]);
+      else adapted[key] = isObject(value) ? adapt(value) : value;
+    }
+    // Else a reader would divide the hidden size by fewer heads than there were.
+    const width = headWidth(object);
+    if (heads && heads[0] !== heads[1] && width !== null && !("head_dim" in object)) adapted["head_dim"] = width;
+    return adapted;
+  };
+  return { ...adapt(config), espalier: { layers: layers.filter((l) => l.kinds.length > 0) } };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A count that is a multiple of what there was becomes that multiple of what is left: queries are several to a group. */
+function scaled(value: unknown, change: Change): unknown {
+  return typeof value === "number" && change && value % change[0] === 0 ? (value / change[0]) * change[1] : value;
+}
+
+function headWidth(config: Readonly<Record<string, unknown>>): number | null {
+  const numberAt = (keys: readonly string[]) => keys.map((key) => config[key]).find((v): v is number => typeof v === "number");
+  const [hidden, heads] = [numberAt(names.hidden), numberAt(names.heads)];
+  return hidden !== undefined && heads !== undefined && hidden % heads === 0 ? hidden / heads : null;
+}

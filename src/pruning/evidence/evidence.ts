@@ -1,0 +1,27 @@
+import type { Model } from "../../onnx/ir.ts";
+import type { ConcreteProvider } from "../../runtime/providers.ts";
+import type { Views } from "../../text/calibration.ts";
+import type { OpenGroup } from "../open-groups.ts";
+
+/** What evidence is gathered from: a model as it is now, and the views of the calibration texts. */
+export interface Scene {
+  readonly model: Model;
+  /** Where the model's external data lies. */
+  readonly folder: string;
+  readonly logits: string;
+  /** Every parameter of the model. */
+  readonly parameters: readonly string[];
+  readonly samples: readonly Views[];
+  readonly sequenceLength: number;
+  readonly executionProvider: ConcreteProvider;
+}
+
+/** What was found of each open structure, group by group, and the mean loss of each view in nats per token where it was read. */
+export interface Findings<Evidence> {
+  readonly evidence: readonly (readonly Evidence[])[];
+  readonly loss: number | null;
+  readonly perturbedLoss: number | null;
+}
+
+/** Gathers one kind of evidence. Yields the number of samples done so far. */
+export type Gather<Evidence> = (scene: Scene, groups: readonly OpenGroup[]) => AsyncGenerator<number, Findings<Evidence>>;

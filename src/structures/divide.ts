@@ -1,0 +1,98 @@
+import { EspalierError } from "../errors.ts";
+import { type Model, sizeOf } from "../onnx/ir.ts";
+import type { TensorReader } from "../onnx/read-tensor.ts";
+import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
+import { type Axis, leavesOf } from "./axis.ts";
+import type { Branch } from "./branches.ts";
+import { type Divisions, divisionsOf } from "./divisions.ts";
+import { entryCounts } from "./entries.ts";
+import { narrow } from "./narrow.ts";
+import { parametersOf } from "./parameters.ts";
+import { remove } from "./remove.ts";
+import { holds, isDivided, type StructureGroup, type StructureId } from "./structure.ts";
+
+/** Where the entries of a leaf lie in a parameter: along one of its axes. */
+export interface Slice {
+  readonly parameter: string;
+  readonly axis: number;
+  readonly of: Axis;
+}
+
+/** The heads of an attention or the channels of an MLP: the entries of a leaf, with their slices of the branch's weights. */
+export interface DividedGroup extends StructureGroup {
+  readonly branch: Branch;
+  readonly leaf: Axis;
+  readonly slices: readonly Slice[];
+}
+
+export interface Divided {
+  readonly divisions: Divisions;
+  /** Heads and channels by layer; each kind is numbered from the input on. */
+  readonly groups: readonly DividedGroup[];
+}
+
+/**
+ * Finds the heads and channels of a model, which need the sizes of its axes and so ONNX Runtime.
+ *
+ * @param parameters as `discover` gives them
+ * @throws EspalierError as `divisionsOf`
+ */
+export async function divide(model: Model, anatomy: Anatomy, parameters: ReadonlyMap<string, number>): Promise<Divided> {
+  const divisions = await divisionsOf(model, anatomy, parameters);
+  const next = { HEAD: 0, CHANNEL: 0 };
+  const all = [...parameters.keys()].flatMap((parameter) =>
+    (divisions.axes.get(parameter) ?? []).map((of, axis): Slice => ({ parameter, axis, of })),
+  );
+  const groups = divisions.divisions.map(({ kind, layer, leaf, branch }): DividedGroup => {
+    const slices = all.filter(({ of }) => leavesOf(of).has(leaf));
+    const group = { kind, index: next[kind], count: leaf.size, layer, branch, leaf, slices };
+    next[kind] += leaf.size;
+    return {
+      ...group,
+      parameters: [...new Set(slices.map((s) => s.parameter))],
+      parameterCount: countOfEach(model, slices, leaf, parameters),
+    };
+  });
+  return { divisions, groups };
+}
+
+/** Parameters of one entry of a leaf; those in two slices of a tensor count once. */
+function countOfEach({ graph }: Model, slices: readonly Slice[], leaf: Axis, parameters: ReadonlyMap<string, number>): number {
+  const names = [...new Set(slices.map((s) => s.parameter))].filter((name) => (parameters.get(name) ?? 0) > 0);
+  return names.reduce((n, name) => {
+    const dims = graph.initializers.get(name)?.dims ?? [];
+    const own = slices.filter((s) => s.parameter === name);
+    const left = dims.map((d, axis) => d - own.filter((s) => s.axis === axis).reduce((k, s) => k + entryCounts(s.of, leaf), 0));
+    return n + sizeOf(dims) - sizeOf(left);
+  }, 0);
+}
+
+/**
+ * Removes structures of any kinds in one rewrite. Heads and channels of a branch that goes as a whole go with it.
+ *
+ * @param divided of the model, if it is known already
+ * @throws EspalierError UNKNOWN_STRUCTURE, LAST_ATTENTION; as `divide` and `narrow`
+ */
+export async function removeStructures(model: Model, ids: readonly StructureId[], read: TensorReader, divided?: Divided): Promise<Model> {
+  const parts = ids.filter(isDivided);
+  const whole = ids.filter((id) => !isDivided(id));
+  if (parts.length === 0) return remove(model, whole);
+  const anatomy = anatomyOf(model);
+  const { divisions, groups } = divided ?? (await divide(model, anatomy, parametersOf(anatomy.flow, read)));
+  const going = new Set(placesOf(anatomy, whole).flatMap((p) => p.branches.map((b) => b.output)));
+  const staying = [...entriesOf(groups, parts)].filter(([group]) => !going.has(group.branch.output));
+  const entries = new Map(staying.map(([group, own]) => [group.leaf, own]));
+  return remove(await narrow(model, divisions, entries, read), whole);
+}
+
+/** The entries of leaves that structures are. */
+export function entriesOf(groups: readonly DividedGroup[], ids: readonly StructureId[]): Map<DividedGroup, Set<number>> {
+  const entries = new Map<DividedGroup, Set<number>>();
+  for (const id of ids) {
+    const { kind, index } = id;
+    const group = groups.find((g) => holds(g, id));
+    if (!group) throw new EspalierError("UNKNOWN_STRUCTURE", `the model has no structure ${kind} ${index}`, { kind, index });
+    entries.set(group, (entries.get(group) ?? new Set()).add(index - group.index));
+  }
+  return entries;
+}
