@@ -1,0 +1,267 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { backward, gradientOf } from "../../src/autodiff/backward.ts";
+import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
+import { exportPruned } from "../../src/models/export.ts";
+import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
+import { decode } from "../../src/onnx/decode.ts";
+import { removeDead } from "../../src/onnx/edit.ts";
+import type { Model, Tensor } from "../../src/onnx/ir.ts";
+import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { scoringBinding } from "../../src/pruning/binding.ts";
+import type { IterationRecord, PruningEvent, RemovedStructure } from "../../src/pruning/events.ts";
+import { gradientDifference } from "../../src/pruning/evidence/gradient-difference.ts";
+import { pip } from "../../src/pruning/methods/pip.ts";
+import { openGroups, type Whole } from "../../src/pruning/open-groups.ts";
+import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
+import { prune } from "../../src/pruning/prune.ts";
+import { specialise } from "../../src/runtime/specialise.ts";
+import { discover } from "../../src/structures/discover.ts";
+import { divide, removeStructures } from "../../src/structures/divide.ts";
+import { type StructureId, structureKinds } from "../../src/structures/structure.ts";
+import { loadDataset } from "../../src/text/datasets.ts";
+import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { evaluate } from "../autodiff/finite-differences.ts";
+import { readModel, testModels } from "../support/models.ts";
+import { squaresAlong } from "../support/norms.ts";
+
+// ahab: 12 layers, H 96, K 2 groups of two queries of D 24, F 256.
+const { folder } = testModels[0] as (typeof testModels)[0];
+const model = readModel(folder);
+const read = tensorReader(".");
+let tokenizer: Tokenizer;
+let documents: readonly string[];
+before(async () => {
+  tokenizer = await loadTokenizer(folder);
+  documents = (await loadDataset({ name: "literature-train" })).documents;
+});
+
+const quick: PruningOptions = { ...defaultPruningOptions, samples: 3, sequenceLength: 24, executionProvider: "CPU" };
+
+async function run(options: Partial<PruningOptions>, done: readonly IterationRecord[] = []) {
+  const job = { model, folder: join(folder, "onnx"), tokenizer, documents, method: pip, options: { ...quick, ...options }, done };
+  const events: PruningEvent[] = [];
+  const steps = prune(job);
+  let step = await steps.next();
+  for (; !step.done; step = await steps.next()) events.push(step.value);
+  return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), removed: step.value };
+}
+
+async function exported<T>(removed: readonly StructureId[], work: (destination: string) => Promise<T>): Promise<T> {
+  const destination = await mkdtemp(join(tmpdir(), "espalier-test-"));
+  try {
+    const files = ["onnx/model.onnx", "config.json"].map((path) => ({ path }));
+    await exportPruned({ model, folder, files, removed, destination });
+    return await work(destination);
+  } finally {
+    await rm(destination, { recursive: true });
+  }
+}
+
+const digest = (removed: readonly RemovedStructure[]) =>
+  exported(removed, async (place) =>
+    createHash("sha256")
+      .update(await readFile(join(place, "onnx", "model.onnx")))
+      .digest("hex"),
+  );
+
+const ofKind = (removed: readonly StructureId[], kind: string) => removed.filter((r) => r.kind === kind);
+
+/** Of ahab: which structures of a kind are left in each layer. */
+const left = (removed: readonly StructureId[], kind: "HEAD" | "CHANNEL", each: number) =>
+  Array.from({ length: 12 }, (_, layer) => each - ofKind(removed, kind).filter((r) => Math.floor(r.index / each) === layer).length);
+
+describe("evidence of heads and channels", () => {
+  it("is the norm of their slices of the plain gradient, also when others went before them", async () => {
+    const found = discover(model, read);
+    const divided = await divide(model, found.anatomy, found.parameters);
+    const whole: Whole = { ...found, divided };
+    const removed: StructureId[] = [
+      { kind: "HEAD", index: 0 },
+      { kind: "CHANNEL", index: 3 },
+      { kind: "CHANNEL", index: 10 },
+      { kind: "MLP", index: 5 },
+    ];
+    const now = await removeStructures(model, removed, read, divided);
+    const groups = openGroups(whole, removed, now, { ...quick, structureKinds });
+    const view = (from: number) => Array.from({ length: 13 }, (_, t) => (from + 37 * t * t) % 2048);
+    const scoring = gradientDifference(
+      {
+        model: now,
+        folder,
+        logits: "logits",
+        parameters: [...found.parameters.keys()],
+        samples: [{ unperturbed: view(5), perturbed: view(900) }],
+        sequenceLength: 12,
+        executionProvider: "CPU",
+      },
+      groups,
+    );
+    let step = await scoring.next();
+    while (!step.done) step = await scoring.next();
+    const { evidence } = step.value;
+    const norm = (kind: string, index: number): number => {
+      const g = groups.findIndex((group) => group.kind === kind && group.indexes.includes(index));
+      return evidence[g]?.[groups[g]?.indexes.indexOf(index) as number]?.[0] as number;
+    };
+
+    // The plain gradients of the smaller model's weights.
+    const parameters = [...found.parameters.keys()].filter((p) => now.graph.initializers.has(p));
+    const typed = await specialise(now, scoringBinding(now, 2, 12, parameters), ["logits"]);
+    const b = new GraphBuilder(typed, "gradient");
+    const inputs = [b.input("targets", "int64", [2, 12]), b.input("weights", "float32", [2, 12])] as const;
+    const { dLogits } = signedCrossEntropy(b, b.value("logits"), ...inputs);
+    const { uses } = backward(b, new Map([["logits", dLogits]]), parameters);
+    const outputs = b.build(parameters.map((name) => gradientOf(b, b.value(name), uses.get(name)) as Value));
+    const ids = (shift: number) => [view(5), view(900)].flatMap((v) => v.slice(shift, 12 + shift)).map(BigInt);
+    const integers = (values: bigint[]) => ({ dataType: "int64" as const, dims: [2, 12], data: BigInt64Array.from(values) });
+    const weights = Float32Array.from({ length: 24 }, (_, i) => (i < 12 ? 1 : -1) / 12);
+    const gradients = await evaluate(
+      { ...outputs, graph: removeDead(outputs.graph) },
+      { input_ids: integers(ids(0)), targets: integers(ids(1)), weights: { dataType: "float32", dims: [2, 12], data: weights } },
+    );
+    const squares = (name: string, axis: number | null): number[] => {
+      const dims = now.graph.initializers.get(name)?.dims as number[];
+      return squaresAlong(gradients[parameters.indexOf(name)] as Float32Array, dims, axis);
+    };
+    const sum = (values: readonly number[]) => values.reduce((a, c) => a + c, 0);
+    const close = (actual: number, square: number, what: string) =>
+      assert.ok(
+        square > 0 && Math.abs(actual - Math.sqrt(square)) < 1e-4 * Math.sqrt(square),
+        `${what}: ${actual}, not ${Math.sqrt(square)}`,
+      );
+
+    // The names of a layer's weights, from the groups themselves; what of them a head or channel has, from the widths by hand.
+    const named = (kind: string, layer: number) => divided.groups.find((g) => g.kind === kind && g.layer === layer)?.parameters ?? [];
+    const dimsOf = (name: string) => now.graph.initializers.get(name)?.dims as [number, number];
+    // The second KV group of layer 3 has the second half of each projection.
+    const halves = named("HEAD", 3).flatMap((p) => {
+      const [rows, columns] = dimsOf(p);
+      const axis = rows === 96 && columns !== 96 ? 1 : null;
+      return axis === null ? [] : squares(p, axis).slice(columns / 2);
+    });
+    const square = named("HEAD", 3).filter((p) => dimsOf(p)[0] === 96 && dimsOf(p)[1] === 96);
+    assert.equal(square.length, 2, "queries and output are both 96 x 96");
+    const projections = square.map((p) => {
+      // The output projection is the one that reads the attention: what its rows are of, the queries' columns are of.
+      const reader = divided.groups.find((g) => g.kind === "HEAD" && g.layer === 3)?.slices.find((s) => s.parameter === p);
+      return sum(squares(p, reader?.axis as number).slice(48));
+    });
+    close(norm("HEAD", 7), sum([...halves, ...projections]), "HEAD 7");
+    // Channel 11 of layer 0 comes tenth once two before it are gone, whichever way its matrices lie.
+    const tenth = named("CHANNEL", 0).map((p) => squares(p, dimsOf(p).indexOf(254))[9] as number);
+    assert.equal(tenth.length, 3);
+    close(norm("CHANNEL", 11), sum(tenth), "CHANNEL 11");
+    // Wholes are as ever, whether or not slices of their weights are asked for too.
+    const mlp = found.structures.find((s) => s.kind === "MLP" && s.index === 0);
+    close(norm("MLP", 0), sum((mlp?.parameters ?? []).flatMap((p) => squares(p, null))), "MLP 0");
+    assert.ok(!groups.some((g) => g.kind === "CHANNEL" && g.layer === 5), "what went with its branch is closed");
+    assert.ok(!groups.some((g) => g.kind === "HEAD" && g.layer === 0), "and so is the last head of a layer");
+  });
+});
+
+describe("pruning by heads and channels", () => {
+  it("reaches the target, repeats, and goes on after any iteration as if never stopped, byte for byte", async () => {
+    const options = { structureKinds: ["HEAD", "CHANNEL"] as const, targetRatio: 0.15, normalization: "KIND_MEAN" as const };
+    const whole = await run({ ...options, structuresPerIteration: 0.1 });
+    const [started] = whole.events;
+    assert.ok(started?.type === "STARTED" && started.candidates === 12 * (2 + 256));
+    assert.deepEqual(
+      whole.iterations.slice(0, -1).map((i) => i.removed.length),
+      whole.iterations.slice(0, -1).map(() => Math.floor(0.1 * 12 * 258)),
+    );
+    const last = whole.events.at(-1);
+    assert.ok(last?.type === "FINISHED" && last.removedRatio >= 0.15 && last.removedRatio < 0.16, JSON.stringify(last));
+    const removed = whole.removed.reduce((n, r) => n + r.parameterCount, 0);
+    assert.equal(last.parameterCount, 1_415_520 - removed);
+    assert.ok(ofKind(whole.removed, "HEAD").length > 0 && ofKind(whole.removed, "CHANNEL").length > 0, "both kinds are taken");
+    assert.equal(new Set(whole.removed.map((r) => `${r.kind} ${r.index}`)).size, whole.removed.length, "nothing goes twice");
+
+    const resumed = await run({ ...options, structuresPerIteration: 0.1 }, whole.iterations.slice(0, 1));
+    assert.deepEqual(resumed.removed, whole.removed);
+    assert.equal(await digest(resumed.removed), await digest(whole.removed));
+  });
+
+  it("keeps the share of each layer that must stay, and one of each in any case", async () => {
+    const options = { structureKinds: ["CHANNEL"] as const, structuresPerIteration: 0.2, targetRatio: 0.25 };
+    const { removed } = await run({ ...options, minKeepRatio: 0.5 });
+    const kept = left(removed, "CHANNEL", 256);
+    assert.ok(Math.min(...kept) >= 128, `${kept}`);
+    await assert.rejects(run({ ...options, minKeepRatio: 0.9 }), { code: "TARGET_UNREACHABLE" });
+    await assert.rejects(run({ structureKinds: ["HEAD"], targetRatio: 0.9, structuresPerIteration: 12 }), (error: Error) => {
+      assert.match(error.message, /11\.7% of the parameters are gone/, "one of two heads of each layer");
+      return true;
+    });
+  });
+
+  it("keeps layers alike if asked to, says so in config.json, and else lists the width of each", async () => {
+    const config = (removed: readonly StructureId[]) =>
+      exported(removed, async (place) => JSON.parse(await readFile(join(place, "config.json"), "utf8")));
+    const options = { structureKinds: ["HEAD", "CHANNEL"] as const, structuresPerIteration: 0.1, targetRatio: 0.3 };
+    const { removed } = await run({ ...options, normalization: "KIND_MEAN", uniform: { headMultiple: 1, channelMultiple: 48 } });
+    const [heads, channels] = [left(removed, "HEAD", 2), left(removed, "CHANNEL", 256)];
+    assert.equal(new Set(heads).size, 1);
+    assert.equal(new Set(channels).size, 1);
+    assert.ok((channels[0] as number) < 256 && (channels[0] as number) % 48 === 0, `${channels}`);
+    const uniform = await config(removed);
+    assert.equal(uniform.num_hidden_layers, 12);
+    assert.deepEqual([uniform.num_key_value_heads, uniform.intermediate_size], [heads[0], channels[0]]);
+    assert.deepEqual(uniform.espalier.layers[4], { layer: 4, kinds: ["ATTENTION", "MLP"], heads: heads[0], channels: channels[0] });
+    const halved = await config(Array.from({ length: 12 }, (_, layer): StructureId => ({ kind: "HEAD", index: 2 * layer + (layer % 2) })));
+    assert.deepEqual([halved.num_attention_heads, halved.num_key_value_heads, halved.head_dim], [2, 1, 24]);
+
+    const uneven = await config([
+      { kind: "HEAD", index: 1 },
+      { kind: "CHANNEL", index: 256 },
+      { kind: "ATTENTION", index: 2 },
+    ]);
+    assert.deepEqual([uneven.num_hidden_layers, uneven.num_key_value_heads, uneven.intermediate_size], [11, 2, 256]);
+    assert.deepEqual(uneven.espalier.layers.slice(0, 3), [
+      { layer: 0, kinds: ["ATTENTION", "MLP"], heads: 1, channels: 256 },
+      { layer: 1, kinds: ["ATTENTION", "MLP"], heads: 2, channels: 255 },
+      { layer: 2, kinds: ["MLP"], channels: 256 },
+    ]);
+  });
+});
+
+it("weights cut from a file beside the graph go into a file beside the smaller graph", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "espalier-test-"));
+  try {
+    const parts: Uint8Array[] = [];
+    let offset = 0;
+    const outside = (t: Tensor): Tensor => {
+      assert.ok(t.data.kind === "inline");
+      parts.push(t.data.bytes);
+      offset += t.data.bytes.length;
+      return {
+        ...t,
+        data: { kind: "external", location: "weights.bin", offset: offset - t.data.bytes.length, length: t.data.bytes.length },
+      };
+    };
+    const big = new Map([...model.graph.initializers].map(([name, t]) => [name, t.dims.length === 2 ? outside(t) : t]));
+    const base: Model = { ...model, graph: { ...model.graph, initializers: big } };
+    await writeFile(join(folder, "weights.bin"), Buffer.concat(parts));
+    const removed: StructureId[] = [
+      { kind: "HEAD", index: 5 },
+      ...Array.from({ length: 50 }, (_, i): StructureId => ({ kind: "CHANNEL", index: 100 + 3 * i })),
+    ];
+    const destination = join(folder, "child");
+    await exportPruned({ model: base, folder, files: [{ path: "model.onnx" }, { path: "weights.bin" }], removed, destination });
+    const bytes = await readFile(join(destination, "model.onnx"));
+    const child = decode(bytes);
+    const expected = await removeStructures(model, removed, read);
+    const readChild = tensorReader(destination);
+    for (const [name, t] of expected.graph.initializers) {
+      const own = child.graph.initializers.get(name) as Tensor;
+      assert.deepEqual(own.dims, t.dims);
+      assert.equal(own.data.kind, big.get(name)?.data.kind ?? "inline", name);
+      assert.deepEqual(Buffer.from(readChild(own)), Buffer.from(read(t)), name);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
