@@ -30,11 +30,18 @@ function printFacts({ architecture: a, parameterCount }: Facts): void {
   ]);
 }
 
-function printStructures({ structures, parameterCount }: Facts): void {
+function printStructures({ structures, obstacles, parameterCount }: Facts): void {
   printTable("structures and their parameters", structureTree(structures, parameterCount));
   const kinds = [...new Set(structures.map((s) => s.kind))];
-  const counts = kinds.map((kind) => plural(structures.filter((s) => s.kind === kind).length, kind));
+  const counts = kinds.map((kind) => {
+    const own = structures.filter((s) => s.kind === kind);
+    return plural(
+      own.reduce((n, s) => n + s.count, 0),
+      kind,
+    );
+  });
   console.log(`\ncan be removed: ${counts.join(", ") || "nothing"}`);
+  for (const { kind, layer, reason } of obstacles) console.log(`no ${kind} of layer ${layer} can: ${reason}`);
 }
 
 async function inspect(path: string): Promise<number> {
@@ -65,7 +72,8 @@ async function inspect(path: string): Promise<number> {
     console.log("\nThe model can be pruned.");
     return 0;
   }
-  console.log(`\nThe model cannot be pruned:`);
+  const served = obstacles.every((o) => o.code === "QUANTISED_WEIGHTS");
+  console.log(served ? "\nThe model can be registered and served, but not pruned:" : "\nThe model cannot be pruned:");
   for (const { code, message } of obstacles) console.log(`  ${code}: ${message}`);
   if (facts && obstacles.some((o) => o.code === "MISSING_EXTERNAL_DATA"))
     console.log("  (without its weights, matrices that are tied cannot be told, and count as often as they are there)");

@@ -1,14 +1,15 @@
-import type { StructureGroup, StructureKind } from "../../src/structures/structure.ts";
+import { isDivided, type StructureGroup } from "../../src/structures/structure.ts";
 import type { Row } from "./table.ts";
 
-const sum = (structures: readonly StructureGroup[]): number => structures.reduce((n, s) => n + s.parameterCount, 0);
+const sizeOf = ({ count, parameterCount }: StructureGroup): number => count * parameterCount;
+const sum = (groups: readonly StructureGroup[]): number => groups.reduce((n, g) => n + sizeOf(g), 0);
 
-/** What a layer is the sum of; finer kinds are parts of these. */
-const branchKinds: readonly StructureKind[] = ["ATTENTION", "MLP"];
+/** What heads are parts of, and channels. */
+const wholeOf: Readonly<Record<string, string>> = { HEAD: "ATTENTION", CHANNEL: "MLP" };
 
 /**
- * Layers and what they consist of. The layers and the rest, which no structure holds, add up to the whole. What a layer holds
- * beyond its parts (a norm that both read) goes only with the whole layer.
+ * Layers, what they consist of, and what that divides into. The layers and the rest, which no structure holds, add up to the
+ * whole. What a layer holds beyond its parts (a norm that both read) goes only with the whole layer.
  */
 export function structureTree(structures: readonly StructureGroup[], parameterCount: number): Row[] {
   const layers = [...new Set(structures.map((s) => s.layer))].sort((a, b) => a - b);
@@ -17,24 +18,23 @@ export function structureTree(structures: readonly StructureGroup[], parameterCo
   for (const layer of layers) {
     const own = structures.filter((s) => s.layer === layer);
     const whole = own.find((s) => s.kind === "LAYER");
-    const branches = own.filter((s) => branchKinds.includes(s.kind));
+    const branches = own.filter((s) => s.kind === "ATTENTION" || s.kind === "MLP");
+    const parts = own.filter(isDivided);
     const total = whole?.parameterCount ?? sum(branches);
     inLayers += total;
     rows.push([`layer ${layer}${whole ? "" : " (cannot go as a whole)"}`, total]);
-    rows.push(...rowsByKind(branches, "  "));
+    for (const branch of branches) {
+      rows.push([`  ${branch.kind.toLowerCase()} ${branch.index}`, branch.parameterCount]);
+      rows.push(...parts.filter((g) => wholeOf[g.kind] === branch.kind).map(partRow));
+    }
+    // The parts of a branch that cannot go as a whole.
+    rows.push(...parts.filter((g) => !branches.some((b) => b.kind === wholeOf[g.kind])).map(partRow));
     if (branches.length > 0 && total !== sum(branches)) rows.push(["  shared by its parts", total - sum(branches)]);
-    const finer = own.filter((s) => s !== whole && !branches.includes(s));
-    rows.push(...rowsByKind(finer, "    "));
   }
   return [...rows, ["the rest (embedding, head, final norm)", parameterCount - inLayers], ["whole", parameterCount]];
 }
 
-/** One row a structure, or one for many of a kind. */
-function rowsByKind(structures: readonly StructureGroup[], indent: string): Row[] {
-  const kinds = [...new Set(structures.map((s) => s.kind))];
-  return kinds.map((kind): Row => {
-    const alike = structures.filter((s) => s.kind === kind);
-    const word = kind.toLowerCase();
-    return [`${indent}${alike.length === 1 ? `${word} ${alike[0]?.index}` : `${alike.length} of kind ${word}`}`, sum(alike)];
-  });
+function partRow(group: StructureGroup): Row {
+  const { kind, count, parameterCount } = group;
+  return [`    ${count} ${kind.toLowerCase()}${count === 1 ? "" : "s"} of ${parameterCount.toLocaleString("en")}`, sizeOf(group)];
 }

@@ -1,7 +1,9 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { decode } from "../onnx/decode.ts";
 import { type CacheEntry, cacheEntries, logitsOf, type Signature, signatureOf } from "../onnx/signature.ts";
+import { modelSource } from "../runtime/model-source.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import { openSession, type Session, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
@@ -50,7 +52,8 @@ export class LanguageModel {
    */
   static async open({ folder, executionProvider, threads }: LanguageModelOptions): Promise<LanguageModel> {
     const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);
-    const session = await openSession({ path }, threads === undefined ? { executionProvider } : { executionProvider, threads });
+    const source = modelSource(decode(await readFile(path)), path);
+    const session = await openSession(source, threads === undefined ? { executionProvider } : { executionProvider, threads });
     try {
       return new LanguageModel(session, contextLength);
     } catch (error) {

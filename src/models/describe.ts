@@ -7,7 +7,7 @@ import { type Discovery, discover } from "../structures/discover.ts";
 import { divide } from "../structures/divide.ts";
 import type { Obstacle } from "../structures/divisions.ts";
 import { type StructureGroup, structureKinds } from "../structures/structure.ts";
-import type { InspectedModel } from "./types.ts";
+import type { Architecture, InspectedModel } from "./types.ts";
 
 /** What a model is, apart from its files. */
 export interface Facts extends Omit<InspectedModel, "digest" | "files" | "sizeBytes"> {
@@ -32,23 +32,29 @@ export async function describe(model: Model, read: TensorReader, contextLength: 
   const found = discover(model, read);
   const { layers, parameterCount } = found;
   const { groups, obstacles } = await parts(model, found);
-  const embedding = embeddingOf(graph, found.anatomy.flow.stream);
-  const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
   return {
     parameterCount,
     opset: model.opsets[""] ?? 0,
     operators: operatorCounts(graph),
     structures: [...found.structures, ...groups],
     obstacles,
-    architecture: {
-      layers,
-      hiddenSize: embedding?.columns ?? 0,
-      vocabularySize: embedding?.rows ?? 0,
-      // Keys and values come in pairs of the same shape, [B, K, past, D].
-      cache: caches.filter((_, i) => i % 2 === 0).map(([heads = 0, headWidth = 0]) => ({ heads, headWidth })),
-      contextLength,
-      dataType: embedding?.dataType ?? "float32",
-    },
+    architecture: architectureOf(model, found.anatomy.flow.stream, layers, contextLength),
+    pruningObstacle: null,
+  };
+}
+
+/** @param stream values that depend on the tokens */
+export function architectureOf({ graph }: Model, stream: ReadonlySet<string>, layers: number, contextLength: number | null): Architecture {
+  const embedding = embeddingOf(graph, stream);
+  const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
+  return {
+    layers,
+    hiddenSize: embedding?.columns ?? 0,
+    vocabularySize: embedding?.rows ?? 0,
+    // Keys and values come in pairs of the same shape, [B, K, past, D].
+    cache: caches.filter((_, i) => i % 2 === 0).map(([heads = 0, headWidth = 0]) => ({ heads, headWidth })),
+    contextLength,
+    dataType: embedding?.dataType ?? "float32",
   };
 }
 

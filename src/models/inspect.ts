@@ -16,7 +16,7 @@ export interface InspectRequest {
 
 /**
  * Reads a model, checks all that registering it promises, then copies its files into the artifact store. Nothing is stored
- * of a model that is refused.
+ * of a model that is refused. One whose weights are quantised is stored to be served.
  *
  * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT, MODEL_NOT_FOUND, FILE_TOO_LARGE (model-folder.ts); the first obstacle that
  *   `survey` finds
@@ -30,10 +30,11 @@ export const storeFolder = (dataDirectory: string, folder: string): Promise<Insp
   inspect({ dataDirectory, modelRoot: folder, path: "." });
 
 async function store(dataDirectory: string, place: ModelFolder): Promise<InspectedModel> {
-  const found = await survey(place).next();
-  if (!found.done) throw found.value;
-  // Without an obstacle, all is known.
-  const { external, facts } = found.value as { external: readonly string[]; facts: Facts };
+  const steps = survey(place);
+  let step = await steps.next();
+  for (; !step.done; step = await steps.next()) if (step.value.code !== "QUANTISED_WEIGHTS") throw step.value;
+  // Without another obstacle, all is known.
+  const { external, facts } = step.value as { external: readonly string[]; facts: Facts };
   const { obstacles, ...known } = facts;
 
   const files: ModelFile[] = [];

@@ -7,9 +7,11 @@ import type { Model } from "../onnx/ir.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
 import { logitsOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
+import { modelSource } from "../runtime/model-source.ts";
 import { openSession } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { describe, type Facts } from "./describe.ts";
+import { describeQuantised } from "./describe-quantised.ts";
 import { externalFiles, type ModelFolder } from "./model-folder.ts";
 
 /** What is known of a model's files; null is what an obstacle kept from being known. */
@@ -31,7 +33,8 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
 
 /**
  * Checks all that registering a model promises and yields what stands in the way, in order. Whoever goes on after an obstacle
- * learns the others, as far as they can be told; without any, nothing in the result is null.
+ * learns the others, as far as they can be told; without any but QUANTISED_WEIGHTS, after which a model still serves,
+ * nothing in the result is null.
  *
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
  *   (model-folder.ts); UNSUPPORTED_OPSET; NO_LOGITS; QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; NO_TOKEN_INPUT, UNSUPPORTED_INPUT,
@@ -59,12 +62,18 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   const obstacle = logits && gradientObstacle(graph, logits.name);
   if (obstacle) yield obstacle;
   const read = external ? tensorReader(dirname(path)) : unread;
-  const facts = sound && logits ? yield* attempt(() => describe(model, read, config?.contextLength ?? null)) : null;
+  const length = config?.contextLength ?? null;
+  const facts =
+    sound && logits
+      ? yield* attempt(() =>
+          obstacle?.code === "QUANTISED_WEIGHTS" ? describeQuantised(model, read, length, obstacle) : describe(model, read, length),
+        )
+      : null;
   if (sound && external)
     yield* attempt(async () => {
       // Unoptimised: folding constants would copy weights that are else only mapped.
       const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
-      const session = await openSession({ path }, options);
+      const session = await openSession(modelSource(model, path), options);
       await session.close();
     });
   return { model, external, facts };

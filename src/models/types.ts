@@ -33,4 +33,6 @@ export interface InspectedModel {
   readonly operators: Readonly<Record<string, number>>;
   readonly architecture: Architecture;
   readonly structures: readonly StructureGroup[];
+  /** What keeps the model from being pruned, and not from being served; null if nothing does. */
+  readonly pruningObstacle: { readonly code: string; readonly message: string } | null;
 }

@@ -1,6 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
 import { isFloat, type Model, type StaticType, sizeOf, type Tensor } from "../onnx/ir.ts";
+import { widen } from "../onnx/widen.ts";
 import { openSession, type TensorValue } from "./session.ts";
 import { spellOut } from "./specialise.ts";
 
@@ -17,7 +18,8 @@ const isWeight = (t: Tensor) => isFloat(t.dataType) && sizeOf(t.dims) > 1;
  *   depends on the data
  */
 export async function staticTypes(model: Model, shapes: Readonly<Record<string, readonly number[]>>): Promise<Map<string, StaticType>> {
-  const { graph } = model;
+  // Shapes do not depend on how narrow the numbers are, but ONNX Runtime takes not all narrow ones.
+  const { graph } = widen(model);
   const weights = [...graph.initializers.values()].filter(isWeight);
   const names = new Set(weights.map((t) => t.name));
   const inputs = graph.inputs
@@ -39,7 +41,7 @@ export async function staticTypes(model: Model, shapes: Readonly<Record<string, 
     outputs: [],
     valueInfo: [],
   });
-  const values = graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
+  const values = model.graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
   const session = await openSession(
     { bytes: encode({ ...model, graph: probe }, values) },
     { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic" } },

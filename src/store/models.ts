@@ -7,7 +7,11 @@ import type { Database, Store } from "./store.ts";
 
 export type ModelRecord = DatabaseRecord<
   Model,
-  { readonly operators: Readonly<Record<string, number>>; readonly architecture: Architecture }
+  {
+    readonly operators: Readonly<Record<string, number>>;
+    readonly architecture: Architecture;
+    readonly pruningObstacle: InspectedModel["pruningObstacle"];
+  }
 >;
 
 export interface ModelFilter {
@@ -19,7 +23,7 @@ export interface ModelFilter {
 
 /** Stores a model's rows. To be called in a transaction. */
 export async function insertModel(tx: Database, model: InspectedModel, name: string, parentId: string | null): Promise<ModelRecord> {
-  const { digest, sizeBytes, parameterCount, opset, operators, architecture, files, structures } = model;
+  const { digest, sizeBytes, parameterCount, opset, operators, architecture, files, structures, pruningObstacle } = model;
   await tx.artifact.createMany({ data: files.map((f) => ({ sha256: f.sha256, sizeBytes: f.sizeBytes })), skipDuplicates: true });
   const row = await tx.model.create({
     data: {
@@ -31,6 +35,7 @@ export async function insertModel(tx: Database, model: InspectedModel, name: str
       opset,
       operators,
       architecture: { ...architecture, cache: architecture.cache.map((c) => ({ ...c })) },
+      ...(pruningObstacle ? { pruningObstacle: { ...pruningObstacle } } : {}),
     },
   });
   await tx.modelFile.createMany({ data: files.map((f) => ({ modelId: row.id, path: f.path, sha256: f.sha256 })) });

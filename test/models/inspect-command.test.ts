@@ -45,7 +45,9 @@ describe("npm run inspect", () => {
     assert.equal(total(numbers(output, /^ {4}(attention|mlp) \d/)), total(layers));
     assert.deepEqual(numbers(output, /^ {2}whole/), [total(layers) + total(numbers(output, /^ {2}the rest/))]);
     assert.deepEqual(numbers(output, /^ {2}whole/), [1_415_520]);
-    assert.match(output, /can be removed: 12 LAYERs, 12 ATTENTIONs, 12 MLPs/);
+    assert.match(output, /can be removed: 12 LAYERs, 12 ATTENTIONs, 12 MLPs, 24 HEADs, 3,072 CHANNELs/);
+    assert.deepEqual(numbers(output, /^ {6}2 heads of 13,824/), Array(12).fill(2 * 13_824));
+    assert.deepEqual(numbers(output, /^ {6}256 channels of 288/), Array(12).fill(256 * 288));
     assert.match(output, /can be pruned/);
   });
 

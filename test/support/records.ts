@@ -28,6 +28,7 @@ export function inspected(name: string, parameterCount = 1000): InspectedModel {
       contextLength: null,
       dataType: "float32",
     },
+    pruningObstacle: null,
     structures: [0, 1].flatMap((index) =>
       (["LAYER", "MLP"] as const).map((kind) => ({
         kind,

@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { EspalierError } from "../../errors.ts";
 import { methods } from "../../pruning/methods/index.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
 import type { ModelRecord } from "../../store/models.ts";
@@ -151,6 +152,10 @@ export class PruningRunResolver {
     @Ctx() { store, queue, loaders }: Context,
   ): Promise<RunRecord> {
     const { model } = await tokenizedModel(store, "input.modelId", input.modelId);
+    if (model.pruningObstacle) {
+      const { code, message } = model.pruningObstacle;
+      throw new EspalierError(code, message, { argument: "input.modelId" });
+    }
     const { perturbation, uniform, ...rest } = input.options;
     const options: PruningOptions = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
     requireAll(optionRules(options, model.architecture));

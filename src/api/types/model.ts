@@ -3,6 +3,7 @@ import { Field, ID, Int, ObjectType } from "type-graphql";
 import type { StructureKind } from "../../structures/structure.ts";
 import { structureKindEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
+import { JobError } from "./job.ts";
 
 @ObjectType({ description: "How often an operator occurs in a model's graph." })
 export class OperatorCount {
@@ -103,6 +104,12 @@ export class Model {
 
   @Field(() => Architecture, { description: "Its shape." })
   readonly architecture!: Architecture;
+
+  @Field(() => JobError, {
+    nullable: true,
+    description: "What keeps it from being pruned, and not from being served; null if nothing does.",
+  })
+  readonly pruningObstacle!: JobError | null;
 
   @Field(() => GraphQLDateTime, { description: "When it was registered or made." })
   readonly createdAt!: Date;

@@ -1,8 +1,8 @@
 import type { NormRequest } from "../../autodiff/ghost.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
-import { widen } from "../../autodiff/widen.ts";
 import { encode } from "../../onnx/encode.ts";
 import { signatureOf } from "../../onnx/signature.ts";
+import { widen } from "../../onnx/widen.ts";
 import { openSession, type Session, type TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import type { Views } from "../../text/calibration.ts";

@@ -1,6 +1,6 @@
-import * as attr from "../onnx/attributes.ts";
-import { replaceUses } from "../onnx/edit.ts";
-import { type Attribute, type DataType, dataTypes, type Graph, type Model, type Node, type ValueInfo } from "../onnx/ir.ts";
+import * as attr from "./attributes.ts";
+import { replaceUses } from "./edit.ts";
+import { type Attribute, type DataType, dataTypes, type Graph, type Model, type Node, type ValueInfo } from "./ir.ts";
 
 const isNarrow = (type: DataType): boolean => type === "float16" || type === "bfloat16";
 

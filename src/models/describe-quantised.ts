@@ -1,0 +1,58 @@
+import { quantised } from "../autodiff/quantised.ts";
+import type { EspalierError } from "../errors.ts";
+import { intOf } from "../onnx/attributes.ts";
+import { type Graph, isFloat, type Model, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
+import type { TensorReader } from "../onnx/read-tensor.ts";
+import { logitsOf, signatureOf } from "../onnx/signature.ts";
+import { flowOf } from "../structures/flow.ts";
+import { parametersOf } from "../structures/parameters.ts";
+import { architectureOf, type Facts, operatorCounts } from "./describe.ts";
+
+/**
+ * What a graph says of itself whose weights are quantised: such a model is served, but has no structures that could go.
+ * Its layers are those that keep a cache.
+ *
+ * @param obstacle what keeps it from being pruned
+ * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see signature.ts)
+ */
+export function describeQuantised(model: Model, read: TensorReader, contextLength: number | null, obstacle: EspalierError): Facts {
+  const { graph } = model;
+  const signature = signatureOf(graph.inputs);
+  const flow = flowOf(graph, signature.tokens.name, logitsOf(graph.outputs).name);
+  return {
+    parameterCount: countOf(graph, parametersOf(flow, read)),
+    opset: model.opsets[""] ?? 0,
+    operators: operatorCounts(graph),
+    structures: [],
+    obstacles: [],
+    architecture: architectureOf(model, flow.stream, Math.ceil(signature.caches.length / 2), contextLength),
+    pruningObstacle: { code: obstacle.code, message: obstacle.message },
+  };
+}
+
+/** Weights as they were before they were quantised. Scales and zero points, which only quantised operators read, are none. */
+function countOf(graph: Graph, floats: ReadonlyMap<string, number>): number {
+  const steps = graph.nodes.filter((n) => quantised.has(operatorKey(n)));
+  const own = new Set(steps.flatMap((n) => n.inputs));
+  const plain = [...floats].filter(([name]) => !own.has(name));
+  // A table that is looked up first and dequantised then is read by the lookup.
+  const lookups = graph.nodes.filter((n) => operatorKey(n) === "Gather" && isQuantised(graph, n.inputs[0]));
+  const seen = new Set<string>();
+  const packed = [...steps, ...lookups].reduce((n, node) => n + weightsOf(graph, node, seen), 0);
+  return plain.reduce((n, [, count]) => n + count, packed);
+}
+
+const isQuantised = (graph: Graph, name = ""): boolean => {
+  const tensor = graph.initializers.get(name);
+  return tensor !== undefined && tensor.dims.length > 1 && !isFloat(tensor.dataType) && tensor.dataType !== "int64";
+};
+
+/** Elements of the whole-number matrix that a node reads; one that is packed states its shape in attributes. */
+function weightsOf(graph: Graph, node: Node, seen: Set<string>): number {
+  const [name] = node.inputs
+    .filter((i) => isQuantised(graph, i) && !seen.has(i))
+    .sort((a, b) => sizeOf(graph.initializers.get(b)?.dims ?? []) - sizeOf(graph.initializers.get(a)?.dims ?? []));
+  if (name === undefined) return 0;
+  seen.add(name);
+  return intOf(node, "K", 0) * intOf(node, "N", 0) || sizeOf(graph.initializers.get(name)?.dims ?? []);
+}
