@@ -152,24 +152,46 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
   yield;
 }
 
+/** The columns of the matrix: exporters, and what each fixture of theirs varies. */
+const columns: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  optimum: { optimum: "with past", "optimum-no-past": "without" },
+  torchscript: { torchscript14: "14", torchscript17: "17" },
+  dynamo: { dynamo: "" },
+  genai: { genai: "" },
+  "ort-optimized": { "ort-optimized": "" },
+};
+
 /** The matrix as Markdown: a row a family, a column an exporter, and a note for every cell that is not a whole yes. */
 export function markdown(
   results: ReadonlyMap<string, Support>,
   refusedByExporter: Readonly<Record<string, Readonly<Record<string, string>>>>,
 ): string {
-  const names = [...results.keys()].map((name) => name.split("/") as [string, string]);
-  const unique = (list: readonly string[]) => [...new Set(list)].sort();
-  const exporters = unique(names.map(([exporter]) => exporter));
-  const families = unique(names.map(([, family]) => family));
+  const families = [...new Set([...results.keys()].map((name) => name.split("/")[1] as string))].sort();
   const notes: string[] = [];
-  const cell = (exporter: string, family: string): string => {
+  const note = (text: string) => `[^${notes.push(text)}]`;
+  const outcome = (exporter: string, family: string): string | null => {
     const support = results.get(`${exporter}/${family}`);
     const reason = refusedByExporter[exporter]?.[family];
-    if (!support) return reason === undefined ? "" : `not exported[^${notes.push(`the exporter refuses ${family}: ${reason}`)}]`;
+    if (!support) return reason === undefined ? null : `not exported${note(`the exporter refuses ${family}: ${reason}`)}`;
     const obstacle = steps.find((step) => support[step] !== "yes");
-    return obstacle === undefined ? "yes" : `until ${obstacle}[^${notes.push(support[obstacle])}]`;
+    return obstacle === undefined ? "yes" : `until ${obstacle}${note(support[obstacle])}`;
   };
-  const rows = families.map((family) => `| ${family} | ${exporters.map((exporter) => cell(exporter, family)).join(" | ")} |`);
-  const head = [`| | ${exporters.join(" | ")} |`, `| --- |${" --- |".repeat(exporters.length)}`];
-  return [...head, ...rows, "", ...notes.map((note, i) => `[^${i + 1}]: ${note}`)].join("\n").trimEnd();
+  const cell = (variants: Readonly<Record<string, string>>, family: string): string => {
+    const outcomes = Object.entries(variants).map(([exporter, label]) => ({ label, outcome: outcome(exporter, family) }));
+    const made = outcomes.filter((o) => o.outcome !== null);
+    const unique = [...new Set(made.map((o) => o.outcome))];
+    return unique
+      .map((text) => ({ text, labels: made.filter((o) => o.outcome === text && o.label !== "").map((o) => o.label) }))
+      .map(({ text, labels }) => (labels.length > 0 ? `${text} (${labels.join(", ")})` : text))
+      .join("; ");
+  };
+  const rows = families.map(
+    (family) =>
+      `| ${family} | ${Object.values(columns)
+        .map((variants) => cell(variants, family))
+        .join(" | ")} |`,
+  );
+  const names = Object.keys(columns);
+  const head = [`| | ${names.join(" | ")} |`, `| --- |${" --- |".repeat(names.length)}`];
+  return [...head, ...rows, "", ...notes.map((text, i) => `[^${i + 1}]: ${text}`)].join("\n").trimEnd();
 }
