@@ -1,7 +1,7 @@
 import * as attr from "../onnx/attributes.ts";
 import { consumers } from "../onnx/edit.ts";
 import { type Node, operatorKey, sizeOf, type TypedGraph } from "../onnx/ir.ts";
-import type { NormRequest } from "./ghost.ts";
+import type { SliceRequest } from "./reductions.ts";
 
 type Shape = readonly number[];
 
@@ -34,10 +34,10 @@ const isometries: Readonly<Record<string, (node: Node, axis: number, from: Shape
  * The value as which each parameter meets the activations, and its axis there: the parameter itself, or, where all that reads
  * it is a Transpose or the like, what comes out of that. The gradients by both have the same norm.
  */
-export function carriersOf({ graph, types }: TypedGraph, requests: readonly NormRequest[]): NormRequest[] {
+export function carriersOf({ graph, types }: TypedGraph, requests: readonly SliceRequest[]): SliceRequest[] {
   const readers = consumers(graph);
   const shape = (name: string): Shape => types.get(name)?.shape ?? [];
-  const carrier = (request: NormRequest): NormRequest => {
+  const carrier = (request: SliceRequest): SliceRequest => {
     const { parameter, axis } = request;
     const [node, ...others] = readers.get(parameter) ?? [];
     const moved = node && isometries[operatorKey(node)];

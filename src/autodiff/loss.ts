@@ -11,6 +11,27 @@ export interface Loss {
 }
 
 /**
+ * Token-weighted cross-entropy, in float32 whatever the model's type: for each view `sum_t |w_t| (-log softmax(z_t)[target_t])`.
+ *
+ * @param logits [B, T, V]
+ * @param targets [B, T] int64; any valid token where the weight is 0
+ * @param weights [B, T] float32
+ * @returns losses [B], and what they were computed from: log-probabilities [B, T, V] and those of the targets [B, T, 1]
+ */
+export function crossEntropy(
+  b: GraphBuilder,
+  logits: Value,
+  targets: Value,
+  weights: Value,
+): Pick<Loss, "losses"> & { readonly logP: Value; readonly logPTarget: Value } {
+  const [batch, tokens] = logits.shape as [number, number, number];
+  const logP = b.logSoftmax(b.cast(logits, "float32", dataTypes.float32.onnx));
+  const logPTarget = b.gatherElements(logP, b.reshape(targets, [batch, tokens, 1]), -1);
+  const losses = b.neg(b.reduceSum(b.mul(b.reshape(logPTarget, [batch, tokens]), b.abs(weights)), [1], false));
+  return { losses, logP, logPTarget };
+}
+
+/**
  * Signed, token-weighted cross-entropy: `L = sum_bt w_bt (-log softmax(z_bt)[target_bt])` and its gradient
  * `dz_bt = w_bt (softmax(z_bt) - onehot(target_bt))`, in float32 whatever the model's type.
  *
@@ -26,11 +47,7 @@ export function signedCrossEntropy(b: GraphBuilder, logits: Value, targets: Valu
   const [batch, tokens] = logits.shape as [number, number, number];
   const column = [batch, tokens, 1];
   const index = b.reshape(targets, column);
-
-  const logP = b.logSoftmax(b.cast(logits, "float32", dataTypes.float32.onnx));
-  const logPTarget = b.gatherElements(logP, index, -1);
-  const losses = b.neg(b.reduceSum(b.mul(b.reshape(logPTarget, [batch, tokens]), b.abs(weights)), [1], false));
-
+  const { losses, logP, logPTarget } = crossEntropy(b, logits, targets, weights);
   const p = b.exp(logP);
   const lowered = b.sub(b.exp(logPTarget), b.scalar(1));
   const difference = b.op("ScatterElements", [p, index, lowered], p.shape, { axis: attr.int(-1) });

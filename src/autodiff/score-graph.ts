@@ -3,41 +3,50 @@ import { GraphBuilder } from "../onnx/builder.ts";
 import type { TypedGraph } from "../onnx/ir.ts";
 import { backward } from "./backward.ts";
 import { carriersOf } from "./carriers.ts";
-import { type NormRequest, squaredNorms } from "./ghost.ts";
 import { signedCrossEntropy } from "./loss.ts";
 import { lower } from "./lower.ts";
+import type { Reduction, SliceRequest } from "./reductions.ts";
 
 /** A graph that scores, and the names by which it is fed and read; the model's own inputs keep theirs. */
 export interface ScoreGraph {
   readonly graph: TypedGraph;
-  /** Input [2P, T] int64: the token that follows each position; any valid token where the weight is 0. */
+  /** Input [B, T] int64: the token that follows each position; any valid token where the weight is 0. */
   readonly targets: string;
-  /** Input [2P, T] float32: `+1/n` on unperturbed views, `-1/n~` on perturbed ones, 0 on padding. */
+  /** Input [B, T] float32: `+1/n` on a text, `-1/n~` on its perturbed view, 0 on padding. */
   readonly weights: string;
-  /** Output [P, N] float32: for each pair, the squared norms of the gradient of `L(s) - L(s~)`, those of each request side by side. */
-  readonly squaredNorms: string;
-  /** For each request, the columns of `squaredNorms` that answer it: none if the logits do not depend on its parameter. */
+  /** Output [S, N] float32: for each sample, what the reduction makes of the gradient of its weighted loss, request by request. */
+  readonly answers: string;
+  /** For each request, the columns of `answers` that are its: none if the logits do not depend on its parameter. */
   readonly columns: readonly { readonly start: number; readonly length: number }[];
-  /** Output [2P] float32: loss of each view, nats per token. */
+  /** Output [B] float32: loss of each view, nats per token. */
   readonly losses: string;
 }
 
 /**
- * Extends a forward graph to score: one run gives, for each pair of views, the loss of both and the squared norms of
- * `grad L(s) - grad L(s~) = grad (L(s) - L(s~))` by whole parameters or slices of them. No gradient of a weight leaves the graph.
+ * Extends a forward graph to score: one run gives the loss of each view, and for each sample what a reduction makes of its
+ * gradient, by whole parameters or slices of them. With two views and weights of opposite sign that is the gradient of
+ * `L(s) - L(s~)`, and so the difference of the two gradients.
  *
- * @param typed the forward graph at batch 2P, pair-major: `[s1, s~1, s2, s~2, ...]`
- * @param logits name of the value [2P, T, V]
+ * @param typed the forward graph at batch B = views * S, sample-major: `[s1, s~1, s2, s~2, ...]` for two views
+ * @param logits name of the value [B, T, V]
  * @throws EspalierError UNSUPPORTED_OPERATOR, UNSUPPORTED_LAYOUT, UNSUPPORTED_PARAMETER_USE
  */
-export function buildScoreGraph(typed: TypedGraph, logits: string, requests: readonly NormRequest[]): ScoreGraph {
+export function buildScoreGraph(
+  typed: TypedGraph,
+  logits: string,
+  requests: readonly SliceRequest[],
+  reduce: Reduction,
+  views: number,
+): ScoreGraph {
   const forward = lower(typed);
   const b = new GraphBuilder(forward, "score");
   const z = b.value(logits);
   const [batch, tokens] = z.shape as [number, number, number];
-  if (z.shape.length !== 3 || batch % 2 !== 0)
-    throw new EspalierError("UNSUPPORTED_LAYOUT", `logits must be [2P, T, V], but "${logits}" is [${z.shape}]`, { value: logits });
-  const pairs = batch / 2;
+  if (z.shape.length !== 3 || batch % views !== 0)
+    throw new EspalierError("UNSUPPORTED_LAYOUT", `logits must be [${views} * S, T, V], but "${logits}" is [${z.shape}]`, {
+      value: logits,
+    });
+  const samples = batch / views;
   const targets = b.input("score/targets", "int64", [batch, tokens]);
   const weights = b.input("score/weights", "float32", [batch, tokens]);
 
@@ -46,28 +55,28 @@ export function buildScoreGraph(typed: TypedGraph, logits: string, requests: rea
   const wanted = [...new Set(carriers.map((c) => c.parameter))];
   const { uses } = backward(b, new Map([[logits, dLogits]]), wanted);
 
-  // Norms are made and joined in the order the walk meets their parameters, last layer first, so that each is reduced as
+  // Answers are made and joined in the order the walk meets their parameters, last layer first, so that each is reduced as
   // soon as its activations allow.
   const met = new Map([...uses.keys()].map((name, i) => [name, i]));
   const inOrder = carriers
     .map((carrier, request) => ({ carrier, request, place: met.get(carrier.parameter) ?? -1 }))
     .filter(({ place }) => place >= 0)
     .sort((x, y) => x.place - y.place);
-  const norms = squaredNorms(
+  const answers = reduce(
     b,
-    pairs,
+    { samples, views },
     uses,
     inOrder.map(({ carrier }) => carrier),
   );
   const columns = requests.map(() => ({ start: 0, length: 0 }));
   let start = 0;
   for (const [i, { request }] of inOrder.entries()) {
-    const length = norms[i]?.shape[1] as number;
+    const length = answers[i]?.shape[1] as number;
     columns[request] = { start, length };
     start += length;
   }
-  const none = b.expand(b.scalar(0), [pairs, 1]);
-  const joined = b.concat([...norms, none], 1);
+  const none = b.expand(b.scalar(0), [samples, 1]);
+  const joined = b.concat([...answers, none], 1);
   const graph = b.build([losses, joined]);
-  return { graph, targets: targets.name, weights: weights.name, squaredNorms: joined.name, columns, losses: losses.name };
+  return { graph, targets: targets.name, weights: weights.name, answers: joined.name, columns, losses: losses.name };
 }

@@ -16,6 +16,8 @@ export interface ExportRequest {
   readonly folder: string;
   readonly files: readonly Pick<ModelFile, "path">[];
   readonly removed: readonly StructureId[];
+  /** What is left, where that is known already or more was done than removing. */
+  readonly pruned?: Model;
   readonly destination: string;
 }
 
@@ -33,13 +35,13 @@ const rewritten = new Set(["README.md", "config.json"]);
  * data, so that memory stays that of the graph), the configuration with what changed, tokenizer files as they are. The
  * same request gives the same bytes.
  */
-export async function exportPruned({ model, folder, files, removed, destination }: ExportRequest): Promise<void> {
+export async function exportPruned({ model, folder, files, removed, pruned: known, destination }: ExportRequest): Promise<void> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   await mkdir(dirname(join(destination, graph)), { recursive: true });
   const read = tensorReader(dirname(join(folder, graph)));
   const { anatomy, parameters } = discover(model, read);
   const divided = removed.some(isDivided) ? await divide(model, anatomy, parameters) : undefined;
-  const pruned = await removeStructures(model, removed, read, divided);
+  const pruned = known ?? (await removeStructures(model, removed, read, divided));
   const written = await writeData(
     model,
     pruned,

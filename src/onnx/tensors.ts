@@ -51,3 +51,30 @@ export function float32Of(tensor: Tensor): Float32Array {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
 }
+
+/** IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits. */
+export function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+/** The elements of a tensor of floats of any width, whose bytes have been read. @throws EspalierError TENSOR_TYPE */
+export function floatsOf({ name, dataType }: Tensor, bytes: Uint8Array): Float32Array {
+  const own = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  const as = <T>(array: new (buffer: ArrayBufferLike, offset: number, length: number) => T, width: number): T =>
+    new array(own.buffer, own.byteOffset, own.byteLength / width);
+  const read: Partial<Record<DataType, () => Float32Array>> = {
+    float32: () => as(Float32Array, 4),
+    float64: () => Float32Array.from(as(Float64Array, 8)),
+    float16: () => Float32Array.from(as(Uint16Array, 2), halfToNumber),
+    // The upper half of a float32.
+    bfloat16: () => new Float32Array(Uint32Array.from(as(Uint16Array, 2), (bits) => bits << 16).buffer),
+  };
+  const values = read[dataType]?.();
+  if (!values) throw new EspalierError("TENSOR_TYPE", `tensor "${name}" is ${dataType}, not of floats`);
+  return values;
+}

@@ -1,17 +1,21 @@
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
+import { seededRandom } from "../random.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { discover } from "../structures/discover.ts";
 import { divide, removeStructures } from "../structures/divide.ts";
 import { calibrationSamples, views } from "../text/calibration.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { compensated } from "./compensate.ts";
 import type { IterationRecord, PruningEvent, RemovedStructure } from "./events.ts";
-import { gradientDifference } from "./evidence/gradient-difference.ts";
+import { inputMoments } from "./evidence/activity.ts";
+import type { Scene } from "./evidence/evidence.ts";
+import { scored } from "./evidence/gatherers.ts";
 import type { Method } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
-import { Harvest, normalized, type ScoredGroup, tables, takeLowest } from "./select.ts";
+import { Harvest, normalized, tables, takeLowest } from "./select.ts";
 import { takeUniform } from "./uniform.ts";
 
 export interface PruningJob {
@@ -26,15 +30,20 @@ export interface PruningJob {
   readonly done: readonly Pick<IterationRecord, "removed" | "durationMs">[];
 }
 
+export interface Pruned {
+  readonly removed: readonly RemovedStructure[];
+  readonly model: Model;
+}
+
 /**
  * The pruning loop: score every candidate, remove the lowest, score the smaller model anew, until the target is met.
  * Greedy and iterative, as in the paper (arXiv 2501.15278). Its whole state is the base model, the options and the
  * structures removed so far, so it goes on after `done` exactly as if it had never stopped.
  *
- * @returns every structure removed, in order
+ * @returns every structure removed, in order, and what is left
  * @throws EspalierError TARGET_UNREACHABLE if the candidates run out before the target is met
  */
-export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, readonly RemovedStructure[]> {
+export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Pruned> {
   const { model, options, method, folder } = job;
   const read = tensorReader(folder);
   const found = discover(model, read);
@@ -47,7 +56,22 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
 
   const removed = job.done.flatMap((d) => d.removed);
   const durations = job.done.map((d) => d.durationMs);
-  const without = (ids: readonly RemovedStructure[]) => removeStructures(model, ids, read, divided ?? undefined);
+  const scene = (now: Model, iteration: number): Scene => ({
+    model: now,
+    folder,
+    read,
+    whole,
+    samples: texts.map((text, i) => views(job.tokenizer, text, options, i, iteration)),
+    sequenceLength: options.sequenceLength,
+    executionProvider,
+    toRemove: parametersLeft(whole, now) - target,
+    random: (stream) => seededRandom(options.seed, `${method.name}/${iteration}/${stream}`),
+  });
+  const moments = method.compensates ? await finished(inputMoments(scene(model, 0), [...whole.parameters.keys()])) : null;
+  const without = async (ids: readonly RemovedStructure[]) => {
+    const rest = await removeStructures(model, ids, read, divided ?? undefined);
+    return moments ? compensated(model, whole, moments, ids, rest, read) : rest;
+  };
   let current = await without(removed);
   let left = parametersLeft(whole, current);
   const ratio = () => (total - left) / total;
@@ -60,31 +84,18 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
   for (let iteration = job.done.length; left > target; iteration++) {
     const begun = performance.now();
     const open = openGroups(whole, removed, current, options);
-    const samples = texts.map((text, i) => views(job.tokenizer, text, options, i, iteration));
-    const scoring = gradientDifference(
-      {
-        model: current,
-        folder,
-        logits: whole.anatomy.logits,
-        parameters: [...whole.parameters.keys()],
-        samples,
-        sequenceLength: options.sequenceLength,
-        executionProvider,
-      },
-      open,
-    );
+    const scoring = scored(method, scene(current, iteration), open);
     let step = await scoring.next();
     for (; !step.done; step = await scoring.next())
-      yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: samples.length };
-    const { evidence, loss, perturbedLoss } = step.value;
+      yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: texts.length };
+    const { groups, loss, perturbedLoss } = step.value;
 
-    const raw = open.map((group, g): ScoredGroup => ({ ...group, scores: evidence[g]?.map((e) => method.score(e)) ?? [] }));
-    const scored = normalized(raw, options.normalization);
+    const ranked = normalized(groups, options.normalization);
     const before = current;
     const mayGo = (taken: ReadonlySet<string>) => leavesAttention(structures, (p) => taken.has(p) || !before.graph.initializers.has(p));
     const harvest = new Harvest(atOnce, left - target, mayGo);
-    if (options.uniform) takeUniform(harvest, scored, options.uniform);
-    else takeLowest(harvest, scored);
+    if (options.uniform) takeUniform(harvest, ranked, options.uniform);
+    else takeLowest(harvest, ranked);
     if (harvest.taken.length === 0) throw unreachable(options.targetRatio, ratio());
 
     removed.push(...harvest.taken);
@@ -94,7 +105,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
     yield {
       type: "ITERATION",
       iteration,
-      scores: tables(scored),
+      scores: tables(ranked),
       removed: harvest.taken,
       parameterCount: left,
       removedRatio: ratio(),
@@ -105,7 +116,15 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, read
     };
   }
   yield { type: "FINISHED", iterations: durations.length, parameterCount: left, removedRatio: ratio() };
-  return removed;
+  return { removed, model: current };
+}
+
+/** The result of a generator whose steps nobody counts. */
+async function finished<T>(steps: AsyncGenerator<unknown, T>): Promise<T> {
+  for (;;) {
+    const step = await steps.next();
+    if (step.done) return step.value;
+  }
 }
 
 const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.spare > 0 ? g.indexes.length : 0), 0);

@@ -1,5 +1,6 @@
 import { isDivided, structureKinds } from "../structures/structure.ts";
 import type { RemovedStructure, ScoreTable } from "./events.ts";
+import { mean } from "./mean.ts";
 import type { OpenGroup } from "./open-groups.ts";
 import type { Normalization } from "./options.ts";
 
@@ -17,7 +18,6 @@ export interface Ranked {
 
 export const scoreOf = ({ group, place }: Ranked): number => group.scores[place] as number;
 const indexOf = ({ group, place }: Ranked): number => group.indexes[place] as number;
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Divisors that let structures of unlike size or kind compare. */
 const divisors: Record<Normalization, (group: OpenGroup, ofKind: readonly number[]) => number> = {

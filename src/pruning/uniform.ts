@@ -1,6 +1,7 @@
 import { isDivided } from "../structures/structure.ts";
+import { mean } from "./mean.ts";
 import type { UniformOptions } from "./options.ts";
-import { type Harvest, mean, type Ranked, rank, type ScoredGroup, scoreOf } from "./select.ts";
+import { type Harvest, type Ranked, rank, type ScoredGroup, scoreOf } from "./select.ts";
 
 /** Structures that go together, so that all layers keep equally many. */
 interface Bundle {

@@ -11,6 +11,8 @@ export interface Branch {
   readonly output: string;
   /** The trunk value it reads and is added to. */
   readonly skip: string;
+  /** The trunk value that comes of the addition. */
+  readonly sum: string;
   /** The nodes between the two. */
   readonly nodes: ReadonlySet<Node>;
 }
@@ -70,7 +72,7 @@ export function residualBranches(flow: Flow): Branch[] {
     if (skip === undefined || skips.length > 1) return [];
     return all
       .filter((t) => t !== skip)
-      .map((output) => ({ output, skip, nodes: between(skip, output) }))
+      .map((output) => ({ output, skip, sum, nodes: between(skip, output) }))
       .filter(({ nodes }) => [...nodes].some((n) => products.has(operatorKey(n)) && usesOf(n).some((i) => !stream.has(i))))
       .map((branch) => {
         const meets = [...branch.nodes].some(

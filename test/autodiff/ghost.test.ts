@@ -59,7 +59,7 @@ describe("ghost norms", () => {
       const dy = b.input("dy", "float32", y.shape);
       const { uses } = backward(b, new Map([[y.name, dy]]), ["w"]);
       const before = b.nodes.length;
-      const [norms] = squaredNorms(b, P, uses, wholes(["w"])) as [Value];
+      const [norms] = squaredNorms(b, { samples: P, views: 2 }, uses, wholes(["w"])) as [Value];
       const grams = b.nodes.slice(before).filter((n) => n.opType === "MatMul").length;
       assert.equal(grams, way === "gram matrices" ? 2 : 1);
 
@@ -80,7 +80,7 @@ describe("ghost norms", () => {
     const y = ws.map((w) => b.matMul(x, w)).reduce(b.add);
     const { uses } = backward(b, new Map([[y.name, b.input("dy", "float32", y.shape)]]), ["q", "k", "v"]);
     const before = b.nodes.length;
-    squaredNorms(b, P, uses, wholes(["q", "k", "v"]));
+    squaredNorms(b, { samples: P, views: 2 }, uses, wholes(["q", "k", "v"]));
     const ofX = b.nodes.slice(before).filter((n) => n.opType === "MatMul");
     assert.equal(ofX.length, 1 + 1, "one gram matrix of x, one of dy, which the three share as well");
   });
@@ -127,7 +127,7 @@ describe("ghost norms", () => {
       const dy = b.input("dy", "float32", y.shape);
       const { uses } = backward(b, new Map([[y.name, dy]]), names);
       const requests = names.flatMap((name) => everyWay(name, shapes[name as keyof typeof shapes].length));
-      const norms = squaredNorms(b, P, uses, requests);
+      const norms = squaredNorms(b, { samples: P, views: 2 }, uses, requests);
 
       const feeds: Record<string, TensorValue> = Object.fromEntries([...Object.values(p), dy].map((v) => [v.name, drawn(v.shape)]));
       feeds[ids.name] = {
@@ -159,11 +159,11 @@ describe("ghost norms", () => {
     const y = b.matMul(x, b.op("Tanh", [w], w.shape));
     const { uses } = backward(b, new Map([[y.name, b.input("dy", "float32", y.shape)]]), ["w"]);
     const code = (expected: string) => (e: unknown) => e instanceof EspalierError && e.code === expected;
-    assert.throws(() => squaredNorms(b, P, uses, wholes(["w"])), code("UNSUPPORTED_PARAMETER_USE"));
+    assert.throws(() => squaredNorms(b, { samples: P, views: 2 }, uses, wholes(["w"])), code("UNSUPPORTED_PARAMETER_USE"));
 
     const c = GraphBuilder.empty();
     const z = c.matMul(c.input("x", "float32", [2, 2 * P, 4]), c.input("w", "float32", [4, 4]));
     const { uses: other } = backward(c, new Map([[z.name, c.input("dy", "float32", z.shape)]]), ["w"]);
-    assert.throws(() => squaredNorms(c, P, other, wholes(["w"])), code("UNSUPPORTED_LAYOUT"));
+    assert.throws(() => squaredNorms(c, { samples: P, views: 2 }, other, wholes(["w"])), code("UNSUPPORTED_LAYOUT"));
   });
 });

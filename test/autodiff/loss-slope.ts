@@ -1,4 +1,5 @@
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
+import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { lower } from "../../src/autodiff/lower.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
@@ -100,7 +101,7 @@ export async function lossSlopes(
   if (ghosts.length > 0) {
     const dimsOf = (p: string) => typed.types.get(p)?.shape ?? [];
     const requests = ghosts.flatMap((p) => everyWay(p, dimsOf(p).length));
-    const score = buildScoreGraph(typed, logits, requests);
+    const score = buildScoreGraph(typed, logits, requests, squaredNorms, 2);
     const session = await open(openWeights(score.graph, used));
     const fed = Object.fromEntries(session.inputs.filter((i) => at[i.name]).map((i) => [i.name, at[i.name] as TensorValue]));
     const out = await session.run({ ...fed, [name]: input, [score.targets]: targets, [score.weights]: weights });
@@ -111,13 +112,13 @@ export async function lossSlopes(
       const [whole] = squaresAlong(gradient, dimsOf(p), null) as [number];
       const errors = requests.flatMap(({ parameter, axis }, i) => {
         if (parameter !== p || axis === null) return [];
-        const slices = answered(score, out[score.squaredNorms]?.data as Float32Array, i, 0, 1);
+        const slices = answered(score, out[score.answers]?.data as Float32Array, i, 0, 1);
         const expected = squaresAlong(gradient, dimsOf(p), axis);
         return expected.map((e, at) => Math.abs(e - (slices[at] as number)) / whole);
       });
       const [square] = answered(
         score,
-        out[score.squaredNorms]?.data as Float32Array,
+        out[score.answers]?.data as Float32Array,
         requests.findIndex((r) => r.parameter === p),
         0,
         1,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
+import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { type GradientTable, gradients } from "../../src/autodiff/gradients.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -195,7 +196,7 @@ describe("weights of compound operators", () => {
     });
     const [input, targets] = [integers([1, 0, 6, 1, 3, 6]), integers([0, 6, 2, 3, 6, 5])];
     const weights = floats([batch, tokens], [1, 1, 1, -1, -1, -1]);
-    const score = buildScoreGraph(graph, logits.name, wholes(names));
+    const score = buildScoreGraph(graph, logits.name, wholes(names), squaredNorms, 2);
     const squares = (await evaluate(score.graph, { ids: input, [score.targets]: targets, [score.weights]: weights }))[1] as Float32Array;
 
     const g = new GraphBuilder(lower(graph), "gradient");

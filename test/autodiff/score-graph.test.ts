@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
+import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { EspalierError } from "../../src/errors.ts";
@@ -65,13 +66,13 @@ function worst(actual: ArrayLike<number>, expected: readonly number[], names: re
 async function checkAgainst({ pairs, losses, norms }: Reference, typed: TypedGraph, more: Record<string, TensorValue> = {}) {
   const { ids, targets, weights } = batchOf(pairs);
   const names = Object.keys(norms);
-  const score = buildScoreGraph(typed, "logits", wholes(names));
+  const score = buildScoreGraph(typed, "logits", wholes(names), squaredNorms, 2);
   verify({ irVersion: 8, opsets: typed.opsets, producerName: "", producerVersion: "", metadata: {}, graph: score.graph.graph });
   assert.deepEqual(
     score.graph.graph.outputs.map((o) => [o.name, o.shape]),
     [
       [score.losses, [2 * pairs.length]],
-      [score.squaredNorms, [pairs.length, names.length + 1]],
+      [score.answers, [pairs.length, names.length + 1]],
     ],
   );
   const feeds = { input_ids: ids, [score.targets]: targets, [score.weights]: weights, ...more };
@@ -169,7 +170,7 @@ describe("gradients of ahab", () => {
     unused.graph.initializers.set("idle", float32Tensor("idle", [2], [1, 2]));
     unused.types.set("idle", { dataType: "float32", shape: [2] });
     const some = [parameters[5], "idle", parameters[60], parameters[1]] as string[];
-    const score = buildScoreGraph(unused, "logits", wholes(some));
+    const score = buildScoreGraph(unused, "logits", wholes(some), squaredNorms, 2);
     const [, squares] = (await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights })) as [
       Float32Array,
       Float32Array,
@@ -185,7 +186,7 @@ describe("gradients of ahab", () => {
     const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
     const shapes = new Map(parameters.map((name) => [name, typed.types.get(name)?.shape ?? []]));
     const requests = parameters.flatMap((name) => everyWay(name, shapes.get(name)?.length ?? 0));
-    const score = buildScoreGraph(typed, "logits", requests);
+    const score = buildScoreGraph(typed, "logits", requests, squaredNorms, 2);
     const [, squares] = (await evaluate(score.graph, { input_ids: ids, [score.targets]: targets, [score.weights]: weights })) as [
       Float32Array,
       Float32Array,
@@ -230,8 +231,8 @@ describe("gradients of ahab", () => {
       ["turned", { dataType: "float32", shape: dims }],
     ] as const);
     const feedsOf = (s: ScoreGraph) => ({ input_ids: ids, [s.targets]: targets, [s.weights]: weights });
-    const stored = buildScoreGraph({ ...typed, graph, types }, "logits", everyWay(name, 2));
-    const straight = buildScoreGraph(typed, "logits", everyWay(name, 2));
+    const stored = buildScoreGraph({ ...typed, graph, types }, "logits", everyWay(name, 2), squaredNorms, 2);
+    const straight = buildScoreGraph(typed, "logits", everyWay(name, 2), squaredNorms, 2);
     const [, squares] = (await evaluate(stored.graph, feedsOf(stored))) as [Float32Array, Float32Array];
     const [, expected] = (await evaluate(straight.graph, feedsOf(straight))) as [Float32Array, Float32Array];
     const { error } = worst(answered(stored, squares, 0, 0, 1).map(Math.sqrt), [reference.norms[name]?.[0] as number], [name]);
@@ -249,7 +250,7 @@ describe("gradients of ahab", () => {
     const nodes = typed.graph.nodes.map((n) => (n.opType === "Sigmoid" ? { ...n, opType: "HardSigmoid" } : n));
     const first = nodes.findLast((n) => n.opType === "HardSigmoid")?.name;
     assert.throws(
-      () => buildScoreGraph({ ...typed, graph: { ...typed.graph, nodes } }, "logits", wholes(parameters)),
+      () => buildScoreGraph({ ...typed, graph: { ...typed.graph, nodes } }, "logits", wholes(parameters), squaredNorms, 2),
       (e) => e instanceof EspalierError && e.code === "UNSUPPORTED_OPERATOR" && e.details["node"] === first,
     );
   });

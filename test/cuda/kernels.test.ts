@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
@@ -76,6 +77,8 @@ describe(`CUDA kernels (${fixture.source})`, () => {
         forward,
         "logits",
         parameters.flatMap((p) => everyWay(p, forward.types.get(p)?.shape.length ?? 0)),
+        squaredNorms,
+        2,
       ).graph;
       assert.ok(graph.nodes.length > 2 * forward.graph.nodes.length, "a backward pass is in it");
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));

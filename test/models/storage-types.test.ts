@@ -74,7 +74,7 @@ describe("a model stored in narrow floats", () => {
       });
       let step = await steps.next();
       while (!step.done) step = await steps.next();
-      const removed: readonly RemovedStructure[] = step.value;
+      const removed: readonly RemovedStructure[] = step.value.removed;
       removedOf.set(
         type,
         removed.map((r) => `${r.kind} ${r.index}`),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
@@ -20,7 +21,7 @@ const parameters = [...model.graph.initializers.values()].filter((t) => t.dataTy
 async function scores(m: Model): Promise<[Float32Array, Float32Array]> {
   const [batch, tokens] = [2, 12];
   const typed = await specialise(m, scoringBinding(m, batch, tokens, parameters), ["logits"]);
-  const score = buildScoreGraph(typed, "logits", wholes(parameters));
+  const score = buildScoreGraph(typed, "logits", wholes(parameters), squaredNorms, 2);
   const random = seededRandom(22);
   const ids = (): TensorValue => ({
     dataType: "int64",

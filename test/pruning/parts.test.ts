@@ -14,11 +14,12 @@ import type { Model, Tensor } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { scoringBinding } from "../../src/pruning/binding.ts";
 import type { IterationRecord, PruningEvent, RemovedStructure } from "../../src/pruning/events.ts";
-import { gradientDifference } from "../../src/pruning/evidence/gradient-difference.ts";
+import { gradientDifferences } from "../../src/pruning/evidence/gradients.ts";
 import { pip } from "../../src/pruning/methods/pip.ts";
 import { openGroups, type Whole } from "../../src/pruning/open-groups.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
 import { prune } from "../../src/pruning/prune.ts";
+import { seededRandom } from "../../src/random.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
@@ -48,7 +49,7 @@ async function run(options: Partial<PruningOptions>, done: readonly IterationRec
   const steps = prune(job);
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) events.push(step.value);
-  return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), removed: step.value };
+  return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), removed: step.value.removed };
 }
 
 async function exported<T>(removed: readonly StructureId[], work: (destination: string) => Promise<T>): Promise<T> {
@@ -89,12 +90,14 @@ describe("evidence of heads and channels", () => {
     const now = await removeStructures(model, removed, read, divided);
     const groups = openGroups(whole, removed, now, { ...quick, structureKinds });
     const view = (from: number) => Array.from({ length: 13 }, (_, t) => (from + 37 * t * t) % 2048);
-    const scoring = gradientDifference(
+    const scoring = gradientDifferences(
       {
         model: now,
         folder,
-        logits: "logits",
-        parameters: [...found.parameters.keys()],
+        read,
+        whole,
+        toRemove: 0,
+        random: (stream) => seededRandom(0, stream),
         samples: [{ unperturbed: view(5), perturbed: view(900) }],
         sequenceLength: 12,
         executionProvider: "CPU",

@@ -37,7 +37,7 @@ async function run(options: Partial<PruningOptions>, done: readonly IterationRec
   const steps = prune(job);
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) events.push(step.value);
-  return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), removed: step.value };
+  return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), removed: step.value.removed };
 }
 
 /** All that must repeat: times do not. */

@@ -8,7 +8,7 @@ const readme = read("README.md");
 
 const shown = (value: unknown): string => (Array.isArray(value) ? `[${value.join(", ")}]` : String(value));
 const leaves = Object.entries(defaultPruningOptions).flatMap(([name, value]): [string, string][] =>
-  typeof value === "object" && !Array.isArray(value)
+  typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.entries(value).map(([inner, v]) => [`${name}.${inner}`, shown(v)])
     : [[name, shown(value)]],
 );

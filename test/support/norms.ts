@@ -1,11 +1,11 @@
-import type { NormRequest } from "../../src/autodiff/ghost.ts";
+import type { SliceRequest } from "../../src/autodiff/reductions.ts";
 import type { ScoreGraph } from "../../src/autodiff/score-graph.ts";
 
 /** Asks for the norms of whole parameters. */
-export const wholes = (parameters: readonly string[]): NormRequest[] => parameters.map((parameter) => ({ parameter, axis: null }));
+export const wholes = (parameters: readonly string[]): SliceRequest[] => parameters.map((parameter) => ({ parameter, axis: null }));
 
 /** Asks for a parameter's norm as a whole, then along each of its axes. */
-export const everyWay = (parameter: string, rank: number): NormRequest[] => [
+export const everyWay = (parameter: string, rank: number): SliceRequest[] => [
   { parameter, axis: null },
   ...Array.from({ length: rank }, (_, axis) => ({ parameter, axis })),
 ];

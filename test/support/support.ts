@@ -9,7 +9,7 @@ import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
 import type { InspectedModel } from "../../src/models/types.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { gradientDifference } from "../../src/pruning/evidence/gradient-difference.ts";
+import { scored as scoredBy } from "../../src/pruning/evidence/gatherers.ts";
 import { pip } from "../../src/pruning/methods/pip.ts";
 import { openGroups } from "../../src/pruning/open-groups.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
@@ -59,17 +59,18 @@ async function lowest(dataDirectory: string, stored: InspectedModel, seed: numbe
   const scene = {
     model,
     folder: graphFolder,
-    logits: found.anatomy.logits,
-    parameters: [...found.parameters.keys()],
+    read: tensorReader(graphFolder),
+    whole,
+    toRemove: 0,
+    random: (stream: string) => seededRandom(seed, stream),
     samples: [0, 1].map(() => ({ unperturbed: text(), perturbed: text() })),
     sequenceLength: 9,
     executionProvider: "CPU" as const,
   };
-  const scoring = gradientDifference(scene, open);
+  const scoring = scoredBy(pip, scene, open);
   let step = await scoring.next();
   while (!step.done) step = await scoring.next();
-  const { evidence } = step.value;
-  const scored = open.map((group, g) => ({ ...group, scores: (evidence[g] ?? []).map((e) => pip.score(e)) }));
+  const scored = step.value.groups;
   // A neuron behind a ReLU may never fire, and then has no gradient.
   for (const { kind, layer, scores } of scored)
     if (!scores.every((s) => Number.isFinite(s) && (s > 0 || kind === "CHANNEL")))

@@ -14,9 +14,9 @@ export const pruneTask: Task<"prune"> = async function* ({ model: stored, method
   const { model, folder, graphFolder } = await openStoredModel(stored);
   const [tokenizer, { documents }] = await Promise.all([loadTokenizer(folder), loadDataset(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done };
-  const removed = yield* prune(job);
+  const { removed, model: pruned } = yield* prune(job);
   return await inNewFolder(stored.dataDirectory, async (destination) => {
-    await exportPruned({ model, folder, files: stored.files, removed, destination });
+    await exportPruned({ model, folder, files: stored.files, removed, pruned, destination });
     return storeFolder(stored.dataDirectory, destination);
   });
 };

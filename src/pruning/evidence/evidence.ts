@@ -1,19 +1,25 @@
 import type { Model } from "../../onnx/ir.ts";
+import type { TensorReader } from "../../onnx/read-tensor.ts";
+import type { Random } from "../../random.ts";
 import type { ConcreteProvider } from "../../runtime/providers.ts";
 import type { Views } from "../../text/calibration.ts";
-import type { OpenGroup } from "../open-groups.ts";
+import type { OpenGroup, Whole } from "../open-groups.ts";
 
 /** What evidence is gathered from: a model as it is now, and the views of the calibration texts. */
 export interface Scene {
   readonly model: Model;
-  /** Where the model's external data lies. */
+  /** Where the model's external data lies, and how its tensors are read. */
   readonly folder: string;
-  readonly logits: string;
-  /** Every parameter of the model. */
-  readonly parameters: readonly string[];
+  readonly read: TensorReader;
+  /** The model that pruning began with. */
+  readonly whole: Whole;
   readonly samples: readonly Views[];
   readonly sequenceLength: number;
   readonly executionProvider: ConcreteProvider;
+  /** Parameters that are still to go in all. */
+  readonly toRemove: number;
+  /** Streams of chance by name, of this iteration's own. */
+  random(stream: string): Random;
 }
 
 /** What was found of each open structure, group by group, and the mean loss of each view in nats per token where it was read. */

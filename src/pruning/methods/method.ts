@@ -1,15 +1,26 @@
+import type { StructureKind } from "../../structures/structure.ts";
+import type { EvidenceTypes } from "../evidence/gatherers.ts";
+
 /**
  * A pruning method: how the evidence of one structure becomes one number. The lowest number is removed first.
- * A method never sees a session, a graph or the loop.
+ * A method says what it needs and scores; it never sees a session, a graph or the loop.
  */
-export interface Method {
+export interface MethodOf<Need extends keyof EvidenceTypes> {
   /** Its name in the API. */
   readonly name: string;
   /** What it does and where it is from, for people who choose. */
   readonly description: string;
-  /**
-   * @param norms one entry a sample: the norm, over all of the structure's parameters, of the difference between the
-   *   loss gradients of the sample's two views
-   */
-  score(norms: readonly number[]): number;
+  /** The kinds of structure it can score. */
+  readonly kinds: readonly StructureKind[];
+  /** The evidence it scores. */
+  readonly needs: Need;
+  /** Whether it compares a text with its perturbed view; else there is nothing to perturb. */
+  readonly perturbs?: true;
+  /** Scores count by their distance from the mean of their group, in standard deviations. */
+  readonly standardises?: true;
+  /** What a removed structure gave on the average is added as a bias to where it went. */
+  readonly compensates?: true;
+  score(evidence: EvidenceTypes[Need]): number;
 }
+
+export type Method = { [Need in keyof EvidenceTypes]: MethodOf<Need> }[keyof EvidenceTypes];

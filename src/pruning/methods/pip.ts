@@ -1,4 +1,6 @@
-import type { Method } from "./method.ts";
+import { structureKinds } from "../../structures/structure.ts";
+import { mean } from "../mean.ts";
+import type { MethodOf } from "./method.ts";
 
 /**
  * PIP, Perturbation-based Iterative Pruning (arXiv 2501.15278):
@@ -7,9 +9,12 @@ import type { Method } from "./method.ts";
  *
  * where s~ is the perturbed view of s. A structure that reacts to both views alike struggles to tell them apart, and goes.
  */
-export const pip: Method = {
+export const pip: MethodOf<"gradientDifferences"> = {
   name: "PIP",
   description:
     "Perturbation-based Iterative Pruning (arXiv 2501.15278): removes the structures whose gradients hardly differ between a text and its perturbed view.",
-  score: (norms) => norms.reduce((sum, n) => sum + n, 0) / norms.length,
+  kinds: structureKinds,
+  needs: "gradientDifferences",
+  perturbs: true,
+  score: mean,
 };

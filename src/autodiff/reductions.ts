@@ -1,0 +1,38 @@
+import type { GraphBuilder, Value } from "../onnx/builder.ts";
+import { sizeOf } from "../onnx/ir.ts";
+import type { Use } from "./backward.ts";
+import type { Batch } from "./contributions.ts";
+
+/** Of what a number is wanted: a whole parameter's gradient, or each of its slices along an axis. */
+export interface SliceRequest {
+  readonly parameter: string;
+  readonly axis: number | null;
+}
+
+/**
+ * What becomes of parameters' gradients, sample by sample: no gradient of a weight leaves the graph.
+ *
+ * @param uses by parameter, as `backward` gives them
+ * @param requests of parameters that are among them
+ * @returns one for each request: [S, 1] for a whole, [S, size of the axis] for slices
+ * @throws EspalierError UNSUPPORTED_LAYOUT if an activation does not lead with the batch; UNSUPPORTED_PARAMETER_USE if a
+ *   parameter meets no activation where it is read (as when an operator first transforms the weight itself)
+ */
+export type Reduction = (
+  b: GraphBuilder,
+  batch: Batch,
+  uses: ReadonlyMap<string, readonly Use[]>,
+  requests: readonly SliceRequest[],
+) => Value[];
+
+/** Sums all but the samples and one axis, or all but the samples. [S, ...shape] to [S, shape[axis]] or [S, 1] */
+export function sumTo(b: GraphBuilder, v: Value, axis: number | null): Value {
+  if (axis !== null) {
+    const others = [...v.shape.keys()].filter((i) => i !== 0 && i !== axis + 1);
+    return others.length === 0 ? v : b.reduceSum(v, others, false);
+  }
+  // In two stages: a float32 sum over millions of terms in one run loses digits.
+  const samples = v.shape[0] as number;
+  const last = v.shape.length > 1 ? (v.shape.at(-1) as number) : 1;
+  return b.reduceSum(b.reduceSum(b.reshape(v, [samples, sizeOf(v.shape) / samples / last, last]), [2], false), [1]);
+}

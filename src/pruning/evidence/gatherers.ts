@@ -1,0 +1,68 @@
+import type { Method, MethodOf } from "../methods/method.ts";
+import type { OpenGroup } from "../open-groups.ts";
+import type { ScoredGroup } from "../select.ts";
+import { type Activity, activity } from "./activity.ts";
+import { chance } from "./chance.ts";
+import type { Findings, Gather, Scene } from "./evidence.ts";
+import { absoluteTaylor, gradientDifferences, gradientNorms, vectorTaylor } from "./gradients.ts";
+import { keepProbabilities } from "./keep-probabilities.ts";
+import { lossesWithout } from "./losses-without.ts";
+import { similarity } from "./similarity.ts";
+import { type WeightSums, weightSums } from "./weights.ts";
+
+/** The evidence there is, of one structure each. */
+export interface EvidenceTypes {
+  /** For each sample, the norm of the difference between the gradients of its two views. */
+  readonly gradientDifferences: readonly number[];
+  /** For each sample, the norm of its gradient. */
+  readonly gradientNorms: readonly number[];
+  /** The absolute first-order change of the mean loss, vector by vector of weights. */
+  readonly vectorTaylor: number;
+  /** For each sample, the absolute first-order change of its loss, weight by weight. */
+  readonly absoluteTaylor: readonly number[];
+  readonly weightSums: WeightSums;
+  readonly activity: Activity;
+  /** Mean cosine between what goes into the structure and what comes out. */
+  readonly similarity: number;
+  /** For each sample, its loss without the structure, less its loss. */
+  readonly lossesWithout: readonly number[];
+  /** The learned probability that the structure is kept. */
+  readonly keepProbability: number;
+  /** A number of chance's own, 0 to 1. */
+  readonly chance: number;
+}
+
+const gatherers: { readonly [Need in keyof EvidenceTypes]: Gather<EvidenceTypes[Need]> } = {
+  gradientDifferences,
+  gradientNorms,
+  vectorTaylor,
+  absoluteTaylor,
+  weightSums,
+  activity,
+  similarity,
+  lossesWithout,
+  keepProbability: keepProbabilities,
+  chance,
+};
+
+/** What a method makes of the open structures of a scene. Yields the number of samples done so far. */
+export async function* scored(
+  method: Method,
+  scene: Scene,
+  groups: readonly OpenGroup[],
+): AsyncGenerator<number, Omit<Findings<never>, "evidence"> & { readonly groups: ScoredGroup[] }> {
+  // What a method needs and what it scores are of one type, which a union of methods no longer shows.
+  const { needs, score, standardises } = method as MethodOf<"chance">;
+  const { evidence, loss, perturbedLoss } = yield* gatherers[needs](scene, groups);
+  const scores = groups.map((group, g): ScoredGroup => {
+    const own = (evidence[g] ?? []).map((e) => score(e));
+    return { ...group, scores: standardises ? standardised(own) : own };
+  });
+  return { groups: scores, loss, perturbedLoss };
+}
+
+function standardised(scores: readonly number[]): number[] {
+  const mean = scores.reduce((a, b) => a + b, 0) / scores.length;
+  const deviation = Math.sqrt(scores.reduce((n, s) => n + (s - mean) ** 2, 0) / scores.length);
+  return scores.map((s) => (s - mean) / (deviation || 1));
+}

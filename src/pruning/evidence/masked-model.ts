@@ -1,0 +1,128 @@
+import { crossEntropy } from "../../autodiff/loss.ts";
+import { lower } from "../../autodiff/lower.ts";
+import { productsOf } from "../../autodiff/products.ts";
+import { GraphBuilder, type Value } from "../../onnx/builder.ts";
+import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
+import { encode } from "../../onnx/encode.ts";
+import { type Node, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
+import { signatureOf } from "../../onnx/signature.ts";
+import { openSession, type TensorValue } from "../../runtime/session.ts";
+import { specialise } from "../../runtime/specialise.ts";
+import { isDivided } from "../../structures/structure.ts";
+import { scoringBinding } from "../binding.ts";
+import type { OpenGroup } from "../open-groups.ts";
+import { batchOf } from "./batch.ts";
+import { branchesOf, withTrunk } from "./branches-now.ts";
+import type { Scene } from "./evidence.ts";
+
+/** A model in which every open structure can be left out row by row, without a new session. */
+export interface MaskedModel {
+  /** Rows of one run. */
+  readonly rows: number;
+  /** Structures that a mask speaks of, group after group. */
+  readonly structures: number;
+  /**
+   * @param texts up to `rows`
+   * @param masks for each text, one number a structure: 1 leaves it as it is, 0 leaves it out
+   * @returns each text's mean loss, in nats per token
+   */
+  losses(texts: readonly (readonly number[])[], masks: readonly ArrayLike<number>[]): Promise<number[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Multiplies what structures give by masks, which are an input: branches where they are added to the trunk, heads and channels
+ * where their branch's last product reads them.
+ *
+ * @throws EspalierError as `specialise`
+ */
+export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number): Promise<MaskedModel> {
+  const { sequenceLength: T, whole } = scene;
+  const { logits } = whole.anatomy;
+  const branches = branchesOf(scene, groups);
+  const outputs = branches.flatMap((own) => own.map((b) => b.output));
+  const model = withTrunk(scene, outputs);
+  const parameters = [...whole.parameters.keys()];
+  const typed = lower(await specialise(model, scoringBinding(model, rows, T, parameters), [logits, ...outputs]));
+  const structures = groups.reduce((n, g) => n + g.indexes.length, 0);
+  const masked = withMasks(typed, logits, groups, branches, [rows, T, structures]);
+
+  const b = new GraphBuilder(masked, "loss");
+  const [targets, weights] = [b.input("loss/targets", "int64", [rows, T]), b.input("loss/weights", "float32", [rows, T])];
+  const { losses } = crossEntropy(b, b.value(logits), targets, weights);
+  const { graph, opsets } = b.build([losses]);
+  const session = await openSession(
+    { bytes: encode({ ...model, opsets, graph }), externalFolder: scene.folder },
+    { executionProvider: scene.executionProvider },
+  );
+  const tokens = signatureOf(model.graph.inputs).tokens.name;
+  return {
+    rows,
+    structures,
+    async losses(texts, masks) {
+      const feeds = batchOf(texts, rows, T);
+      const mask = new Float32Array(rows * (structures + 1)).fill(1);
+      for (const [r, own] of masks.entries()) mask.set(Array.from(own), r * (structures + 1));
+      const out = await session.run({
+        [tokens]: feeds.ids,
+        [targets.name]: feeds.targets,
+        [weights.name]: feeds.weights,
+        [maskInput]: { dataType: "float32", dims: [rows, structures + 1], data: mask },
+      });
+      return Array.from((out[losses.name] as TensorValue<Float32Array>).data.subarray(0, texts.length));
+    },
+    close: () => session.close(),
+  };
+}
+
+/** [B, S + 1]: a column a structure, and one of ones for what is no structure's. */
+const maskInput = "mask/keep";
+
+function withMasks(
+  typed: TypedGraph,
+  logits: string,
+  groups: readonly OpenGroup[],
+  branches: ReturnType<typeof branchesOf>,
+  [rows, T, structures]: readonly [number, number, number],
+): TypedGraph {
+  const b = new GraphBuilder(typed, "mask");
+  const keep = b.input(maskInput, "float32", [rows, structures + 1]);
+  /** A value [B, T, W], or [B * T, W], times the columns [B, W] or [B, 1] of the mask. */
+  const times = (v: Value, columns: readonly number[]): Value => {
+    const width = columns.length;
+    const mask = b.reshape(b.gather(keep, b.ints(columns), 1), [rows, 1, width]);
+    return b.reshape(b.mul(b.reshape(v, [rows, T, sizeOf(v.shape) / (rows * T)]), mask), v.shape);
+  };
+  const products = productsOf(typed, [...new Set(groups.filter(isDivided).flatMap((g) => g.parts.map((p) => p.parameter)))]);
+  const inputs = new Map<Node, string>();
+  const values = new Map<string, string>();
+  const made: Value[] = [];
+  let column = 0;
+  for (const [g, group] of groups.entries()) {
+    for (const { output } of isDivided(group) ? [] : (branches[g] ?? [])) {
+      const v = times(b.value(values.get(output) ?? output), [column]);
+      values.set(output, v.name);
+      made.push(v);
+    }
+    for (const { parameter, axis, owners } of isDivided(group) ? group.parts : []) {
+      const product = products.get(parameter);
+      if (!product || product.axis !== axis) continue;
+      const columns = [...owners].map((place) => (place < 0 ? structures : column + place));
+      const v = times(b.value(inputs.get(product.node) ?? product.input), columns);
+      inputs.set(product.node, v.name);
+      made.push(v);
+    }
+    column += group.indexes.length;
+  }
+  const built = b.build([b.value(logits), ...made]);
+  const own = new Set(typed.graph.nodes.flatMap((n) => n.outputs));
+  const isForward = (node: Node) => node.outputs.some((o) => own.has(o));
+  const byOutput = new Map([...inputs].map(([node, input]) => [node.outputs[0], input]));
+  const forward = replaceUses({ ...built.graph, nodes: built.graph.nodes.filter(isForward) }, values).nodes.map((node) => {
+    const input = byOutput.get(node.outputs[0]);
+    return input === undefined ? node : { ...node, inputs: [input, ...node.inputs.slice(1)] };
+  });
+  const nodes = [...forward, ...built.graph.nodes.filter((n) => !isForward(n))];
+  const graph = sortFromOutputs({ ...built.graph, nodes, outputs: built.graph.outputs.slice(0, 1) });
+  return { ...built, graph };
+}

@@ -1,0 +1,55 @@
+import { GraphBuilder, type Value } from "../../onnx/builder.ts";
+import { encode } from "../../onnx/encode.ts";
+import { sizeOf } from "../../onnx/ir.ts";
+import { signatureOf } from "../../onnx/signature.ts";
+import { openSession, type TensorValue } from "../../runtime/session.ts";
+import { specialise } from "../../runtime/specialise.ts";
+import { scoringBinding } from "../binding.ts";
+import { batchOf, rowsPerRun } from "./batch.ts";
+import { branchesOf, withTrunk } from "./branches-now.ts";
+import type { Gather } from "./evidence.ts";
+
+/** Mean over all tokens of the cosine between the trunk before a structure and after it. Forward passes only. */
+export const similarity: Gather<number> = async function* (scene, groups) {
+  const { samples, sequenceLength: T, whole } = scene;
+  const branches = branchesOf(scene, groups);
+  const ends = branches.map((own) => [own[0]?.skip ?? "", own.at(-1)?.sum ?? ""] as const);
+  const names = [...new Set(ends.flat())];
+  const model = withTrunk(scene, names);
+  const B = Math.min(samples.length, rowsPerRun(T));
+  const typed = await specialise(model, scoringBinding(model, B, T, [...whole.parameters.keys()]), names);
+  const b = new GraphBuilder(typed, "similarity");
+  const weights = b.input("similarity/weights", "float32", [B, T]);
+  const rows = (name: string): Value => {
+    const v = b.value(name);
+    return b.reshape(v, [B, T, sizeOf(v.shape) / (B * T)]);
+  };
+  const length = (v: Value) => b.sqrt(b.reduceSum(b.mul(v, v), [2], false));
+  const cosines = ends.map(([before, after]) => {
+    const [x, y] = [rows(before), rows(after)];
+    const cosine = b.div(b.reduceSum(b.mul(x, y), [2], false), b.mul(length(x), length(y)));
+    return b.reduceSum(b.mul(cosine, weights), [1]);
+  });
+  const joined = b.concat(cosines, 1);
+  const { graph, opsets } = b.build([joined]);
+  const session = await openSession(
+    { bytes: encode({ ...model, opsets, graph }), externalFolder: scene.folder },
+    { executionProvider: scene.executionProvider, lean: true },
+  );
+  const sums = groups.map(() => 0);
+  try {
+    const tokens = signatureOf(model.graph.inputs).tokens.name;
+    for (let done = 0; done < samples.length; done += B) {
+      const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
+      const feeds = batchOf(texts, B, T);
+      const out = await session.run({ [tokens]: feeds.ids, [weights.name]: feeds.weights });
+      const found = (out[joined.name] as TensorValue<Float32Array>).data;
+      for (const [g] of groups.entries())
+        for (const [r] of texts.entries()) sums[g] = (sums[g] as number) + (found[r * groups.length + g] as number);
+      yield done + texts.length;
+    }
+  } finally {
+    await session.close();
+  }
+  return { evidence: sums.map((sum) => [sum / samples.length]), loss: null, perturbedLoss: null };
+};

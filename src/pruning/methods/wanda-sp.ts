@@ -1,0 +1,18 @@
+import { structureKinds } from "../../structures/structure.ts";
+import type { MethodOf } from "./method.ts";
+
+/**
+ * Wanda (arXiv 2306.11695) made structured, as the FLAP paper compares it (arXiv 2312.11983):
+ *
+ *     score(i) = mean over the weights W_ab of i of |W_ab| ||x_a||2
+ *
+ * x_a being channel a of what the weight is multiplied with, over all calibration tokens.
+ */
+export const wandaSp: MethodOf<"activity"> = {
+  name: "WANDA_SP",
+  description:
+    "Wanda (arXiv 2306.11695), structured: the weights' absolute values times the norms of what they are multiplied with, on the mean.",
+  kinds: structureKinds,
+  needs: "activity",
+  score: ({ weighted, weights }) => (weights === 0 ? 0 : weighted / weights),
+};
