@@ -73,7 +73,7 @@ export function recordSuccess(store: Store, claim: RunClaim, pruned: InspectedMo
     const run = await tx.pruningRun.findUniqueOrThrow({ where: { id: runId } });
     const base = await getModel(tx, run.modelId);
     const removedRatio = (base.parameterCount - pruned.parameterCount) / base.parameterCount;
-    const name = `${base.name}-${run.method.toLowerCase()}-${Math.round(removedRatio * 100)}`;
+    const name = `${base.name}-${run.method.toLowerCase().replaceAll("_", "-")}-${Math.round(removedRatio * 100)}`;
     const { id: modelId } = await insertModel(tx, pruned, name, base.id);
     await tx.pruningRun.update({
       where: { id: runId },

@@ -27,7 +27,7 @@ const generate = "mutation($input: GenerateInput!) { generate(input: $input) { t
 const register = "mutation($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
 
 const dataset = { name: "literature-train" };
-const options = (options: object) => [start, { input: { modelId, dataset, options } }] as const;
+const options = (options: object, more: object = {}) => [start, { input: { modelId, dataset, options, ...more } }] as const;
 const evaluation = (input: object) => [evaluate, { input: { modelId, dataset, ...input } }] as const;
 const generation = (input: object) => [generate, { input: { modelId, prompt: "A", ...input } }] as const;
 
@@ -78,6 +78,11 @@ const rows = (): Record<string, Row> => ({
     ...options({ structureKinds: ["HEAD"], uniform: { headMultiple: 0 } }),
     bad,
     "input.options.uniform.headMultiple",
+  ],
+  "a kind that the method cannot score": [
+    ...options({ structureKinds: ["LAYER"] }, { method: "FLAP" }),
+    bad,
+    "input.options.structureKinds",
   ],
   "uniform layers": [...options({ structureKinds: ["LAYER"], uniform: {} }), bad, "input.options.uniform"],
   "uniform but protected": [...options({ structureKinds: ["CHANNEL"], uniform: {}, protectFirst: 1 }), bad, "input.options.uniform"],

@@ -1,6 +1,6 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { EspalierError } from "../../errors.ts";
-import { methods } from "../../pruning/methods/index.ts";
+import { methodNamed, methods } from "../../pruning/methods/index.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { cancelRun, createRun, getRun, listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
@@ -128,7 +128,7 @@ export class PruningRunResolver {
 
   @Query(() => [PruningMethodInfo], { description: "The ways of scoring structures." })
   pruningMethods(): readonly PruningMethodInfo[] {
-    return methods.map(({ name, description }) => ({ name, description }));
+    return methods.map(({ name, description, kinds, perturbs = false }) => ({ name, description, kinds, perturbs }));
   }
 
   @Query(() => StructureScoreConnection, {
@@ -158,7 +158,15 @@ export class PruningRunResolver {
     }
     const { perturbation, uniform, ...rest } = input.options;
     const options: PruningOptions = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
-    requireAll(optionRules(options, model.architecture));
+    const { kinds } = methodNamed(input.method);
+    requireAll([
+      ...optionRules(options, model.architecture),
+      [
+        "input.options.structureKinds",
+        options.structureKinds.every((kind) => kinds.includes(kind)),
+        `must be of those that ${input.method} can score: ${kinds.join(", ")}`,
+      ],
+    ]);
     await requireStructures(input.modelId, options, loaders);
     const dataset = datasetRequest("input.dataset", input.dataset);
     return createRun(store, { modelId: input.modelId, method: input.method, options, dataset }, (tx, id) => queue.add(tx, "prune", id));

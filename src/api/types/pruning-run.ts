@@ -15,6 +15,14 @@ export class PruningMethodInfo {
 
   @Field(() => String, { description: "What it does and where it is from." })
   readonly description!: string;
+
+  @Field(() => [structureKindEnum], { description: "The kinds of structure it can score." })
+  readonly kinds!: readonly StructureKind[];
+
+  @Field(() => Boolean, {
+    description: "Whether it compares texts with their perturbed views; else the option `perturbation` has no effect.",
+  })
+  readonly perturbs!: boolean;
 }
 
 @ObjectType({ description: "A structure that a run has removed, named as in the base model." })
