@@ -1,10 +1,15 @@
-/** One step with a large model, in a process of its own: `register DATA FOLDER`, or `remove FOLDER DESTINATION`. Prints a StepResult. */
+/** One step with a large model, in a process of its own: `register DATA FOLDER`, `remove FOLDER DESTINATION` or `cut FOLDER DESTINATION`. Prints a StepResult. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exportPruned } from "../../src/models/export.ts";
 import { storeFolder } from "../../src/models/inspect.ts";
 import { decode } from "../../src/onnx/decode.ts";
+import type { Model } from "../../src/onnx/ir.ts";
+import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { anatomyOf } from "../../src/structures/anatomy.ts";
+import { discover } from "../../src/structures/discover.ts";
+import { divide } from "../../src/structures/divide.ts";
+import type { StructureId } from "../../src/structures/structure.ts";
 
 export interface StepResult {
   readonly seconds: number;
@@ -16,17 +21,38 @@ async function register(dataDirectory: string, folder: string): Promise<void> {
   await storeFolder(dataDirectory, folder);
 }
 
-/** Every fourth layer, as a pruning run exports what is left. */
-async function remove(folder: string, destination: string): Promise<void> {
+/** As a pruning run exports what is left. */
+async function exportWithout(folder: string, destination: string, gone: (model: Model) => Promise<StructureId[]>): Promise<void> {
   const model = decode(await readFile(join(folder, "model.onnx")));
-  const layers = anatomyOf(model).places.filter(({ kind }) => kind === "LAYER");
   const files = ["model.onnx", "model.onnx_data", "config.json"].map((path) => ({ path }));
-  await exportPruned({ model, folder, files, removed: layers.filter((_, i) => i % 4 === 1), destination });
+  await exportPruned({ model, folder, files, removed: await gone(model), destination });
 }
+
+/** Every fourth layer. */
+const remove = (folder: string, destination: string): Promise<void> =>
+  exportWithout(folder, destination, async (model) =>
+    anatomyOf(model)
+      .places.filter(({ kind }) => kind === "LAYER")
+      .filter((_, i) => i % 4 === 1),
+  );
+
+/** The first head of each layer, and every fifth channel: all large weights are cut. */
+const cut = (folder: string, destination: string): Promise<void> =>
+  exportWithout(folder, destination, async (model) => {
+    const { anatomy, parameters } = discover(model, tensorReader(folder));
+    const { groups } = await divide(model, anatomy, parameters);
+    const every = { HEAD: Number.POSITIVE_INFINITY, CHANNEL: 5 };
+    return groups.flatMap(({ kind, index, count }) =>
+      Array.from({ length: count }, (_, i) => i)
+        .filter((i) => i % every[kind as keyof typeof every] === 0)
+        .map((i) => ({ kind, index: index + i })),
+    );
+  });
 
 const [step, from = "", to = ""] = process.argv.slice(2);
 const start = performance.now();
-await (step === "register" ? register : remove)(from, to);
+const steps: Readonly<Record<string, (from: string, to: string) => Promise<void>>> = { register, remove, cut };
+await steps[step as string]?.(from, to);
 const seconds = (performance.now() - start) / 1000;
 const result: StepResult = { seconds, peakBytes: process.resourceUsage().maxRSS * 1024 };
 console.log(JSON.stringify(result));

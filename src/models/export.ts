@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { copyFile, mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { encode } from "../onnx/encode.ts";
-import type { Model, Tensor, TensorData } from "../onnx/ir.ts";
+import { dataTypes, type Model, sizeOf, type Tensor, type TensorData } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { discover } from "../structures/discover.ts";
 import { divide, removeStructures } from "../structures/divide.ts";
@@ -84,7 +84,7 @@ async function writeData(base: Model, pruned: Model, source: string, target: str
         initializers.set(t.name, t);
         continue;
       }
-      const length = t.data.kind === "external" ? t.data.length : t.data.bytes.length;
+      const length = sizeOf(t.dims) * dataTypes[t.dataType].bytes;
       position = Math.ceil(position / alignment) * alignment;
       initializers.set(t.name, { ...t, data: { kind: "external", location, offset: position, length } });
       for await (const chunk of bytesOf(t.data, source)) {

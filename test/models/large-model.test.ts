@@ -16,7 +16,7 @@ describe("a model whose weights lie beside its graph", () => {
     const small = measure(folder, 0);
     const large = measure(folder, 400 * mega);
     assert.ok(large.bytes - small.bytes > 330 * mega, "the models do not differ enough");
-    for (const step of ["register", "remove", "registerRest"] as const) {
+    for (const step of ["register", "remove", "registerRest", "cut"] as const) {
       const more = large[step].peakBytes - small[step].peakBytes;
       t.diagnostic(`${step}: ${Math.round(large[step].peakBytes / mega)} MB, ${Math.round(more / mega)} MB more than for the small one`);
       // A seventh of what it is larger by: one kind of weight, copied, would be more.
