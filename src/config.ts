@@ -21,6 +21,8 @@ export interface Config {
   readonly databaseUrl: string | null;
   /** Models are registered from under this folder only. */
   readonly modelRoot: string;
+  /** Datasets are registered from under this folder only. */
+  readonly datasetRoot: string;
   readonly logLevel: LogLevel;
 }
 
@@ -43,6 +45,7 @@ const settings: { readonly [Key in keyof Config]: readonly [variable: string, Pa
   dataDirectory: ["ESPALIER_DATA_DIRECTORY", folder, "be a folder", join(root, "data")],
   databaseUrl: ["DATABASE_URL", postgresUrl, "be a postgresql:// address", null],
   modelRoot: ["ESPALIER_MODEL_ROOT", folder, "be a folder", join(root, "models")],
+  datasetRoot: ["ESPALIER_DATASET_ROOT", folder, "be a folder", join(root, "datasets")],
   logLevel: ["LOG_LEVEL", oneOf(logLevels), `be one of ${logLevels.join(", ")}`, "info"],
 };
 

@@ -20,7 +20,7 @@ export interface Espalier {
  * @throws EspalierError of whichever part cannot start; what had started is stopped again
  */
 export async function start(config: Config, logger: Logger): Promise<Espalier> {
-  const { role, host, port, dataDirectory, modelRoot } = config;
+  const { role, host, port, dataDirectory, modelRoot, datasetRoot } = config;
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
     for (let last = stops.pop(); last; last = stops.pop()) await last();
@@ -44,7 +44,7 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
     if (role !== "worker") {
       const generators = new ModelProcesses();
       stops.push(() => generators.close());
-      server = await startServer({ store, queue, generators, dataDirectory, modelRoot }, host, port, logger);
+      server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot }, host, port, logger);
       stops.push(server.stop);
     }
     return { url: server?.url ?? null, stop };

@@ -12,6 +12,7 @@ export interface Services {
   readonly generators: ModelProcesses;
   readonly dataDirectory: string;
   readonly modelRoot: string;
+  readonly datasetRoot: string;
 }
 
 /** What the resolvers of one operation work with. */

@@ -5,6 +5,7 @@ import type { ExecutionProvider } from "../runtime/providers.ts";
 import type { RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
 import type { StructureKind } from "../structures/structure.ts";
+import type { DatasetForm } from "../text/dataset-content.ts";
 import type { PerturbationKind } from "../text/perturb.ts";
 
 /** A GraphQL enum from its values' descriptions: a value without one does not compile. */
@@ -62,6 +63,11 @@ export const jobStatusEnum = enumOf<RunStatus>("JobStatus", "Where a pruning run
   SUCCEEDED: "Done; its result is there.",
   FAILED: "Ended by an error, which it records.",
   CANCELLED: "Ended by request.",
+});
+
+export const datasetFormEnum = enumOf<DatasetForm>("DatasetForm", "What a dataset's records are.", {
+  TEXT: "Documents: to calibrate with, or to measure perplexity and next-token accuracy on.",
+  MULTIPLE_CHOICE: "Questions with choices, of which the most likely is the model's answer: to measure accuracy on.",
 });
 
 export const finishReasonEnum = enumOf<"STOP" | "LENGTH">("FinishReason", "Why a generation ended.", {

@@ -1,4 +1,6 @@
 import DataLoader from "dataloader";
+import { findDatasets } from "../store/datasets.ts";
+import { comparableOfParents } from "../store/evaluations.ts";
 import { findModels } from "../store/models.ts";
 import type { PageRequest } from "../store/page.ts";
 import { filesOfModels, findProducingRuns, findRuns, iterationsOfRuns, pagesOfModels, structuresOfModels } from "../store/references.ts";
@@ -24,6 +26,8 @@ export function createLoaders(db: Database) {
   return {
     models: batched((ids) => findModels(db, ids)),
     runs: batched((ids) => findRuns(db, ids)),
+    datasets: batched((ids) => findDatasets(db, ids)),
+    comparableOfParents: batched((ids) => comparableOfParents(db, ids)),
     producingRuns: batched((ids) => findProducingRuns(db, ids)),
     files: batched((ids) => filesOfModels(db, ids)),
     structures: batched((ids) => structuresOfModels(db, ids)),

@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
 import { buildSchemaSync } from "type-graphql";
+import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
@@ -24,6 +25,7 @@ export function buildSchema(): GraphQLSchema {
       PruningRunResolver,
       PruningProgressResolver,
       PruningSucceededResolver,
+      DatasetResolver,
       EvaluationResolver,
       GenerationResolver,
     ],

@@ -1,82 +1,96 @@
 import { EspalierError } from "../errors.ts";
-import { LanguageModel } from "../inference/language-model.ts";
-import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
-import { type DatasetRequest, loadDataset } from "../text/datasets.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { ConcreteProvider } from "../runtime/providers.ts";
+import type { DatasetContent } from "../text/dataset-content.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { Likelihood, type LikelihoodOptions } from "./likelihood.ts";
+import { judgeChoices } from "./multiple-choice.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
-import { tally } from "./tally.ts";
-import { batchesOf, type Window, windowsOf } from "./windows.ts";
+import type { Estimate } from "./statistics.ts";
+import { judgeText, type Progress, type TextOptions } from "./text.ts";
 
-export interface EvaluationOptions {
-  readonly folder: string;
-  readonly dataset: DatasetRequest;
-  /** T: tokens of a window. */
-  readonly sequenceLength: number;
-  /** Stop after this many scored tokens; null for all. */
-  readonly maxTokens: number | null;
-  readonly executionProvider: ExecutionProvider;
+export type EvaluationProgress = Progress;
+
+/** How a dataset is measured on: the first three for texts, `maxItems` for items with choices. */
+export interface EvaluationSettings extends TextOptions {
+  /** Stop after this many items; null for all. */
+  readonly maxItems: number | null;
+  /** Whether to time prefill and decoding too. */
+  readonly measureSpeed: boolean;
+  readonly executionProvider: LikelihoodOptions["executionProvider"];
 }
 
-export interface EvaluationProgress {
-  readonly tokensDone: number;
-  readonly tokensTotal: number;
+export interface EvaluationOptions extends EvaluationSettings, LikelihoodOptions {
+  readonly content: DatasetContent;
 }
 
-export interface EvaluationResult extends Speed {
+/** What was measured: of texts or of items, and what it took. Null is what was not. */
+export interface EvaluationResult {
   readonly executionProvider: ConcreteProvider;
-  readonly datasetDigest: string;
-  readonly tokenCount: number;
-  /** exp of the mean cross-entropy per token. */
-  readonly perplexity: number;
-  /** Share of tokens whose most probable prediction was right, 0..1. */
-  readonly nextTokenAccuracy: number;
+  readonly tokenCount: number | null;
+  readonly perplexity: number | null;
+  readonly perplexityStandardError: number | null;
+  readonly nextTokenAccuracy: number | null;
+  readonly nextTokenAccuracyStandardError: number | null;
+  readonly itemCount: number | null;
+  readonly accuracy: number | null;
+  readonly accuracyStandardError: number | null;
+  readonly normalizedAccuracy: number | null;
+  readonly normalizedAccuracyStandardError: number | null;
+  readonly prefillTokensPerSecond: number | null;
+  readonly decodeTokensPerSecond: number | null;
+  /** Time of the measurement itself: without loading the model, or timing it. */
+  readonly durationMs: number;
+  /** The most memory that the measuring process held, without timing: its resident set. */
+  readonly peakMemoryBytes: number;
 }
 
-/** Tokens of one run: enough to fill the cores, few enough that their logits fit. */
-const tokensPerRun = 1024;
+/** Tokens of the prompt that prefill is timed with. */
+const promptTokens = 128;
 
 /**
- * How well a model predicts texts, token by token, and how fast it runs. Every token of a document is predicted once, from
- * the tokens of its own window before it; the first from the document's start alone. Yields after every run.
+ * Measures a model on a dataset: perplexity and next-token accuracy on texts, accuracy on items with choices. Yields progress
+ * after every run.
  *
- * @throws EspalierError DATASET_NOT_FOUND, INVALID_DATASET, SEQUENCE_TOO_LONG, NON_FINITE_LOGITS; and what opening the model throws
+ * @throws EspalierError SEQUENCE_TOO_LONG; what opening the model, its tokenizer and judging throw
  */
-export async function* evaluate(options: EvaluationOptions): AsyncGenerator<EvaluationProgress, EvaluationResult> {
-  const [dataset, tokenizer] = await Promise.all([loadDataset(options.dataset), loadTokenizer(options.folder)]);
-  const windows = windowsOf(encoded(dataset.documents, tokenizer), options.sequenceLength, options.maxTokens);
-  const tokensTotal = windows.reduce((n, w) => n + w.targets.length, 0);
-  if (tokensTotal === 0) throw new EspalierError("INVALID_DATASET", "the dataset has no token to predict");
-
-  const model = await LanguageModel.open(options);
+export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Progress, EvaluationResult> {
+  const tokenizer = await loadTokenizer(options.folder);
+  const model = await Likelihood.open(options);
   try {
-    checkLength(options.sequenceLength, model.contextLength);
-    let tokensDone = 0;
-    let loss = 0;
-    let correct = 0;
-    for (const batch of batchesOf(windows, tokensPerRun)) {
-      const targets = batch.flatMap((w) => w.targets);
-      const found = tally(await model.logits(batch.map((w) => w.inputs)), targets);
-      loss += found.loss;
-      correct += found.correct;
-      tokensDone += targets.length;
-      yield { tokensDone, tokensTotal };
-    }
-    return {
-      executionProvider: model.executionProvider,
-      datasetDigest: dataset.digest,
-      tokenCount: tokensTotal,
-      perplexity: Math.exp(loss / tokensTotal),
-      nextTokenAccuracy: correct / tokensTotal,
-      ...(await measureSpeed(model, (windows[0] as Window).inputs)),
-    };
+    const { content, maxItems } = options;
+    if (content.form === "TEXT") checkLength(options.sequenceLength, model.contextLength);
+    const begun = performance.now();
+    const found =
+      content.form === "TEXT"
+        ? yield* judgeText(model, tokenizer, content.documents, options)
+        : yield* judgeChoices(model, tokenizer, content.items.slice(0, maxItems ?? undefined));
+    const durationMs = performance.now() - begun;
+    const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+    const prompt = Array.from(
+      { length: Math.min(promptTokens, model.contextLength ?? promptTokens) },
+      (_, i) => i % tokenizer.vocabularySize,
+    );
+    const speed: Speed | null = options.measureSpeed ? await measureSpeed(model, prompt) : null;
+    return { executionProvider: model.executionProvider, ...flat(found), ...(speed ?? noSpeed), durationMs, peakMemoryBytes };
   } finally {
     await model.close();
   }
 }
 
-/** One by one, so that documents beyond the last token that counts are never encoded. */
-function* encoded(documents: readonly string[], tokenizer: Tokenizer): Generator<number[]> {
-  for (const document of documents) yield tokenizer.encodeDocument(document);
+const noSpeed = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
+
+const measured = ["perplexity", "nextTokenAccuracy", "accuracy", "normalizedAccuracy"] as const;
+type Measured = (typeof measured)[number];
+type Found = { readonly tokenCount?: number; readonly itemCount?: number } & { readonly [Name in Measured]?: Estimate };
+
+/** Each estimate as two numbers. */
+function flat(found: Found): Omit<EvaluationResult, "executionProvider" | "durationMs" | "peakMemoryBytes" | keyof Speed> {
+  const estimates = measured.flatMap((name) => [
+    [name, found[name]?.value ?? null],
+    [`${name}StandardError`, found[name]?.standardError ?? null],
+  ]);
+  const values = Object.fromEntries(estimates) as Record<Measured | `${Measured}StandardError`, number | null>;
+  return { tokenCount: found.tokenCount ?? null, itemCount: found.itemCount ?? null, ...values };
 }
 
 function checkLength(sequenceLength: number, contextLength: number | null): void {

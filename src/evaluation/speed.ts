@@ -1,10 +1,10 @@
-import { Generator } from "../inference/generator.ts";
-import type { LanguageModel } from "../inference/language-model.ts";
+import type { Likelihood, Past } from "./likelihood.ts";
 
+/** How fast a model runs on this machine as it is now, medians of a few runs. */
 export interface Speed {
   /** Reading one prompt. */
   readonly prefillTokensPerSecond: number;
-  /** Greedy, one stream, with the cache. */
+  /** One token after another, one stream: with the cache, or reading everything again where there is none. */
   readonly decodeTokensPerSecond: number;
 }
 
@@ -14,27 +14,32 @@ const repeats = 5;
 const decodePrompt = 16;
 const decodeTokens = 32;
 
-/** The median of a few runs each, of this machine as it is now. */
-export async function measureSpeed(model: LanguageModel, prompt: readonly number[]): Promise<Speed> {
+/** @param prompt some text of the model's own tokens, which of them makes no difference */
+export async function measureSpeed(model: Likelihood, prompt: readonly number[]): Promise<Speed> {
   return {
     prefillTokensPerSecond: await median(async () => {
       const begun = performance.now();
-      await model.read(model.start, prompt);
+      await model.judge([{ ids: prompt, targets: [0] }]);
       return perSecond(prompt.length, begun);
     }),
     decodeTokensPerSecond: await median(() => decodeOnce(model, prompt.slice(0, decodePrompt))),
   };
 }
 
-/** Tokens per second after the first, which waits for the prompt. */
-async function decodeOnce(model: LanguageModel, prompt: readonly number[]): Promise<number> {
-  const greedy = { temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: [], maxTokens: decodeTokens + 1 };
-  const tokens = new Generator(model).generate(prompt, greedy);
-  await tokens.next();
+/** Tokens per second after the prompt. */
+async function decodeOnce(model: Likelihood, prompt: readonly number[]): Promise<number> {
+  let past: Past = model.start;
+  if (model.hasCache) past = await model.read(past, [prompt]);
   const begun = performance.now();
-  let count = 0;
-  while (!(await tokens.next()).done) count++;
-  return perSecond(count, begun);
+  for (let n = 1; n <= decodeTokens; n++) {
+    const next = prompt[n % prompt.length] as number;
+    if (model.hasCache) past = await model.read(past, [[next]]);
+    else
+      await model.judge([
+        { ids: Array.from({ length: prompt.length + n }, (_, i) => prompt[i % prompt.length] as number), targets: [next] },
+      ]);
+  }
+  return perSecond(decodeTokens, begun);
 }
 
 const perSecond = (count: number, begun: number): number => (1000 * count) / (performance.now() - begun);

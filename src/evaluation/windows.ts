@@ -1,37 +1,36 @@
-/** Tokens fed, and for each the token that follows it. */
+/** A stretch of a stream of tokens, of which the last are predicted: each from all before it in the stretch. */
 export interface Window {
-  readonly inputs: readonly number[];
-  readonly targets: readonly number[];
+  /** Place of its first token in the stream. */
+  readonly start: number;
+  /** One past its last token. */
+  readonly end: number;
+  /** How many of its tokens, counted from its end, are predicted. */
+  readonly predicted: number;
 }
 
 /**
- * Cuts documents into windows that do not overlap: each token but a document's first is predicted exactly once.
+ * Cuts a stream into windows, one every `stride` tokens. Of the first window all tokens but its first are predicted; of each
+ * later one those that no window before it held, its first left out.
  *
- * @param sequenceLength tokens of a window; a document's last may be shorter
- * @param maxTokens how many predictions to stop after, null for all; documents beyond are not taken from the iterator
+ * With a stride of the whole length this is the perplexity of the pruning papers (SparseGPT, Wanda, LLM-Pruner, FLAP): windows
+ * side by side, `sequenceLength - 1` predictions each. A smaller stride is transformers' sliding window: every prediction
+ * sees at least `sequenceLength - stride` tokens. The stream's last, shorter window counts too.
+ *
+ * @param tokens length of the stream
+ * @param maxTokens how many predictions to stop after, null for all
  */
-export function windowsOf(documents: Iterable<readonly number[]>, sequenceLength: number, maxTokens: number | null): Window[] {
+export function windowsOf(tokens: number, sequenceLength: number, stride: number, maxTokens: number | null): Window[] {
   const windows: Window[] = [];
   let left = maxTokens ?? Number.POSITIVE_INFINITY;
-  for (const ids of documents) {
-    for (let at = 0; at + 1 < ids.length && left > 0; at += sequenceLength) {
-      const length = Math.min(sequenceLength, ids.length - 1 - at, left);
-      windows.push({ inputs: ids.slice(at, at + length), targets: ids.slice(at + 1, at + 1 + length) });
-      left -= length;
-    }
-    if (left === 0) break;
+  let held = 0;
+  for (let start = 0; held < tokens && left > 0; start += stride) {
+    const full = Math.min(start + sequenceLength, tokens);
+    const first = Math.max(held, start + 1);
+    held = full;
+    const predicted = Math.min(full - first, left);
+    if (predicted <= 0) continue;
+    windows.push({ start, end: first + predicted, predicted });
+    left -= predicted;
   }
   return windows;
-}
-
-/** Neighbouring windows of equal length together, as many as `tokensPerRun` allows. */
-export function batchesOf(windows: readonly Window[], tokensPerRun: number): Window[][] {
-  const batches: Window[][] = [];
-  for (const window of windows) {
-    const batch = batches.at(-1);
-    const length = window.inputs.length;
-    if (batch?.[0]?.inputs.length === length && (batch.length + 1) * length <= tokensPerRun) batch.push(window);
-    else batches.push([window]);
-  }
-  return batches;
 }

@@ -10,6 +10,7 @@ export type Task<Name extends TaskName> = (request: Tasks[Name]["request"]) => A
 const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   inspect: async () => (await import("./tasks/inspect.ts")).inspectTask,
   prune: async () => (await import("./tasks/prune.ts")).pruneTask,
+  overlap: async () => (await import("./tasks/overlap.ts")).overlapTask,
   evaluate: async () => (await import("./tasks/evaluate.ts")).evaluateTask,
   generate: async () => (await import("./tasks/generate.ts")).generateTask,
 };

@@ -14,8 +14,10 @@ import {
 import { getRun, runIterations } from "../store/runs.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { failureOf, hasCode } from "./failure.ts";
+import { storedDataset } from "./stored-dataset.ts";
 import { storedModel } from "./stored-model.ts";
 import type { PruneRequest } from "./tasks.ts";
+import { watchClaim } from "./watch-claim.ts";
 import type { JobServices } from "./worker.ts";
 
 /** SCORING events come as fast as samples are scored; people look less often. */
@@ -33,7 +35,7 @@ async function requestFor(services: JobServices, runId: string): Promise<PruneRe
     method: run.method,
     // A run ends on the provider that it began on: others may round otherwise.
     options: { ...run.options, executionProvider: run.executionProvider ?? run.options.executionProvider },
-    dataset: run.dataset,
+    dataset: await storedDataset(services, run.datasetId),
     done: iterations.map(({ index, ...iteration }) => ({ ...iteration, iteration: index })),
   };
 }
@@ -78,22 +80,6 @@ async function compute(services: JobServices, claim: RunClaim, signal: AbortSign
   }
 }
 
-/** Aborts once the claim stands no more: the run was cancelled, or another worker has it. */
-async function watchClaim({ store, logger }: JobServices, claim: RunClaim, lost: AbortController, over: AbortSignal): Promise<void> {
-  const watch = store.listener.watch(claim.runId);
-  try {
-    for (; !over.aborted; await watch.wait(over)) {
-      const held = await holdsClaim(store, claim).catch((error) => {
-        logger.warn({ err: error, runId: claim.runId }, "cannot see whether the run was cancelled");
-        return true;
-      });
-      if (!held) return lost.abort();
-    }
-  } finally {
-    watch.close();
-  }
-}
-
 /**
  * Does a pruning run, or what is left of it. It ends SUCCEEDED or FAILED, unless it is cancelled meanwhile.
  *
@@ -104,7 +90,7 @@ export async function pruneJob(services: JobServices, runId: string, signal: Abo
   if (!claim) return;
   const lost = new AbortController();
   const over = new AbortController();
-  const watching = watchClaim(services, claim, lost, over.signal);
+  const watching = watchClaim(services, runId, () => holdsClaim(services.store, claim), lost, over.signal);
   try {
     await recordSuccess(services.store, claim, await compute(services, claim, AbortSignal.any([signal, lost.signal])));
   } catch (error) {

@@ -1,11 +1,12 @@
-import type { EvaluationOptions, EvaluationProgress, EvaluationResult } from "../evaluation/evaluate.ts";
+import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import type { TextChunk, TextOptions, TextSummary } from "../inference/generate.ts";
 import type { InspectRequest } from "../models/inspect.ts";
+import type { StoredDataset } from "../models/stored-dataset.ts";
 import type { InspectedModel, ModelFile } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
-import type { DatasetRequest } from "../text/datasets.ts";
+import type { Overlap } from "../text/overlap.ts";
 
 /** A stored model as a compute process needs it: where the artifacts are, and which of them make the folder. */
 export interface StoredModel {
@@ -18,14 +19,21 @@ export interface PruneRequest {
   readonly model: StoredModel;
   readonly method: string;
   readonly options: PruningOptions;
-  readonly dataset: DatasetRequest;
+  /** Texts to calibrate with. */
+  readonly dataset: StoredDataset;
   /** Iterations already persisted, oldest first; the loop goes on after them. */
   readonly done: readonly Pick<IterationRecord, "iteration" | "removed" | "parameterCount" | "durationMs">[];
 }
 
-/** As the evaluation's own options, with a stored model in place of a folder. */
-export interface EvaluationRequest extends Omit<EvaluationOptions, "folder"> {
+export interface EvaluationRequest {
   readonly model: StoredModel;
+  readonly dataset: StoredDataset;
+  readonly settings: EvaluationSettings;
+}
+
+export interface OverlapRequest {
+  readonly dataset: StoredDataset;
+  readonly other: StoredDataset;
 }
 
 export interface GenerationRequest extends Omit<TextOptions, "signal"> {
@@ -42,6 +50,8 @@ export interface Tasks {
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */
   readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: InspectedModel };
+  /** How much of one dataset is in another. */
+  readonly overlap: { readonly request: OverlapRequest; readonly event: never; readonly result: Overlap };
   readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };
   /** Loads the model on first use and keeps it for the life of the process. */
   readonly generate: { readonly request: GenerationRequest; readonly event: TextChunk; readonly result: TextSummary };

@@ -19,11 +19,23 @@ const exists = (path: string): Promise<boolean> =>
     },
   );
 
+/** A file of the store. */
+export interface StoredFile {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
 /**
  * Copies a file into the store under the sha256 of its bytes: hashed while it is copied to a temporary name, synced,
  * renamed. Whoever reads the store sees whole files only; the same bytes twice are one artifact.
  */
-export async function storeFile(dataDirectory: string, source: string): Promise<{ sha256: string; sizeBytes: number }> {
+export const storeFile = (dataDirectory: string, source: string): Promise<StoredFile> =>
+  storeChunks(dataDirectory, createReadStream(source, { highWaterMark: 1 << 20 }));
+
+/** The same for bytes in memory. */
+export const storeBytes = (dataDirectory: string, bytes: Uint8Array): Promise<StoredFile> => storeChunks(dataDirectory, [bytes]);
+
+async function storeChunks(dataDirectory: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<StoredFile> {
   await mkdir(artifactsOf(dataDirectory), { recursive: true });
   const temporary = join(artifactsOf(dataDirectory), `.${randomUUID()}`);
   try {
@@ -32,10 +44,10 @@ export async function storeFile(dataDirectory: string, source: string): Promise<
     const target = await open(temporary, "wx", 0o444);
     let sizeBytes = 0;
     try {
-      for await (const chunk of createReadStream(source, { highWaterMark: 1 << 20 })) {
-        hash.update(chunk as Buffer);
-        sizeBytes += (chunk as Buffer).length;
-        await target.writeFile(chunk as Buffer);
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        sizeBytes += chunk.length;
+        await target.writeFile(chunk);
       }
       await target.sync();
     } finally {

@@ -41,7 +41,7 @@ const noSuchThing: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR
  * What a file or folder under `root` is, or null if there is no such thing. Links are followed: a hub's cache consists of
  * links, but none may lead out of the root.
  */
-async function within(root: string, path: string): Promise<Stats | null> {
+export async function within(root: string, path: string, kind: "MODEL" | "DATASET" = "MODEL"): Promise<Stats | null> {
   const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
     if (noSuchThing.has(error.code)) return null;
     throw error;
@@ -50,8 +50,8 @@ async function within(root: string, path: string): Promise<Stats | null> {
   const way = relative(root, real);
   if (way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way))
     throw new EspalierError(
-      "PATH_OUTSIDE_MODEL_ROOT",
-      `"${basename(path)}" lies outside the model root, or is a link that leads out of it`,
+      `PATH_OUTSIDE_${kind}_ROOT`,
+      `"${basename(path)}" lies outside the ${kind.toLowerCase()} root, or is a link that leads out of it`,
       { file: basename(path) },
     );
   return stat(real);

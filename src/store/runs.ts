@@ -2,7 +2,6 @@ import { EspalierError } from "../errors.ts";
 import type { Iteration, Prisma, PruningRun } from "../generated/prisma/client.ts";
 import type { RemovedStructure } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
-import type { DatasetRequest } from "../text/datasets.ts";
 import { appendEvent } from "./events.ts";
 import { getModel } from "./models.ts";
 import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
@@ -21,7 +20,6 @@ export type RunRecord = DatabaseRecord<
   PruningRun,
   {
     readonly options: PruningOptions;
-    readonly dataset: DatasetRequest;
     readonly executionProvider: "CPU" | "CUDA" | null;
     readonly error: FailureRecord | null;
   }
@@ -32,7 +30,7 @@ export interface NewRun {
   readonly modelId: string;
   readonly method: string;
   readonly options: PruningOptions;
-  readonly dataset: DatasetRequest;
+  readonly datasetId: string;
 }
 
 export interface RunFilter {
@@ -49,8 +47,8 @@ export interface RunFilter {
 export function createRun(store: Store, run: NewRun, enqueue: (tx: Database, runId: string) => Promise<void>): Promise<RunRecord> {
   return store.prisma.$transaction(async (tx) => {
     const { id: modelId, parameterCount } = await getModel(tx, run.modelId);
-    const json = { options: run.options, dataset: run.dataset } as unknown as Record<"options" | "dataset", Prisma.InputJsonObject>;
-    const row = await tx.pruningRun.create({ data: { modelId, method: run.method, parameterCount, ...json } });
+    const options = { ...run.options } as unknown as Prisma.InputJsonObject;
+    const row = await tx.pruningRun.create({ data: { modelId, method: run.method, parameterCount, options, datasetId: run.datasetId } });
     await enqueue(tx, row.id);
     return toRecord(row);
   });

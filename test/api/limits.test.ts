@@ -27,12 +27,12 @@ async function overSocket(query: string): Promise<readonly { readonly extensions
 const nested = (depth: number): string => (depth === 0 ? "{ id }" : `{ parent ${nested(depth - 1)} }`);
 /** Fragments that each spread the next twice: 2^n fields in a short document. */
 const bomb = (n: number): string =>
-  `{ ...f0 } ${Array.from({ length: n }, (_, i) => `fragment f${i} on Query { ${i === n - 1 ? "datasets { name }" : `...f${i + 1} ...f${i + 1}`} }`).join(" ")}`;
+  `{ ...f0 } ${Array.from({ length: n }, (_, i) => `fragment f${i} on Query { ${i === n - 1 ? "pruningMethods { name }" : `...f${i + 1} ...f${i + 1}`} }`).join(" ")}`;
 
 const tooLarge: Record<string, readonly [query: string, limit: string]> = {
   "too deep": [`{ models { nodes ${nested(20)} } }`, "depth"],
   "too deep through a fragment": [`{ models { nodes { ...f } } } fragment f on Model ${nested(20)}`, "depth"],
-  "too many aliases": [`{ ${Array.from({ length: 31 }, (_, i) => `a${i}: datasets { name }`).join(" ")} }`, "aliases"],
+  "too many aliases": [`{ ${Array.from({ length: 31 }, (_, i) => `a${i}: pruningMethods { name }`).join(" ")} }`, "aliases"],
   "too many fields in fragments of fragments": [bomb(60), "fields"],
   "too large an answer": ["{ models(first: 100) { nodes { children(first: 100) { nodes { id name digest } } } } }", "complexity"],
 };
@@ -49,7 +49,7 @@ for (const [name, [query, limit]] of Object.entries(tooLarge))
   });
 
 test("a document of too many tokens is not parsed", async () => {
-  const query = `{ ${"datasets { name } ".repeat(501)} }`;
+  const query = `{ ${"pruningMethods { name } ".repeat(501)} }`;
   for (const errors of [(await api.ask(query)).errors ?? [], await overSocket(query)]) {
     assert.equal(errors[0]?.extensions?.["code"], "GRAPHQL_PARSE_FAILED");
     assert.equal(errors.length, 1);
@@ -65,7 +65,7 @@ test("a body of more than 4 MiB is refused unread", async () => {
   const response = await fetch(api.url, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ query: "{ datasets { name } }", variables: { x: "a".repeat(5 * 1024 * 1024) } }),
+    body: JSON.stringify({ query: "{ pruningMethods { name } }", variables: { x: "a".repeat(5 * 1024 * 1024) } }),
   });
   assert.equal(response.status, 413);
 });
@@ -103,7 +103,7 @@ test("pages of other origins can neither open a socket nor send a mutation", asy
   const simple = await fetch(api.url, {
     method: "POST",
     headers: { "content-type": "text/plain" },
-    body: '{"query":"{ datasets { name } }"}',
+    body: '{"query":"{ pruningMethods { name } }"}',
   });
   assert.notEqual(simple.status, 200);
   const preflight = await fetch(api.url, { method: "OPTIONS", headers: { origin: "https://elsewhere.example" } });

@@ -8,7 +8,7 @@ import { claimRun, recordIteration, recordStart, recordSuccess } from "../../src
 import { createRun } from "../../src/store/runs.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
-import { inspected, newModel, newRun } from "../support/records.ts";
+import { inspected, newDataset, newModel, newRun } from "../support/records.ts";
 
 let api: TestApi;
 before(async () => {
@@ -48,7 +48,7 @@ test("a model, its child, the run between them and its scores refer to one anoth
     `query($id: ID!) { pruningRun(id: $id) {
       status method targetRatio removedRatio parameterCount executionProvider lastSequence error { code }
       options { targetRatio structureKinds perturbation { kind rate regenerate } }
-      dataset { name textCount }
+      dataset { name form recordCount }
       model { id children { nodes { id producedBy { id } } } pruningRuns { nodes { id } } }
       resultModel { id parent { id } producedBy { id } }
       iterations { index removed { kind index score parameterCount } parameterCount removedRatio loss perturbedLoss durationMs }
@@ -61,7 +61,7 @@ test("a model, its child, the run between them and its scores refer to one anoth
   assert.equal(run.parameterCount, 1000);
   assert.ok(Math.abs(run.removedRatio - 0.1) < 1e-12);
   assert.deepEqual(run.options.perturbation, { kind: "REAL_WORD", rate: 0.3, regenerate: true });
-  assert.deepEqual(run.dataset, { name: null, textCount: 1 });
+  assert.deepEqual(run.dataset, { name: null, form: "TEXT", recordCount: 1 });
   assert.deepEqual(run.model, {
     id: baseId,
     children: { nodes: [{ id: childId, producedBy: { id: runId } }] },
@@ -179,12 +179,14 @@ test("what does not exist is null", async () => {
 test("a list of any length and all that its models refer to take a fixed number of database operations", async () => {
   const { store } = api.services;
   const parent = await newModel(store, "ancestor");
+  const dataset = await newDataset(store);
   for (let i = 0; i < 12; i++) {
     const { id: modelId } = await newModel(store, `many ${i}`, parent.id);
     await newModel(store, `grandchild ${i}`, modelId);
-    const settings = { sequenceLength: 8, maxTokens: null, executionProvider: "CPU" } as const;
-    await createEvaluation(store, { modelId, dataset: { texts: ["a"] }, settings }, async () => {});
-    await createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a"] } }, async () => {});
+    const lengths = { sequenceLength: 8, stride: 8, maxTokens: null, maxItems: null };
+    const settings = { ...lengths, measureSpeed: false, executionProvider: "CPU" } as const;
+    await createEvaluation(store, { modelId, dataset, settings, overlapRatio: 0 }, async () => {});
+    await createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId: dataset.id }, async () => {});
   }
   let operations = 0;
   const counting = store.prisma.$extends({
@@ -200,8 +202,8 @@ test("a list of any length and all that its models refer to take a fixed number 
   const query = `query($first: Int!) { models(first: $first, filter: { name: "many" }) { nodes {
     parent { name } producedBy { id } files { path } structures { index }
     children(first: 1) { nodes { id producedBy { id iterations { index } } } }
-    pruningRuns(first: 1) { nodes { id model { name } resultModel { id } iterations { index } } }
-    evaluations(first: 1) { nodes { id model { name } } }
+    pruningRuns(first: 1) { nodes { id dataset { id } model { name } resultModel { id } iterations { index } } }
+    evaluations(first: 1) { nodes { id model { name } dataset { id } retained { accuracyRatio } } }
   } } }`;
   const operationsFor = async (first: number): Promise<number> => {
     operations = 0;

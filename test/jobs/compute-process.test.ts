@@ -62,12 +62,12 @@ test("runs that share a process get their own events, in order, and their own re
 test("an error of a task arrives with its code and details, and the process goes on", async () => {
   await read(compute.run("generate", request("Call me", 1)));
   const { pid } = compute;
-  const dataset = { name: "no such dataset" };
-  const run = compute.run("evaluate", { model, dataset, sequenceLength: 32, maxTokens: 64, executionProvider: "CPU" });
-  await assert.rejects(run.next(), (error: Error & { code?: string; details?: { name?: string } }) => {
-    assert.equal(error.code, "DATASET_NOT_FOUND");
-    assert.equal(error.details?.name, "no such dataset");
-    assert.match(error.stack ?? "", /datasets\.[tj]s/, "the stack is the task's");
+  const dataset = { dataDirectory: model.dataDirectory, digest: "no such dataset" };
+  const run = compute.run("overlap", { dataset, other: dataset });
+  await assert.rejects(run.next(), (error: Error & { code?: string; details?: { sha256?: string } }) => {
+    assert.equal(error.code, "ARTIFACT_MISSING");
+    assert.equal(error.details?.sha256, "no such dataset");
+    assert.match(error.stack ?? "", /stored-dataset\.[tj]s/, "the stack is the task's");
     return true;
   });
   await read(compute.run("generate", request("Call me", 1)));

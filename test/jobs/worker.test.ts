@@ -11,6 +11,7 @@ import { cancelRun, createRun, getRun, runIterations } from "../../src/store/run
 import { listScores } from "../../src/store/scores.ts";
 import { computeProcesses, runningComputeProcesses } from "../support/compute-processes.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
+import { newDataset } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 let bench: JobBench;
@@ -138,11 +139,12 @@ test("a run that cannot be done fails with the reason", async () => {
   const { store, queue, ahab } = bench;
   const unreachable = await bench.prune({ protectFirst: 11, targetRatio: 0.5 });
   const { options } = unreachable;
-  const request = { modelId: ahab.id, method: "PIP", options, dataset: { name: "no such dataset" } };
+  const { id: datasetId } = await newDataset(store);
+  const request = { modelId: ahab.id, method: "PIP", options, datasetId };
   const noDataset = await createRun(store, request, (tx, id) => queue.add(tx, "prune", id));
   for (const [run, code] of [
     [unreachable, "TARGET_UNREACHABLE"],
-    [noDataset, "DATASET_NOT_FOUND"],
+    [noDataset, "ARTIFACT_MISSING"],
   ] as const) {
     const last = (await allEvents(bench, run.id)).at(-1);
     assert.deepEqual([last?.type, last?.type === "FAILED" && last.payload.code], ["FAILED", code]);
@@ -161,13 +163,20 @@ async function evaluated(request: NewEvaluation) {
 
 test("an evaluation ends with its figures, or with the reason why not", async () => {
   const { ahab, dataDirectory } = bench;
-  const settings = { sequenceLength: 64, maxTokens: 512, executionProvider: "CPU" as const };
-  const request = { modelId: ahab.id, dataset: { name: "literature-heldout" }, settings };
-  const { status, result, datasetDigest, error } = await evaluated(request);
+  const settings = {
+    sequenceLength: 64,
+    stride: 64,
+    maxTokens: 512,
+    maxItems: null,
+    measureSpeed: true,
+    executionProvider: "CPU" as const,
+  };
+  const request = { modelId: ahab.id, dataset: await bench.dataset("literature-heldout"), settings, overlapRatio: 0 };
+  const { status, result, error } = await evaluated(request);
   assert.equal(status, "SUCCEEDED", JSON.stringify(error));
   assert.equal(result?.tokenCount, 512);
-  assert.equal(datasetDigest, result?.datasetDigest);
-  assert.ok(result && result.perplexity > 1 && result.perplexity < 200 && result.nextTokenAccuracy > 0.1);
+  assert.ok(result?.perplexity && result.perplexity > 1 && result.perplexity < 200);
+  assert.ok(result.nextTokenAccuracy && result.nextTokenAccuracy > 0.1);
 
   const tooLong = await evaluated({ ...request, settings: { ...settings, sequenceLength: 1024 } });
   assert.deepEqual([tooLong.status, tooLong.error?.code], ["FAILED", "SEQUENCE_TOO_LONG"]);

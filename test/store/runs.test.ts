@@ -9,7 +9,7 @@ import { claimRun, holdsClaim, recordFailure, recordIteration, recordStart, reco
 import { cancelRun, createRun, getRun, listRuns, runIterations } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
-import { inspected, newModel, newRun } from "../support/records.ts";
+import { inspected, newDataset, newModel, newRun } from "../support/records.ts";
 
 let database: TestDatabase;
 before(async () => {
@@ -131,7 +131,7 @@ test("a failure is recorded once, with its event", async () => {
 test("a run whose job cannot be queued is not stored", async () => {
   const { store } = database;
   const { id: modelId } = await newModel(store, "unqueued");
-  const request = { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a"] } };
+  const request = { modelId, method: "PIP", options: defaultPruningOptions, datasetId: (await newDataset(store)).id };
   const full = new Error("the queue is full");
   await assert.rejects(
     createRun(store, request, () => Promise.reject(full)),
@@ -147,7 +147,7 @@ test("a run whose job cannot be queued is not stored", async () => {
 test("runs are listed by model and status, newest first", async () => {
   const { store } = database;
   const { id: modelId } = await newModel(store, "listed");
-  const request = { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a"] } };
+  const request = { modelId, method: "PIP", options: defaultPruningOptions, datasetId: (await newDataset(store)).id };
   const ids: string[] = [];
   for (let i = 0; i < 3; i++) ids.unshift((await createRun(store, request, async () => {})).id);
   await cancelRun(store, ids[1] as string);

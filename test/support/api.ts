@@ -1,3 +1,6 @@
+import { mkdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createClient } from "graphql-ws";
 import { pino } from "pino";
 import { WebSocket } from "ws";
@@ -33,16 +36,20 @@ export interface TestApi {
   close(): Promise<void>;
 }
 
+/** Where tests put files to register datasets from. */
+const datasetRoot = join(tmpdir(), `espalier-datasets-${process.pid}`);
+
 /** The whole server on a database of its own: API and worker, with real compute processes. */
 export async function testApi(): Promise<TestApi> {
   const database = await testDatabase();
+  await mkdir(datasetRoot, { recursive: true });
   const { store, dataDirectory } = database;
   const log: string[] = [];
   const logger = pino({ level: "warn" }, { write: (line) => void log.push(line) });
   const queue = await Queue.open(database.url, logger);
   const worker = await startWorker(queue, { store, dataDirectory, logger });
   const generators = new ModelProcesses();
-  const services = { store, queue, generators, dataDirectory, modelRoot };
+  const services = { store, queue, generators, dataDirectory, modelRoot, datasetRoot };
   const server = await startServer(services, "127.0.0.1", 0, logger);
   const sockets: ReturnType<typeof createClient>[] = [];
 
@@ -73,6 +80,7 @@ export async function testApi(): Promise<TestApi> {
       await worker.stop();
       await queue.close();
       await database.close();
+      await rm(datasetRoot, { recursive: true, force: true });
     },
   };
 }

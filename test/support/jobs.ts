@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import { type Logger, pino } from "pino";
 import { Queue } from "../../src/jobs/queue.ts";
 import { registerModel } from "../../src/jobs/register.ts";
+import { datasetOf } from "../../src/jobs/register-dataset.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
+import type { DatasetRecord } from "../../src/store/datasets.ts";
 import { followRun, type StoredEvent } from "../../src/store/events.ts";
 import type { ModelRecord } from "../../src/store/models.ts";
 import { createRun, type RunRecord } from "../../src/store/runs.ts";
@@ -16,6 +18,8 @@ export interface JobBench extends TestDatabase {
   readonly logger: Logger;
   /** The bundled model, registered. */
   readonly ahab: ModelRecord;
+  /** A built-in dataset, registered. */
+  dataset(name: string): Promise<DatasetRecord>;
   /** Queues a run on the bundled model: small, and of six iterations. */
   prune(options?: Partial<PruningOptions>): Promise<RunRecord>;
   /** A worker in a process of its own. */
@@ -34,9 +38,11 @@ export async function jobBench(): Promise<JobBench> {
     queue,
     logger,
     ahab,
-    prune: (options) => {
+    dataset: (name) => datasetOf({ store, dataDirectory }, { name }),
+    prune: async (options) => {
       const small = { ...defaultPruningOptions, samples: 4, sequenceLength: 32, targetRatio: 0.4, ...options };
-      const request = { modelId: ahab.id, method: "PIP", options: small, dataset: { name: "literature-train" } };
+      const { id: datasetId } = await datasetOf({ store, dataDirectory }, { name: "literature-train" });
+      const request = { modelId: ahab.id, method: "PIP", options: small, datasetId };
       return createRun(store, request, (tx, id) => queue.add(tx, "prune", id));
     },
     workerProcess: async () => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { InspectedModel } from "../../src/models/types.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { type DatasetRecord, registerDataset } from "../../src/store/datasets.ts";
 import { insertModel, type ModelRecord } from "../../src/store/models.ts";
 import { createRun, type RunRecord } from "../../src/store/runs.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -46,8 +47,13 @@ export function newModel(store: Store, name: string, parentId: string | null = n
   return store.prisma.$transaction((tx) => insertModel(tx, inspected(name), name, parentId));
 }
 
+/** A dataset in the database; its records are nowhere. */
+export const newDataset = (store: Store, name = "a text"): Promise<DatasetRecord> =>
+  registerDataset(store, { name: null, description: "", digest: sha256(`dataset ${name}`), form: "TEXT", recordCount: 1, sizeBytes: 6 });
+
 /** A run in the database that no queue knows of. */
 export async function newRun(store: Store): Promise<RunRecord> {
   const { id: modelId } = await newModel(store, "base");
-  return createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, dataset: { texts: ["a text"] } }, async () => {});
+  const { id: datasetId } = await newDataset(store);
+  return createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
 }

@@ -1,58 +1,146 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { datasetFiles, datasets, loadDataset, maximumTextBytes, maximumTexts } from "../../src/text/datasets.ts";
+import fc from "fast-check";
+import { type ChoiceItem, contentOf, digestOf, maximumRecords, parseDataset, serialise, textsOf } from "../../src/text/dataset-content.ts";
+import { datasetFiles, datasets, loadDataset } from "../../src/text/datasets.ts";
+import { overlapOf } from "../../src/text/overlap.ts";
 
 const card = JSON.parse(readFileSync(new URL("../../models/ahab/data.json", import.meta.url), "utf8"));
+const [train, heldOut] = await Promise.all([loadDataset({ name: "literature-train" }), loadDataset({ name: "literature-heldout" })]);
 
-describe("datasets", () => {
-  it("hold out what the bundled model's card says was held out", async () => {
+describe("built-in datasets", () => {
+  it("hold out what the bundled model's card says was held out and that it did not read elsewhere", async () => {
     const files = await datasetFiles();
-    const heldOut = files.filter((_, i) => datasets.find((d) => d.name === "literature-heldout")?.holds(i));
+    const held = files.filter(({ id }, i) => datasets.find((d) => d.name === "literature-heldout")?.holds(id, i));
     assert.deepEqual(
-      heldOut.map((f) => f.id),
-      card.heldOut,
+      held.map((f) => f.id),
+      card.heldOut.filter((id: string) => id.includes("sotu")),
     );
-    const { documents } = await loadDataset({ name: "literature-heldout" });
     assert.deepEqual(
-      documents,
-      heldOut.map((f) => readFileSync(f.path, "utf8")),
+      heldOut.documents,
+      held.map((f) => readFileSync(f.path, "utf8")),
     );
-  });
-
-  it("share no document, and leave none out", async () => {
-    const [train, heldOut, files] = await Promise.all([
-      loadDataset({ name: "literature-train" }),
-      loadDataset({ name: "literature-heldout" }),
-      datasetFiles(),
-    ]);
-    assert.deepEqual([train.documents.length, heldOut.documents.length, files.length], [354, 19, 373]);
-    const trained = new Set(train.documents);
+    const trained = files.filter(({ id }, i) => datasets.find((d) => d.name === "literature-train")?.holds(id, i)).map((f) => f.id);
+    assert.deepEqual([trained.length, held.length, files.length], [353, 12, 373]);
     assert.deepEqual(
-      heldOut.documents.filter((d) => trained.has(d)),
+      trained.filter((id) => card.heldOut.includes(id)),
       [],
     );
   });
 
-  it("are identified by their texts", async () => {
-    const digest = async (...texts: string[]) => (await loadDataset({ texts })).digest;
-    assert.equal(await digest("a", "b"), await digest("a", "b"));
-    assert.notEqual(await digest("a", "b"), await digest("ab"));
-    assert.notEqual(await digest("a", "b"), await digest("b", "a"));
-    const heldOut = await loadDataset({ name: "literature-heldout" });
-    assert.equal(await digest(...heldOut.documents), heldOut.digest);
-    // The packages are pinned: other bytes would make every figure in the README incomparable.
-    assert.equal(heldOut.digest, "a86136b854a0958975dc1a3de09ed2ceb6f5a783b86cb4f3ebde7cf821420d0a");
+  it("share no more than what presidents quote of each other", () => {
+    const { ratio } = overlapOf(heldOut.documents, train.documents);
+    assert.ok(ratio > 0 && ratio < 0.015, `${ratio}`);
   });
 
-  it("refuse what they do not have and what is too much", async () => {
-    await assert.rejects(loadDataset({ name: "wikitext" }), {
+  it("are always the same", () => {
+    // The packages are pinned: other bytes would make every figure in the README incomparable.
+    const digest = (documents: readonly string[]) => digestOf(serialise({ form: "TEXT", documents }));
+    assert.equal(digest(heldOut.documents), "54574ef70d37e4b285c800267cc058022d7b114e6d7423f6ff7f1495c3c0c71b");
+    assert.equal(digest(train.documents), "1871474699a97dea180c5096e43735b9262f12305e73c71fde52e5a837d6f764");
+  });
+
+  it("are refused by names they do not have", () =>
+    assert.rejects(loadDataset({ name: "wikitext" }), {
       code: "DATASET_NOT_FOUND",
       details: { name: "wikitext", known: ["literature-train", "literature-heldout"] },
-    });
-    const invalid = [[], ["", " \n"], ["x".repeat(maximumTextBytes), "x"], new Array<string>(maximumTexts + 1).fill("x")];
-    for (const texts of invalid) await assert.rejects(loadDataset({ texts }), { code: "INVALID_DATASET" });
-    const most = await loadDataset({ texts: ["é".repeat(maximumTextBytes / 2)] });
-    assert.equal(most.documents.length, 1);
+    }));
+});
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const item: ChoiceItem = { context: "Question: why?\nAnswer:", choices: [" Because.", " So."], gold: 0 };
+const twin: ChoiceItem = { contexts: ["Ahab", "Starbuck"], continuation: " gave orders.", gold: 1 };
+
+describe("dataset content", () => {
+  it("is read from text, JSON lines and JSON arrays", () => {
+    assert.deepEqual(parseDataset(".txt", bytes("One\n\ndocument.")), { form: "TEXT", documents: ["One\n\ndocument."] });
+    const texts = { form: "TEXT", documents: ["a b", "c"] };
+    assert.deepEqual(parseDataset(".jsonl", bytes('"a b"\n\n{"text": "c", "id": 7}\r\n')), texts);
+    assert.deepEqual(parseDataset(".json", bytes('["a b", {"text": "c"}]')), texts);
+    const lines = [{ ...item, id: "x" }, twin].map((i) => JSON.stringify(i)).join("\n");
+    assert.deepEqual(parseDataset(".JSONL", bytes(lines)), { form: "MULTIPLE_CHOICE", items: [item, twin] });
+  });
+
+  it("comes back from its bytes, and the same content has the same digest", () => {
+    const content = { form: "MULTIPLE_CHOICE", items: [item, twin] } as const;
+    assert.deepEqual(parseDataset(".jsonl", serialise(content)), content);
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "grapheme" }), { minLength: 1, maxLength: 5 }), (documents) => {
+        fc.pre(documents.some((d) => d.trim() !== ""));
+        assert.deepEqual(parseDataset(".jsonl", serialise(contentOf(documents))), { form: "TEXT", documents });
+      }),
+    );
+    const digest = (...documents: string[]) => digestOf(serialise({ form: "TEXT", documents }));
+    assert.equal(digest("a", "b"), digest("a", "b"));
+    assert.notEqual(digest("a", "b"), digest("ab"));
+    assert.notEqual(digest("a", "b"), digest("b", "a"));
+  });
+
+  it("is shown to readers with the right answers", () =>
+    assert.deepEqual(textsOf({ form: "MULTIPLE_CHOICE", items: [item, twin] }), [
+      "Question: why?\nAnswer: Because.",
+      "Starbuck gave orders.",
+    ]));
+
+  const refusals: Readonly<Record<string, readonly [extension: string, text: string, words: RegExp, line?: number]>> = {
+    "a name that says nothing": [".csv", "a", /\.txt, \.json, \.jsonl/],
+    nothing: [".jsonl", "\n", /empty/],
+    blanks: [".txt", " \n", /empty/],
+    "a line that is no JSON": [".jsonl", '"a"\n{"text"\n', /^line 2 is not JSON/, 2],
+    "an array that is no JSON": [".json", "[", /^the file is not JSON/],
+    "an object": [".json", "{}", /not a JSON array/],
+    "a record of no form": [".jsonl", '{"question": "why?"}', /^record 1 is neither/, 1],
+    "a number": [".json", '["a", 1]', /^record 2 is neither/, 2],
+    "a text that is none": [".jsonl", '{"text": 1}', /^record 1 must have a string "text"/, 1],
+    "one choice": [".jsonl", '{"context": "a", "choices": ["b"], "gold": 0}', /^record 1 must have .* 2 to 100 strings/, 1],
+    "a blank choice": [".jsonl", '{"context": "a", "choices": ["b", " "], "gold": 0}', /not blank/, 1],
+    "no right choice": [".jsonl", '{"context": "a", "choices": ["b", "c"], "gold": 2}', /"gold"/, 1],
+    "a right choice by letter": [".jsonl", '{"context": "a", "choices": ["b", "c"], "gold": "A"}', /"gold"/, 1],
+    "contexts without continuation": [".jsonl", '{"contexts": ["a", "b"], "gold": 0}', /"continuation"/, 1],
+    "texts among items": [".jsonl", `${JSON.stringify(item)}\n"a"`, /^record 2 is a text/, 2],
+  };
+  for (const [what, [extension, text, words, line]] of Object.entries(refusals))
+    it(`is not ${what}`, () =>
+      assert.throws(() => parseDataset(extension, bytes(text)), {
+        code: "INVALID_DATASET",
+        message: words,
+        details: line === undefined ? {} : { line },
+      }));
+
+  it("is not more than the limits, and UTF-8", () => {
+    assert.throws(() => contentOf(new Array<string>(maximumRecords + 1).fill("x")), { code: "INVALID_DATASET" });
+    assert.throws(() => parseDataset(".txt", Uint8Array.of(0x61, 0xff)), { code: "INVALID_DATASET", message: /UTF-8/ });
+  });
+});
+
+describe("overlap", () => {
+  const words = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `word${from + i}`);
+  const text = (from: number, to: number) => words(from, to).join(" ");
+
+  it("is that of passages, whatever their case, punctuation and line breaks", () => {
+    const held = [text(0, 1000)];
+    assert.deepEqual(overlapOf(held, [text(5000, 9000)]), { ratio: 0, example: null });
+    assert.equal(overlapOf(held, held).ratio, 1);
+    const other = words(0, 1000)
+      .map((w, i) => (i % 7 === 0 ? `${w.toUpperCase()},\n` : w))
+      .join(" ");
+    assert.equal(overlapOf(held, ["something else", other]).ratio, 1);
+    // Of ten passages of a hundred words, the three in the middle.
+    const { ratio, example } = overlapOf(held, [text(300, 620)]);
+    assert.equal(ratio, 0.3);
+    assert.equal(example, text(300, 313));
+  });
+
+  it("is not that of a quotation, nor of what everybody says", () => {
+    assert.equal(overlapOf([text(0, 1000)], [text(300, 340)]).ratio, 0);
+    assert.equal(overlapOf(["Chapter 1. The Whale"], ["Chapter 1. The Whale"]).ratio, 0);
+  });
+
+  it("finds single documents and short items", () => {
+    const documents = Array.from({ length: 10 }, (_, i) => text(i * 1000, i * 1000 + 100));
+    assert.equal(overlapOf(documents, [documents[3] as string, documents[7] as string]).ratio, 0.2);
+    const question = "Which of these is the best conductor of electricity?";
+    assert.equal(overlapOf([question], [`${question}\n`]).ratio, 1);
   });
 });

@@ -1,14 +1,23 @@
-import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
-import { createEvaluation, type EvaluationRecord, findEvaluation } from "../../store/evaluations.ts";
+import { Arg, Ctx, FieldResolver, Float, ID, Int, Mutation, Query, Resolver, Root, Subscription } from "type-graphql";
+import { checkOverlap } from "../../jobs/check-overlap.ts";
+import type { DatasetRecord } from "../../store/datasets.ts";
+import {
+  cancelEvaluation,
+  createEvaluation,
+  type EvaluationRecord,
+  findEvaluation,
+  followEvaluation,
+  getEvaluation,
+} from "../../store/evaluations.ts";
 import type { ModelRecord } from "../../store/models.ts";
-import { datasets } from "../../text/datasets.ts";
+import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
-import { datasetRequest, toDataset } from "../dataset-request.ts";
+import { datasetFor } from "../dataset-input.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
-import { EvaluateModelInput, Evaluation } from "../types/evaluation.ts";
-import { BuiltInDataset, Dataset } from "../types/job.ts";
+import { Dataset } from "../types/dataset.ts";
+import { EvaluateModelInput, Evaluation, Retained } from "../types/evaluation.ts";
 import { Model } from "../types/model.ts";
-import { requireAll } from "../validate.ts";
+import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -20,31 +29,52 @@ export class EvaluationResolver {
     return findEvaluation(store.prisma, id);
   }
 
-  @Query(() => [BuiltInDataset], { description: "The text collections that come with the server." })
-  datasets(): readonly BuiltInDataset[] {
-    return datasets;
-  }
-
-  @Mutation(() => Evaluation, { description: "Measures a model. It waits for a worker; the query `evaluation` tells how it goes." })
+  @Mutation(() => Evaluation, {
+    description:
+      "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `evaluationProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned with the same texts.",
+  })
   async evaluateModel(
     @Arg("input", () => EvaluateModelInput, { description: "What to measure, and on what." }) input: EvaluateModelInput,
-    @Ctx() { store, queue }: Context,
+    @Ctx() context: Context,
   ): Promise<EvaluationRecord> {
-    const { modelId, sequenceLength, executionProvider } = input;
-    const maxTokens = input.maxTokens ?? null;
+    const { store, queue } = context;
+    const { modelId, sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
+    const [stride, maxTokens, maxItems] = [input.stride ?? sequenceLength, input.maxTokens ?? null, input.maxItems ?? null];
     const { model } = await tokenizedModel(store, "input.modelId", modelId);
     const longest = model.architecture.contextLength ?? 65_536;
+    const lengthRule = `must be from 2 to the model's context length, ${longest}`;
     requireAll([
-      [
-        "input.sequenceLength",
-        sequenceLength >= 2 && sequenceLength <= longest,
-        `must be from 2 to the model's context length, ${longest}`,
-      ],
+      ["input.sequenceLength", sequenceLength >= 2 && sequenceLength <= longest, lengthRule],
+      ["input.stride", stride >= 1 && stride <= sequenceLength, "must be from 1 to sequenceLength"],
       ["input.maxTokens", maxTokens === null || maxTokens >= 1, "must be at least 1"],
+      ["input.maxItems", maxItems === null || maxItems >= 1, "must be at least 1"],
     ]);
-    const dataset = datasetRequest("input.dataset", input.dataset);
-    const settings = { sequenceLength, maxTokens, executionProvider };
-    return createEvaluation(store, { modelId, dataset, settings }, (tx, id) => queue.add(tx, "evaluate", id));
+    const dataset = await datasetFor(context, "input.dataset", input.dataset);
+    const overlapRatio = await blaming("input.dataset", checkOverlap(context, model.id, dataset, allowOverlap));
+    const settings = { sequenceLength, stride, maxTokens, maxItems, measureSpeed, executionProvider };
+    return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, (tx, id) => queue.add(tx, "evaluate", id));
+  }
+
+  @Mutation(() => Evaluation, { description: "Ends an evaluation that is not over." })
+  cancelEvaluation(
+    @Arg("id", () => ID, { description: "The evaluation." }) id: string,
+    @Ctx() { store }: Context,
+  ): Promise<EvaluationRecord> {
+    return blaming("id", cancelEvaluation(store, id));
+  }
+
+  @Subscription(() => Evaluation, {
+    description: "An evaluation as it is, and again whenever it has come further. It completes once the evaluation is over.",
+    subscribe: async ({ args: { id }, context: { store } }: { args: { readonly id: string }; context: Context }) => {
+      const evaluation = await blaming("id", getEvaluation(store.prisma, id));
+      return cancellable((signal) => followEvaluation(store, evaluation.id, signal));
+    },
+  })
+  evaluationProgress(
+    @Root() evaluation: EvaluationRecord,
+    @Arg("id", () => ID, { description: "The evaluation." }) _id: string,
+  ): EvaluationRecord {
+    return evaluation;
   }
 
   @FieldResolver(() => Model, { description: "The model it measures." })
@@ -52,18 +82,49 @@ export class EvaluationResolver {
     return loaders.models.load(modelId);
   }
 
-  @FieldResolver(() => Dataset, { description: "The texts it measures on." })
-  dataset(@Root() { dataset }: EvaluationRecord): Dataset {
-    return toDataset(dataset);
+  @FieldResolver(() => Dataset, { nullable: true, description: "What it measures on; null for one of a version that did not record it." })
+  dataset(@Root() { datasetId }: EvaluationRecord, @Ctx() { loaders }: Context): Promise<DatasetRecord | null> | null {
+    return datasetId === null ? null : loaders.datasets.load(datasetId);
   }
 
-  @FieldResolver(() => Int, { description: "Tokens of a window; windows do not overlap." })
+  @FieldResolver(() => Int, { description: "For texts: tokens of a window." })
   sequenceLength(@Root() { settings }: EvaluationRecord): number {
     return settings.sequenceLength;
   }
 
-  @FieldResolver(() => Int, { nullable: true, description: "It stops after this many predicted tokens; null for all." })
+  @FieldResolver(() => Int, { description: "For texts: tokens from one window's start to the next." })
+  stride(@Root() { settings }: EvaluationRecord): number {
+    return settings.stride ?? settings.sequenceLength;
+  }
+
+  @FieldResolver(() => Int, { nullable: true, description: "For texts: it stops after this many predicted tokens; null for all." })
   maxTokens(@Root() { settings }: EvaluationRecord): number | null {
     return settings.maxTokens;
+  }
+
+  @FieldResolver(() => Int, { nullable: true, description: "For items with choices: it stops after this many; null for all." })
+  maxItems(@Root() { settings }: EvaluationRecord): number | null {
+    return settings.maxItems ?? null;
+  }
+
+  @FieldResolver(() => Float, { description: "Share of the work that is done, 0 to 1." })
+  progress(@Root() { status, progressDone, progressTotal }: EvaluationRecord): number {
+    return status === "SUCCEEDED" ? 1 : progressDone / (progressTotal ?? 1);
+  }
+
+  @FieldResolver(() => Retained, {
+    nullable: true,
+    description:
+      "How much is left of what the model's parent could do. Null until both have been measured in the same way, and for a model that was registered.",
+  })
+  async retained(@Root() evaluation: EvaluationRecord, @Ctx() { loaders }: Context): Promise<Retained | null> {
+    const parent = evaluation.result && (await loaders.comparableOfParents.load(evaluation.id));
+    const ratio = (name: "accuracy" | "nextTokenAccuracy" | "normalizedAccuracy" | "perplexity") => {
+      const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
+      return mine != null && theirs ? mine / theirs : null;
+    };
+    const accuracyRatio = ratio("accuracy") ?? ratio("nextTokenAccuracy");
+    if (!parent || accuracyRatio === null) return null;
+    return { parent, accuracyRatio, normalizedAccuracyRatio: ratio("normalizedAccuracy"), perplexityRatio: ratio("perplexity") };
   }
 }

@@ -2,18 +2,19 @@ import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutati
 import { EspalierError } from "../../errors.ts";
 import { methodNamed, methods } from "../../pruning/methods/index.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
+import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { cancelRun, createRun, getRun, listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
 import { listScores, type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import type { Context } from "../context.ts";
-import { datasetRequest, toDataset } from "../dataset-request.ts";
+import { datasetFor } from "../dataset-input.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import { listCost, pageCost } from "../limits.ts";
 import type { Loaders } from "../loaders.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
-import { Dataset } from "../types/job.ts";
+import { Dataset } from "../types/dataset.ts";
 import { Model } from "../types/model.ts";
 import {
   PruningIteration,
@@ -149,8 +150,9 @@ export class PruningRunResolver {
   @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
   async startPruning(
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
-    @Ctx() { store, queue, loaders }: Context,
+    @Ctx() context: Context,
   ): Promise<RunRecord> {
+    const { store, queue, loaders } = context;
     const { model } = await tokenizedModel(store, "input.modelId", input.modelId);
     if (model.pruningObstacle) {
       const { code, message } = model.pruningObstacle;
@@ -168,8 +170,10 @@ export class PruningRunResolver {
       ],
     ]);
     await requireStructures(input.modelId, options, loaders);
-    const dataset = datasetRequest("input.dataset", input.dataset);
-    return createRun(store, { modelId: input.modelId, method: input.method, options, dataset }, (tx, id) => queue.add(tx, "prune", id));
+    const dataset = await datasetFor(context, "input.dataset", input.dataset);
+    requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
+    const run = { modelId: input.modelId, method: input.method, options, datasetId: dataset.id };
+    return createRun(store, run, (tx, id) => queue.add(tx, "prune", id));
   }
 
   @Mutation(() => PruningRun, { description: "Ends a pruning run that is not over. What it has recorded stays." })
@@ -187,9 +191,12 @@ export class PruningRunResolver {
     return resultModelId === null ? null : loaders.models.load(resultModelId);
   }
 
-  @FieldResolver(() => Dataset, { description: "The calibration texts." })
-  dataset(@Root() { dataset }: RunRecord): Dataset {
-    return toDataset(dataset);
+  @FieldResolver(() => Dataset, {
+    nullable: true,
+    description: "The calibration texts; null for a run of a version that did not record them.",
+  })
+  dataset(@Root() { datasetId }: RunRecord, @Ctx() { loaders }: Context): Promise<DatasetRecord | null> | null {
+    return datasetId === null ? null : loaders.datasets.load(datasetId);
   }
 
   @FieldResolver(() => Float, { description: "Share of the base model's parameters that it was asked to remove, 0 to 1." })

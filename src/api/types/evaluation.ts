@@ -1,35 +1,70 @@
-import { GraphQLDateTime } from "graphql-scalars";
+import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { executionProviderEnum, jobStatusEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
-import { DatasetInput, JobError } from "./job.ts";
+import { DatasetInput } from "./dataset.ts";
+import { JobError } from "./job.ts";
 
-@ObjectType({ description: "What an evaluation measured." })
+@ObjectType({ description: "What an evaluation measured: of texts, or of items with choices. What was not measured is null." })
 export class EvaluationResult {
   @Field(() => executionProviderEnum, { description: "What it ran on." })
   readonly executionProvider!: ExecutionProvider;
 
-  @Field(() => String, { description: "The sha256 of the texts: evaluations compare only where it is equal." })
-  readonly datasetDigest!: string;
+  @Field(() => Int, { nullable: true, description: "Tokens of the texts that were predicted." })
+  readonly tokenCount?: number | null;
 
-  @Field(() => Int, { description: "Tokens that were predicted." })
-  readonly tokenCount!: number;
+  @Field(() => Float, { nullable: true, description: "exp of the mean cross-entropy per token. Lower is better." })
+  readonly perplexity?: number | null;
 
-  @Field(() => Float, { description: "exp of the mean cross-entropy per token. Lower is better." })
-  readonly perplexity!: number;
+  @Field(() => Float, { nullable: true, description: "Its standard error, windows taken as independent." })
+  readonly perplexityStandardError?: number | null;
 
-  @Field(() => Float, { description: "Share of tokens whose most probable prediction was right, 0 to 1." })
-  readonly nextTokenAccuracy!: number;
+  @Field(() => Float, { nullable: true, description: "Share of tokens whose most probable prediction was right, 0 to 1." })
+  readonly nextTokenAccuracy?: number | null;
 
-  @Field(() => Float, { description: "Tokens read per second, many at a time." })
-  readonly prefillTokensPerSecond!: number;
+  @Field(() => Float, { nullable: true, description: "Its standard error, windows taken as independent." })
+  readonly nextTokenAccuracyStandardError?: number | null;
 
-  @Field(() => Float, { description: "Tokens written per second, one at a time: greedy, one stream, with the cache." })
-  readonly decodeTokensPerSecond!: number;
+  @Field(() => Int, { nullable: true, description: "Items with choices that were answered." })
+  readonly itemCount?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "`acc`: share of items whose right choice is the most likely, 0 to 1, by the sum of its tokens' log-likelihoods.",
+  })
+  readonly accuracy?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error." })
+  readonly accuracyStandardError?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "`acc_norm`: the same with each choice's log-likelihood divided by its length in bytes, so that short ones have no advantage.",
+  })
+  readonly normalizedAccuracy?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error." })
+  readonly normalizedAccuracyStandardError?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Tokens read per second, 128 at a time. Null if speed was not to be measured." })
+  readonly prefillTokensPerSecond?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Tokens gone through per second one after another, one stream, with the cache. Null if speed was not to be measured.",
+  })
+  readonly decodeTokensPerSecond?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "How long the measurement took, loading and timing left out, in milliseconds." })
+  readonly durationMs?: number | null;
+
+  @Field(() => GraphQLBigInt, { nullable: true, description: "The most memory that the measuring process held, in bytes." })
+  readonly peakMemoryBytes?: number | null;
 }
 
-@ObjectType({ description: "A measurement of a model on a text collection." })
+@ObjectType({ description: "A measurement of a model on a dataset." })
 export class Evaluation {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
@@ -43,10 +78,23 @@ export class Evaluation {
   @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
   readonly error!: JobError | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "Evaluations whose keys are equal measured the same thing the same way: equal records, equal settings that bear on the result, and equal tokenizers. Others do not compare.",
+  })
+  readonly comparisonKey!: string | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Share of the dataset's passages that the model or an ancestor was pruned with, 0 to 1. Above 0.02 it must be allowed.",
+  })
+  readonly overlapRatio!: number | null;
+
   @Field(() => GraphQLDateTime, { description: "When it was asked for." })
   readonly createdAt!: Date;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: "When a worker first took it up." })
+  @Field(() => GraphQLDateTime, { nullable: true, description: "When a worker last took it up." })
   readonly startedAt!: Date | null;
 
   @Field(() => GraphQLDateTime, { nullable: true, description: "When it ended." })
@@ -55,19 +103,50 @@ export class Evaluation {
 
 export const EvaluationConnection = connectionType(Evaluation);
 
+@ObjectType({ description: "How much of what its parent could do a model still can, by two evaluations that compare." })
+export class Retained {
+  @Field(() => Evaluation, { description: "The newest comparable evaluation of the parent." })
+  readonly parent!: Evaluation;
+
+  @Field(() => Float, { description: "Accuracy over the parent's: of next tokens for texts, of answers for items with choices." })
+  readonly accuracyRatio!: number;
+
+  @Field(() => Float, { nullable: true, description: "`acc_norm` over the parent's, for items with choices." })
+  readonly normalizedAccuracyRatio!: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Perplexity over the parent's, for texts: above 1 is worse." })
+  readonly perplexityRatio!: number | null;
+}
+
 @InputType({ description: "What to measure, and on what." })
 export class EvaluateModelInput {
   @Field(() => ID, { description: "The model to measure." })
   readonly modelId!: string;
 
-  @Field(() => DatasetInput, { description: "The texts to measure on; best not those that it was pruned with." })
+  @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned with." })
   readonly dataset!: DatasetInput;
 
-  @Field(() => Int, { defaultValue: 256, description: "Tokens of a window, 2 to the model's context length; windows do not overlap." })
+  @Field(() => Int, { defaultValue: 256, description: "For texts: tokens of a window, 2 to the model's context length." })
   readonly sequenceLength!: number;
 
-  @Field(() => Int, { nullable: true, description: "Stop after this many predicted tokens. Without it, all texts are read." })
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      "For texts: tokens from one window's start to the next, 1 to `sequenceLength`. Without it, windows lie side by side, as in the pruning papers; fewer give every token more context and take longer.",
+  })
+  readonly stride?: number | null;
+
+  @Field(() => Int, { nullable: true, description: "For texts: stop after this many predicted tokens. Without it, all are read." })
   readonly maxTokens?: number | null;
+
+  @Field(() => Int, { nullable: true, description: "For items with choices: stop after this many. Without it, all are answered." })
+  readonly maxItems?: number | null;
+
+  @Field(() => Boolean, { defaultValue: true, description: "Whether to time prefill and decoding too, which takes seconds." })
+  readonly measureSpeed!: boolean;
+
+  @Field(() => Boolean, { defaultValue: false, description: "Measure even on texts that the model was pruned with; it is recorded." })
+  readonly allowOverlap!: boolean;
 
   @Field(() => executionProviderEnum, { defaultValue: "AUTO", description: "What to run on." })
   readonly executionProvider!: ExecutionProvider;

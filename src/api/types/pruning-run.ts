@@ -5,7 +5,8 @@ import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { executionProviderEnum, jobStatusEnum, pruningMethodEnum, structureKindEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
-import { DatasetInput, JobError } from "./job.ts";
+import { DatasetInput } from "./dataset.ts";
+import { JobError } from "./job.ts";
 import { Options } from "./pruning-options.ts";
 
 @ObjectType({ description: "A way of scoring structures." })

@@ -1,7 +1,9 @@
 import { evaluate } from "../../evaluation/evaluate.ts";
 import { materialise } from "../../models/artifact-store.ts";
+import { readDataset } from "../../models/stored-dataset.ts";
 import type { Task } from "../compute.ts";
 
-export const evaluateTask: Task<"evaluate"> = async function* ({ model, ...request }) {
-  return yield* evaluate({ ...request, folder: await materialise(model) });
+export const evaluateTask: Task<"evaluate"> = async function* ({ model, dataset, settings }) {
+  const graph = model.files.find((f) => f.path.endsWith(".onnx"))?.path ?? "model.onnx";
+  return yield* evaluate({ folder: await materialise(model), graph, content: await readDataset(dataset), ...settings });
 };

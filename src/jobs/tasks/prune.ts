@@ -2,17 +2,17 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { exportPruned } from "../../models/export.ts";
 import { storeFolder } from "../../models/inspect.ts";
+import { readDocuments } from "../../models/stored-dataset.ts";
 import { openStoredModel } from "../../models/stored-model.ts";
 import type { InspectedModel } from "../../models/types.ts";
 import { methodNamed } from "../../pruning/methods/index.ts";
 import { prune } from "../../pruning/prune.ts";
-import { loadDataset } from "../../text/datasets.ts";
 import { loadTokenizer } from "../../text/tokenizer.ts";
 import type { Task } from "../compute.ts";
 
 export const pruneTask: Task<"prune"> = async function* ({ model: stored, method, dataset, options, done }) {
   const { model, folder, graphFolder } = await openStoredModel(stored);
-  const [tokenizer, { documents }] = await Promise.all([loadTokenizer(folder), loadDataset(dataset)]);
+  const [tokenizer, documents] = await Promise.all([loadTokenizer(folder), readDocuments(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done };
   const { removed, model: pruned } = yield* prune(job);
   return await inNewFolder(stored.dataDirectory, async (destination) => {

@@ -1,0 +1,46 @@
+import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
+import { datasetOf, registerDatasetFrom } from "../../jobs/register-dataset.ts";
+import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
+import { datasets } from "../../text/datasets.ts";
+import type { Context } from "../context.ts";
+import { pageCost } from "../limits.ts";
+import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { Dataset, DatasetConnection, RegisterDatasetInput } from "../types/dataset.ts";
+import { blaming, requireAll } from "../validate.ts";
+
+@Resolver(() => Dataset)
+export class DatasetResolver {
+  @Query(() => Dataset, { nullable: true, description: "A dataset; null if there is none." })
+  dataset(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { store }: Context): Promise<DatasetRecord | null> {
+    return findDataset(store.prisma, { id });
+  }
+
+  @Query(() => DatasetConnection, {
+    description: "Datasets that have names, newest first: those that come with the server and those that were registered.",
+    complexity: pageCost,
+  })
+  async datasets(@Args(() => PageArgs) page: PageArgs, @Ctx() context: Context): Promise<Connection<DatasetRecord>> {
+    for (const { name } of datasets) await datasetOf(context, { name });
+    return connect(await blaming("after", listDatasets(context.store.prisma, pageRequest(page))), ({ id }) => id);
+  }
+
+  @Mutation(() => Dataset, {
+    description:
+      "Registers a dataset: reads it, checks it and keeps its records. The same records registered twice are one dataset, under its first name.",
+  })
+  registerDataset(
+    @Arg("input", () => RegisterDatasetInput, { description: "Which dataset." }) { name, description, path, texts }: RegisterDatasetInput,
+    @Ctx() context: Context,
+  ): Promise<DatasetRecord> {
+    requireAll([
+      ["input.name", name.trim() !== "" && name.length <= 200, "must have 1 to 200 characters"],
+      ["input.name", !datasets.some((d) => d.name === name.trim()), "must not be that of a dataset that comes with the server"],
+      ["input.description", description.length <= 2000, "must have at most 2,000 characters"],
+      ["input", (path == null) !== (texts == null), "must have either a path or texts, and not both"],
+      ["input.path", path == null || (path.trim() !== "" && path.length <= 4096), "must be a path of 1 to 4,096 characters"],
+    ]);
+    const source = path == null ? { texts: texts as string[] } : { path };
+    const registered = registerDatasetFrom(context, source, name.trim(), description);
+    return blaming(path == null ? "input.texts" : "input.path", registered);
+  }
+}

@@ -1,0 +1,68 @@
+import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
+import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
+import type { DatasetForm } from "../../text/dataset-content.ts";
+import { datasetFormEnum } from "../enums.ts";
+import { connectionType } from "./connection.ts";
+
+@ObjectType({ description: "A collection of texts, or of questions with choices. It never changes." })
+export class Dataset {
+  @Field(() => ID, { description: "Its identity." })
+  readonly id!: string;
+
+  @Field(() => String, { nullable: true, description: "The name to ask for it by; null for texts that came with a request." })
+  readonly name!: string | null;
+
+  @Field(() => String, { description: "What it holds." })
+  readonly description!: string;
+
+  @Field(() => datasetFormEnum, { description: "What its records are." })
+  readonly form!: DatasetForm;
+
+  @Field(() => String, { description: "The sha256 of its records: what was measured on equal digests was measured on the same." })
+  readonly digest!: string;
+
+  @Field(() => Int, { description: "How many documents or items it has." })
+  readonly recordCount!: number;
+
+  @Field(() => GraphQLBigInt, { description: "Its size as stored, in bytes." })
+  readonly sizeBytes!: number;
+
+  @Field(() => GraphQLDateTime, { description: "When it was registered, or first used." })
+  readonly createdAt!: Date;
+}
+
+export const DatasetConnection = connectionType(Dataset);
+
+@InputType({ description: "Which dataset to use: one that is registered or comes with the server, or one's own texts. Give exactly one." })
+export class DatasetInput {
+  @Field(() => ID, { nullable: true, description: "The dataset of this identity." })
+  readonly id?: string | null;
+
+  @Field(() => String, { nullable: true, description: "The dataset of this name; the query `datasets` lists them." })
+  readonly name?: string | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "One's own documents, up to 100,000 of them; a request has room for 4 MiB. They are kept as a dataset without a name.",
+  })
+  readonly texts?: string[] | null;
+}
+
+@InputType({ description: "A dataset to register: a file under the server's dataset root, or texts. Give exactly one of the two." })
+export class RegisterDatasetInput {
+  @Field(() => String, { description: "What to call it, 1 to 200 characters." })
+  readonly name!: string;
+
+  @Field(() => String, { defaultValue: "", description: "What it holds, up to 2,000 characters." })
+  readonly description!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "A file, relative to the server's dataset root. `.txt` is one document; `.jsonl` has a record a line and `.json` an array of them: a string, `{text}`, `{context, choices, gold}` or `{contexts, continuation, gold}`, where `gold` is the place of the right one, from 0.",
+  })
+  readonly path?: string | null;
+
+  @Field(() => [String], { nullable: true, description: "Documents; a request has room for 4 MiB." })
+  readonly texts?: string[] | null;
+}

@@ -1,0 +1,176 @@
+import { readFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { decode } from "../onnx/decode.ts";
+import { encode } from "../onnx/encode.ts";
+import { referToFile } from "../onnx/file-references.ts";
+import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
+import { cacheDims } from "../onnx/signature.ts";
+import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
+import { openSession, type Session, type TensorArray, type TensorValue } from "../runtime/session.ts";
+import { readModelConfig } from "../text/model-config.ts";
+import { type LikelihoodGraph, likelihoodGraph } from "./likelihood-graph.ts";
+
+export interface LikelihoodOptions {
+  /** In the Hugging Face layout. */
+  readonly folder: string;
+  /** The graph's path in the folder. */
+  readonly graph: string;
+  readonly executionProvider: ExecutionProvider;
+}
+
+/** Sequences of equal length as far as the model has read them, side by side. */
+export interface Past {
+  /** Tokens of each. */
+  readonly length: number;
+  /** By cache input, e.g. [I, K, length, D]. */
+  readonly cache: Readonly<Record<string, TensorValue>>;
+}
+
+/** Tokens to read, and those that really follow the last of them. */
+export interface Row {
+  readonly ids: readonly number[];
+  /** `targets[i]` is the token that comes after `ids[ids.length - targets.length + i]`. */
+  readonly targets: readonly number[];
+  /** Which of the sequences read before it goes on from. */
+  readonly past?: number;
+}
+
+/** What a model says of a row's targets, in order. */
+export interface RowLikelihood {
+  /** log p of each target, in nats. */
+  readonly logProbabilities: Float32Array;
+  /** 1 where the target is the model's most probable token, else 0. */
+  readonly greedy: Uint8Array;
+}
+
+/** A causal language model as a judge of texts: how probable it finds tokens. */
+export class Likelihood {
+  private constructor(
+    private readonly graph: LikelihoodGraph,
+    private readonly session: Session,
+    /** Longest sequence the model was made for, in tokens; null if it does not say. */
+    readonly contextLength: number | null,
+  ) {}
+
+  /**
+   * @throws EspalierError NO_TOKEN_INPUT, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE or NO_LOGITS if the graph is not that of a
+   *   language model; and what decode and openSession throw
+   */
+  static async open({ folder, graph: path, executionProvider }: LikelihoodOptions): Promise<Likelihood> {
+    const { contextLength } = await readModelConfig(folder);
+    const file = await readFile(join(folder, path));
+    const graph = likelihoodGraph(referToFile(decode(file), file, basename(path)));
+    const externalFolder = dirname(join(folder, path));
+    return new Likelihood(graph, await openSession({ bytes: encode(graph.model), externalFolder }, { executionProvider }), contextLength);
+  }
+
+  /** What really runs. */
+  get executionProvider(): ConcreteProvider {
+    return this.session.executionProvider;
+  }
+
+  /** Whether earlier tokens need not be read again. */
+  get hasCache(): boolean {
+    return this.graph.caches.length > 0;
+  }
+
+  /** Whether a beginning that many sequences share can be read once and gone on from. */
+  get sharesBeginnings(): boolean {
+    return this.graph.goesOn;
+  }
+
+  /** The beginning of every sequence. */
+  get start(): Past {
+    return { length: 0, cache: Object.fromEntries(this.graph.caches.map(({ input }) => [input.name, emptyCache(input)])) };
+  }
+
+  /** Reads sequences on. `rows` are of equal length and, past a start, one for each sequence; for models with a cache only. */
+  async read(past: Past, rows: readonly (readonly number[])[]): Promise<Past> {
+    const { caches } = this.graph;
+    const read = rows.map((ids, i) => ({ ids, targets: [], past: past.length > 0 ? i : 0 }));
+    const results = await this.session.run(
+      this.feeds(past, read),
+      caches.map((c) => c.output),
+    );
+    const cache = Object.fromEntries(caches.map(({ input, output }) => [input.name, results[output] as TensorValue]));
+    return { length: past.length + (rows[0]?.length ?? 0), cache };
+  }
+
+  /**
+   * Judges rows, each going on from one of the sequences read before, or from nothing. Shorter rows are padded at their end,
+   * which nothing before it sees.
+   *
+   * @throws EspalierError NON_FINITE_LOGITS
+   */
+  async judge(rows: readonly Row[], past: Past = this.start): Promise<RowLikelihood[]> {
+    const { logProbabilities, greedy } = this.graph;
+    const results = await this.session.run(this.feeds(past, rows), [logProbabilities, greedy]);
+    const logs = (results[logProbabilities] as TensorValue<Float32Array>).data;
+    const hits = (results[greedy] as TensorValue<Uint8Array>).data;
+    if (logs.some((x) => Number.isNaN(x))) throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
+    let at = 0;
+    return rows.map(({ targets }) => {
+      const begin = at;
+      at += targets.length;
+      return { logProbabilities: logs.subarray(begin, at), greedy: hits.subarray(begin, at) };
+    });
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+
+  /** What one run is fed. All that is not a target's place is worked out no further than the last hidden state. */
+  private feeds(past: Past, rows: readonly Row[]): Record<string, TensorValue> {
+    const { signature, rows: cacheRows, places, targets } = this.graph;
+    const T = Math.max(...rows.map((r) => r.ids.length));
+    const R = rows.length;
+    const at = rows.flatMap(({ ids, targets }, r) => targets.map((_, i) => r * T + ids.length - targets.length + i));
+    const looked = rows.flatMap((r) => r.targets);
+    // A run that only reads looks at one place, for no dimension to be 0.
+    if (looked.length === 0) {
+      at.push(0);
+      looked.push(0);
+    }
+    const feeds: Record<string, TensorValue> = {
+      ...past.cache,
+      [signature.tokens.name]: integers(signature.tokens, [R, T], (i) => rows[Math.floor(i / T)]?.ids[i % T] ?? 0),
+      [places]: integers({ name: places, dataType: "int64" }, [1, at.length], (i) => at[i] as number),
+      [targets]: integers({ name: targets, dataType: "int64" }, [1, at.length, 1], (i) => looked[i] as number),
+    };
+    const { mask, positions } = signature;
+    // Padding needs no mask: it lies after all that counts.
+    if (mask) feeds[mask.name] = integers(mask, [R, past.length + T], () => 1);
+    if (positions) feeds[positions.name] = integers(positions, [R, T], (i) => past.length + (i % T));
+    if (cacheRows) feeds[cacheRows] = integers({ name: cacheRows, dataType: "int64" }, [R], (i) => rows[i]?.past ?? 0);
+    return feeds;
+  }
+}
+
+const arrays: Readonly<Record<string, (size: number, value: (i: number) => number) => TensorArray>> = {
+  int64: (length, value) => BigInt64Array.from({ length }, (_, i) => BigInt(value(i))),
+  int32: (length, value) => Int32Array.from({ length }, (_, i) => value(i)),
+  bool: (length, value) => Uint8Array.from({ length }, (_, i) => value(i)),
+};
+
+function integers(input: Pick<ValueInfo, "name" | "dataType">, dims: readonly number[], value: (i: number) => number): TensorValue {
+  const make = arrays[input.dataType];
+  if (!make)
+    throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" has type ${input.dataType}, not an integer type`, {
+      input: input.name,
+    });
+  return { dataType: input.dataType, dims, data: make(sizeOf(dims), value) };
+}
+
+const empties: Readonly<Record<string, () => TensorArray>> = { float32: () => new Float32Array(), float16: () => new Uint16Array() };
+
+/** The cache of one sequence before its first token; the graph repeats it for as many as there are. */
+function emptyCache(input: ValueInfo): TensorValue {
+  const dims = cacheDims(input, 1, 0);
+  const make = empties[input.dataType];
+  if (make && sizeOf(dims) === 0) return { dataType: input.dataType, dims, data: make() };
+  throw new EspalierError("UNSUPPORTED_CACHE", `cache input "${input.name}" (${input.dataType}, [${input.shape}]) has no empty form`, {
+    input: input.name,
+  });
+}

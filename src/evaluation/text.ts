@@ -1,0 +1,87 @@
+import { EspalierError } from "../errors.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Likelihood, RowLikelihood } from "./likelihood.ts";
+import { type Estimate, ratioOf } from "./statistics.ts";
+import { type Window, windowsOf } from "./windows.ts";
+
+export interface TextOptions {
+  /** T: tokens of a window. */
+  readonly sequenceLength: number;
+  /** Tokens from one window's start to the next, 1..T. */
+  readonly stride: number;
+  /** Stop after this many predicted tokens; null for all. */
+  readonly maxTokens: number | null;
+}
+
+export interface TextResult {
+  /** Tokens that were predicted. */
+  readonly tokenCount: number;
+  /** exp of the mean cross-entropy per token. Its standard error by the delta method, from that of the mean. */
+  readonly perplexity: Estimate;
+  /** Share of tokens that were the model's most probable, 0..1. */
+  readonly nextTokenAccuracy: Estimate;
+}
+
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Tokens of one run: enough to fill the cores. */
+const tokensPerRun = 1024;
+
+/**
+ * How well a model predicts texts, token by token. The documents make one stream, each begun as the tokenizer begins
+ * documents, and the stream is cut into windows regardless of where documents end: the form of the pruning papers.
+ * Yields after every run.
+ *
+ * @throws EspalierError INVALID_DATASET if there is no token to predict; NON_FINITE_LOGITS
+ */
+export async function* judgeText(
+  model: Likelihood,
+  tokenizer: Tokenizer,
+  documents: readonly string[],
+  { sequenceLength, stride, maxTokens }: TextOptions,
+): AsyncGenerator<Progress, TextResult> {
+  const stream = streamOf(documents, tokenizer, maxTokens === null ? null : maxTokens + Math.ceil(maxTokens / stride) + sequenceLength);
+  const windows = windowsOf(stream.length, sequenceLength, stride, maxTokens);
+  const total = windows.reduce((n, w) => n + w.predicted, 0);
+  if (total === 0) throw new EspalierError("INVALID_DATASET", "the dataset has no token to predict");
+  const losses: number[] = [];
+  const hits: number[] = [];
+  let done = 0;
+  const perRun = Math.max(1, Math.floor(tokensPerRun / sequenceLength));
+  for (let at = 0; at < windows.length; at += perRun) {
+    const batch = windows.slice(at, at + perRun);
+    for (const found of await model.judge(batch.map((w) => rowOf(w, stream)))) {
+      losses.push(lossOf(found));
+      hits.push(found.greedy.reduce((n, hit) => n + hit, 0));
+    }
+    done += batch.reduce((n, w) => n + w.predicted, 0);
+    yield { done, total };
+  }
+  const counts = windows.map((w) => w.predicted);
+  const loss = ratioOf(losses, counts);
+  const perplexity = Math.exp(loss.value);
+  const standardError = loss.standardError === null ? null : perplexity * loss.standardError;
+  return { tokenCount: total, perplexity: { value: perplexity, standardError }, nextTokenAccuracy: ratioOf(hits, counts) };
+}
+
+/** The documents as one stream of tokens; documents beyond `enough` tokens are never encoded. */
+function streamOf(documents: readonly string[], tokenizer: Tokenizer, enough: number | null): number[] {
+  const stream: number[] = [];
+  for (const document of documents) {
+    if (enough !== null && stream.length >= enough) break;
+    for (const id of tokenizer.encodeDocument(document)) stream.push(id);
+  }
+  return stream;
+}
+
+/** The last token of a window is predicted, never read. */
+const rowOf = ({ start, end, predicted }: Window, stream: readonly number[]) => ({
+  ids: stream.slice(start, end - 1),
+  targets: stream.slice(end - predicted, end),
+});
+
+/** In float64. */
+const lossOf = ({ logProbabilities }: RowLikelihood): number => logProbabilities.reduce((sum, x) => sum - x, 0);

@@ -1,0 +1,100 @@
+import { EspalierError } from "../errors.ts";
+import type { Dataset } from "../generated/prisma/client.ts";
+import type { DatasetForm } from "../text/dataset-content.ts";
+import type { Overlap } from "../text/overlap.ts";
+import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
+import { type DatabaseRecord, isId, toRecord } from "./record.ts";
+import type { Database, Store } from "./store.ts";
+
+export type DatasetRecord = DatabaseRecord<Dataset, { readonly form: DatasetForm }>;
+
+/** How a dataset is pointed at. */
+export type DatasetReference = { readonly id: string } | { readonly name: string };
+
+export interface NewDataset {
+  /** Null for texts that come with a request. */
+  readonly name: string | null;
+  readonly description: string;
+  /** Of the artifact that holds its records. */
+  readonly digest: string;
+  readonly form: DatasetForm;
+  readonly recordCount: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Stores a dataset, or finds it: the same records are one dataset, under the first name they were given.
+ *
+ * @throws EspalierError DATASET_NAME_TAKEN if other records have the name
+ */
+export function registerDataset(store: Store, dataset: NewDataset): Promise<DatasetRecord> {
+  const { name, digest, sizeBytes } = dataset;
+  return store.prisma.$transaction(async (tx) => {
+    // A lock until the transaction ends: of two that register at once the second finds what the first stored.
+    await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('espalier datasets', 0))`;
+    const known = await tx.dataset.findUnique({ where: { digest } });
+    if (known && (known.name !== null || name === null)) return toRecord(known);
+    if (name !== null && (await tx.dataset.findUnique({ where: { name } })))
+      throw new EspalierError("DATASET_NAME_TAKEN", `another dataset is called "${name}"`, { name });
+    if (known) return toRecord(await tx.dataset.update({ where: { digest }, data: { name, description: dataset.description } }));
+    await tx.artifact.createMany({ data: { sha256: digest, sizeBytes }, skipDuplicates: true });
+    return toRecord(await tx.dataset.create({ data: dataset }));
+  });
+}
+
+/** Null where there is none. */
+export async function findDataset(db: Database, reference: DatasetReference): Promise<DatasetRecord | null> {
+  if ("id" in reference && !isId(reference.id)) return null;
+  const row = await db.dataset.findUnique({ where: "id" in reference ? { id: reference.id } : { name: reference.name } });
+  return row && toRecord(row);
+}
+
+/** @throws EspalierError DATASET_NOT_FOUND */
+export async function getDataset(db: Database, reference: DatasetReference): Promise<DatasetRecord> {
+  const dataset = await findDataset(db, reference);
+  if (dataset) return dataset;
+  const what = "id" in reference ? reference.id : `called "${reference.name}"`;
+  throw new EspalierError("DATASET_NOT_FOUND", `there is no dataset ${what}`, { ...reference });
+}
+
+/** Datasets by id, in the order asked for; null where there is none. */
+export async function findDatasets(db: Database, ids: readonly string[]): Promise<(DatasetRecord | null)[]> {
+  const rows = await db.dataset.findMany({ where: { id: { in: [...ids] } } });
+  const byId = new Map(rows.map((row) => [row.id, toRecord(row) as DatasetRecord]));
+  return ids.map((id) => byId.get(id) ?? null);
+}
+
+/** Datasets that have names, newest first. @throws EspalierError BAD_CURSOR */
+export async function listDatasets(db: Database, page: PageRequest): Promise<Page<DatasetRecord>> {
+  const { before, order } = newestFirst(page);
+  const rows = await db.dataset.findMany({ where: { name: { not: null }, ...before }, ...order });
+  return pageOf(
+    rows.map((row) => toRecord(row)),
+    page.first,
+  );
+}
+
+/** What a model and its ancestors were pruned with, each once. */
+export async function calibrationDatasets(db: Database, modelId: string): Promise<DatasetRecord[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    WITH RECURSIVE line AS (
+      SELECT id, "parentId" FROM "Model" WHERE id = ${modelId}::uuid
+      UNION ALL
+      SELECT m.id, m."parentId" FROM line JOIN "Model" m ON m.id = line."parentId"
+    )
+    SELECT DISTINCT r."datasetId" AS id FROM line JOIN "PruningRun" r ON r."resultModelId" = line.id WHERE r."datasetId" IS NOT NULL`;
+  const datasets = await findDatasets(
+    db,
+    rows.map((r) => r.id),
+  );
+  return datasets.filter((d) => d !== null);
+}
+
+/** How much of a dataset is in another, if that was worked out before. */
+export async function findOverlap(db: Database, datasetId: string, otherId: string): Promise<Overlap | null> {
+  return db.datasetOverlap.findUnique({ where: { datasetId_otherId: { datasetId, otherId } }, select: { ratio: true, example: true } });
+}
+
+export async function recordOverlap(db: Database, datasetId: string, otherId: string, { ratio, example }: Overlap): Promise<void> {
+  await db.datasetOverlap.createMany({ data: { datasetId, otherId, ratio, example }, skipDuplicates: true });
+}

@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import { EspalierError } from "../errors.ts";
+
+/** A question with its answers: a context and choices that go on from it, or contexts that one continuation goes on from. */
+export type ChoiceItem =
+  | { readonly context: string; readonly choices: readonly string[]; readonly gold: number }
+  | { readonly contexts: readonly string[]; readonly continuation: string; readonly gold: number };
+
+/** What a dataset holds. */
+export type DatasetContent =
+  | { readonly form: "TEXT"; readonly documents: readonly string[] }
+  | { readonly form: "MULTIPLE_CHOICE"; readonly items: readonly ChoiceItem[] };
+export type DatasetForm = DatasetContent["form"];
+
+/** Bounds, so that one dataset cannot take all memory. */
+export const maximumRecords = 100_000;
+export const maximumBytes = 64 * 1024 * 1024;
+const maximumChoices = 100;
+
+const invalid = (problem: string, details: Readonly<Record<string, unknown>> = {}) =>
+  new EspalierError("INVALID_DATASET", problem, details);
+
+type Json = Readonly<Record<string, unknown>>;
+const isText = (value: unknown): value is string => typeof value === "string";
+const areTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.length >= 2 && value.length <= maximumChoices && value.every(isText);
+
+/** The forms of a record, the first that fits counts: what it must have, and what is kept of it. */
+const forms: readonly {
+  readonly has: (r: Json) => boolean;
+  readonly fits: (r: Json) => boolean;
+  readonly must: string;
+  readonly read: (r: Json) => string | ChoiceItem;
+}[] = [
+  {
+    has: (r) => "choices" in r,
+    fits: (r) =>
+      isText(r["context"]) && areTexts(r["choices"]) && isIndex(r["gold"], r["choices"]) && r["choices"].every((c) => c.trim() !== ""),
+    must: 'must have a string "context", "choices" of 2 to 100 strings that are not blank, and in "gold" the place of the right one, from 0',
+    read: (r) => ({ context: r["context"], choices: r["choices"], gold: r["gold"] }) as ChoiceItem,
+  },
+  {
+    has: (r) => "contexts" in r,
+    fits: (r) =>
+      areTexts(r["contexts"]) && isText(r["continuation"]) && r["continuation"].trim() !== "" && isIndex(r["gold"], r["contexts"]),
+    must: 'must have "contexts" of 2 to 100 strings, a string "continuation" that is not blank, and in "gold" the place of the right context, from 0',
+    read: (r) => ({ contexts: r["contexts"], continuation: r["continuation"], gold: r["gold"] }) as ChoiceItem,
+  },
+  { has: (r) => "text" in r, fits: (r) => isText(r["text"]), must: 'must have a string "text"', read: (r) => r["text"] as string },
+];
+
+const isIndex = (value: unknown, list: readonly unknown[]): boolean =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < list.length;
+
+/** A record of a JSON file, from 1. @throws EspalierError INVALID_DATASET saying which one and what it must have */
+function recordOf(value: unknown, line: number): string | ChoiceItem {
+  if (isText(value)) return value;
+  const record = typeof value === "object" && value !== null ? (value as Json) : {};
+  const form = forms.find((f) => f.has(record));
+  if (!form)
+    throw invalid(`record ${line} is neither a text, {"text"}, {"context", "choices", "gold"} nor {"contexts", "continuation", "gold"}`, {
+      line,
+    });
+  if (!form.fits(record)) throw invalid(`record ${line} ${form.must}`, { line });
+  return form.read(record);
+}
+
+/**
+ * The content of records: all texts, or all items.
+ *
+ * @throws EspalierError INVALID_DATASET if they are mixed, none, all blank or too many
+ */
+export function contentOf(records: readonly (string | ChoiceItem)[]): DatasetContent {
+  if (records.length > maximumRecords) throw invalid(`the dataset has ${records.length} records; at most ${maximumRecords} are taken`);
+  if (records.every(isText)) {
+    if (records.every((text) => text.trim() === "")) throw invalid("the texts are empty");
+    return { form: "TEXT", documents: records };
+  }
+  const text = records.findIndex(isText);
+  if (text >= 0)
+    throw invalid(`record ${text + 1} is a text, and others are items with choices: a dataset is of one form`, { line: text + 1 });
+  return { form: "MULTIPLE_CHOICE", items: records as ChoiceItem[] };
+}
+
+/** File names end so; each has its way to be read. */
+const readers: Readonly<Record<string, (text: string) => readonly (string | ChoiceItem)[]>> = {
+  ".txt": (text) => [text],
+  ".json": (text) => {
+    const value = parse(text, "the file");
+    if (!Array.isArray(value)) throw invalid("the file is not a JSON array");
+    return value.map((v, i) => recordOf(v, i + 1));
+  },
+  ".jsonl": (text) =>
+    text.split("\n").flatMap((line, i) => (line.trim() === "" ? [] : [recordOf(parse(line, `line ${i + 1}`, i + 1), i + 1)])),
+};
+
+/** The endings of files that can be read. */
+export const datasetExtensions: readonly string[] = Object.keys(readers);
+
+function parse(text: string, what: string, line?: number): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`${what} is not JSON: ${(cause as Error).message}`, line === undefined ? {} : { line });
+  }
+}
+
+/**
+ * Reads a file: `.txt` is one document; `.jsonl` holds a record a line and `.json` an array of them, each a string, `{text}`,
+ * `{context, choices, gold}` or `{contexts, continuation, gold}`. What else a record has is left out.
+ *
+ * @throws EspalierError INVALID_DATASET
+ */
+export function parseDataset(extension: string, bytes: Uint8Array): DatasetContent {
+  const read = readers[extension.toLowerCase()];
+  if (!read) throw invalid(`datasets are files that end in ${datasetExtensions.join(", ")}`);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw invalid("the file is not UTF-8");
+  }
+  return contentOf(read(text));
+}
+
+/** Content as bytes, one JSON record a line: the same content gives the same bytes, and `parseDataset(".jsonl")` gives it back. */
+export function serialise(content: DatasetContent): Buffer {
+  const records = content.form === "TEXT" ? content.documents : content.items;
+  return Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join(""));
+}
+
+/** What identifies content: the sha256 of its bytes. */
+export const digestOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** Texts as a reader of the dataset would see them: its documents, or each item with its right answer. */
+export const textsOf = (content: DatasetContent): readonly string[] =>
+  content.form === "TEXT"
+    ? content.documents
+    : content.items.map((item) =>
+        "choices" in item ? item.context + item.choices[item.gold] : (item.contexts[item.gold] as string) + item.continuation,
+      );

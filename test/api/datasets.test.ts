@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { artifactPath } from "../../src/models/artifact-store.ts";
+import { type TestApi, testApi } from "../support/api.ts";
+import { until } from "../support/wait.ts";
+
+let api: TestApi;
+let root: string;
+let modelId: string;
+let parentAccuracy: number;
+before(async () => {
+  api = await testApi();
+  root = api.services.datasetRoot;
+  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { id } }')).registerModel.id;
+});
+after(() => api.close());
+
+const fields = "id name description form digest recordCount sizeBytes";
+const register = `mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { ${fields} } }`;
+const evaluate = `mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) {
+  id status progress sequenceLength stride maxTokens maxItems comparisonKey overlapRatio dataset { ${fields} }
+} }`;
+const prune = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id dataset { digest } } }";
+
+async function refusal(query: string, input: object): Promise<readonly unknown[]> {
+  const { errors } = await api.ask(query, { input });
+  return [errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]];
+}
+
+const questions = [
+  { id: "q0", context: "The white", choices: [" whale", " Constitution of the several States"], gold: 0 },
+  { contexts: ["The whale", "The Congress"], continuation: " of the United States", gold: 1 },
+];
+
+async function finished(id: string) {
+  const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
+    retained { accuracyRatio normalizedAccuracyRatio perplexityRatio parent { id } }
+    result { executionProvider tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
+      normalizedAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
+  return until("the evaluation ends", async () => {
+    const { evaluation } = await api.data(query, { id });
+    return ["QUEUED", "RUNNING"].includes(evaluation.status) ? null : evaluation;
+  });
+}
+
+async function evaluated(input: object) {
+  const { evaluateModel } = await api.data(evaluate, { input: { executionProvider: "CPU", ...input } });
+  const evaluation = await finished(evaluateModel.id);
+  assert.equal(evaluation.status, "SUCCEEDED", JSON.stringify(evaluation.error));
+  assert.equal(evaluation.progress, 1);
+  return { ...evaluateModel, ...evaluation };
+}
+
+test("those that come with the server are listed", async () => {
+  const { datasets } = await api.data(`{ datasets(first: 10) { nodes { ${fields} } pageInfo { hasNextPage } } }`);
+  const named = new Map<string, { form: string; recordCount: number }>(datasets.nodes.map((d: { name: string }) => [d.name, d]));
+  assert.deepEqual([...named.keys()].sort(), ["literature-heldout", "literature-train"]);
+  assert.deepEqual([named.get("literature-heldout")?.form, named.get("literature-heldout")?.recordCount], ["TEXT", 12]);
+  assert.equal(datasets.pageInfo.hasNextPage, false);
+});
+
+test("a file is registered, and its records stay when it goes", async () => {
+  await writeFile(join(root, "questions.jsonl"), questions.map((q) => `${JSON.stringify(q)}\n`).join(""));
+  const input = { name: "questions", description: "Two.", path: "questions.jsonl" };
+  const { registerDataset: dataset } = await api.data(register, { input });
+  assert.deepEqual([dataset.name, dataset.description, dataset.form, dataset.recordCount], ["questions", "Two.", "MULTIPLE_CHOICE", 2]);
+  await rm(join(root, "questions.jsonl"));
+  const result = await evaluated({ modelId, dataset: { name: "questions" } });
+  assert.equal(result.result.itemCount, 2);
+  parentAccuracy = result.result.accuracy;
+  assert.ok(parentAccuracy > 0);
+  assert.deepEqual([result.result.tokenCount, result.result.perplexity], [null, null]);
+  assert.deepEqual(result.dataset, dataset);
+});
+
+test("the same records are one dataset, and a name is that of one", async () => {
+  await writeFile(join(root, "again.json"), JSON.stringify(questions));
+  const { registerDataset: again } = await api.data(register, { input: { name: "the same", path: "again.json" } });
+  assert.equal(again.name, "questions");
+  const texts = ["A whale is no fish."];
+  assert.deepEqual(await refusal(register, { name: "questions", texts }), ["DATASET_NAME_TAKEN", "input.texts"]);
+  // Texts that came with a request have no name until they are given one.
+  const { dataset } = await evaluated({ modelId, dataset: { texts }, measureSpeed: false });
+  assert.deepEqual([dataset.name, dataset.recordCount], [null, 1]);
+  const { registerDataset: named } = await api.data(register, { input: { name: "fish", texts } });
+  assert.deepEqual([named.id, named.name, named.digest], [dataset.id, "fish", dataset.digest]);
+});
+
+test("what lies outside the dataset root, or is no dataset, is refused", async () => {
+  await mkdir(join(root, "folder.txt"));
+  await writeFile(join(root, "broken.jsonl"), '"a"\n{"text": ');
+  await symlink("/etc/hostname", join(root, "link.txt"));
+  const refusals: Record<string, string> = {
+    "../models/ahab/README.md": "PATH_OUTSIDE_DATASET_ROOT",
+    "/etc/passwd": "PATH_OUTSIDE_DATASET_ROOT",
+    "link.txt": "PATH_OUTSIDE_DATASET_ROOT",
+    "nowhere.txt": "DATASET_FILE_NOT_FOUND",
+    "folder.txt": "DATASET_FILE_NOT_FOUND",
+    "broken.jsonl": "INVALID_DATASET",
+    "a\0b.txt": "PATH_OUTSIDE_DATASET_ROOT",
+  };
+  for (const [path, code] of Object.entries(refusals))
+    assert.deepEqual(await refusal(register, { name: "x", path }), [code, "input.path"], path);
+  const bad = "BAD_USER_INPUT";
+  assert.deepEqual(await refusal(register, { name: "x" }), [bad, "input"]);
+  assert.deepEqual(await refusal(register, { name: "x", path: "a.txt", texts: ["a"] }), [bad, "input"]);
+  assert.deepEqual(await refusal(register, { name: " ", texts: ["a"] }), [bad, "input.name"]);
+  assert.deepEqual(await refusal(register, { name: "literature-train", texts: ["a"] }), [bad, "input.name"]);
+  assert.deepEqual(await refusal(register, { name: "x", texts: [" "] }), ["INVALID_DATASET", "input.texts"]);
+  assert.deepEqual(await refusal(prune, { modelId, dataset: { name: "questions" } }), [bad, "input.dataset"]);
+  assert.deepEqual(await refusal(evaluate, { modelId, dataset: { name: "questions", id: modelId } }), [bad, "input.dataset"]);
+  assert.deepEqual(await refusal(evaluate, { modelId, dataset: { name: "questions" }, stride: 257 }), [bad, "input.stride"]);
+  assert.deepEqual(await refusal(evaluate, { modelId, dataset: { name: "questions" }, maxItems: 0 }), [bad, "input.maxItems"]);
+});
+
+test("a child is measured against its parent, and not on what it was pruned with", async () => {
+  const paragraphs = (n: number) =>
+    Array.from({ length: 60 }, (_, i) => `In the year ${n}${i} the whale ${i * n} sank ${i + 3} ships of ${n} tons`);
+  const calibration = [paragraphs(7).join(" and "), paragraphs(11).join(", then ")];
+  const options = { samples: 2, sequenceLength: 32, targetRatio: 0.05, executionProvider: "CPU" };
+  const { startPruning: run } = await api.data(prune, { input: { modelId, dataset: { texts: calibration }, options } });
+  const child = await until("the run ends", async () => {
+    const { pruningRun } = await api.data("query($id: ID!) { pruningRun(id: $id) { status error { message } resultModel { id } } }", {
+      id: run.id,
+    });
+    assert.notEqual(pruningRun.status, "FAILED", JSON.stringify(pruningRun.error));
+    return pruningRun.resultModel?.id as string | undefined;
+  });
+
+  const leaky = { modelId: child, dataset: { texts: [paragraphs(11).join(", THEN "), paragraphs(13).join(" or ")] } };
+  const { errors } = await api.ask(evaluate, { input: leaky });
+  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["DATASET_OVERLAP", "input.dataset"]);
+  const ratio = errors?.[0]?.extensions["overlapRatio"] as number;
+  assert.ok(ratio > 0.4 && ratio < 0.6, `${ratio}`);
+  assert.match(errors?.[0]?.message ?? "", /in the year 110 the whale/);
+  assert.deepEqual(await refusal(evaluate, { modelId: child, dataset: { texts: calibration } }), ["DATASET_OVERLAP", "input.dataset"]);
+  const allowed = await evaluated({ ...leaky, allowOverlap: true, maxTokens: 50, measureSpeed: false });
+  assert.equal(allowed.overlapRatio, ratio);
+  assert.equal((await evaluated({ ...leaky, modelId, maxTokens: 50, measureSpeed: false })).overlapRatio, 0, "the parent was not pruned");
+
+  const heldOut = { dataset: { name: "literature-heldout" }, sequenceLength: 64, stride: 32, maxTokens: 500 };
+  const before = await evaluated({ ...heldOut, modelId });
+  assert.equal(before.retained, null);
+  const after = await evaluated({ ...heldOut, modelId: child });
+  assert.deepEqual([after.stride, after.sequenceLength, after.maxTokens, after.maxItems], [32, 64, 500, null]);
+  assert.equal(after.comparisonKey, before.comparisonKey);
+  assert.deepEqual(after.retained, {
+    parent: { id: before.id },
+    accuracyRatio: after.result.nextTokenAccuracy / before.result.nextTokenAccuracy,
+    normalizedAccuracyRatio: null,
+    perplexityRatio: after.result.perplexity / before.result.perplexity,
+  });
+  assert.ok(after.result.perplexityStandardError > 0 && after.result.decodeTokensPerSecond > 0 && after.result.peakMemoryBytes > 0);
+  const other = await evaluated({ ...heldOut, modelId: child, stride: 64, measureSpeed: false });
+  assert.notEqual(other.comparisonKey, before.comparisonKey);
+  assert.deepEqual([other.retained, other.result.decodeTokensPerSecond], [null, null]);
+  const answers = await evaluated({ modelId: child, dataset: { name: "questions" }, sequenceLength: 32, measureSpeed: false });
+  assert.equal(answers.retained.accuracyRatio, answers.result.accuracy / parentAccuracy, "whatever the length of windows");
+});
+
+test("an evaluation tells how far it is, and ends by request", async () => {
+  const input = { modelId, dataset: { name: "literature-heldout" }, sequenceLength: 256, stride: 8, executionProvider: "CPU" };
+  const { evaluateModel } = await api.data(evaluate, { input });
+  assert.deepEqual([evaluateModel.status, evaluateModel.progress], ["QUEUED", 0]);
+  const query = "subscription($id: ID!) { evaluationProgress(id: $id) { status progress finishedAt } }";
+  const seen: { status: string; progress: number }[] = [];
+  for await (const { data, errors } of api.socket().iterate({ query, variables: { id: evaluateModel.id } })) {
+    assert.equal(errors, undefined);
+    const evaluation = data?.["evaluationProgress"] as (typeof seen)[0];
+    seen.push(evaluation);
+    if (evaluation.progress > 0 && evaluation.status === "RUNNING")
+      await api.ask("mutation($id: ID!) { cancelEvaluation(id: $id) { status } }", { id: evaluateModel.id });
+  }
+  assert.equal(seen.at(-1)?.status, "CANCELLED");
+  assert.ok(seen.some((s) => s.progress > 0 && s.progress < 1));
+  assert.ok(seen.every((s, i) => s.progress >= (seen[i - 1]?.progress ?? 0)));
+  const cancel = "mutation($input: ID!) { cancelEvaluation(id: $input) { id } }";
+  const { errors } = await api.ask(cancel, { input: evaluateModel.id });
+  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["status"]], ["EVALUATION_NOT_CANCELLABLE", "CANCELLED"]);
+  const nobody = await api.ask(cancel, { input: "00000000-0000-7000-8000-000000000000" });
+  assert.deepEqual([nobody.errors?.[0]?.extensions["code"], nobody.errors?.[0]?.extensions["argument"]], ["EVALUATION_NOT_FOUND", "id"]);
+  // The worker is free again.
+  await evaluated({ modelId, dataset: { name: "questions" }, measureSpeed: false });
+});
+
+test("a dataset whose records were lost fails its evaluation with the reason", async () => {
+  const { registerDataset: dataset } = await api.data(register, { input: { name: "lost", texts: ["Lost at sea, with all hands."] } });
+  await rm(artifactPath(api.services.dataDirectory, dataset.digest));
+  const { evaluateModel } = await api.data(evaluate, { input: { modelId, dataset: { id: dataset.id } } });
+  const { status, error } = await finished(evaluateModel.id);
+  assert.deepEqual([status, error.code], ["FAILED", "ARTIFACT_MISSING"]);
+  assert.deepEqual(api.log, []);
+});
