@@ -6,7 +6,7 @@ import { readConfig } from "../src/config.ts";
 test("an empty environment gives a server for this machine alone, with all its data in one folder", () => {
   const config = readConfig({});
   assert.deepEqual(
-    { ...config, dataDirectory: "", modelRoot: "" },
+    { ...config, dataDirectory: "", modelRoot: "", datasetRoot: "" },
     {
       role: "all",
       host: "127.0.0.1",
@@ -14,6 +14,7 @@ test("an empty environment gives a server for this machine alone, with all its d
       dataDirectory: "",
       databaseUrl: null,
       modelRoot: "",
+      datasetRoot: "",
       logLevel: "info",
     },
   );
