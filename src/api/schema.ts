@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
 import { buildSchemaSync } from "type-graphql";
+import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
@@ -25,6 +26,8 @@ export function buildSchema(): GraphQLSchema {
       PruningRunResolver,
       PruningProgressResolver,
       PruningSucceededResolver,
+      ComparisonResolver,
+      ComparisonRowResolver,
       DatasetResolver,
       EvaluationResolver,
       GenerationResolver,

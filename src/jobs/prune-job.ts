@@ -1,5 +1,4 @@
 import { EspalierError } from "../errors.ts";
-import type { InspectedModel } from "../models/types.ts";
 import type { PruningEvent } from "../pruning/events.ts";
 import {
   claimRun,
@@ -16,7 +15,7 @@ import { ComputeProcess } from "./compute-process.ts";
 import { failureOf, hasCode } from "./failure.ts";
 import { storedDataset } from "./stored-dataset.ts";
 import { storedModel } from "./stored-model.ts";
-import type { PruneRequest } from "./tasks.ts";
+import type { PruneRequest, PruneResult } from "./tasks.ts";
 import { watchClaim } from "./watch-claim.ts";
 import type { JobServices } from "./worker.ts";
 
@@ -58,7 +57,7 @@ function recorder({ store }: JobServices, claim: RunClaim): (event: PruningEvent
 }
 
 /** Runs what is left of a run in a compute process, again if that process dies. */
-async function compute(services: JobServices, claim: RunClaim, signal: AbortSignal): Promise<InspectedModel> {
+async function compute(services: JobServices, claim: RunClaim, signal: AbortSignal): Promise<PruneResult> {
   const record = recorder(services, claim);
   const process = new ComputeProcess();
   try {
@@ -92,7 +91,8 @@ export async function pruneJob(services: JobServices, runId: string, signal: Abo
   const over = new AbortController();
   const watching = watchClaim(services, runId, () => holdsClaim(services.store, claim), lost, over.signal);
   try {
-    await recordSuccess(services.store, claim, await compute(services, claim, AbortSignal.any([signal, lost.signal])));
+    const { pruned, peakMemoryBytes } = await compute(services, claim, AbortSignal.any([signal, lost.signal]));
+    await recordSuccess(services.store, claim, pruned, peakMemoryBytes);
   } catch (error) {
     if (lost.signal.aborted || hasCode(error, "RUN_LOST")) return;
     if (signal.aborted || !(error instanceof EspalierError)) throw error;

@@ -25,6 +25,12 @@ export interface PruneRequest {
   readonly done: readonly Pick<IterationRecord, "iteration" | "removed" | "parameterCount" | "durationMs">[];
 }
 
+export interface PruneResult {
+  readonly pruned: InspectedModel;
+  /** The most memory that the process held: its resident set. */
+  readonly peakMemoryBytes: number;
+}
+
 export interface EvaluationRequest {
   readonly model: StoredModel;
   readonly dataset: StoredDataset;
@@ -49,7 +55,7 @@ export interface Tasks {
   /** Validates a model folder and copies it into the artifact store. */
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */
-  readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: InspectedModel };
+  readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: PruneResult };
   /** How much of one dataset is in another. */
   readonly overlap: { readonly request: OverlapRequest; readonly event: never; readonly result: Overlap };
   readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };

@@ -66,8 +66,8 @@ export function recordIteration(store: Store, claim: RunClaim, { type, scores, .
   });
 }
 
-/** Records success: the pruned model, a child of the run's, and the run's end. */
-export function recordSuccess(store: Store, claim: RunClaim, pruned: InspectedModel): Promise<void> {
+/** Records success: the pruned model, a child of the run's, the run's end and the memory it took. */
+export function recordSuccess(store: Store, claim: RunClaim, pruned: InspectedModel, peakMemoryBytes: number | null = null): Promise<void> {
   const { runId } = claim;
   return whileClaimed(store, claim, async (tx) => {
     const run = await tx.pruningRun.findUniqueOrThrow({ where: { id: runId } });
@@ -77,7 +77,7 @@ export function recordSuccess(store: Store, claim: RunClaim, pruned: InspectedMo
     const { id: modelId } = await insertModel(tx, pruned, name, base.id);
     await tx.pruningRun.update({
       where: { id: runId },
-      data: { status: "SUCCEEDED", resultModelId: modelId, removedRatio, finishedAt: new Date() },
+      data: { status: "SUCCEEDED", resultModelId: modelId, removedRatio, peakMemoryBytes, finishedAt: new Date() },
     });
     await appendEvent(tx, runId, "SUCCEEDED", { modelId, parameterCount: pruned.parameterCount, removedRatio });
   });

@@ -36,7 +36,7 @@ const questions = [
 
 async function finished(id: string) {
   const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
-    retained { accuracyRatio normalizedAccuracyRatio perplexityRatio parent { id } }
+    retained { accuracyRatio normalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
     result { executionProvider tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
       normalizedAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
   return until("the evaluation ends", async () => {
@@ -151,6 +151,7 @@ test("a child is measured against its parent, and not on what it was pruned with
     accuracyRatio: after.result.nextTokenAccuracy / before.result.nextTokenAccuracy,
     normalizedAccuracyRatio: null,
     perplexityRatio: after.result.perplexity / before.result.perplexity,
+    decodeSpeedRatio: after.result.decodeTokensPerSecond / before.result.decodeTokensPerSecond,
   });
   assert.ok(after.result.perplexityStandardError > 0 && after.result.decodeTokensPerSecond > 0 && after.result.peakMemoryBytes > 0);
   const other = await evaluated({ ...heldOut, modelId: child, stride: 64, measureSpeed: false });
@@ -158,6 +159,29 @@ test("a child is measured against its parent, and not on what it was pruned with
   assert.deepEqual([other.retained, other.result.decodeTokensPerSecond], [null, null]);
   const answers = await evaluated({ modelId: child, dataset: { name: "questions" }, sequenceLength: 32, measureSpeed: false });
   assert.equal(answers.retained.accuracyRatio, answers.result.accuracy / parentAccuracy, "whatever the length of windows");
+
+  const compare = `query($modelId: ID!, $runIds: [ID!]) { comparison(modelId: $modelId, runIds: $runIds) {
+    model { id } columns { comparisonKey evaluation { dataset { name } } }
+    rows { model { id } run { id method removedRatio peakMemoryBytes } evaluations { id retained { accuracyRatio } } }
+  } }`;
+  const { comparison } = await api.data(compare, { modelId });
+  assert.deepEqual(comparison.model, { id: modelId });
+  const column = comparison.columns.findIndex((c: { comparisonKey: string }) => c.comparisonKey === before.comparisonKey);
+  assert.equal(comparison.columns[column].evaluation.dataset.name, "literature-heldout");
+  const [parentRow, childRow, ...more] = comparison.rows;
+  assert.deepEqual([parentRow.model.id, parentRow.run, childRow.model.id, childRow.run.id, more], [modelId, null, child, run.id, []]);
+  assert.ok(childRow.run.removedRatio >= 0.05 && childRow.run.peakMemoryBytes > 30e6);
+  assert.deepEqual([parentRow.evaluations[column].id, childRow.evaluations[column].id], [before.id, after.id]);
+  assert.equal(childRow.evaluations[column].retained.accuracyRatio, after.retained.accuracyRatio);
+  const lonely = comparison.columns.findIndex((c: { comparisonKey: string }) => c.comparisonKey === other.comparisonKey);
+  assert.deepEqual([parentRow.evaluations[lonely], childRow.evaluations[lonely].id], [null, other.id]);
+  const { comparison: none } = await api.data(compare, { modelId, runIds: [] });
+  assert.deepEqual(
+    none.rows.map((r: { run: object | null }) => r.run),
+    [null],
+  );
+  const { errors: nobody } = await api.ask(compare, { modelId: "00000000-0000-7000-8000-000000000000" });
+  assert.deepEqual([nobody?.[0]?.extensions["code"], nobody?.[0]?.extensions["argument"]], ["MODEL_NOT_FOUND", "modelId"]);
 });
 
 test("an evaluation tells how far it is, and ends by request", async () => {

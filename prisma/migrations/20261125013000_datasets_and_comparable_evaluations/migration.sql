@@ -13,7 +13,8 @@ ADD COLUMN     "progressDone" INTEGER NOT NULL DEFAULT 0,
 ADD COLUMN     "progressTotal" INTEGER;
 
 -- AlterTable
-ALTER TABLE "PruningRun" ADD COLUMN     "datasetId" UUID;
+ALTER TABLE "PruningRun" ADD COLUMN     "datasetId" UUID,
+ADD COLUMN     "peakMemoryBytes" BIGINT;
 
 -- CreateTable
 CREATE TABLE "Dataset" (

@@ -119,12 +119,18 @@ export class EvaluationResolver {
   })
   async retained(@Root() evaluation: EvaluationRecord, @Ctx() { loaders }: Context): Promise<Retained | null> {
     const parent = evaluation.result && (await loaders.comparableOfParents.load(evaluation.id));
-    const ratio = (name: "accuracy" | "nextTokenAccuracy" | "normalizedAccuracy" | "perplexity") => {
+    const ratio = (name: "accuracy" | "nextTokenAccuracy" | "normalizedAccuracy" | "perplexity" | "decodeTokensPerSecond") => {
       const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
       return mine != null && theirs ? mine / theirs : null;
     };
     const accuracyRatio = ratio("accuracy") ?? ratio("nextTokenAccuracy");
     if (!parent || accuracyRatio === null) return null;
-    return { parent, accuracyRatio, normalizedAccuracyRatio: ratio("normalizedAccuracy"), perplexityRatio: ratio("perplexity") };
+    return {
+      parent,
+      accuracyRatio,
+      normalizedAccuracyRatio: ratio("normalizedAccuracy"),
+      perplexityRatio: ratio("perplexity"),
+      decodeSpeedRatio: ratio("decodeTokensPerSecond"),
+    };
   }
 }

@@ -116,6 +116,12 @@ export class Retained {
 
   @Field(() => Float, { nullable: true, description: "Perplexity over the parent's, for texts: above 1 is worse." })
   readonly perplexityRatio!: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Decoding speed over the parent's, if both were timed: at different times, perhaps on different machines.",
+  })
+  readonly decodeSpeedRatio!: number | null;
 }
 
 @InputType({ description: "What to measure, and on what." })

@@ -106,6 +106,9 @@ export class PruningRun {
   @Field(() => Float, { description: "Share of them removed so far, 0 to 1." })
   readonly removedRatio!: number;
 
+  @Field(() => GraphQLBigInt, { nullable: true, description: "The most memory that its process held, in bytes, once it has succeeded." })
+  readonly peakMemoryBytes!: number | null;
+
   @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
   readonly error!: JobError | null;
 

@@ -14,11 +14,12 @@ export const pruneTask: Task<"prune"> = async function* ({ model: stored, method
   const { model, folder, graphFolder } = await openStoredModel(stored);
   const [tokenizer, documents] = await Promise.all([loadTokenizer(folder), readDocuments(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done };
-  const { removed, model: pruned } = yield* prune(job);
-  return await inNewFolder(stored.dataDirectory, async (destination) => {
-    await exportPruned({ model, folder, files: stored.files, removed, pruned, destination });
+  const { removed, model: left } = yield* prune(job);
+  const pruned = await inNewFolder(stored.dataDirectory, async (destination) => {
+    await exportPruned({ model, folder, files: stored.files, removed, pruned: left, destination });
     return storeFolder(stored.dataDirectory, destination);
   });
+  return { pruned, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 };
 
 /** A folder for the time of an export, on the file system of the artifacts it is copied to. */

@@ -1,0 +1,55 @@
+import type { EvaluationRecord } from "./evaluations.ts";
+import { getModel, type ModelRecord } from "./models.ts";
+import { isId, toRecord } from "./record.ts";
+import type { RunRecord } from "./runs.ts";
+import type { Database } from "./store.ts";
+
+/** A model and what runs made of it, side by side, with what was measured of each. */
+export interface ComparisonRecord {
+  readonly model: ModelRecord;
+  /** What was measured, oldest first: one evaluation of each kind that compare with one another. */
+  readonly columns: readonly EvaluationRecord[];
+  /** The model itself first, without a run; then what each run made, oldest first. */
+  readonly rows: readonly {
+    readonly modelId: string;
+    readonly run: RunRecord | null;
+    /** By column the newest evaluation of it; null where there is none. */
+    readonly evaluations: readonly (EvaluationRecord | null)[];
+  }[];
+}
+
+/** Runs that a comparison holds at most: the newest. */
+const mostRuns = 100;
+
+/**
+ * Compares what has come of a model.
+ *
+ * @param runIds only these of its runs; null for all that succeeded
+ * @throws EspalierError MODEL_NOT_FOUND
+ */
+export async function compareRuns(db: Database, modelId: string, runIds: readonly string[] | null): Promise<ComparisonRecord> {
+  const model = await getModel(db, modelId);
+  const id = runIds === null ? undefined : { in: runIds.filter(isId) };
+  const runs = await db.pruningRun.findMany({
+    where: { modelId: model.id, resultModelId: { not: null }, id },
+    orderBy: { id: "desc" },
+    take: mostRuns,
+  });
+  const rows = [
+    { modelId: model.id, run: null },
+    ...runs.toReversed().map((row) => ({ modelId: row.resultModelId as string, run: toRecord(row) as RunRecord })),
+  ];
+  const evaluations = (
+    await db.evaluation.findMany({
+      where: { modelId: { in: rows.map((r) => r.modelId) }, status: "SUCCEEDED", comparisonKey: { not: null } },
+      orderBy: { id: "asc" },
+    })
+  ).map((row) => toRecord(row) as EvaluationRecord);
+  const newest = new Map(evaluations.map((e) => [`${e.modelId} ${e.comparisonKey}`, e]));
+  const columns = [...new Map(evaluations.toReversed().map((e) => [e.comparisonKey, e])).values()].reverse();
+  return {
+    model,
+    columns,
+    rows: rows.map((row) => ({ ...row, evaluations: columns.map((c) => newest.get(`${row.modelId} ${c.comparisonKey}`) ?? null) })),
+  };
+}
