@@ -10,10 +10,10 @@ import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Client, connect } from "./demo/client.ts";
-import { bar, count, duration, LiveLine, megabytes, percent, table } from "./demo/display.ts";
 import * as api from "./demo/operations.ts";
-import { type Server, startServer } from "./demo/server.ts";
+import { type Client, connect } from "./shared/client.ts";
+import { bar, count, duration, LiveLine, megabytes, percent, table } from "./shared/display.ts";
+import { type Server, startServer } from "./shared/server.ts";
 
 const prompt = "The whale and the Constitution of the United States";
 

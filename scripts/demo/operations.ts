@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Client } from "./client.ts";
+import type { Client } from "../shared/client.ts";
 
 /** What the demo asks of the API, and the parts of the answers that it shows. */
 export interface Model {

@@ -30,18 +30,28 @@ async function freePort(): Promise<number> {
 
 const exited = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 
+/** Folders that a server reads models and datasets from; its own where none is named. */
+export interface Roots {
+  readonly models?: string;
+  readonly datasets?: string;
+}
+
 /** Starts the built server as a process of its own and waits until it is healthy. Its log goes to `server.log` in the data folder. */
-export async function startServer(dataDirectory: string): Promise<Server> {
+export async function startServer(dataDirectory: string, roots: Roots = {}): Promise<Server> {
   const port = process.env["PORT"] ? Number(process.env["PORT"]) : await freePort();
   const logFile = join(dataDirectory, "server.log");
   const log = openSync(logFile, "w");
-  // The demo is the same everywhere: of the settings only the port is the user's.
-  const { DATABASE_URL, ESPALIER_ROLE, ESPALIER_MODEL_ROOT, HOST, ...environment } = process.env;
+  // What the commands do is the same everywhere: of the settings only the port is the user's.
+  const { DATABASE_URL, ESPALIER_ROLE, ESPALIER_MODEL_ROOT, ESPALIER_DATASET_ROOT, HOST, ...environment } = process.env;
+  const folders = {
+    ...(roots.models ? { ESPALIER_MODEL_ROOT: roots.models } : {}),
+    ...(roots.datasets ? { ESPALIER_DATASET_ROOT: roots.datasets } : {}),
+  };
   const child = spawn(process.execPath, ["--enable-source-maps", "--import", followParent, join(root, "dist/main.js")], {
     cwd: root,
-    env: { ...environment, PORT: String(port), ESPALIER_DATA_DIRECTORY: dataDirectory },
+    env: { ...environment, ...folders, PORT: String(port), ESPALIER_DATA_DIRECTORY: dataDirectory },
     stdio: ["ignore", log, log, "ipc"],
-    // A process group of its own: Ctrl-C reaches the demo alone, which then ends the server with one signal, not two.
+    // A process group of its own: Ctrl-C reaches the command alone, which then ends the server with one signal, not two.
     detached: true,
   });
 

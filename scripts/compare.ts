@@ -1,0 +1,191 @@
+/**
+ * Which method loses least? Prunes one model by each, to the same share of its parameters, with the same texts and seeds, and
+ * measures what is left of it on the same data. Everything goes through the API of a server that this command starts.
+ *
+ *     npm run compare -- --ratio 0.2 --kinds LAYER --methods pip,taylor
+ *     npm run compare -- --help
+ */
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, extname, relative, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { type Arguments, commonFolder, isFile, readArguments, type Settings, usage } from "./compare/arguments.ts";
+import * as api from "./compare/operations.ts";
+import { failuresOf, markdown, type Row, tableOf } from "./compare/table.ts";
+import { type Client, connect } from "./shared/client.ts";
+import { duration, LiveLine, percent, table } from "./shared/display.ts";
+import { startServer } from "./shared/server.ts";
+
+type DatasetInput = { readonly id: string } | { readonly name: string };
+
+const taskName = (file: string): string => basename(file, extname(file));
+
+/** Rows that an earlier run with the same arguments left. */
+function earlierRows({ arguments: args, out }: Settings): Row[] {
+  if (!existsSync(`${out}.json`)) return [];
+  const found = JSON.parse(readFileSync(`${out}.json`, "utf8")) as { readonly arguments: Arguments; readonly rows: Row[] };
+  return isDeepStrictEqual(found.arguments, JSON.parse(JSON.stringify(args))) ? found.rows : [];
+}
+
+class Comparison {
+  readonly #live = new LiveLine();
+  readonly rows: Row[];
+
+  constructor(
+    private readonly client: Client,
+    private readonly settings: Settings,
+    private readonly datasetRoot: string,
+  ) {
+    this.rows = earlierRows(settings);
+  }
+
+  get #args(): Arguments {
+    return this.settings.arguments;
+  }
+
+  async run(): Promise<void> {
+    const { model: folder, seeds } = this.#args;
+    const model = await api.registerModel(this.client, basename(folder));
+    const [calibration, text] = [await this.#dataset(this.#args.calibration), await this.#dataset(this.#args.text)];
+    const tasks = new Map<string, DatasetInput>();
+    for (const file of this.#args.tasks) tasks.set(taskName(file), await this.#dataset(file));
+    const methods = this.#args.methods ?? (await api.methodNames(this.client));
+    if (!this.rows.some((r) => r.method === null)) await this.#measure(emptyRow, model, text, tasks);
+    for (const method of methods)
+      for (const seed of seeds) {
+        if (this.rows.some((r) => r.method === method && r.seed === seed && r.failure === null)) continue;
+        const row = await this.#prune(method, seed, model.id, calibration);
+        if (row.model) await this.#measure(row, row.model, text, tasks);
+        else this.#keep(row);
+      }
+    await this.#time(text);
+  }
+
+  async #dataset(dataset: string): Promise<DatasetInput> {
+    if (!isFile(dataset)) return { name: dataset };
+    const path = relative(this.datasetRoot, resolve(dataset));
+    return { id: await api.registerDataset(this.client, path, taskName(dataset)) };
+  }
+
+  async #prune(method: string, seed: number, modelId: string, dataset: DatasetInput): Promise<Row> {
+    const { ratio, kinds, options } = this.#args;
+    const what = `${method}, seed ${seed}`;
+    const input = { modelId, method, dataset, options: { targetRatio: ratio, structureKinds: kinds, seed, ...options } };
+    const failed = (failure: string): Row => {
+      this.#live.line(`${what}: ${failure}`);
+      return { ...emptyRow, method, seed, failure };
+    };
+    this.#live.update(`${what}: pruning ...`);
+    try {
+      const run = await api.prune(this.client, input, (removed) => this.#live.update(`${what}: ${percent(removed)} removed ...`));
+      if (run.resultModel) return { ...emptyRow, method, seed, run, model: run.resultModel };
+      return failed(`the run ended ${run.status}: ${run.error?.message} [${run.error?.code}]`);
+    } catch (error) {
+      // The server refuses what a method cannot do; that is a result too.
+      return failed((error as Error).message);
+    }
+  }
+
+  async #measure(row: Row, model: api.Model, text: DatasetInput, tasks: ReadonlyMap<string, DatasetInput>): Promise<void> {
+    const { sequenceLength, maxTokens, items } = this.#args;
+    const what = row.method === null ? model.name : `${row.method}, seed ${row.seed}`;
+    const evaluate = (name: string, input: object) =>
+      api.evaluate(this.client, { modelId: model.id, measureSpeed: false, ...input }, (p) =>
+        this.#live.update(`${what}: ${name}, ${percent(p)} ...`),
+      );
+    const measured = {
+      ...row,
+      model,
+      text: await evaluate("text", { dataset: text, sequenceLength, maxTokens }),
+      tasks: {} as Record<string, api.Evaluation>,
+    };
+    for (const [name, dataset] of tasks) measured.tasks[name] = await evaluate(name, { dataset, maxItems: items });
+    const { result } = measured.text;
+    this.#live.line(`${what}: perplexity ${result?.perplexity?.toFixed(2)}`);
+    this.#keep(measured);
+  }
+
+  /** By turns, so that what else the machine does weighs on all alike. */
+  async #time(text: DatasetInput): Promise<void> {
+    const speeds = new Map(this.rows.map((row) => [row, [] as number[]]));
+    for (let round = 1; round <= this.settings.rounds; round++)
+      for (const [row, found] of speeds) {
+        if (!row.model) continue;
+        this.#live.update(`timing, round ${round} of ${this.settings.rounds}: ${row.method ?? row.model.name} ...`);
+        const input = { modelId: row.model.id, dataset: text, sequenceLength: 2, maxTokens: 1, measureSpeed: true };
+        const { result } = await api.evaluate(this.client, input, () => {});
+        found.push(result?.decodeTokensPerSecond ?? 0);
+      }
+    const timed = [...speeds].map(([row, found]) => ({
+      ...row,
+      decodeTokensPerSecond: found.sort((a, b) => a - b)[Math.floor(found.length / 2)] ?? row.decodeTokensPerSecond,
+    }));
+    this.rows.splice(0, this.rows.length, ...timed);
+    this.#write();
+  }
+
+  #keep(row: Row): void {
+    const at = this.rows.findIndex((r) => r.method === row.method && r.seed === row.seed);
+    if (at >= 0) this.rows[at] = row;
+    else this.rows.push(row);
+    this.#write();
+  }
+
+  /** After each row, so that nothing is lost. */
+  #write(): void {
+    const { out } = this.settings;
+    mkdirSync(dirname(out), { recursive: true });
+    const cells = tableOf(this.rows, this.#args.tasks.map(taskName));
+    writeFileSync(`${out}.json`, `${JSON.stringify({ arguments: this.#args, rows: this.rows }, null, 2)}\n`);
+    const failures = failuresOf(this.rows).map((line) => `\n- ${line}`);
+    writeFileSync(`${out}.md`, `${markdown(cells)}\n${failures.length > 0 ? `${failures.join("")}\n` : ""}`);
+  }
+}
+
+const emptyRow: Row = {
+  method: null,
+  seed: null,
+  failure: null,
+  run: null,
+  model: null,
+  text: null,
+  tasks: {},
+  decodeTokensPerSecond: null,
+};
+
+async function main(): Promise<void> {
+  const settings = readArguments(process.argv.slice(2));
+  if (!settings) return console.log(usage);
+  const { arguments: args, data, out } = settings;
+  const files = [args.calibration, args.text, ...args.tasks].filter(isFile);
+  for (const file of [args.model, ...files]) if (!existsSync(file)) throw new Error(`there is no ${file}`);
+  mkdirSync(data, { recursive: true });
+  const datasetRoot = commonFolder(files);
+  const began = performance.now();
+  const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  const server = await startServer(data, { models: dirname(args.model), datasets: datasetRoot });
+  const client = connect(`${server.url}/graphql`);
+  try {
+    const comparison = new Comparison(client, settings, datasetRoot);
+    const ended = await Promise.race([
+      comparison.run().then(() => "done" as const),
+      interrupted.then(() => "interrupted" as const),
+      server.failed,
+    ]);
+    if (ended === "interrupted") process.exitCode = 130;
+    else {
+      const cells = tableOf(comparison.rows, args.tasks.map(taskName));
+      console.log(`\n${table(cells)}\n\nWritten to ${out}.md and .json in ${duration(performance.now() - began)}.`);
+    }
+  } finally {
+    await client.close();
+    await server.stop();
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`\n${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,105 @@
+import type { Client } from "../shared/client.ts";
+
+// What the comparison asks of the API, and the parts of the answers that it shows.
+
+export interface Model {
+  readonly id: string;
+  readonly name: string;
+  readonly parameterCount: number;
+  readonly sizeBytes: number;
+}
+
+export interface Result {
+  readonly perplexity: number | null;
+  readonly perplexityStandardError: number | null;
+  readonly nextTokenAccuracy: number | null;
+  readonly nextTokenAccuracyStandardError: number | null;
+  readonly itemCount: number | null;
+  readonly accuracy: number | null;
+  readonly accuracyStandardError: number | null;
+  readonly normalizedAccuracy: number | null;
+  readonly normalizedAccuracyStandardError: number | null;
+  readonly decodeTokensPerSecond: number | null;
+  readonly prefillTokensPerSecond: number | null;
+  readonly peakMemoryBytes: number | null;
+}
+
+export interface Evaluation {
+  readonly id: string;
+  readonly status: string;
+  readonly progress: number;
+  readonly result: Result | null;
+  readonly error: Failure | null;
+  readonly overlapRatio: number;
+  readonly retained: { readonly accuracyRatio: number; readonly normalizedAccuracyRatio: number | null } | null;
+}
+
+interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly status: string;
+  readonly removedRatio: number;
+  readonly peakMemoryBytes: number | null;
+  readonly error: Failure | null;
+  readonly resultModel: Model | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly options: unknown;
+  readonly iterations: readonly { readonly removed: readonly { readonly kind: string; readonly index: number }[] }[];
+}
+
+const model = "id name parameterCount sizeBytes";
+const result =
+  "perplexity perplexityStandardError nextTokenAccuracy nextTokenAccuracyStandardError itemCount accuracy accuracyStandardError " +
+  "normalizedAccuracy normalizedAccuracyStandardError decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
+const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio }`;
+const perturbation = "perturbation { kind rate regenerate }";
+const options = `targetRatio structureKinds structuresPerIteration samples sequenceLength ${perturbation} protectFirst protectLast normalization seed`;
+const run =
+  `id status removedRatio peakMemoryBytes startedAt finishedAt error { code message } resultModel { ${model} } ` +
+  `options { ${options} } iterations { removed { kind index } }`;
+
+export async function registerModel(client: Client, path: string): Promise<Model> {
+  const mutation = `mutation($input: RegisterModelInput!) { registerModel(input: $input) { ${model} } }`;
+  return (await client.request<{ registerModel: Model }>(mutation, { input: { path } })).registerModel;
+}
+
+export async function registerDataset(client: Client, path: string, name: string): Promise<string> {
+  const mutation = "mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { id } }";
+  return (await client.request<{ registerDataset: { id: string } }>(mutation, { input: { path, name } })).registerDataset.id;
+}
+
+export async function methodNames(client: Client): Promise<string[]> {
+  return (await client.request<{ pruningMethods: { name: string }[] }>("{ pruningMethods { name } }")).pruningMethods.map((m) => m.name);
+}
+
+/** Starts a run and waits for its end, whatever it is. */
+export async function prune(client: Client, input: object, progress: (ratio: number) => void): Promise<Run> {
+  const mutation = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }";
+  const { startPruning } = await client.request<{ startPruning: { id: string } }>(mutation, { input });
+  const subscription = `subscription($runId: ID!) { pruningProgress(runId: $runId) { ... on PruningIterationCompleted { removedRatio } } }`;
+  for await (const { pruningProgress: event } of client.subscribe<{ pruningProgress: { removedRatio?: number } }>(subscription, {
+    runId: startPruning.id,
+  }))
+    if (event.removedRatio !== undefined) progress(event.removedRatio);
+  const query = `query($id: ID!) { pruningRun(id: $id) { ${run} } }`;
+  return (await client.request<{ pruningRun: Run }>(query, { id: startPruning.id })).pruningRun;
+}
+
+/** Asks for an evaluation and waits for it. @throws Error if it does not succeed */
+export async function evaluate(client: Client, input: object, progress: (ratio: number) => void): Promise<Evaluation> {
+  const mutation = `mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id } }`;
+  const { evaluateModel } = await client.request<{ evaluateModel: { id: string } }>(mutation, { input });
+  const subscription = `subscription($id: ID!) { evaluationProgress(id: $id) { ${evaluation} } }`;
+  let last: Evaluation | undefined;
+  for await (const { evaluationProgress } of client.subscribe<{ evaluationProgress: Evaluation }>(subscription, { id: evaluateModel.id })) {
+    last = evaluationProgress;
+    progress(last.progress);
+  }
+  if (last?.status === "SUCCEEDED") return last;
+  throw new Error(`an evaluation ended ${last?.status}: ${last?.error?.message} [${last?.error?.code}]`);
+}

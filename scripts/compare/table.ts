@@ -1,0 +1,107 @@
+import type { Evaluation, Model, Run } from "./operations.ts";
+
+/** One model of the comparison: the base, or what a method made of it with one seed. */
+export interface Row {
+  /** Null for the base. */
+  readonly method: string | null;
+  readonly seed: number | null;
+  /** Why there is no model, in the server's words. */
+  readonly failure: string | null;
+  readonly run: Run | null;
+  readonly model: Model | null;
+  readonly text: Evaluation | null;
+  /** By task. */
+  readonly tasks: Readonly<Record<string, Evaluation>>;
+  /** Medians over the rounds. */
+  readonly decodeTokensPerSecond: number | null;
+}
+
+/** The table's cells as words, the first row its head. */
+export function tableOf(rows: readonly Row[], taskNames: readonly string[]): string[][] {
+  const base = rows.find((r) => r.method === null);
+  const head = ["", "removed", "perplexity", "next token", ...taskNames, "retained", "prune", "memory", "decode"];
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) groups.set(row.method ?? "", [...(groups.get(row.method ?? "") ?? []), row]);
+  return [head, ...[...groups].map(([method, of]) => line(method || "(unpruned)", of, taskNames, base))];
+}
+
+function line(name: string, rows: readonly Row[], taskNames: readonly string[], base: Row | undefined): string[] {
+  const done = rows.filter((r) => r.failure === null);
+  if (done.length === 0) return [name, "none"];
+  const seeds = done.length;
+  const cell = (
+    show: (n: number) => string,
+    value: (row: Row) => number | null | undefined,
+    error?: (row: Row) => number | null | undefined,
+  ) => {
+    const values = done.map(value).filter((v) => v != null);
+    if (values.length === 0) return "";
+    const mean = meanOf(values);
+    const spread = seeds > 1 ? deviationOf(values) : error?.(done[0] as Row);
+    return spread == null ? show(mean) : `${show(mean)} ± ${show(spread)}`;
+  };
+  const percent = (n: number) => (100 * n).toFixed(1);
+  const unpruned = rows[0]?.method === null;
+  return [
+    unpruned || seeds === 1 ? name : `${name} (${seeds} seeds)`,
+    cell(
+      (n) => `${percent(n)}%`,
+      (r) => r.run?.removedRatio ?? 0,
+    ),
+    cell(
+      (n) => n.toFixed(2),
+      (r) => r.text?.result?.perplexity,
+      (r) => r.text?.result?.perplexityStandardError,
+    ),
+    cell(
+      percent,
+      (r) => r.text?.result?.nextTokenAccuracy,
+      (r) => r.text?.result?.nextTokenAccuracyStandardError,
+    ),
+    ...taskNames.map((task) => {
+      const of = (key: "accuracy" | "accuracyStandardError" | "normalizedAccuracy" | "normalizedAccuracyStandardError") => (r: Row) =>
+        r.tasks[task]?.result?.[key];
+      return `${cell(percent, of("accuracy"), of("accuracyStandardError"))} / ${cell(percent, of("normalizedAccuracy"), of("normalizedAccuracyStandardError"))}`;
+    }),
+    unpruned ? "" : cell((n) => `${percent(n)}%`, retained),
+    unpruned ? "" : cell((n) => `${n.toFixed(0)} s`, seconds),
+    unpruned
+      ? ""
+      : cell(
+          (n) => `${(n / 1e9).toFixed(2)} GB`,
+          (r) => r.run?.peakMemoryBytes,
+        ),
+    unpruned
+      ? cell(
+          (n) => `${n.toFixed(1)}/s`,
+          (r) => r.decodeTokensPerSecond,
+        )
+      : cell(
+          (n) => `x ${n.toFixed(2)}`,
+          (r) => (r.decodeTokensPerSecond ?? Number.NaN) / (base?.decodeTokensPerSecond ?? Number.NaN),
+        ),
+  ];
+}
+
+/** Of the tasks' accuracy the mean share kept, `acc`; without tasks, of next-token accuracy. */
+export function retained({ tasks, text }: Row): number | null {
+  const ratios = Object.values(tasks).flatMap((t) => t.retained?.accuracyRatio ?? []);
+  return ratios.length > 0 ? meanOf(ratios) : (text?.retained?.accuracyRatio ?? null);
+}
+
+const seconds = ({ run }: Row): number | null =>
+  run?.startedAt && run.finishedAt ? (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000 : null;
+
+const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+const deviationOf = (values: readonly number[]): number =>
+  Math.sqrt(values.reduce((sum, v) => sum + (v - meanOf(values)) ** 2, 0) / (values.length - 1));
+
+/** Why rows are missing, in the server's words. */
+export const failuresOf = (rows: readonly Row[]): string[] =>
+  rows.flatMap(({ method, seed, failure }) => (failure === null ? [] : [`${method}, seed ${seed}: ${failure}`]));
+
+export function markdown(cells: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = cells;
+  const line = (row: readonly string[]) => `| ${head.map((_, i) => row[i] ?? "").join(" | ")} |`;
+  return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...body.map(line)].join("\n");
+}

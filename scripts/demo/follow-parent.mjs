@@ -1,3 +1,0 @@
-// Preloaded into the demo's server: when the demo is gone, however it went, the server shuts down as on Ctrl-C.
-process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
-process.channel?.unref();
