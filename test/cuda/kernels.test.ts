@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
+import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
@@ -59,10 +60,12 @@ const models = {
 describe(`CUDA kernels (${fixture.source})`, () => {
   for (const [name, url] of Object.entries(models)) {
     const skip = existsSync(url) ? false : "the model is not here";
-    it(`every node of ${name}, as registered and as it generates, has one`, { skip }, async () => {
-      const model = decode(readFileSync(url));
-      const types = await typesOf(model, fileURLToPath(new URL(".", url)));
-      assert.deepEqual(withoutKernel(model.graph, model.opsets, types), []);
+    it(`every node of ${name}, as registered, as it generates and as it is measured, has one`, { skip }, async () => {
+      const registered = decode(readFileSync(url));
+      for (const model of [registered, likelihoodGraph(registered).model]) {
+        const types = await typesOf(model, fileURLToPath(new URL(".", url)));
+        assert.deepEqual(withoutKernel(model.graph, model.opsets, types), []);
+      }
     });
   }
 
