@@ -18,7 +18,18 @@ test("a model comes back as it was stored", async () => {
   const { id } = await registerRootModel(database.store, model, "round trip");
   const { digest, sizeBytes, parameterCount, opset, operators, architecture } = model;
   const { createdAt, ...stored } = await getModel(prisma, id);
-  assert.deepEqual(stored, { id, name: "round trip", parentId: null, digest, sizeBytes, parameterCount, opset, operators, architecture });
+  assert.deepEqual(stored, {
+    id,
+    name: "round trip",
+    parentId: null,
+    digest,
+    sizeBytes,
+    parameterCount,
+    opset,
+    operators,
+    architecture,
+    pruningObstacle: null,
+  });
   assert.ok(createdAt instanceof Date);
   assert.deepEqual(await modelFiles(prisma, id), model.files);
   const [structures = []] = await structuresOfModels(prisma, [id]);
