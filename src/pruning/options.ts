@@ -61,7 +61,7 @@ export const defaultPruningOptions: PruningOptions = {
   perturbation: { kind: "REAL_WORD", rate: 0.3, regenerate: true },
   protectFirst: 0,
   protectLast: 0,
-  normalization: "NONE",
+  normalization: "SQRT_PARAMETER_COUNT",
   seed: 0,
   executionProvider: "AUTO",
 };

@@ -1,0 +1,46 @@
+import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
+
+/** One thing done otherwise than by default. */
+export interface Variation {
+  readonly name: string;
+  readonly kinds: PruningOptions["structureKinds"];
+  readonly options: Partial<PruningOptions>;
+}
+
+const { perturbation } = defaultPruningOptions;
+
+/** What the public record of PIP does not settle: each detail varied by itself, all else by default. */
+const ofLayers: Readonly<Record<string, Partial<PruningOptions>>> = {
+  default: {},
+  "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
+  "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
+  "a tenth perturbed": { perturbation: { ...perturbation, rate: 0.1 } },
+  "six tenths perturbed": { perturbation: { ...perturbation, rate: 0.6 } },
+  "all perturbed": { perturbation: { ...perturbation, rate: 1 } },
+  "perturbed once": { perturbation: { ...perturbation, regenerate: false } },
+  "all at once": { structuresPerIteration: 100 },
+  "4 samples": { samples: 4 },
+  "64 samples": { samples: 64 },
+  "32 tokens": { sequenceLength: 32 },
+  "256 tokens": { sequenceLength: 256 },
+  "first and last protected": { protectFirst: 1, protectLast: 1 },
+};
+
+/** What else is open where structures are unlike. */
+const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
+  default: {},
+  "norms as they are": { normalization: "NONE" },
+  "over parameters": { normalization: "PARAMETER_COUNT" },
+  "over the kind's mean": { normalization: "KIND_MEAN" },
+  "a hundredth at a time": { structuresPerIteration: 0.01 },
+  "a tenth at a time": { structuresPerIteration: 0.1 },
+  "all at once": { structuresPerIteration: 0.999 },
+  "three tenths stay": { minKeepRatio: 0.3 },
+  "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
+  "64 samples": { samples: 64 },
+};
+
+const of = (kinds: Variation["kinds"], table: Readonly<Record<string, Partial<PruningOptions>>>): Variation[] =>
+  Object.entries(table).map(([name, options]) => ({ name, kinds, options }));
+
+export const variations: readonly Variation[] = [...of(["LAYER"], ofLayers), ...of(["HEAD", "CHANNEL"], ofParts)];
