@@ -74,12 +74,18 @@ export class LanguageModel {
 
   /** Reads on. Returns the logits [V] that follow the last token; a model without a cache reads everything again. */
   async read(past: Past, ids: readonly number[]): Promise<{ readonly past: Past; readonly logits: Float32Array }> {
+    const found = await this.readAll(past, ids);
+    return { past: found.past, logits: found.logits.slice(-found.logits.length / ids.length) };
+  }
+
+  /** The same, with the logits [T, V] that follow each of the tokens. */
+  async readAll(past: Past, ids: readonly number[]): Promise<{ readonly past: Past; readonly logits: Float32Array }> {
     const all = [...past.ids, ...ids];
     const feeds = this.hasCache ? feedsOf(this.#signature, [ids], past.ids.length) : feedsOf(this.#signature, [all], 0);
     const results = await this.session.run({ ...feeds, ...past.cache }, [this.#logits, ...this.#cache.map((c) => c.output)]);
     const logits = float32Logits(results[this.#logits] as TensorValue);
     const vocabulary = (results[this.#logits] as TensorValue).dims.at(-1) as number;
-    return { past: { ids: all, cache: nextCache(this.#cache, results) }, logits: logits.slice(-vocabulary) };
+    return { past: { ids: all, cache: nextCache(this.#cache, results) }, logits: logits.subarray(-ids.length * vocabulary) };
   }
 
   /** Logits [B, T, V], row after row, of B sequences of T tokens each. */
@@ -95,7 +101,7 @@ export class LanguageModel {
 }
 
 /** The graph of a folder in the Hugging Face layout, or the one graph that lies in it under a name of its own. */
-async function graphFile(folder: string): Promise<string> {
+export async function graphFile(folder: string): Promise<string> {
   const [nested, own] = await Promise.all([onnxFiles(join(folder, "onnx")), onnxFiles(folder)]);
   const found = [...nested, ...own].find((path) => basename(path) === "model.onnx") ?? (own.length === 1 ? own[0] : undefined);
   if (found) return found;

@@ -8,6 +8,8 @@ export interface SamplingOptions {
   readonly topK: number;
   /** Only the fewest most probable tokens that together reach this probability; 1 is all. */
   readonly topP: number;
+  /** Only tokens at least this many times as probable as the most probable one; 0, or none given, is all. */
+  readonly minP?: number;
 }
 
 /** The place of the largest value; the first of equals. */
@@ -17,27 +19,37 @@ function argmax(values: Float32Array): number {
   return best;
 }
 
+/** A loop: `some` with a callback takes as long as all the rest. */
+function hasNaN(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (values[i] !== values[i]) return true;
+  return false;
+}
+
 /**
- * Draws the next token: temperature first, then the k most probable, then the nucleus of what is left. Equally
- * probable tokens rank by their ids.
+ * Draws the next token: temperature first, then the k most probable, then the nucleus of what is left, then what is probable
+ * enough beside the first. Equally probable tokens rank by their ids.
  *
  * @param logits [V]
  * @throws EspalierError NON_FINITE_LOGITS if the model's output is no distribution
  */
-export function sample(logits: Float32Array, { temperature, topK, topP }: SamplingOptions, random: Random): number {
+export function sample(logits: Float32Array, { temperature, topK, topP, minP = 0 }: SamplingOptions, random: Random): number {
   const first = argmax(logits);
   const max = logits[first] as number;
-  if (!Number.isFinite(max) || logits.some(Number.isNaN))
+  if (!Number.isFinite(max) || hasNaN(logits))
     throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
   if (temperature === 0) return first;
 
-  const weights = Float64Array.from(logits, (l) => Math.exp((l - max) / temperature));
+  const weights = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) weights[i] = Math.exp(((logits[i] as number) - max) / temperature);
   const least = topK > 0 ? kthLargest(weights, topK) : leastOfInterest(weights, topP);
-  const ranked = [...weights.keys()].filter((i) => (weights[i] as number) >= least);
+  const ranked: number[] = [];
+  for (let i = 0; i < weights.length; i++) if ((weights[i] as number) >= least) ranked.push(i);
   ranked.sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
   const best = topK > 0 ? ranked.slice(0, topK) : ranked;
   const nucleus = topP < 1 ? best.slice(0, placeOf(topP, best, weights) + 1) : best;
-  return nucleus[placeOf(random(), nucleus, weights)] as number;
+  // The first weighs 1.
+  const drawn = minP > 0 ? nucleus.filter((i) => (weights[i] as number) >= minP) : nucleus;
+  return drawn[placeOf(random(), drawn, weights)] as number;
 }
 
 const sum = (values: Iterable<number>): number => {

@@ -1,0 +1,125 @@
+import { readFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { decode } from "../onnx/decode.ts";
+import type { Model, Tensor } from "../onnx/ir.ts";
+import { logitsOf } from "../onnx/signature.ts";
+import { InPlaceSession } from "../runtime/in-place.ts";
+import { resolveProvider } from "../runtime/providers.ts";
+import { openSession, type TensorValue } from "../runtime/session.ts";
+import { readModelConfig } from "../text/model-config.ts";
+import { BatchedDecoder } from "./batched-decoder.ts";
+import type { Decoder } from "./decoder.ts";
+import { servingGraph } from "./graph/serving-graph.ts";
+import { promptFeeds, unfit } from "./graph/two-views.ts";
+import { graphFile, LanguageModel, type LanguageModelOptions } from "./language-model.ts";
+import { PlainDecoder } from "./plain-decoder.ts";
+
+export interface DecoderOptions extends LanguageModelOptions {
+  /** Sequences that are decoded together at most. */
+  readonly sequences?: number;
+  /** For the caches of sequences under way, and as much again at most for what prompts began with. */
+  readonly cacheBytes?: number;
+  /** Serve the graph as it was registered, whatever could be made of it. */
+  readonly plain?: boolean;
+}
+
+/** What loading is at, in order. */
+export type LoadingStage = "READING" | "REWRITING" | "CHECKING" | "OPENING";
+
+/** The longest sequence of a model that does not say: position tables need an end. */
+const assumedContext = 4096;
+
+/** How far logits of the two graphs may lie apart, by the largest of them. */
+const tolerance = 1e-3;
+
+/** Kept in the file they lie in rather than in memory. */
+const largeTensor = 1 << 16;
+
+/**
+ * Opens a model for serving: rewritten, if all of its graph is understood and the rewritten one answers as the original
+ * does; else as it is, one sequence at a time, with the reason as the decoder's `limitation`.
+ *
+ * @throws EspalierError GRAPH_MISSING, INVALID_ONNX, ONNX_RUNTIME and what LanguageModel.open throws
+ */
+export async function openDecoder(options: DecoderOptions, report: (stage: LoadingStage) => void = () => {}): Promise<Decoder> {
+  const { folder, sequences = 16, cacheBytes = 1 << 30 } = options;
+  report("READING");
+  const provider = await resolveProvider(options.executionProvider);
+  const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);
+  try {
+    if (options.plain) unfit("it was asked to be served as it is");
+    if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
+    const bytes = await readFile(path);
+    const model = inFile(decode(bytes), bytes, basename(path));
+    report("REWRITING");
+    const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
+    report("OPENING");
+    const session = await InPlaceSession.open(rewritten, dirname(path), options);
+    const decoder = new BatchedDecoder(session, graph, {
+      contextLength: contextLength ?? assumedContext,
+      sequences,
+      cacheBytes,
+      prefixBytes: cacheBytes / 4,
+    });
+    try {
+      report("CHECKING");
+      await requireSame(decoder, path, graph.vocabularySize);
+      return decoder;
+    } catch (error) {
+      await decoder.close();
+      throw error;
+    }
+  } catch (error) {
+    // What ONNX Runtime refuses in the rewritten graph it may take in the original.
+    if (!(error instanceof EspalierError) || (error.code !== "CANNOT_REWRITE" && error.code !== "ONNX_RUNTIME")) throw error;
+    report("OPENING");
+    return PlainDecoder.open(await LanguageModel.open(options), error.message, sequences);
+  }
+}
+
+/** The same model with its large weights left where they are: in the file itself, which ONNX Runtime maps as it does external data. */
+function inFile(model: Model, bytes: Uint8Array, file: string): Model {
+  const left = (t: Tensor): Tensor => {
+    if (t.data.kind !== "inline" || t.data.bytes.length < largeTensor || t.data.bytes.buffer !== bytes.buffer) return t;
+    return { ...t, data: { kind: "external", location: file, offset: t.data.bytes.byteOffset - bytes.byteOffset, length: t.data.bytes.length } };
+  };
+  const initializers = new Map([...model.graph.initializers].map(([name, t]) => [name, left(t)]));
+  return { ...model, graph: { ...model.graph, initializers } };
+}
+
+/**
+ * Reads the same tokens by the original graph and by the rewritten one, in two blocks and by steps.
+ *
+ * @throws EspalierError CANNOT_REWRITE if they answer otherwise
+ */
+async function requireSame(decoder: BatchedDecoder, path: string, V: number): Promise<void> {
+  const ids = Array.from({ length: 12 }, (_, i) => (i * 7919 + 11) % V);
+  const session = await openSession({ path }, { executionProvider: "CPU", lean: true, native: { graphOptimizationLevel: "disabled" } });
+  let expected: Float32Array;
+  try {
+    const feeds = promptFeeds(session.inputs, 1, 0, ids.length);
+    const tokens = feeds["input_ids"] as TensorValue;
+    for (const [i, id] of ids.entries()) (tokens.data as BigInt64Array)[i] = (tokens.dataType === "int64" ? BigInt(id) : id) as bigint;
+    const { name } = logitsOf(session.outputs);
+    expected = (await session.run(feeds, [name]))[name]?.data as Float32Array;
+  } finally {
+    await session.close();
+  }
+  const sequence = decoder.begin([], ids.length);
+  const found: Float32Array[] = [];
+  for (const [from, to] of [[0, 5], [5, 9]] as const) {
+    const { logits } = await decoder.read(sequence, ids.slice(from, to), { logits: Array.from({ length: to - from }, (_, i) => i) });
+    found.push(...logits.map((l) => l.slice()));
+  }
+  for (const id of ids.slice(9)) found.push(...(await decoder.step([sequence], [id])).map((l) => l.slice()));
+  decoder.end(sequence);
+  let [apart, largest] = [0, 0];
+  for (const [t, row] of found.entries())
+    for (const [v, value] of row.entries()) {
+      const e = expected[t * V + v] as number;
+      apart = Math.max(apart, Number.isFinite(value) ? Math.abs(value - e) : Number.POSITIVE_INFINITY);
+      largest = Math.max(largest, Math.abs(e));
+    }
+  if (!(apart <= tolerance * largest)) unfit(`rewritten, it answers otherwise: logits differ by ${apart} of ${largest}`);
+}
