@@ -108,7 +108,8 @@ async function complete(client: Client, model: api.Model): Promise<void> {
   process.stdout.write("  ");
   for await (const event of api.generate(client, model.id, prompt, 60)) {
     if (event.__typename === "GenerationDelta") process.stdout.write(event.text.replaceAll("\n", "\n  "));
-    else console.log(`\n  (${event.summary.completionTokens} tokens, ${count(event.summary.tokensPerSecond)} tokens/s)`);
+    else if (event.__typename === "GenerationCompleted")
+      console.log(`\n  (${event.summary.completionTokens} tokens, ${count(event.summary.tokensPerSecond)} tokens/s)`);
   }
 }
 

@@ -23,6 +23,8 @@ export interface Config {
   readonly modelRoot: string;
   /** Datasets are registered from under this folder only. */
   readonly datasetRoot: string;
+  /** That models kept loaded may take together, in MiB; null: half of the machine's. */
+  readonly modelMemory: number | null;
   readonly logLevel: LogLevel;
 }
 
@@ -35,6 +37,7 @@ const oneOf =
 const port: Parse<number> = (text) => (/^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined);
 const postgresUrl: Parse<string> = (text) => (URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined);
 const folder: Parse<string> = (text) => resolve(text);
+const mebibytes: Parse<number> = (value) => (/^[1-9]\d{0,8}$/.test(value) ? Number(value) : undefined);
 const text: Parse<string> = (value) => value;
 
 /** Each setting: its variable, how it is read, what it must be, and what it is when the variable is unset or empty. */
@@ -46,6 +49,7 @@ const settings: { readonly [Key in keyof Config]: readonly [variable: string, Pa
   databaseUrl: ["DATABASE_URL", postgresUrl, "be a postgresql:// address", null],
   modelRoot: ["ESPALIER_MODEL_ROOT", folder, "be a folder", join(root, "models")],
   datasetRoot: ["ESPALIER_DATASET_ROOT", folder, "be a folder", join(root, "datasets")],
+  modelMemory: ["ESPALIER_MODEL_MEMORY", mebibytes, "be a number of MiB", null],
   logLevel: ["LOG_LEVEL", oneOf(logLevels), `be one of ${logLevels.join(", ")}`, "info"],
 };
 

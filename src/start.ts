@@ -42,7 +42,7 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
     }
     let server: Server | null = null;
     if (role !== "worker") {
-      const generators = new ModelProcesses();
+      const generators = new ModelProcesses(config.modelMemory === null ? {} : { memoryBytes: config.modelMemory * 2 ** 20 });
       stops.push(() => generators.close());
       server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot }, host, port, logger);
       stops.push(server.stop);

@@ -48,6 +48,7 @@ export type ProgressEvent =
   | { readonly __typename: "PruningCancelled" };
 
 type GenerationEvent =
+  | { readonly __typename: "GenerationLoading" }
   | { readonly __typename: "GenerationDelta"; readonly text: string }
   | {
       readonly __typename: "GenerationCompleted";

@@ -20,11 +20,14 @@ export interface Context extends Services {
   readonly loaders: Loaders;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
+  /** Who asks: a socket, or over HTTP an address. What there is to share is shared out among clients. */
+  readonly client: string;
 }
 
-export const createContext = (services: Services, signal: AbortSignal): Context => ({
+export const createContext = (services: Services, signal: AbortSignal, client: string): Context => ({
   ...services,
   signal,
+  client,
   loaders: createLoaders(services.store.prisma),
 });
 

@@ -1,4 +1,7 @@
 import { registerEnumType } from "type-graphql";
+import type { FinishReason } from "../inference/choice.ts";
+import type { EmbedOptions } from "../inference/measure.ts";
+import type { LoadingStage } from "../inference/open-decoder.ts";
 import { methods } from "../pruning/methods/index.ts";
 import type { Normalization } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
@@ -70,9 +73,22 @@ export const datasetFormEnum = enumOf<DatasetForm>("DatasetForm", "What a datase
   MULTIPLE_CHOICE: "Questions with choices, of which the most likely is the model's answer: to measure accuracy on.",
 });
 
-export const finishReasonEnum = enumOf<"STOP" | "LENGTH">("FinishReason", "Why a generation ended.", {
-  STOP: "The model ended its text.",
+export const finishReasonEnum = enumOf<FinishReason>("FinishReason", "Why a generation ended.", {
+  STOP: "The model ended its text, or the text reached a stop string.",
   LENGTH: "The limit of tokens, or of the model's context, was reached.",
+  TIME: "The limit of time was reached.",
+});
+
+export const loadingStageEnum = enumOf<LoadingStage>("LoadingStage", "How far loading a model is, in order.", {
+  READING: "Its files are read.",
+  REWRITING: "Its graph is rewritten for serving.",
+  OPENING: "ONNX Runtime opens it.",
+  CHECKING: "The rewritten graph is held against the one that was registered.",
+});
+
+export const poolingEnum = enumOf<EmbedOptions["pooling"]>("Pooling", "How a text's tokens become one vector.", {
+  MEAN: "The mean over all tokens.",
+  LAST: "The last token's.",
 });
 
 export const scoreOrderEnum = enumOf<ScoreOrder>("StructureScoreOrder", "What structure scores are ordered by.", {

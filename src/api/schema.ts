@@ -5,6 +5,7 @@ import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/compariso
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
+import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
 import { PruningProgressResolver, PruningSucceededResolver } from "./resolvers/pruning-progress-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
@@ -31,6 +32,7 @@ export function buildSchema(): GraphQLSchema {
       DatasetResolver,
       EvaluationResolver,
       GenerationResolver,
+      MeasureResolver,
     ],
     orphanedTypes: pruningEventTypes,
     validate: false,

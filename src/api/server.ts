@@ -73,7 +73,7 @@ export async function startServer(services: Services, host: string, port: number
   app.get("/healthz", (_request, reply) => reply.code(ready ? 200 : 503).send({ ready }));
   serveGraphiql(app);
   const handler = fastifyApolloHandler(apollo, {
-    context: async (_request, reply) => createContext(services, untilClosed(reply.raw)),
+    context: async (request, reply) => createContext(services, untilClosed(reply.raw), `http ${request.ip}`),
   });
   app.route({
     url: "/graphql",

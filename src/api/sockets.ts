@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Server as HttpServer, IncomingMessage } from "node:http";
 import { GraphQLError, type GraphQLSchema, parse, specifiedRules, validate } from "graphql";
 import { useServer as serve } from "graphql-ws/use/ws";
@@ -23,12 +24,13 @@ export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: 
     sockets.handleUpgrade(request, stream, head, (socket) => sockets.emit("connection", socket, request));
   });
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
-  const server = serve<Record<string, unknown>, { closed: AbortSignal }>(
+  const server = serve<Record<string, unknown>, { closed: AbortSignal; client: string }>(
     {
       schema,
       connectionInitWaitTimeout: 5000,
       onConnect: ({ extra }) => {
         extra.closed = untilClosed(extra.socket);
+        extra.client = `socket ${randomUUID()}`;
       },
       onSubscribe: ({ subscriptions, extra }, _id, { query, variables, operationName }) => {
         // The one that asks is counted.
@@ -49,7 +51,7 @@ export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: 
           document,
           variableValues: variables,
           operationName,
-          contextValue: createContext(services, extra.closed as AbortSignal),
+          contextValue: createContext(services, extra.closed as AbortSignal, extra.client as string),
         };
       },
       onError: (_context, _id, _payload, errors) => present(errors as readonly GraphQLError[]),

@@ -58,7 +58,7 @@ export class BatchedDecoder implements Decoder {
     return this.#rows.length < sequences && bytes(rowsFor(this.#rows.length + 1), Math.max(room, slab.tokens)) <= cacheBytes;
   }
 
-  begin(ids: readonly number[], tokens: number): Sequence {
+  begin(ids: readonly number[], tokens: number, skippable: number): Sequence {
     const slab = this.#slab;
     const room = roomFor(tokens);
     // Nobody's cache is lost: begin small again after a long sequence.
@@ -68,6 +68,7 @@ export class BatchedDecoder implements Decoder {
     const row: Row = { length: 0, keys: this.#prefixes.keysOf(ids.slice(0, -1)), stepping: false };
     const at = this.#rows.push(row) - 1;
     for (const key of row.keys) {
+      if (row.length + this.blockTokens > skippable) break;
       const block = this.#prefixes.find(key);
       if (!block) break;
       slab.current.write(at, row.length, this.blockTokens, block);

@@ -28,8 +28,8 @@ export interface Decoder {
   readonly limitation: string | null;
   /** Whether another sequence of so many tokens has a place now; null if it never has. */
   hasRoom(tokens: number): boolean | null;
-  /** Begins a sequence that will have so many tokens at most. What it begins with may have been read before: its length then says so. */
-  begin(ids: readonly number[], tokens: number): Sequence;
+  /** Begins a sequence that will have so many tokens at most. Some of its first `skippable` may have been read before: its length then says so. */
+  begin(ids: readonly number[], tokens: number, skippable: number): Sequence;
   /** Reads a prompt's next tokens. */
   read(sequence: Sequence, ids: readonly number[], wanted: Wanted): Promise<Read>;
   /** Reads one token of each sequence, and gives the logits [V] after each. */

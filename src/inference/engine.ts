@@ -10,6 +10,8 @@ export interface Work {
   /** Tokens that may follow the prompt. */
   readonly maxTokens: number;
   readonly signal: AbortSignal;
+  /** Tokens at the prompt's beginning of which nothing is wanted: they need not be read again if they have been read before. */
+  readonly skippable: number;
   /** What is wanted of the prompt's tokens from `from` to `to`. */
   wants(from: number, to: number): Wanted;
   /** What was wanted, of the tokens from `from` on. Gives the first token to go on with, or null if that was all. */
@@ -125,10 +127,10 @@ export class Engine {
       for (const { work } of [...this.#reading, ...this.#writing]) has.set(work.client, (has.get(work.client) ?? 0) + 1);
       const placesOf = (job: Job) => has.get(job.work.client) ?? 0;
       const job = this.#waiting.reduce((best, other) => (placesOf(other) < placesOf(best) ? other : best));
-      const { promptIds, maxTokens } = job.work;
+      const { promptIds, maxTokens, skippable } = job.work;
       if (!this.decoder.hasRoom(promptIds.length + maxTokens)) return;
       this.#waiting.splice(this.#waiting.indexOf(job), 1);
-      job.sequence = this.decoder.begin(promptIds, promptIds.length + maxTokens);
+      job.sequence = this.decoder.begin(promptIds, promptIds.length + maxTokens, skippable);
       this.#reading.push(job);
     }
   }

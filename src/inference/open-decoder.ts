@@ -106,7 +106,7 @@ async function requireSame(decoder: BatchedDecoder, path: string, V: number): Pr
   } finally {
     await session.close();
   }
-  const sequence = decoder.begin([], ids.length);
+  const sequence = decoder.begin([], ids.length, 0);
   const found: Float32Array[] = [];
   for (const [from, to] of [[0, 5], [5, 9]] as const) {
     const { logits } = await decoder.read(sequence, ids.slice(from, to), { logits: Array.from({ length: to - from }, (_, i) => i) });

@@ -3,8 +3,11 @@ import { EspalierError } from "../errors.ts";
 import type { ComputeError, FromCompute, ToCompute } from "./compute-protocol.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
 
-/** Runs a task: yields its events and returns its result. */
-export type Task<Name extends TaskName> = (request: Tasks[Name]["request"]) => AsyncGenerator<Tasks[Name]["event"], Tasks[Name]["result"]>;
+/** Runs a task: yields its events and returns its result. The signal aborts once nobody waits for it any more. */
+export type Task<Name extends TaskName> = (
+  request: Tasks[Name]["request"],
+  signal: AbortSignal,
+) => AsyncGenerator<Tasks[Name]["event"], Tasks[Name]["result"]>;
 
 /** Loaded at first use: a process that only inspects models need not load ONNX Runtime. */
 const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
@@ -12,10 +15,13 @@ const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   prune: async () => (await import("./tasks/prune.ts")).pruneTask,
   overlap: async () => (await import("./tasks/overlap.ts")).overlapTask,
   evaluate: async () => (await import("./tasks/evaluate.ts")).evaluateTask,
-  generate: async () => (await import("./tasks/generate.ts")).generateTask,
+  generate: async () => (await import("./tasks/serve.ts")).generateTask,
+  score: async () => (await import("./tasks/serve.ts")).scoreTask,
+  embed: async () => (await import("./tasks/serve.ts")).embedTask,
 };
 
-const cancelled = new Set<number>();
+/** What is under way, by the run's id. */
+const running = new Map<number, AbortController>();
 
 // Sending fails only when the parent is gone, and then so are we.
 const say = (message: FromCompute): void => void process.send?.(message, undefined, undefined, () => {});
@@ -27,32 +33,32 @@ function toComputeError(error: unknown): ComputeError {
     : { code: "INTERNAL", message, details: {}, stack };
 }
 
-async function run(id: number, name: TaskName, request: Tasks[TaskName]["request"]): Promise<void> {
+async function run(id: number, name: TaskName, request: Tasks[TaskName]["request"], signal: AbortSignal): Promise<void> {
   try {
     const task = (await tasks[name]()) as Task<TaskName>;
-    const steps = task(request);
+    const steps = task(request, signal);
     for (let step = await steps.next(); ; step = await steps.next()) {
       if (step.done) return say({ id, kind: "result", result: step.value });
       say({ id, kind: "event", event: step.value });
       // ONNX Runtime holds the thread: this is when a cancellation can come in.
       await setImmediate();
-      if (cancelled.has(id)) return void (await steps.return(undefined as never));
+      if (signal.aborted) return void (await steps.return(undefined as never));
     }
   } catch (error) {
     say({ id, kind: "error", error: toComputeError(error) });
   } finally {
-    cancelled.delete(id);
+    running.delete(id);
   }
 }
 
-const running = new Set<number>();
 process.on("message", (message: ToCompute) => {
   if ("cancel" in message) {
-    if (running.has(message.id)) cancelled.add(message.id);
+    running.get(message.id)?.abort(new EspalierError("CANCELLED", "nobody waits for the result any more"));
     return;
   }
-  running.add(message.id);
-  void run(message.id, message.task, message.request).finally(() => running.delete(message.id));
+  const cancelling = new AbortController();
+  running.set(message.id, cancelling);
+  void run(message.id, message.task, message.request, cancelling.signal);
 });
 process.on("disconnect", () => process.exit());
 // Ctrl-C reaches every process of the terminal; the parent decides when this one ends.

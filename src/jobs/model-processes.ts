@@ -1,52 +1,75 @@
-import type { TextChunk, TextSummary } from "../inference/generate.ts";
+import { totalmem } from "node:os";
+import { EspalierError } from "../errors.ts";
 import { ComputeProcess } from "./compute-process.ts";
-import type { GenerationRequest } from "./tasks.ts";
+import { servingMemory } from "./serving-memory.ts";
+import type { ServingTask, StoredModel, Tasks } from "./tasks.ts";
 
 interface Loaded {
   readonly process: ComputeProcess;
-  /** Generations under way. */
+  /** What it may take of the memory. */
+  readonly bytes: number;
+  /** Requests under way. */
   active: number;
   idle?: NodeJS.Timeout;
 }
 
+export interface ModelProcessOptions {
+  /** That all models together may take. */
+  readonly memoryBytes?: number;
+  /** A model that is not used for so long is unloaded. */
+  readonly idleMs?: number;
+}
+
 /**
- * Compute processes that each hold one model for generation. No more than `capacity` live at once: for another model the one
- * longest unused makes room, and while all are in use, the other model waits. One that is idle for long ends.
+ * Compute processes that each keep one model loaded. For another model those longest unused make room, as far as the memory
+ * set aside for models asks for it; one in use is never unloaded, and the other waits. One that is idle for long ends.
  */
 export class ModelProcesses {
   /** By model and provider; longest unused first. */
   private readonly loaded = new Map<string, Loaded>();
   private readonly waiting: (() => void)[] = [];
+  private readonly memoryBytes: number;
+  private readonly idleMs: number;
 
-  constructor(
-    private readonly capacity = 2,
-    private readonly idleMs = 5 * 60_000,
-  ) {}
+  constructor({ memoryBytes = totalmem() / 2, idleMs = 5 * 60_000 }: ModelProcessOptions = {}) {
+    this.memoryBytes = memoryBytes;
+    this.idleMs = idleMs;
+  }
 
   /**
-   * Generates text: yields its pieces and returns the summary. Leaving early, or aborting, stops it.
+   * Runs a task on a model: yields its events and returns its result. Leaving early, or aborting, stops it.
    *
-   * @throws EspalierError what the `generate` task throws, or COMPUTE_PROCESS_DIED; the signal's reason
+   * @throws EspalierError what the task throws, COMPUTE_PROCESS_DIED, MODEL_TOO_LARGE; the signal's reason
    */
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<TextChunk, TextSummary> {
+  async *run<Name extends ServingTask>(
+    task: Name,
+    request: Tasks[Name]["request"],
+    signal: AbortSignal,
+  ): AsyncGenerator<Tasks[Name]["event"], Tasks[Name]["result"]> {
     const key = `${request.model.digest} ${request.executionProvider}`;
-    const model = await this.acquire(key, signal);
+    const model = await this.acquire(key, request.model, signal);
     try {
-      return yield* model.process.run("generate", request, signal);
+      return yield* model.process.run(task, request, signal);
     } finally {
       this.release(key, model);
     }
   }
 
-  /** Ends every process, and with it what it generates. */
+  /** Ends every process, and with it what it works on. */
   async close(): Promise<void> {
     await Promise.all([...this.loaded.keys()].map((key) => this.unload(key)));
   }
 
-  private async acquire(key: string, signal: AbortSignal): Promise<Loaded> {
+  private async acquire(key: string, stored: StoredModel, signal: AbortSignal): Promise<Loaded> {
+    const bytes = servingMemory(stored).totalBytes;
+    if (bytes > this.memoryBytes)
+      throw new EspalierError("MODEL_TOO_LARGE", `serving the model may take ${bytes} bytes; ${this.memoryBytes} are set aside for models`, {
+        neededBytes: bytes,
+        limitBytes: this.memoryBytes,
+      });
     for (;;) {
       signal.throwIfAborted();
-      const model = this.loaded.get(key) ?? this.makeRoom();
+      const model = this.loaded.get(key) ?? this.makeRoom(bytes);
       if (model) {
         clearTimeout(model.idle);
         model.active++;
@@ -59,14 +82,18 @@ export class ModelProcesses {
     }
   }
 
-  /** A process for another model, or null while all are in use. */
-  private makeRoom(): Loaded | null {
-    if (this.loaded.size >= this.capacity) {
-      const [unused] = [...this.loaded].find(([, { active }]) => active === 0) ?? [];
-      if (unused === undefined) return null;
-      void this.unload(unused);
-    }
-    return { process: new ComputeProcess(), active: 0 };
+  /** A process for another model, or null while too many are in use. */
+  private makeRoom(bytes: number): Loaded | null {
+    const all = [...this.loaded];
+    let over = all.reduce((n, [, m]) => n + m.bytes, bytes) - this.memoryBytes;
+    const going = all.filter(([, { active, bytes: own }]) => {
+      if (active > 0 || over <= 0) return false;
+      over -= own;
+      return true;
+    });
+    if (over > 0) return null;
+    for (const [key] of going) void this.unload(key);
+    return { process: new ComputeProcess(), bytes, active: 0 };
   }
 
   /** Resolves when a process may have become free, or the signal aborts. */

@@ -1,5 +1,7 @@
 import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
-import type { TextChunk, TextOptions, TextSummary } from "../inference/generate.ts";
+import type { TextEvent, TextOptions, TextSummary } from "../inference/generate.ts";
+import type { ContinuationScore, EmbedOptions, ScoreOptions } from "../inference/measure.ts";
+import type { LoadingStage } from "../inference/open-decoder.ts";
 import type { InspectRequest } from "../models/inspect.ts";
 import type { StoredDataset } from "../models/stored-dataset.ts";
 import type { InspectedModel, ModelFile } from "../models/types.ts";
@@ -42,9 +44,17 @@ export interface OverlapRequest {
   readonly other: StoredDataset;
 }
 
-export interface GenerationRequest extends Omit<TextOptions, "signal"> {
+/** What is put to a model that is kept loaded. */
+export interface ServingRequest {
   readonly model: StoredModel;
   readonly executionProvider: ExecutionProvider;
+}
+
+export type GenerationRequest = ServingRequest & TextOptions;
+
+/** How far loading the model is, for requests that wait for it. */
+export interface LoadingEvent {
+  readonly loading: LoadingStage;
 }
 
 /**
@@ -59,7 +69,16 @@ export interface Tasks {
   /** How much of one dataset is in another. */
   readonly overlap: { readonly request: OverlapRequest; readonly event: never; readonly result: Overlap };
   readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };
-  /** Loads the model on first use and keeps it for the life of the process. */
-  readonly generate: { readonly request: GenerationRequest; readonly event: TextChunk; readonly result: TextSummary };
+  /** This and what follows load the model on first use and keep it for the life of the process. */
+  readonly generate: {
+    readonly request: GenerationRequest;
+    readonly event: TextEvent | LoadingEvent;
+    readonly result: readonly TextSummary[];
+  };
+  readonly score: { readonly request: ServingRequest & ScoreOptions; readonly event: LoadingEvent; readonly result: readonly ContinuationScore[] };
+  readonly embed: { readonly request: ServingRequest & EmbedOptions; readonly event: LoadingEvent; readonly result: readonly (readonly number[])[] };
 }
 export type TaskName = keyof Tasks;
+
+/** The tasks of a model that is kept loaded. */
+export type ServingTask = "generate" | "score" | "embed";

@@ -98,7 +98,7 @@ test("it writes: streamed and at once, the same text", async () => {
     // biome-ignore lint/suspicious/noExplicitAny: one of two types
     const event = data?.["generate"] as any;
     if (event.__typename === "GenerationCompleted") summary = event.summary;
-    else [text, tokens] = [text + event.text, tokens + event.tokenIds.length];
+    else if (event.__typename === "GenerationDelta") [text, tokens] = [text + event.text, tokens + event.tokenIds.length];
   }
   assert.deepEqual([summary?.finishReason, summary?.completionTokens, tokens], ["LENGTH", 24, 24]);
   const query = "mutation($input: GenerateInput!) { generate(input: $input) { text tokenIds summary { completionTokens } } }";

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { TextChunk, TextSummary } from "../../src/inference/generate.ts";
+import type { TextSummary } from "../../src/inference/generate.ts";
 import { ComputeProcess } from "../../src/jobs/compute-process.ts";
-import type { GenerationRequest, StoredModel } from "../../src/jobs/tasks.ts";
+import type { GenerationRequest, StoredModel, Tasks } from "../../src/jobs/tasks.ts";
 import { storeAhab } from "../support/ahab.ts";
 import { temporaryFolder } from "../support/database.ts";
 import { isAlive, until } from "../support/wait.ts";
@@ -35,13 +35,13 @@ const request = (prompt: string, maxTokens: number): GenerationRequest => ({
   executionProvider: "CPU",
 });
 
-type Generation = AsyncGenerator<TextChunk, TextSummary>;
+type Generation = AsyncGenerator<Tasks["generate"]["event"], Tasks["generate"]["result"]>;
 
 async function read(generation: Generation): Promise<{ text: string; summary: TextSummary }> {
   let text = "";
   for (let step = await generation.next(); ; step = await generation.next()) {
-    if (step.done) return { text, summary: step.value };
-    text += step.value.text;
+    if (step.done) return { text, summary: step.value[0] as TextSummary };
+    if ("text" in step.value) text += step.value.text;
   }
 }
 

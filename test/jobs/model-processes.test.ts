@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { ModelProcesses } from "../../src/jobs/model-processes.ts";
+import { servingMemory } from "../../src/jobs/serving-memory.ts";
 import type { GenerationRequest } from "../../src/jobs/tasks.ts";
 import { storeAhab } from "../support/ahab.ts";
 import { temporaryFolder } from "../support/database.ts";
@@ -20,11 +21,14 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
+/** Memory for one of them and not for two. */
+const one = () => servingMemory(onCpu.model).totalBytes * 1.5;
+
 const staying = new AbortController().signal;
 
 async function tokens(processes: ModelProcesses, request: GenerationRequest, signal = staying): Promise<number> {
   let count = 0;
-  for await (const { tokenIds } of processes.generate(request, signal)) count += tokenIds.length;
+  for await (const event of processes.run("generate", request, signal)) if ("tokenIds" in event) count += event.tokenIds.length;
   return count;
 }
 
@@ -34,7 +38,7 @@ const pids = (processes: ModelProcesses): number[] => {
 };
 
 test("a model stays loaded for the next request; another takes the place of one that is not in use", async () => {
-  const processes = new ModelProcesses(1);
+  const processes = new ModelProcesses({ memoryBytes: one() });
   try {
     assert.equal(await tokens(processes, onCpu), 4);
     const [first] = pids(processes) as [number];
@@ -52,9 +56,9 @@ test("a model stays loaded for the next request; another takes the place of one 
 });
 
 test("while all are in use another model waits for its turn, or until its client leaves", async () => {
-  const processes = new ModelProcesses(1);
+  const processes = new ModelProcesses({ memoryBytes: one() });
   try {
-    const using = processes.generate({ ...onCpu, maxTokens: 100 }, staying);
+    const using = processes.run("generate", { ...onCpu, maxTokens: 100 }, staying);
     assert.equal((await using.next()).done, false);
     const leaving = new AbortController();
     const impatient = tokens(processes, onAuto, leaving.signal);
@@ -70,7 +74,7 @@ test("while all are in use another model waits for its turn, or until its client
 });
 
 test("a process that is idle for long ends, and the next request starts another", async () => {
-  const processes = new ModelProcesses(1, 50);
+  const processes = new ModelProcesses({ memoryBytes: one(), idleMs: 50 });
   try {
     assert.equal(await tokens(processes, onCpu), 4);
     const [pid] = pids(processes) as [number];
@@ -79,4 +83,9 @@ test("a process that is idle for long ends, and the next request starts another"
   } finally {
     await processes.close();
   }
+});
+
+test("a model that all the memory for models could not hold is refused at once", async () => {
+  const processes = new ModelProcesses({ memoryBytes: 2 ** 20 });
+  await assert.rejects(tokens(processes, onCpu), { code: "MODEL_TOO_LARGE", details: { limitBytes: 2 ** 20 } });
 });

@@ -1,64 +1,113 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
-import type { TextSummary } from "../../inference/generate.ts";
 import type { GenerationRequest } from "../../jobs/tasks.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
-import { tokenizedModel } from "../tokenized-model.ts";
-import { GenerateInput, GenerationCompleted, GenerationDelta, GenerationEvent, GenerationResult } from "../types/generation.ts";
+import { merged } from "../merged.ts";
+import { servingModel, writingRules } from "../serving-request.ts";
+import {
+  CompareInput,
+  GenerateInput,
+  type GenerationChoice,
+  type GenerationCompleted,
+  type GenerationDelta,
+  GenerationEvent,
+  type GenerationLoading,
+  GenerationResult,
+} from "../types/generation.ts";
 import { requireAll } from "../validate.ts";
 
-const longestPrompt = 100_000;
-const mostTokens = 4096;
+type Event = GenerationLoading | GenerationDelta | GenerationCompleted;
 
 /** @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; BAD_USER_INPUT */
-async function requestOf({ store, dataDirectory }: Context, input: GenerateInput): Promise<GenerationRequest> {
-  const { modelId, prompt, maxTokens, temperature, topK, topP, seed, executionProvider } = input;
+async function requestOf(context: Context, input: GenerateInput): Promise<GenerationRequest> {
+  const { modelId, executionProvider, prompt, messages, topLogprobs, ...rest } = input;
   requireAll([
-    ["input.prompt", prompt.length <= longestPrompt, `must have at most ${longestPrompt} characters`],
-    ["input.maxTokens", maxTokens >= 1 && maxTokens <= mostTokens, `must be from 1 to ${mostTokens}`],
-    ["input.temperature", temperature >= 0 && temperature <= 10, "must be from 0 to 10"],
-    ["input.topK", topK >= 0, "must not be negative"],
-    ["input.topP", topP > 0 && topP <= 1, "must be above 0 and no more than 1"],
+    ...writingRules(input),
+    ["input.n", input.n >= 1 && input.n <= 8, "must be from 1 to 8"],
+    ["input.topLogprobs", topLogprobs == null || (topLogprobs >= 0 && topLogprobs <= 20), "must be from 0 to 20"],
   ]);
-  const { model, files } = await tokenizedModel(store, "input.modelId", modelId);
-  return { model: { dataDirectory, digest: model.digest, files }, prompt, maxTokens, temperature, topK, topP, seed, executionProvider };
+  const model = await servingModel(context, "input.modelId", modelId);
+  return {
+    ...rest,
+    ...(prompt == null ? {} : { prompt }),
+    ...(messages == null ? {} : { messages: messages.map(({ role, content }) => ({ role, content })) }),
+    logitBias: rest.logitBias.map(({ tokenId, bias }) => ({ tokenId, bias })),
+    topLogprobs: topLogprobs ?? null,
+    model,
+    executionProvider,
+    client: context.client,
+  };
 }
 
-/** The pieces of a text and then how it went. */
-async function* events({ generators }: Context, request: GenerationRequest, signal: AbortSignal) {
-  const summary: TextSummary = yield* generators.generate(request, signal);
-  yield { summary };
+/** How loading goes, the pieces of the texts, and how each went. */
+async function* events({ generators }: Context, modelId: string, request: GenerationRequest, signal: AbortSignal): AsyncGenerator<Event, void> {
+  for await (const event of generators.run("generate", request, signal)) yield { ...event, modelId } as Event;
+}
+
+/** @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; BAD_USER_INPUT */
+async function comparisons(context: Context, { modelIds, ...input }: CompareInput): Promise<(readonly [string, GenerationRequest])[]> {
+  requireAll([
+    ["input.modelIds", modelIds.length >= 1 && modelIds.length <= 4, "must be 1 to 4 models"],
+    ["input.modelIds", new Set(modelIds).size === modelIds.length, "must not name a model twice"],
+  ]);
+  return Promise.all(
+    modelIds.map(async (modelId) => [modelId, await requestOf(context, { ...input, modelId, echo: false, n: 1 })] as const),
+  );
 }
 
 @Resolver()
 export class GenerationResolver {
-  @Mutation(() => GenerationResult, { description: "Writes on from a prompt, and answers when all is written." })
+  @Mutation(() => GenerationResult, { description: "Writes on from a prompt, or answers a conversation, and gives the whole text." })
   async generate(
     @Arg("input", () => GenerateInput, { description: "What to write on from, and how." }) input: GenerateInput,
     @Ctx() context: Context,
   ): Promise<GenerationResult> {
     const request = await requestOf(context, input);
-    let text = "";
-    const tokenIds: number[] = [];
-    const steps = context.generators.generate(request, context.signal);
+    const texts = Array.from({ length: input.n }, () => ({ text: "", tokenIds: [] as number[], logprobs: [] as GenerationDelta["logprobs"] & {} }));
+    const steps = context.generators.run("generate", request, context.signal);
     for (let step = await steps.next(); ; step = await steps.next()) {
-      if (step.done) return { text, tokenIds, summary: step.value };
-      text += step.value.text;
-      tokenIds.push(...step.value.tokenIds);
+      if (step.done) {
+        const choices = texts.map((t, i) => ({
+          ...t,
+          logprobs: request.topLogprobs === null ? null : t.logprobs,
+          summary: step.value[i],
+        })) as GenerationChoice[];
+        return { ...(choices[0] as GenerationChoice), choices };
+      }
+      if (!("text" in step.value)) continue;
+      const { index, text, tokenIds, logprobs } = step.value;
+      const own = texts[index] as (typeof texts)[0];
+      own.text += text;
+      own.tokenIds.push(...tokenIds);
+      own.logprobs = [...own.logprobs, ...(logprobs ?? [])];
     }
   }
 
   @Subscription(() => GenerationEvent, {
     name: "generate",
-    description: "Writes on from a prompt, piece by piece, and then says how it went. Leaving stops it.",
+    description: "Writes on from a prompt, or answers a conversation, piece by piece, and then says how it went. Leaving stops it.",
     subscribe: async ({ args, context }: { args: { readonly input: GenerateInput }; context: Context }) => {
       const request = await requestOf(context, args.input);
-      return cancellable((signal) => events(context, request, signal));
+      return cancellable((signal) => events(context, args.input.modelId, request, signal));
     },
   })
   generated(
-    @Root() event: GenerationDelta | GenerationCompleted,
+    @Root() event: Event,
     @Arg("input", () => GenerateInput, { description: "What to write on from, and how." }) _input: GenerateInput,
+  ): typeof GenerationEvent {
+    return event;
+  }
+
+  @Subscription(() => GenerationEvent, {
+    description: "Lets several models write on from the same prompt side by side, for instance a pruned model and its parent. Leaving stops it.",
+    subscribe: async ({ args, context }: { args: { readonly input: CompareInput }; context: Context }) => {
+      const requests = await comparisons(context, args.input);
+      return cancellable((signal) => merged(requests.map(([modelId, request]) => events(context, modelId, request, signal))));
+    },
+  })
+  compare(
+    @Root() event: Event,
+    @Arg("input", () => CompareInput, { description: "What to write on from, and how." }) _input: CompareInput,
   ): typeof GenerationEvent {
     return event;
   }

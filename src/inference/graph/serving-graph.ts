@@ -136,6 +136,7 @@ class Writer {
     const seen = masks.map((m) => windows.get(m) ?? Number.POSITIVE_INFINITY);
     const window = Math.min(...seen);
     if (masks.length === 0) unfit("an attention sees what comes after");
+    if (q.width % 8 !== 0) unfit(`its heads have a width of ${q.width}, and grouped attention takes multiples of 8`);
     const attributes: Record<string, Attribute> = {
       num_heads: attr.int(q.count),
       kv_num_heads: attr.int(k.count),

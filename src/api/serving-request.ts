@@ -1,0 +1,42 @@
+import type { StoredModel } from "../jobs/tasks.ts";
+import type { Context } from "./context.ts";
+import { tokenizedModel } from "./tokenized-model.ts";
+import type { GenerateInput } from "./types/generation.ts";
+import type { Requirement } from "./validate.ts";
+
+/** Characters. */
+export const longestPrompt = 100_000;
+const mostTokens = 4096;
+const longestTimeMs = 600_000;
+
+/** A registered model as the process that serves it needs it. @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING */
+export async function servingModel({ store, dataDirectory }: Context, argument: string, modelId: string): Promise<StoredModel> {
+  const { model, files } = await tokenizedModel(store, argument, modelId);
+  return { dataDirectory, digest: model.digest, files };
+}
+
+const within = (value: number, least: number, most: number): boolean => value >= least && value <= most;
+
+/** What must hold of whatever asks for a text. */
+export function writingRules(input: Omit<GenerateInput, "modelId" | "echo" | "n">): Requirement[] {
+  const { prompt, messages, maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty } = input;
+  const { logitBias, stop, timeLimitMs } = input;
+  const characters = (prompt?.length ?? 0) + (messages ?? []).reduce((n, { content, role }) => n + content.length + role.length, 0);
+  return [
+    ["input.prompt", (prompt == null) !== (messages == null), "or input.messages must be given, and not both"],
+    [messages ? "input.messages" : "input.prompt", characters <= longestPrompt, `must have at most ${longestPrompt} characters`],
+    ["input.messages", messages == null || within(messages.length, 1, 1000), "must be 1 to 1000 messages"],
+    ["input.maxTokens", within(maxTokens, 1, mostTokens), `must be from 1 to ${mostTokens}`],
+    ["input.temperature", within(temperature, 0, 10), "must be from 0 to 10"],
+    ["input.topK", topK >= 0, "must not be negative"],
+    ["input.topP", topP > 0 && topP <= 1, "must be above 0 and no more than 1"],
+    ["input.minP", within(minP, 0, 1), "must be from 0 to 1"],
+    ["input.repetitionPenalty", repetitionPenalty > 0 && repetitionPenalty <= 10, "must be above 0 and no more than 10"],
+    ["input.frequencyPenalty", within(frequencyPenalty, -2, 2), "must be from -2 to 2"],
+    ["input.presencePenalty", within(presencePenalty, -2, 2), "must be from -2 to 2"],
+    ["input.logitBias", logitBias.length <= 300, "must be of at most 300 tokens"],
+    ["input.logitBias", logitBias.every(({ bias }) => within(bias, -100, 100)), "must be from -100 to 100"],
+    ["input.stop", stop.length <= 16 && stop.every((text) => within(text.length, 1, 200)), "must be at most 16 strings of 1 to 200 characters"],
+    ["input.timeLimitMs", within(timeLimitMs, 1, longestTimeMs), `must be from 1 to ${longestTimeMs}`],
+  ];
+}

@@ -1,0 +1,74 @@
+import { Engine } from "../../inference/engine.ts";
+import { generate, type Writer } from "../../inference/generate.ts";
+import { embed, score } from "../../inference/measure.ts";
+import { type LoadingStage, openDecoder } from "../../inference/open-decoder.ts";
+import { materialise } from "../../models/artifact-store.ts";
+import { loadChatTemplate } from "../../text/chat-template.ts";
+import { loadTokenizer } from "../../text/tokenizer.ts";
+import type { Task } from "../compute.ts";
+import { servingMemory } from "../serving-memory.ts";
+import type { LoadingEvent, ServingRequest } from "../tasks.ts";
+
+interface Loading {
+  readonly writer: Promise<Writer>;
+  stage: LoadingStage;
+  /** Resolves at the next stage. */
+  next: Promise<void>;
+}
+
+/** By model and provider: many requests may be on their way at once. */
+const loading = new Map<string, Loading>();
+
+function load({ model, executionProvider }: ServingRequest): Loading {
+  let wake = () => {};
+  const turn = () => new Promise<void>((resolve) => (wake = resolve));
+  const open = async (): Promise<Writer> => {
+    const folder = await materialise(model);
+    // The tokenizer first: if it cannot be had, no session is left behind.
+    const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(folder), loadChatTemplate(folder)]);
+    const decoder = await openDecoder({ folder, executionProvider, cacheBytes: servingMemory(model).cacheBytes }, (stage) => {
+      made.stage = stage;
+      wake();
+      made.next = turn();
+    });
+    return { tokenizer, chatTemplate, engine: new Engine(decoder) };
+  };
+  const made: Loading = { stage: "READING", next: turn(), writer: Promise.resolve().then(open) };
+  return made;
+}
+
+/** The model, loaded once; while it loads, how far it is. A model that cannot be loaded is tried again the next time: the reason may have gone. */
+async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGenerator<LoadingEvent, Writer> {
+  const key = `${request.model.digest} ${request.executionProvider}`;
+  const known = loading.get(key) ?? load(request);
+  loading.set(key, known);
+  known.writer.catch(() => loading.delete(key));
+  const ready = known.writer.then(
+    () => true,
+    () => true,
+  );
+  for (let told: LoadingStage | null = null; !(await Promise.race([ready, Promise.resolve(false)])); ) {
+    if (told !== known.stage) {
+      told = known.stage;
+      yield { loading: told };
+    }
+    await Promise.race([ready, known.next]);
+    signal.throwIfAborted();
+  }
+  return await known.writer;
+}
+
+export const generateTask: Task<"generate"> = async function* ({ model, executionProvider, ...options }, signal) {
+  const writer = yield* loaded({ model, executionProvider }, signal);
+  return yield* generate(writer, options, signal);
+};
+
+export const scoreTask: Task<"score"> = async function* ({ model, executionProvider, ...options }, signal) {
+  const writer = yield* loaded({ model, executionProvider }, signal);
+  return await score(writer, options, signal);
+};
+
+export const embedTask: Task<"embed"> = async function* ({ model, executionProvider, ...options }, signal) {
+  const writer = yield* loaded({ model, executionProvider }, signal);
+  return await embed(writer, options, signal);
+};

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { env, AutoModelForCausalLM, Tensor } from "@huggingface/transformers";
+import type { Decoder, Sequence } from "../../src/inference/decoder.ts";
+import { openDecoder } from "../../src/inference/open-decoder.ts";
+import { seededRandom } from "../../src/random.ts";
+import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { testModels } from "../support/models.ts";
+import { greedy, openWriter, written } from "../support/writer.ts";
+
+env.allowRemoteModels = false;
+
+const fixtures = fileURLToPath(new URL("../fixtures/exporters/", import.meta.url));
+const ahab = (testModels[0] as (typeof testModels)[0]).folder;
+
+/** Families whose graphs stay as they are, and what the reason must say. */
+const asTheyAre: Readonly<Record<string, RegExp>> = {
+  bloom: /weighs no values|adds to scores/,
+  mpt: /adds to scores by position/,
+  gpt_neox: /width|rotary|RotaryEmbedding/,
+  opt: /width/,
+};
+
+/** Reads a prompt as the engine does. Gives the logits that follow it. */
+async function prompted(decoder: Decoder, ids: readonly number[], room: number): Promise<{ sequence: Sequence; logits: Float32Array }> {
+  const sequence = decoder.begin(ids, room, ids.length);
+  for (;;) {
+    const block = ids.slice(sequence.length, sequence.length + decoder.blockTokens);
+    const last = sequence.length + block.length === ids.length;
+    const { logits } = await decoder.read(sequence, block, last ? { logits: [block.length - 1] } : {});
+    if (last) return { sequence, logits: (logits[0] as Float32Array).slice() };
+  }
+}
+
+const best = (logits: Float32Array): number => logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+
+/** The most probable continuation, found the plain way: the whole sequence again for each token, no cache, nothing shared with the product. */
+async function uncached(folder: string, prompt: readonly number[], count: number): Promise<number[]> {
+  const session = await openSession({ path: join(folder, "onnx", "model.onnx") }, { executionProvider: "CPU", threads: 1 });
+  const ids = [...prompt];
+  for (let n = 0; n < count; n++) {
+    const int64 = (f: (i: number) => number): TensorValue => ({
+      dataType: "int64",
+      dims: [1, ids.length],
+      data: BigInt64Array.from(ids, (_, i) => BigInt(f(i))),
+    });
+    const feeds: Record<string, TensorValue> = {};
+    for (const { name, shape } of session.inputs) {
+      if (name === "input_ids") feeds[name] = int64((i) => ids[i] as number);
+      else if (name === "attention_mask") feeds[name] = int64(() => 1);
+      else if (name === "position_ids") feeds[name] = int64((i) => i);
+      else feeds[name] = { dataType: "float32", dims: [1, shape?.[1] as number, 0, shape?.[3] as number], data: new Float32Array() };
+    }
+    const { logits } = await session.run(feeds, ["logits"]);
+    const { data, dims } = logits as TensorValue<Float32Array>;
+    ids.push(best(data.subarray(data.length - (dims[2] as number))));
+  }
+  await session.close();
+  return ids.slice(prompt.length);
+}
+
+describe("every exporter's graph", () => {
+  for (const exporter of readdirSync(fixtures, { withFileTypes: true }).filter((f) => f.isDirectory()))
+    it(`${exporter.name}: logits by blocks and by steps are those of the framework it was exported from`, async () => {
+      for (const family of readdirSync(join(fixtures, exporter.name))) {
+        const folder = join(fixtures, exporter.name, family);
+        const decoder = await openDecoder({ folder, executionProvider: "CPU", threads: 1 });
+        const reason = asTheyAre[family];
+        if (reason) assert.match(decoder.limitation ?? "", reason, family);
+        else assert.equal(decoder.limitation, null, family);
+        const { tokens, logits: expected } = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"));
+        const [ids] = tokens as [number[]];
+        const sequence = decoder.begin(ids, ids.length, 0);
+        const found = [...(await decoder.read(sequence, ids.slice(0, 3), { logits: [0, 1, 2] })).logits.map((l) => l.slice())];
+        for (const id of ids.slice(3)) found.push(...(await decoder.step([sequence], [id])).map((l) => l.slice()));
+        for (const [t, row] of found.entries())
+          for (const [v, value] of row.entries())
+            assert.ok(Math.abs(value - expected[0][t][v]) < 2e-3, `${family}: token ${t}, logit ${v}: ${value}, not ${expected[0][t][v]}`);
+        await decoder.close();
+      }
+    });
+});
+
+describe("greedy text", () => {
+  for (const { name, folder, skip } of testModels)
+    it(`${name}: token for token that of the uncached loop and of transformers.js`, { skip }, async () => {
+      const tokenizer = await loadTokenizer(folder);
+      const writer = await openWriter(folder);
+      const reference = await AutoModelForCausalLM.from_pretrained(folder, { dtype: "fp32", local_files_only: true, device: "cpu" });
+      assert.equal(writer.engine.decoder.limitation, null);
+      const long = "The whale swam on and on through the sea of the Union. ".repeat(8);
+      for (const prompt of ["Once upon a time, there was", "", long]) {
+        const ids = tokenizer.encodeDocument(prompt);
+        const { tokenIds } = await written({ ...writer, tokenizer: { ...tokenizer, eosIds: [] } }, { ...greedy, prompt });
+        assert.deepEqual(tokenIds, await uncached(folder, ids, greedy.maxTokens), prompt);
+        const input = (value: (i: number) => number) => new Tensor("int64", BigInt64Array.from(ids, (_, i) => BigInt(value(i))), [1, ids.length]);
+        const output = await reference.generate({
+          inputs: input((i) => ids[i] as number),
+          attention_mask: input(() => 1),
+          max_new_tokens: greedy.maxTokens,
+          do_sample: false,
+          eos_token_id: [-1],
+        } as never);
+        assert.deepEqual([...(output as Tensor).data].map(Number).slice(ids.length), tokenIds, prompt);
+      }
+      await reference.dispose();
+      await writer.engine.close();
+    });
+});
+
+describe("batched decoding", () => {
+  it("gives bit for bit what each sequence gives alone, as others come and go", async () => {
+    const decoder = await openDecoder({ folder: ahab, executionProvider: "CPU" });
+    const random = seededRandom(5, "batch");
+    const prompts = Array.from({ length: 9 }, (_, i) => Array.from({ length: 1 + ((i * 37) % 150) }, () => Math.floor(random() * 2048)));
+    const steps = 12;
+    const alone: { ids: number[]; rows: Float32Array[] }[] = [];
+    for (const prompt of prompts) {
+      const { sequence, logits } = await prompted(decoder, prompt, prompt.length + steps);
+      const rows = [logits];
+      const ids = [best(logits)];
+      for (let n = 1; n < steps; n++) {
+        const [row] = await decoder.step([sequence], [ids.at(-1) as number]);
+        rows.push((row as Float32Array).slice());
+        ids.push(best(row as Float32Array));
+      }
+      decoder.end(sequence);
+      alone.push({ ids, rows });
+    }
+    const live: { at: number; n: number; sequence: Sequence }[] = [];
+    let next = 0;
+    while (next < prompts.length || live.length > 0) {
+      if (next < prompts.length && (live.length === 0 || random() < 0.5)) {
+        const prompt = prompts[next] as number[];
+        const { sequence, logits } = await prompted(decoder, prompt, prompt.length + steps);
+        assert.deepEqual(logits, alone[next]?.rows[0], `prompt ${next}`);
+        live.push({ at: next++, n: 1, sequence });
+        continue;
+      }
+      // In any order.
+      live.sort(() => random() - 0.5);
+      const rows = await decoder.step(
+        live.map((l) => l.sequence),
+        live.map((l) => alone[l.at]?.ids[l.n - 1] as number),
+      );
+      for (const [i, l] of live.entries()) assert.deepEqual(rows[i], alone[l.at]?.rows[l.n++], `sequence ${l.at} among ${live.length}`);
+      for (const l of live.filter(({ n }) => n === steps || random() < 0.1)) {
+        decoder.end(l.sequence);
+        live.splice(live.indexOf(l), 1);
+      }
+    }
+    await decoder.close();
+  });
+
+  it("begins with what it has read before, bit for bit", async () => {
+    const decoder = await openDecoder({ folder: ahab, executionProvider: "CPU", threads: 1 });
+    const ids = Array.from({ length: 200 }, (_, i) => (i * 31) % 2048);
+    const first = await prompted(decoder, ids, 210);
+    const again = decoder.begin(ids, 210, ids.length);
+    assert.equal(again.length, 192, "three blocks of 64");
+    decoder.end(again);
+    const { sequence, logits } = await prompted(decoder, ids, 210);
+    assert.deepEqual(logits, first.logits);
+    const [a, b] = await decoder.step([first.sequence, sequence], [7, 7]);
+    assert.deepEqual(a, b);
+    const other = decoder.begin([...ids.slice(0, 100), 5, ...ids.slice(101)], 210, ids.length);
+    assert.equal(other.length, 64, "the block that differs is not taken");
+    await decoder.close();
+  });
+
+  it("serves a model as it is when told to, with the same text, and says that it is slower", async () => {
+    const [fast, plain] = [await openWriter(ahab), await openWriter(ahab, { plain: true })];
+    assert.match(plain.engine.decoder.limitation ?? "", /as it is/);
+    const request = { ...greedy, temperature: 0.9, prompt: "The whale" };
+    assert.equal((await written(plain, request)).text, (await written(fast, request)).text);
+    for (const writer of [fast, plain]) await writer.engine.close();
+  });
+});
+
