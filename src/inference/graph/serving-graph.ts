@@ -166,10 +166,21 @@ class Writer {
     const columns = (name: string) => types.get(name)?.shape.at(-1) ?? 0;
     const width = key ? columns(key) / heads : columns(query) / (attr.intOf(node, "num_heads", 0) + 2 * heads);
     if (node.inputs.slice(9).some((name) => name !== "")) unfit(`"${node.name}" has inputs that are not known`);
-    const operands = node.inputs.slice(0, 3).map((name) => (name === "" ? "" : this.#now(name)));
+    const given = node.inputs.slice(0, 3).map((name) => (name === "" ? "" : this.#now(name)));
+    // ONNX Runtime works out the wrong shape for queries, keys and values in one operand whose own shape it does not know.
+    const operands = key === "" && given[0]?.startsWith("serving/") ? this.#apart(given[0], node, heads * width) : given;
     const output = this.#group(node.outputs[0] as string, operands, node.inputs.slice(7, 9).map((n) => this.#now(n)), layer, node.attributes);
     this.#alias.set(node.outputs[0] as string, output);
     return { heads, width };
+  }
+
+  #apart(packed: string, node: Node, columns: number): string[] {
+    const name = `${packed}/apart`;
+    const outputs = ["q", "k", "v"].map((part) => `${name}/${part}`);
+    const queries = (columns / attr.intOf(node, "kv_num_heads", 1)) * attr.intOf(node, "num_heads", 1);
+    const inputs = [packed, this.#ints([queries, columns, columns])];
+    this.nodes.push({ ...emptyNode, name, opType: "Split", inputs, outputs, attributes: { axis: attr.int(2) } });
+    return outputs;
   }
 
   #group(name: string, operands: readonly string[], tables: readonly string[], layer: number, attributes: Node["attributes"]): string {
