@@ -33,6 +33,9 @@ const assumedContext = 4096;
 /** How far logits of the two graphs may lie apart, by the largest of them. */
 const tolerance = 1e-3;
 
+/** Weights, in bytes, that one thread reads sooner than it can share the work. */
+const oneThreadsWork = 16 << 20;
+
 /** Kept in the file they lie in rather than in memory. */
 const largeTensor = 1 << 16;
 
@@ -55,7 +58,8 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
-    const session = await InPlaceSession.open(rewritten, dirname(path), options);
+    const threads = options.threads ?? (bytes.length < oneThreadsWork ? 1 : 0);
+    const session = await InPlaceSession.open(rewritten, dirname(path), { ...options, threads });
     const decoder = new BatchedDecoder(session, graph, {
       contextLength: contextLength ?? assumedContext,
       sequences,

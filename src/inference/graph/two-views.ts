@@ -102,8 +102,14 @@ const arrays: Readonly<Record<string, (n: number, value: (i: number) => number) 
   float16: (n) => new Uint16Array(n),
 };
 
-/** What a model is fed for B sequences of T tokens 0 after `past` others whose cache is zeros. */
-export function promptFeeds(inputs: readonly ValueInfo[], B: number, past: number, T: number): Record<string, TensorValue> {
+/** What a model is fed for B sequences of T tokens 0 after `past` others whose cache is zeros; of its inputs those that are `needed`. */
+export function promptFeeds(
+  inputs: readonly ValueInfo[],
+  B: number,
+  past: number,
+  T: number,
+  needed: ReadonlySet<string> = new Set(inputs.map((i) => i.name)),
+): Record<string, TensorValue> {
   const { tokens, mask, positions, caches } = signatureOf(inputs);
   const feed = ({ name, dataType }: ValueInfo, dims: readonly number[], value: (i: number) => number): [string, TensorValue] => {
     const make = arrays[dataType] ?? unfit(`its input "${name}" is ${dataType}`);
@@ -113,7 +119,7 @@ export function promptFeeds(inputs: readonly ValueInfo[], B: number, past: numbe
     feed(tokens, [B, T], () => 0),
     ...(mask ? [feed(mask, [B, past + T], () => 1)] : []),
     ...(positions ? [feed(positions, [B, T], (i) => past + (i % T))] : []),
-    ...caches.map((c) => feed(c, cacheDims(c, B, past), () => 0)),
+    ...caches.filter((c) => needed.has(c.name)).map((c) => feed(c, cacheDims(c, B, past), () => 0)),
   ]);
 }
 
@@ -136,13 +142,13 @@ export async function shapedValues(
   const known = new Set([...graph.nodes.flatMap((n) => n.outputs), ...graph.inputs.map((i) => i.name), ...graph.initializers.keys()]);
   const lost = names.find((name) => !known.has(name));
   if (lost !== undefined) unfit(`"${lost}" is no value of the graph as it was registered`);
-  const feeds = promptFeeds(graph.inputs, 1, past, T);
-  const given = names.filter((name) => feeds[name]);
-  const computed = names.filter((name) => !feeds[name]);
-  const found = new Map(given.map((name) => [name, feeds[name] as TensorValue]));
-  if (computed.length === 0) return found;
+  const inputs = new Set(graph.inputs.map((i) => i.name));
+  const computed = names.filter((name) => !inputs.has(name));
   const part = removeDead({ ...graph, outputs: computed.map((name) => ({ name, dataType: "float32" as const, shape: null })), valueInfo: [] });
   const only = removeUnusedInputs({ ...part, outputs: [] });
+  const feeds = promptFeeds(graph.inputs, 1, past, T, new Set([...names, ...only.inputs.map((i) => i.name)]));
+  const found = new Map(names.filter((name) => inputs.has(name)).map((name) => [name, feeds[name] as TensorValue]));
+  if (computed.length === 0) return found;
   const session = await openSession(
     { bytes: encode({ ...model, graph: only }, computed), externalFolder: folder },
     { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } },
