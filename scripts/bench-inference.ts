@@ -2,9 +2,10 @@
  * Measures how fast models write, beside transformers.js on the same ONNX Runtime: all contestants in turn in each of several
  * rounds, medians over the rounds, one greedy stream of 128 tokens after a prompt of 128.
  *
- *     npm run bench:inference -- [--rounds 5] [--threads 2] [--json results.json] [model folder ...]
+ *     npm run bench:inference -- [--rounds 5] [--threads 2] [--llama] [--json results.json] [model folder ...]
  *
- * Without folders: the bundled model, and those beside the checkout. Markdown goes to standard output.
+ * Without folders: the bundled model, and those beside the checkout. Markdown goes to standard output. `--llama` adds llama.cpp on the
+ * same weights in float32 (Llamas with byte-level tokenizers), and wants `npm i --no-save --ignore-scripts node-llama-cpp@3.22.1` before.
  */
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
@@ -14,11 +15,13 @@ import { parseArgs } from "node:util";
 import { type Contestant, ours, type Sample, transformersJs } from "./bench-inference/contestants.ts";
 import { childOf } from "./bench-inference/child.ts";
 import { door } from "./bench-inference/door.ts";
+import { writeGguf } from "./bench-inference/gguf.ts";
+import { llamaCpp } from "./bench-inference/llama-cpp.ts";
 import { machine } from "./bench-inference/machine.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "5" }, threads: { type: "string" }, json: { type: "string" } },
+  options: { rounds: { type: "string", default: "5" }, threads: { type: "string" }, json: { type: "string" }, llama: { type: "boolean", default: false } },
 });
 const root = fileURLToPath(new URL("..", import.meta.url));
 const beside = ["tinystories-656k", "smollm2-135m-instruct"].map((name) => join(root, "../shared/models", name));
@@ -40,6 +43,7 @@ interface Result {
   /** Tokens a second, medians. */
   readonly single: number;
   readonly transformersJs: number;
+  readonly llamaCpp: number | null;
   readonly eightStreams: number;
   readonly door: number;
   readonly child: number;
@@ -48,7 +52,7 @@ interface Result {
   readonly promptMs: number;
   readonly transformersJsPromptMs: number;
   /** Medians of the ratios within each round. */
-  readonly ratios: { readonly transformersJs: number; readonly eightStreams: number; readonly door: number; readonly child: number };
+  readonly ratios: { readonly transformersJs: number; readonly llamaCpp: number | null; readonly eightStreams: number; readonly door: number; readonly child: number };
   readonly bandwidthBytesPerSecond: number;
   readonly sgemmFlops: number;
   /** Of the machine's bandwidth, that a step of one stream reaches; and of its sgemm, that a step of eight does. */
@@ -67,6 +71,11 @@ async function bench(folder: string): Promise<Result> {
     door: await door(folder, own.tokenizer),
     child: await ours(child.folder, threads),
   };
+  const gguf = join(child.folder, "bench.gguf");
+  if (values.llama) {
+    writeGguf(folder, gguf);
+    contestants["llama"] = await llamaCpp(gguf, threads ?? availableParallelism());
+  }
   const best = await machine(threads);
   const found: Record<string, Sample[]> = {};
   const [bandwidths, sgemms]: [number[], number[]] = [[], []];
@@ -82,6 +91,7 @@ async function bench(folder: string): Promise<Result> {
       ["single2", "ours", 1],
       ["door", "door", 1],
       ["child", "child", 1],
+      ...(values.llama ? [["llama", "llama", 1] as const] : []),
     ] as const) {
       const sample = await (contestants[who] as Contestant).run(promptIds, tokens, count);
       if (round >= 0) (found[name] ??= []).push(sample);
@@ -100,6 +110,7 @@ async function bench(folder: string): Promise<Result> {
     weightBytes,
     single: median(single),
     transformersJs: median(rates("theirs")),
+    llamaCpp: values.llama ? median(rates("llama")) : null,
     eightStreams: median(rates("eight")),
     door: median(rates("door")),
     child: median(rates("child")),
@@ -108,6 +119,7 @@ async function bench(folder: string): Promise<Result> {
     transformersJsPromptMs: median((found["theirs"] ?? []).map((s) => s.promptMs)),
     ratios: {
       transformersJs: 1 / ratio("theirs", rates("single")),
+      llamaCpp: values.llama ? 1 / ratio("llama", single) : null,
       eightStreams: ratio("eight", single),
       door: ratio("door", rates("single2")),
       child: ratio("child", single),
@@ -131,6 +143,12 @@ for (const line of [
   row("one stream, tokens/s", (r) => number(r.single)),
   row("transformers.js, tokens/s", (r) => number(r.transformersJs)),
   row("**times transformers.js**", (r) => `**${number(r.ratios.transformersJs, 2)}**`),
+  ...(values.llama
+    ? [
+        row("llama.cpp, float32, tokens/s", (r) => number(r.llamaCpp ?? 0)),
+        row("**times llama.cpp**", (r) => `**${number(r.ratios.llamaCpp ?? 0, 2)}**`),
+      ]
+    : []),
   row("eight streams together, tokens/s", (r) => number(r.eightStreams)),
   row("**times one stream**", (r) => `**${number(r.ratios.eightStreams, 2)}**`),
   row("over GraphQL, tokens/s", (r) => number(r.door)),

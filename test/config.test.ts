@@ -15,6 +15,7 @@ test("an empty environment gives a server for this machine alone, with all its d
       databaseUrl: null,
       modelRoot: "",
       datasetRoot: "",
+      modelMemory: null,
       logLevel: "info",
     },
   );

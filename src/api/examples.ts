@@ -75,4 +75,15 @@ subscription Generate($input: GenerateInput!) {
 `,
     variables: { input: { modelId: yourModel, prompt: "The whale", maxTokens: 64 } },
   },
+  {
+    query: `# 6. Let a pruned model and its parent write side by side.
+subscription Compare($input: CompareInput!) {
+  compare(input: $input) {
+    ... on GenerationDelta { modelId text }
+    ... on GenerationCompleted { modelId summary { finishReason completionTokens tokensPerSecond } }
+  }
+}
+`,
+    variables: { input: { modelIds: [yourModel, "the id of its child"], prompt: "The whale", maxTokens: 64 } },
+  },
 ];

@@ -30,6 +30,8 @@ export interface ChoiceOptions extends SamplerOptions {
   readonly topLogprobs?: number | null;
   /** Give the prompt out first. */
   readonly echo?: boolean;
+  /** Pieces that come within so many milliseconds of the last are given out together: a fast model would else spend its time on messages. */
+  readonly gatherMs?: number;
 }
 
 /** One text being written. */
@@ -46,6 +48,9 @@ export class Choice implements Work {
   readonly #eos: ReadonlySet<number>;
   #pending: number[] = [];
   #logprobs: TokenLogprob[] = [];
+  /** Text that waits to be given out with what follows, and when some last was. */
+  #gathered = "";
+  #givenAt = 0;
   /** Of the prompt's tokens but the first, for which there is none. */
   readonly #echoed: TokenLogprob[] = [];
 
@@ -61,7 +66,8 @@ export class Choice implements Work {
     this.maxTokens = options.maxTokens;
     this.skippable = this.#echoesLogprobs ? 0 : promptIds.length;
     this.#sampler = new Sampler(options, promptIds);
-    this.#decoder = new StreamDecoder(tokenizer, promptIds);
+    // The last tokens are context enough to know how text goes on.
+    this.#decoder = new StreamDecoder(tokenizer, promptIds.slice(-32));
     this.#stop = new StopStrings(options.stop ?? []);
     this.#eos = new Set(tokenizer.eosIds);
   }
@@ -97,7 +103,7 @@ export class Choice implements Work {
     this.#pending.push(id);
     if (this.options.topLogprobs != null) this.#logprobs.push(logProbabilities(logits, id, this.options.topLogprobs));
     const { text, stopped } = this.#stop.push(this.#decoder.push(id));
-    if (text !== "") this.#give(text);
+    if (text !== "") this.#give(text, stopped);
     if (stopped) return this.#finish("STOP", false);
     return this.completionTokens === this.maxTokens ? this.#finish("LENGTH") : id;
   }
@@ -110,16 +116,21 @@ export class Choice implements Work {
   #finish(reason: FinishReason, flush = true): null {
     const { text, stopped } = flush ? this.#stop.push(this.#decoder.flush()) : { text: "", stopped: true };
     const rest = stopped ? text : text + this.#stop.flush();
-    if (rest !== "" || this.#pending.length > 0) this.#give(rest);
+    if (rest !== "" || this.#pending.length > 0) this.#give(rest, true);
     this.finishReason = stopped ? "STOP" : reason;
     return null;
   }
 
-  #give(text: string): void {
+  #give(text: string, last = false): void {
+    this.#gathered += text;
+    const now = performance.now();
+    if (!last && now - this.#givenAt < (this.options.gatherMs ?? 0)) return;
     const logprobs = this.options.topLogprobs == null ? null : this.#logprobs;
-    this.emit({ index: this.index, text, tokenIds: this.#pending, logprobs });
+    this.emit({ index: this.index, text: this.#gathered, tokenIds: this.#pending, logprobs });
     this.#pending = [];
     this.#logprobs = [];
+    this.#gathered = "";
+    this.#givenAt = now;
   }
 
   #echo(): void {

@@ -29,6 +29,8 @@ const register = "mutation($input: RegisterModelInput!) { registerModel(input: $
 const dataset = { name: "literature-train" };
 const options = (options: object, more: object = {}) => [start, { input: { modelId, dataset, options, ...more } }] as const;
 const evaluation = (input: object) => [evaluate, { input: { modelId, dataset, ...input } }] as const;
+const score = "mutation($input: ScoreInput!) { score(input: $input) { logprob } }";
+const embed = "mutation($input: EmbedInput!) { embed(input: $input) }";
 const generation = (input: object) => [generate, { input: { modelId, prompt: "A", ...input } }] as const;
 
 type Row = readonly [query: string, variables: object, code: string, argument: string | undefined];
@@ -110,6 +112,22 @@ const rows = (): Record<string, Row> => ({
   "negative topK": [...generation({ topK: -1 }), bad, "input.topK"],
   "topP 0": [...generation({ topP: 0 }), bad, "input.topP"],
   "topP above 1": [...generation({ topP: 1.1 }), bad, "input.topP"],
+  "minP above 1": [...generation({ minP: 1.1 }), bad, "input.minP"],
+  "no repetition penalty at all": [...generation({ repetitionPenalty: 0 }), bad, "input.repetitionPenalty"],
+  "too high a frequency penalty": [...generation({ frequencyPenalty: 2.1 }), bad, "input.frequencyPenalty"],
+  "too low a presence penalty": [...generation({ presencePenalty: -2.1 }), bad, "input.presencePenalty"],
+  "too much bias": [...generation({ logitBias: [{ tokenId: 1, bias: 101 }] }), bad, "input.logitBias"],
+  "an empty stop string": [...generation({ stop: [""] }), bad, "input.stop"],
+  "too many log probabilities": [...generation({ topLogprobs: 21 }), bad, "input.topLogprobs"],
+  "no texts at all": [...generation({ n: 0 }), bad, "input.n"],
+  "no time": [...generation({ timeLimitMs: 0 }), bad, "input.timeLimitMs"],
+  "a prompt and messages": [...generation({ messages: [{ role: "user", content: "A" }] }), bad, "input.prompt"],
+  "neither prompt nor messages": [...generation({ prompt: null }), bad, "input.prompt"],
+  "score with nobody": [score, { input: { modelId: nobody, prompt: "A", continuations: ["b"] } }, "MODEL_NOT_FOUND", "input.modelId"],
+  "score nothing": [score, { input: { modelId, prompt: "A", continuations: [] } }, bad, "input.continuations"],
+  "score an empty text": [score, { input: { modelId, prompt: "A", continuations: ["b", ""] } }, bad, "input.continuations"],
+  "embed nothing": [embed, { input: { modelId, texts: [] } }, bad, "input.texts"],
+  "embed too much": [embed, { input: { modelId, texts: ["a".repeat(60_000), "a".repeat(60_000)] } }, bad, "input.texts"],
 });
 
 test("bad input is refused with a code and the argument at fault, and stores nothing", async (t) => {

@@ -87,5 +87,5 @@ test("a process that is idle for long ends, and the next request starts another"
 
 test("a model that all the memory for models could not hold is refused at once", async () => {
   const processes = new ModelProcesses({ memoryBytes: 2 ** 20 });
-  await assert.rejects(tokens(processes, onCpu), { code: "MODEL_TOO_LARGE", details: { limitBytes: 2 ** 20 } });
+  await assert.rejects(tokens(processes, onCpu), { code: "MODEL_TOO_LARGE", message: /1048576 are set aside/ });
 });
