@@ -12,8 +12,8 @@ import { availableParallelism, cpus } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Contestant, ours, type Sample, transformersJs } from "./bench-inference/contestants.ts";
 import { childOf } from "./bench-inference/child.ts";
+import { type Contestant, ours, type Sample, transformersJs } from "./bench-inference/contestants.ts";
 import { door } from "./bench-inference/door.ts";
 import { writeGguf } from "./bench-inference/gguf.ts";
 import { llamaCpp } from "./bench-inference/llama-cpp.ts";
@@ -21,11 +21,17 @@ import { machine } from "./bench-inference/machine.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "5" }, threads: { type: "string" }, json: { type: "string" }, llama: { type: "boolean", default: false } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    threads: { type: "string" },
+    json: { type: "string" },
+    llama: { type: "boolean", default: false },
+  },
 });
 const root = fileURLToPath(new URL("..", import.meta.url));
 const beside = ["tinystories-656k", "smollm2-135m-instruct"].map((name) => join(root, "../shared/models", name));
-const folders = positionals.length > 0 ? positionals.map((p) => resolve(p)) : [join(root, "models/ahab"), ...beside.filter((f) => existsSync(f))];
+const folders =
+  positionals.length > 0 ? positionals.map((p) => resolve(p)) : [join(root, "models/ahab"), ...beside.filter((f) => existsSync(f))];
 const rounds = Number(values.rounds);
 const threads = values.threads === undefined ? undefined : Number(values.threads);
 const tokens = 128;
@@ -52,7 +58,13 @@ interface Result {
   readonly promptMs: number;
   readonly transformersJsPromptMs: number;
   /** Medians of the ratios within each round. */
-  readonly ratios: { readonly transformersJs: number; readonly llamaCpp: number | null; readonly eightStreams: number; readonly door: number; readonly child: number };
+  readonly ratios: {
+    readonly transformersJs: number;
+    readonly llamaCpp: number | null;
+    readonly eightStreams: number;
+    readonly door: number;
+    readonly child: number;
+  };
   readonly bandwidthBytesPerSecond: number;
   readonly sgemmFlops: number;
   /** Of the machine's bandwidth, that a step of one stream reaches; and of its sgemm, that a step of eight does. */
@@ -94,7 +106,7 @@ async function bench(folder: string): Promise<Result> {
       ...(values.llama ? [["llama", "llama", 1] as const] : []),
     ] as const) {
       const sample = await (contestants[who] as Contestant).run(promptIds, tokens, count);
-      if (round >= 0) (found[name] ??= []).push(sample);
+      if (round >= 0) found[name] = [...(found[name] ?? []), sample];
     }
   }
   for (const contestant of Object.values(contestants)) await contestant.close();
@@ -134,10 +146,13 @@ async function bench(folder: string): Promise<Result> {
 const results: Result[] = [];
 for (const folder of folders) results.push(await bench(folder));
 
-const number = (value: number, digits = 0): string => value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+const number = (value: number, digits = 0): string =>
+  value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
 const percent = (value: number): string => `${number(100 * value)}%`;
 const row = (name: string, of: (r: Result) => string): string => `| ${name} | ${results.map(of).join(" | ")} |`;
-console.log(`${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; ${rounds} rounds; threads: ${threads ?? "as the server chooses"}\n`);
+console.log(
+  `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; ${rounds} rounds; threads: ${threads ?? "as the server chooses"}\n`,
+);
 console.log(`| | ${results.map((r) => r.model).join(" | ")} |\n| --- |${results.map(() => " ---: |").join("")}`);
 for (const line of [
   row("one stream, tokens/s", (r) => number(r.single)),

@@ -9,7 +9,11 @@ import { parseArgs } from "node:util";
 import { soak } from "../test/support/soak.ts";
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "120" }, clients: { type: "string", default: "64" }, seed: { type: "string", default: "1" } },
+  options: {
+    seconds: { type: "string", default: "120" },
+    clients: { type: "string", default: "64" },
+    seed: { type: "string", default: "1" },
+  },
 });
 const [seconds, clients, seed] = [Number(values.seconds), Number(values.clients), Number(values.seed)];
 const result = await soak({ folder: fileURLToPath(new URL("../models/ahab", import.meta.url)), seconds, clients, seed, check: 200 });

@@ -85,7 +85,12 @@ export async function transformersJs(folder: string, threads: number | undefined
   });
   return {
     async run(promptIds, tokens) {
-      const long = (value: (id: number) => number) => new Tensor("int64", BigInt64Array.from(promptIds, (id) => BigInt(value(id))), [1, promptIds.length]);
+      const long = (value: (id: number) => number) =>
+        new Tensor(
+          "int64",
+          BigInt64Array.from(promptIds, (id) => BigInt(value(id))),
+          [1, promptIds.length],
+        );
       const clock = new Clock();
       const begun = performance.now();
       await model.generate({

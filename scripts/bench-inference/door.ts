@@ -5,8 +5,8 @@ import { createClient } from "graphql-ws";
 import { pino } from "pino";
 import { WebSocket } from "ws";
 import { start } from "../../src/start.ts";
-import { type Contestant, rateOf } from "./contestants.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
+import { type Contestant, rateOf } from "./contestants.ts";
 
 const subscription = `subscription ($input: GenerateInput!) { generate(input: $input) { ... on GenerationDelta { tokenIds text } } }`;
 
@@ -16,7 +16,16 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
   // The embedded PostgreSQL has a user of its own.
   chmodSync(dataDirectory, 0o755);
   const modelRoot = dirname(folder);
-  const config = { role: "all", host: "127.0.0.1", port: 0, dataDirectory, databaseUrl: null, modelRoot, modelMemory: null, logLevel: "error" } as const;
+  const config = {
+    role: "all",
+    host: "127.0.0.1",
+    port: 0,
+    dataDirectory,
+    databaseUrl: null,
+    modelRoot,
+    modelMemory: null,
+    logLevel: "error",
+  } as const;
   const server = await start(config, pino({ level: "error" }));
   const url = server.url as string;
   const answer = await fetch(url, {
@@ -37,7 +46,10 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
       const prompt = tokenizer.decode(promptIds);
       const logitBias = tokenizer.eosIds.map((tokenId) => ({ tokenId, bias: -100 }));
       const input = { modelId, prompt, maxTokens: tokens, logitBias, executionProvider: "CPU" };
-      for await (const { data, errors } of client.iterate<{ generate: { tokenIds?: number[] } }>({ query: subscription, variables: { input } })) {
+      for await (const { data, errors } of client.iterate<{ generate: { tokenIds?: number[] } }>({
+        query: subscription,
+        variables: { input },
+      })) {
         if (errors) throw new Error(JSON.stringify(errors));
         for (const _ of data?.generate.tokenIds ?? []) times.push(performance.now());
       }

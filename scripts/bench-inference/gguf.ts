@@ -38,9 +38,11 @@ export function writeGguf(folder: string, destination: string): void {
 
   for (const t of graph.initializers.values()) {
     const norm = /layers\.(\d+)\.(input|post_attention)_layernorm\.weight$/.exec(t.name);
-    if (norm) tensors.push({ name: `blk.${norm[1]}.${norm[2] === "input" ? "attn_norm" : "ffn_norm"}.weight`, dims: [...t.dims], data: floats(t) });
+    if (norm)
+      tensors.push({ name: `blk.${norm[1]}.${norm[2] === "input" ? "attn_norm" : "ffn_norm"}.weight`, dims: [...t.dims], data: floats(t) });
     else if (/(^|\.)norm\.weight$/.test(t.name)) tensors.push({ name: "output_norm.weight", dims: [...t.dims], data: floats(t) });
-    else if (t.name.endsWith("embed_tokens.weight")) tensors.push({ name: "token_embd.weight", dims: [...t.dims].reverse(), data: floats(t) });
+    else if (t.name.endsWith("embed_tokens.weight"))
+      tensors.push({ name: "token_embd.weight", dims: [...t.dims].reverse(), data: floats(t) });
   }
   for (const node of graph.nodes) {
     const found = /layers\.(\d+)\/(self_attn\/\w_proj|mlp\/\w+_proj)\/MatMul$/.exec(node.name);
@@ -102,7 +104,10 @@ export function writeGguf(folder: string, destination: string): void {
   closeSync(file);
 }
 
-function tokensOf(tokenizer: { model: { vocab: Record<string, number> }; added_tokens: { id: number; content: string }[] }, size: number): string[] {
+function tokensOf(
+  tokenizer: { model: { vocab: Record<string, number> }; added_tokens: { id: number; content: string }[] },
+  size: number,
+): string[] {
   const tokens = Array.from({ length: size }, (_, i) => `[${i}]`);
   for (const [token, id] of Object.entries(tokenizer.model.vocab)) tokens[id] = token;
   for (const { id, content } of tokenizer.added_tokens) tokens[id] = content;

@@ -28,7 +28,8 @@ export async function llamaCpp(gguf: string, threads: number): Promise<Contestan
       await sequence.clearHistory();
       const begun = performance.now();
       const times: number[] = [];
-      for await (const _ of sequence.evaluate(promptIds, { temperature: 0, yieldEogToken: true })) if (times.push(performance.now()) === tokens) break;
+      for await (const _ of sequence.evaluate(promptIds, { temperature: 0, yieldEogToken: true }))
+        if (times.push(performance.now()) === tokens) break;
       return rateOf(begun, [times]);
     },
     close: () => model.dispose(),

@@ -36,7 +36,11 @@ export function writingRules(input: Omit<GenerateInput, "modelId" | "echo" | "n"
     ["input.presencePenalty", within(presencePenalty, -2, 2), "must be from -2 to 2"],
     ["input.logitBias", logitBias.length <= 300, "must be of at most 300 tokens"],
     ["input.logitBias", logitBias.every(({ bias }) => within(bias, -100, 100)), "must be from -100 to 100"],
-    ["input.stop", stop.length <= 16 && stop.every((text) => within(text.length, 1, 200)), "must be at most 16 strings of 1 to 200 characters"],
+    [
+      "input.stop",
+      stop.length <= 16 && stop.every((text) => within(text.length, 1, 200)),
+      "must be at most 16 strings of 1 to 200 characters",
+    ],
     ["input.timeLimitMs", within(timeLimitMs, 1, longestTimeMs), `must be from 1 to ${longestTimeMs}`],
   ];
 }

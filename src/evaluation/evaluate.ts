@@ -70,7 +70,7 @@ export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Prog
       { length: Math.min(promptTokens, model.contextLength ?? promptTokens) },
       (_, i) => i % tokenizer.vocabularySize,
     );
-    const speed: Speed | null = options.measureSpeed ? await measureSpeed(model, prompt) : null;
+    const speed: Speed | null = options.measureSpeed ? await measureSpeed(options, prompt) : null;
     return { executionProvider: model.executionProvider, ...flat(found), ...(speed ?? noSpeed), durationMs, peakMemoryBytes };
   } finally {
     await model.close();

@@ -1,10 +1,10 @@
-import type { Likelihood, Past } from "./likelihood.ts";
+import type { Decoder } from "../inference/decoder.ts";
+import { type DecoderOptions, openDecoder } from "../inference/open-decoder.ts";
 
-/** How fast a model runs on this machine as it is now, medians of a few runs. */
 export interface Speed {
   /** Reading one prompt. */
   readonly prefillTokensPerSecond: number;
-  /** One token after another, one stream: with the cache, or reading everything again where there is none. */
+  /** One stream, as the server writes it. */
   readonly decodeTokensPerSecond: number;
 }
 
@@ -14,38 +14,40 @@ const repeats = 5;
 const decodePrompt = 16;
 const decodeTokens = 32;
 
-/** @param prompt some text of the model's own tokens, which of them makes no difference */
-export async function measureSpeed(model: Likelihood, prompt: readonly number[]): Promise<Speed> {
-  return {
-    prefillTokensPerSecond: await median(async () => {
-      const begun = performance.now();
-      await model.judge([{ ids: prompt, targets: [0] }]);
-      return perSecond(prompt.length, begun);
-    }),
-    decodeTokensPerSecond: await median(() => decodeOnce(model, prompt.slice(0, decodePrompt))),
-  };
+/** The median of a few runs each, of this machine as it is now, with the model opened as for serving. */
+export async function measureSpeed(options: DecoderOptions, prompt: readonly number[]): Promise<Speed> {
+  const decoder = await openDecoder(options);
+  try {
+    const runs: { prefill: number; decode: number }[] = [];
+    for (let i = 0; i < warmUps + repeats; i++) {
+      const prefill = await readOnce(decoder, prompt, 0);
+      runs.push({ prefill: prefill.prompt, decode: (await readOnce(decoder, prompt.slice(0, decodePrompt), decodeTokens)).decode });
+    }
+    const median = (values: readonly number[]) => values.slice(warmUps).sort((a, b) => a - b)[Math.floor(repeats / 2)] as number;
+    return {
+      prefillTokensPerSecond: median(runs.map((r) => r.prefill)),
+      decodeTokensPerSecond: median(runs.map((r) => r.decode)),
+    };
+  } finally {
+    await decoder.close();
+  }
 }
 
-/** Tokens per second after the prompt. */
-async function decodeOnce(model: Likelihood, prompt: readonly number[]): Promise<number> {
-  let past: Past = model.start;
-  if (model.hasCache) past = await model.read(past, [prompt]);
-  const begun = performance.now();
-  for (let n = 1; n <= decodeTokens; n++) {
-    const next = prompt[n % prompt.length] as number;
-    if (model.hasCache) past = await model.read(past, [[next]]);
-    else
-      await model.judge([
-        { ids: Array.from({ length: prompt.length + n }, (_, i) => prompt[i % prompt.length] as number), targets: [next] },
-      ]);
+/** Tokens per second of reading a prompt, and of steps after it. */
+async function readOnce(decoder: Decoder, prompt: readonly number[], steps: number): Promise<{ prompt: number; decode: number }> {
+  const room = Math.min(prompt.length + steps, decoder.contextLength ?? Number.POSITIVE_INFINITY);
+  const sequence = decoder.begin(prompt, room, 0);
+  let begun = performance.now();
+  for (let at = 0; at < prompt.length; at += decoder.blockTokens) {
+    const block = prompt.slice(at, at + decoder.blockTokens);
+    await decoder.read(sequence, block, at + block.length === prompt.length ? { logits: [block.length - 1] } : {});
   }
-  return perSecond(decodeTokens, begun);
+  const read = perSecond(prompt.length, begun);
+  begun = performance.now();
+  for (let n = prompt.length; n < room; n++) await decoder.step([sequence], [prompt[0] as number]);
+  const decode = perSecond(room - prompt.length, begun);
+  decoder.end(sequence);
+  return { prompt: read, decode };
 }
 
 const perSecond = (count: number, begun: number): number => (1000 * count) / (performance.now() - begun);
-
-async function median(measure: () => Promise<number>): Promise<number> {
-  const values: number[] = [];
-  for (let i = 0; i < warmUps + repeats; i++) values.push(await measure());
-  return values.slice(warmUps).sort((a, b) => a - b)[Math.floor(repeats / 2)] as number;
-}

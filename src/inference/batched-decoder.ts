@@ -1,7 +1,8 @@
 import { hold, type InPlaceSession } from "../runtime/in-place.ts";
 import type { TensorValue } from "../runtime/session.ts";
 import type { Decoder, Read, Sequence, Wanted } from "./decoder.ts";
-import { type CacheWidth, ports, type ServingGraph } from "./graph/serving-graph.ts";
+import { type CacheWidth, ports } from "./graph/ports.ts";
+import type { ServingGraph } from "./graph/serving-graph.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { Slab } from "./slab.ts";
 
@@ -146,7 +147,11 @@ export class BatchedDecoder implements Decoder {
       dims,
       data: BigInt64Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
     });
-    const int = (dims: readonly number[], values: readonly number[]): TensorValue => ({ dataType: "int32", dims, data: Int32Array.from(values) });
+    const int = (dims: readonly number[], values: readonly number[]): TensorValue => ({
+      dataType: "int32",
+      dims,
+      data: Int32Array.from(values),
+    });
     const lengths = rows.map((r) => r.length + T);
     const R = wanted.length;
     this.#logits = this.#atLeast(this.#logits, R * vocabularySize);
@@ -154,7 +159,10 @@ export class BatchedDecoder implements Decoder {
     const feeds = hold({
       [ports.tokens]: long([count, T], (i) => ids[i] as number),
       [ports.positions]: long([count, T], (i) => (rows[Math.floor(i / T)] as Row).length + (i % T)),
-      [ports.lengths]: int([count], lengths.map((n) => n - 1)),
+      [ports.lengths]: int(
+        [count],
+        lengths.map((n) => n - 1),
+      ),
       [ports.total]: int([], [Math.max(...lengths)]),
       [ports.rows]: long([R], (i) => wanted[i] as number),
     });

@@ -88,7 +88,9 @@ export class Engine {
         { promptTokens: promptIds.length, contextLength },
       );
     if (this.decoder.hasRoom(tokens) === null)
-      throw new EspalierError("REQUEST_TOO_LARGE", `the cache of ${tokens} tokens is larger than all that is set aside for caches`, { tokens });
+      throw new EspalierError("REQUEST_TOO_LARGE", `the cache of ${tokens} tokens is larger than all that is set aside for caches`, {
+        tokens,
+      });
     const { queue, perClient } = this.limits;
     if (this.#waiting.length >= queue)
       throw new EspalierError("OVERLOADED", `${this.#waiting.length} requests are waiting for this model; try again later`, {
@@ -97,7 +99,10 @@ export class Engine {
       });
     const own = this.#jobs().filter((job) => job.work.client === client).length;
     if (own >= perClient)
-      throw new EspalierError("OVERLOADED", `the client has ${own} requests at this model, and may have ${perClient}`, { own, limit: perClient });
+      throw new EspalierError("OVERLOADED", `the client has ${own} requests at this model, and may have ${perClient}`, {
+        own,
+        limit: perClient,
+      });
   }
 
   #jobs = (): Job[] => [...this.#waiting, ...this.#reading, ...this.#writing];

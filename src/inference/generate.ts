@@ -120,7 +120,8 @@ function fitted(
 ): { readonly promptIds: readonly number[]; readonly maxTokens: number } {
   if (context === null) return { promptIds: ids, maxTokens };
   if (ids.length < context) {
-    if (!truncatePrompt || ids.length + maxTokens <= context) return { promptIds: ids, maxTokens: Math.min(maxTokens, context - ids.length) };
+    if (!truncatePrompt || ids.length + maxTokens <= context)
+      return { promptIds: ids, maxTokens: Math.min(maxTokens, context - ids.length) };
   } else if (!truncatePrompt)
     throw new EspalierError(
       "PROMPT_TOO_LONG",

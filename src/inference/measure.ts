@@ -38,14 +38,22 @@ export function score({ engine, tokenizer }: Writer, options: ScoreOptions, sign
       // The first token of all has nothing that predicts it.
       begins = Math.max(1, begins);
       const found: { logprob: number; best: boolean }[] = [];
-      await readOnly(engine, ids, options.client, signal, begins - 1, (from, to) => ({ logits: positions(from, to, begins - 1, ids.length - 1) }), (from, { logits }) => {
-        const first = Math.max(from, begins - 1);
-        for (const [i, row] of logits.entries()) {
-          const id = ids[first + i + 1] as number;
-          const { logprob, top } = logProbabilities(row, id, 1);
-          found.push({ logprob, best: top[0]?.tokenId === id });
-        }
-      });
+      await readOnly(
+        engine,
+        ids,
+        options.client,
+        signal,
+        begins - 1,
+        (from, to) => ({ logits: positions(from, to, begins - 1, ids.length - 1) }),
+        (from, { logits }) => {
+          const first = Math.max(from, begins - 1);
+          for (const [i, row] of logits.entries()) {
+            const id = ids[first + i + 1] as number;
+            const { logprob, top } = logProbabilities(row, id, 1);
+            found.push({ logprob, best: top[0]?.tokenId === id });
+          }
+        },
+      );
       const tokenLogprobs = found.map((f) => f.logprob);
       return {
         tokenIds: ids.slice(begins),
@@ -71,18 +79,30 @@ export interface EmbedOptions {
  *
  * @throws EspalierError EMBEDDINGS_UNAVAILABLE if the model is served without them; PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
  */
-export function embed({ engine, tokenizer }: Writer, { texts, pooling, normalize, client }: EmbedOptions, signal: AbortSignal): Promise<number[][]> {
+export function embed(
+  { engine, tokenizer }: Writer,
+  { texts, pooling, normalize, client }: EmbedOptions,
+  signal: AbortSignal,
+): Promise<number[][]> {
   return Promise.all(
     texts.map(async (text) => {
       const ids = tokenizer.encodeDocument(text);
       const first = pooling === "MEAN" ? 0 : ids.length - 1;
       let sum: Float64Array | undefined;
-      await readOnly(engine, ids, client, signal, first, (from, to) => ({ hidden: positions(from, to, first, ids.length) }), (_, { hidden }) => {
-        for (const row of hidden) {
-          sum ??= new Float64Array(row.length);
-          for (const [i, value] of row.entries()) sum[i] = (sum[i] as number) + value;
-        }
-      });
+      await readOnly(
+        engine,
+        ids,
+        client,
+        signal,
+        first,
+        (from, to) => ({ hidden: positions(from, to, first, ids.length) }),
+        (_, { hidden }) => {
+          for (const row of hidden) {
+            sum ??= new Float64Array(row.length);
+            for (const [i, value] of row.entries()) sum[i] = (sum[i] as number) + value;
+          }
+        },
+      );
       const total = [...(sum ?? [])];
       const by = normalize ? Math.hypot(...total) || 1 : ids.length - first;
       return total.map((v) => v / by);

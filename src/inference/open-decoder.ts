@@ -4,9 +4,11 @@ import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
 import type { Model, Tensor } from "../onnx/ir.ts";
 import { logitsOf } from "../onnx/signature.ts";
+import { widen } from "../onnx/widen.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
+import { modelSource } from "../runtime/model-source.ts";
 import { resolveProvider } from "../runtime/providers.ts";
-import { openSession, type TensorValue } from "../runtime/session.ts";
+import { type ModelSource, openSession, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { BatchedDecoder } from "./batched-decoder.ts";
 import type { Decoder } from "./decoder.ts";
@@ -54,7 +56,8 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     if (options.plain) unfit("it was asked to be served as it is");
     if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
     const bytes = await readFile(path);
-    const model = inFile(decode(bytes), bytes, basename(path));
+    const stored = inFile(decode(bytes), bytes, basename(path));
+    const model = hasBfloat16(stored) ? widen(stored) : stored;
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
@@ -68,7 +71,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     });
     try {
       report("CHECKING");
-      await requireSame(decoder, path, graph.vocabularySize);
+      await requireSame(decoder, modelSource(stored, path), graph.vocabularySize);
       return decoder;
     } catch (error) {
       await decoder.close();
@@ -86,20 +89,27 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
 function inFile(model: Model, bytes: Uint8Array, file: string): Model {
   const left = (t: Tensor): Tensor => {
     if (t.data.kind !== "inline" || t.data.bytes.length < largeTensor || t.data.bytes.buffer !== bytes.buffer) return t;
-    return { ...t, data: { kind: "external", location: file, offset: t.data.bytes.byteOffset - bytes.byteOffset, length: t.data.bytes.length } };
+    return {
+      ...t,
+      data: { kind: "external", location: file, offset: t.data.bytes.byteOffset - bytes.byteOffset, length: t.data.bytes.length },
+    };
   };
   const initializers = new Map([...model.graph.initializers].map(([name, t]) => [name, left(t)]));
   return { ...model, graph: { ...model.graph, initializers } };
 }
+
+/** ONNX Runtime has no CPU kernels for it. */
+const hasBfloat16 = ({ graph }: Model): boolean =>
+  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some((v) => v.dataType === "bfloat16");
 
 /**
  * Reads the same tokens by the original graph and by the rewritten one, in two blocks and by steps.
  *
  * @throws EspalierError CANNOT_REWRITE if they answer otherwise
  */
-async function requireSame(decoder: BatchedDecoder, path: string, V: number): Promise<void> {
+async function requireSame(decoder: BatchedDecoder, original: ModelSource, V: number): Promise<void> {
   const ids = Array.from({ length: 12 }, (_, i) => (i * 7919 + 11) % V);
-  const session = await openSession({ path }, { executionProvider: "CPU", lean: true, native: { graphOptimizationLevel: "disabled" } });
+  const session = await openSession(original, { executionProvider: "CPU", lean: true, native: { graphOptimizationLevel: "disabled" } });
   let expected: Float32Array;
   try {
     const feeds = promptFeeds(session.inputs, 1, 0, ids.length);
@@ -112,7 +122,10 @@ async function requireSame(decoder: BatchedDecoder, path: string, V: number): Pr
   }
   const sequence = decoder.begin([], ids.length, 0);
   const found: Float32Array[] = [];
-  for (const [from, to] of [[0, 5], [5, 9]] as const) {
+  for (const [from, to] of [
+    [0, 5],
+    [5, 9],
+  ] as const) {
     const { logits } = await decoder.read(sequence, ids.slice(from, to), { logits: Array.from({ length: to - from }, (_, i) => i) });
     found.push(...logits.map((l) => l.slice()));
   }

@@ -1,6 +1,6 @@
+import { EspalierError } from "../errors.ts";
 import type { Decoder, Read, Sequence, Wanted } from "./decoder.ts";
 import type { LanguageModel, Past } from "./language-model.ts";
-import { EspalierError } from "../errors.ts";
 
 interface Own extends Sequence {
   past: Past;
@@ -42,8 +42,7 @@ export class PlainDecoder implements Decoder {
   }
 
   async read(sequence: Sequence, ids: readonly number[], { logits = [], hidden = [] }: Wanted): Promise<Read> {
-    if (hidden.length > 0)
-      throw new EspalierError("EMBEDDINGS_UNAVAILABLE", `the model gives no hidden states: ${this.limitation}`);
+    if (hidden.length > 0) throw new EspalierError("EMBEDDINGS_UNAVAILABLE", `the model gives no hidden states: ${this.limitation}`);
     const own = sequence as Own;
     const found = await this.model.readAll(own.past, ids);
     own.past = found.past;

@@ -62,7 +62,11 @@ export interface TokenProbability {
 }
 
 /** Log probability of one token, and of the most probable ones, most probable first. */
-export function logProbabilities(logits: Float32Array, id: number, top: number): TokenProbability & { readonly top: readonly TokenProbability[] } {
+export function logProbabilities(
+  logits: Float32Array,
+  id: number,
+  top: number,
+): TokenProbability & { readonly top: readonly TokenProbability[] } {
   let max = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < logits.length; i++) if ((logits[i] as number) > max) max = logits[i] as number;
   let sum = 0;

@@ -21,7 +21,7 @@ function argmax(values: Float32Array): number {
 
 /** A loop: `some` with a callback takes as long as all the rest. */
 function hasNaN(values: Float32Array): boolean {
-  for (let i = 0; i < values.length; i++) if (values[i] !== values[i]) return true;
+  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) return true;
   return false;
 }
 

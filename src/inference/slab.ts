@@ -1,6 +1,6 @@
 import { type Held, hold } from "../runtime/in-place.ts";
 import type { TensorValue } from "../runtime/session.ts";
-import { type CacheWidth, ports } from "./graph/serving-graph.ts";
+import { type CacheWidth, ports } from "./graph/ports.ts";
 
 const parts = ["key", "value"] as const;
 

@@ -63,10 +63,14 @@ export class ModelProcesses {
   private async acquire(key: string, stored: StoredModel, signal: AbortSignal): Promise<Loaded> {
     const bytes = servingMemory(stored).totalBytes;
     if (bytes > this.memoryBytes)
-      throw new EspalierError("MODEL_TOO_LARGE", `serving the model may take ${bytes} bytes; ${this.memoryBytes} are set aside for models`, {
-        neededBytes: bytes,
-        limitBytes: this.memoryBytes,
-      });
+      throw new EspalierError(
+        "MODEL_TOO_LARGE",
+        `serving the model may take ${bytes} bytes; ${this.memoryBytes} are set aside for models`,
+        {
+          neededBytes: bytes,
+          limitBytes: this.memoryBytes,
+        },
+      );
     for (;;) {
       signal.throwIfAborted();
       const model = this.loaded.get(key) ?? this.makeRoom(bytes);

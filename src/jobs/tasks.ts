@@ -75,8 +75,16 @@ export interface Tasks {
     readonly event: TextEvent | LoadingEvent;
     readonly result: readonly TextSummary[];
   };
-  readonly score: { readonly request: ServingRequest & ScoreOptions; readonly event: LoadingEvent; readonly result: readonly ContinuationScore[] };
-  readonly embed: { readonly request: ServingRequest & EmbedOptions; readonly event: LoadingEvent; readonly result: readonly (readonly number[])[] };
+  readonly score: {
+    readonly request: ServingRequest & ScoreOptions;
+    readonly event: LoadingEvent;
+    readonly result: readonly ContinuationScore[];
+  };
+  readonly embed: {
+    readonly request: ServingRequest & EmbedOptions;
+    readonly event: LoadingEvent;
+    readonly result: readonly (readonly number[])[];
+  };
 }
 export type TaskName = keyof Tasks;
 

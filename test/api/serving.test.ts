@@ -69,22 +69,38 @@ test("everything that can be asked of a text comes through", async () => {
     const text = deltas.map((d) => d.text).join("");
     assert.ok(text.startsWith("The whale") && text.length > 12, text);
     for (const { tokenIds, logprobs } of deltas) {
-      assert.deepEqual(logprobs.map((l: { tokenId: number }) => l.tokenId), tokenIds);
+      assert.deepEqual(
+        logprobs.map((l: { tokenId: number }) => l.tokenId),
+        tokenIds,
+      );
     }
     const { summary } = all.find((e) => e.summary?.index === index);
     assert.deepEqual([summary.finishReason, summary.completionTokens, summary.limitation], ["LENGTH", 12, null]);
   }
-  const query = "mutation($input: GenerateInput!) { generate(input: $input) { text choices { text tokenIds logprobs { logprob } summary { index } } } }";
+  const query =
+    "mutation($input: GenerateInput!) { generate(input: $input) { text choices { text tokenIds logprobs { logprob } summary { index } } } }";
   const { generate: whole } = await api.data(query, { input });
   assert.equal(whole.text, whole.choices[0].text);
   for (const index of [0, 1])
-    assert.equal(whole.choices[index].text, all.filter((e) => e.index === index).map((d) => d.text).join(""), "streamed and at once, the same");
+    assert.equal(
+      whole.choices[index].text,
+      all
+        .filter((e) => e.index === index)
+        .map((d) => d.text)
+        .join(""),
+      "streamed and at once, the same",
+    );
 });
 
 test("models write side by side, and alike models write alike", async () => {
   const compare = `subscription($input: CompareInput!) { compare(input: $input) { ${fields} } }`;
   const all = await events(compare, { modelIds: ids, prompt: "The whale", maxTokens: 16 });
-  const texts = ids.map((id) => all.filter((e) => e.__typename === "GenerationDelta" && e.modelId === id).map((e) => e.text).join(""));
+  const texts = ids.map((id) =>
+    all
+      .filter((e) => e.__typename === "GenerationDelta" && e.modelId === id)
+      .map((e) => e.text)
+      .join(""),
+  );
   assert.ok((texts[0] ?? "").length > 10);
   assert.equal(texts[0], texts[1]);
   assert.deepEqual(new Set(all.filter((e) => e.summary).map((e) => e.modelId)), new Set(ids));
@@ -102,13 +118,17 @@ test("a conversation is refused where the model has no template, and time that i
 
 test("continuations are scored, and texts become vectors", async () => {
   const score = "mutation($input: ScoreInput!) { score(input: $input) { tokenIds tokenLogprobs logprob isGreedy } }";
-  const { score: scores } = await api.data(score, { input: { modelId: ids[0], prompt: "The United", continuations: [" States", " whale"] } });
+  const { score: scores } = await api.data(score, {
+    input: { modelId: ids[0], prompt: "The United", continuations: [" States", " whale"] },
+  });
   assert.equal(scores.length, 2);
   assert.ok(scores[0].logprob > scores[1].logprob + 3, JSON.stringify(scores));
   assert.equal(scores[0].isGreedy, true);
   assert.equal(scores[0].tokenIds.length, scores[0].tokenLogprobs.length);
   const embed = "mutation($input: EmbedInput!) { embed(input: $input) }";
-  const { embed: vectors } = await api.data(embed, { input: { modelId: ids[0], texts: ["The whale swam", "A whale swam", "The tariff of 1846"] } });
+  const { embed: vectors } = await api.data(embed, {
+    input: { modelId: ids[0], texts: ["The whale swam", "A whale swam", "The tariff of 1846"] },
+  });
   const dot = (a: number[], b: number[]) => a.reduce((n, x, i) => n + x * (b[i] as number), 0);
   assert.ok(dot(vectors[0], vectors[1]) > dot(vectors[0], vectors[2]), "what is alike lies near");
 });
@@ -117,7 +137,9 @@ test("a client that leaves a comparison leaves nothing behind", async () => {
   const { loaded } = api.services.generators as unknown as { loaded: Map<string, { active: number }> };
   const active = () => [...loaded.values()].reduce((sum, model) => sum + model.active, 0);
   const compare = "subscription($input: CompareInput!) { compare(input: $input) { ... on GenerationDelta { text } } }";
-  for await (const { errors } of api.socket().iterate({ query: compare, variables: { input: { modelIds: ids, prompt: "A", maxTokens: 400, temperature: 1 } } })) {
+  for await (const { errors } of api
+    .socket()
+    .iterate({ query: compare, variables: { input: { modelIds: ids, prompt: "A", maxTokens: 400, temperature: 1 } } })) {
     assert.equal(errors, undefined);
     break;
   }

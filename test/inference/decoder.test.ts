@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { env, AutoModelForCausalLM, Tensor } from "@huggingface/transformers";
+import { AutoModelForCausalLM, env, Tensor } from "@huggingface/transformers";
 import type { Decoder, Sequence } from "../../src/inference/decoder.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
+import { encode } from "../../src/onnx/encode.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
-import { testModels } from "../support/models.ts";
+import { readModel, testModels } from "../support/models.ts";
 import { greedy, openWriter, written } from "../support/writer.ts";
 
 env.allowRemoteModels = false;
@@ -97,7 +100,12 @@ describe("greedy text", () => {
         const ids = tokenizer.encodeDocument(prompt);
         const { tokenIds } = await written({ ...writer, tokenizer: { ...tokenizer, eosIds: [] } }, { ...greedy, prompt });
         assert.deepEqual(tokenIds, await uncached(folder, ids, greedy.maxTokens), prompt);
-        const input = (value: (i: number) => number) => new Tensor("int64", BigInt64Array.from(ids, (_, i) => BigInt(value(i))), [1, ids.length]);
+        const input = (value: (i: number) => number) =>
+          new Tensor(
+            "int64",
+            BigInt64Array.from(ids, (_, i) => BigInt(value(i))),
+            [1, ids.length],
+          );
         const output = await reference.generate({
           inputs: input((i) => ids[i] as number),
           attention_mask: input(() => 1),
@@ -110,6 +118,49 @@ describe("greedy text", () => {
       await reference.dispose();
       await writer.engine.close();
     });
+});
+
+describe("folders", () => {
+  const model = readModel(ahab);
+  const withFolder = async (files: Readonly<Record<string, Uint8Array>>, work: (folder: string) => Promise<void>): Promise<void> => {
+    const folder = await mkdtemp(join(tmpdir(), "espalier-test-"));
+    try {
+      await mkdir(join(folder, "onnx"));
+      for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
+      await work(folder);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  };
+
+  it("a graph may lie under a name of its own", async () => {
+    for (const name of ["onnx/model.onnx", "model.onnx", "ahab.onnx"])
+      await withFolder({ [name]: encode(model) }, async (folder) => {
+        const decoder = await openDecoder({ folder, executionProvider: "CPU", threads: 1 });
+        assert.equal(decoder.limitation, null);
+        await decoder.close();
+      });
+  });
+
+  it("are refused for what they lack", async () => {
+    const open = (folder: string) => openDecoder({ folder, executionProvider: "CPU" });
+    await withFolder({}, (folder) => assert.rejects(open(folder), { code: "GRAPH_MISSING" }));
+    const mute = { ...model, graph: { ...model.graph, outputs: model.graph.outputs.filter((o) => o.name !== "logits").slice(0, 1) } };
+    await withFolder({ "onnx/model.onnx": encode(mute) }, (folder) => assert.rejects(open(folder), { code: "NO_LOGITS" }));
+    await withFolder({ "onnx/model.onnx": Uint8Array.of(1, 2, 3) }, (folder) => assert.rejects(open(folder), { code: "INVALID_ONNX" }));
+  });
+
+  it("of quantised weights are served: in a batch where each token is quantised by itself, else one by one", async () => {
+    const quantised = fileURLToPath(new URL("../fixtures/quantised/", import.meta.url));
+    const reasons: Record<string, string | null> = {};
+    for (const kind of ["matmul-nbits", "dynamic"]) {
+      const decoder = await openDecoder({ folder: join(quantised, kind), executionProvider: "CPU", threads: 1 });
+      reasons[kind] = decoder.limitation;
+      await decoder.close();
+    }
+    assert.equal(reasons["matmul-nbits"], null);
+    assert.match(reasons["dynamic"] ?? "", /DynamicQuantizeLinear .* is not known to compute each token by itself/);
+  });
 });
 
 describe("batched decoding", () => {
@@ -180,4 +231,3 @@ describe("batched decoding", () => {
     for (const writer of [fast, plain]) await writer.engine.close();
   });
 });
-

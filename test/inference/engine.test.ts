@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Writer } from "../../src/inference/generate.ts";
-import { soak } from "../support/soak.ts";
 import { testModels } from "../support/models.ts";
+import { soak } from "../support/soak.ts";
 import { until } from "../support/wait.ts";
 import { greedy, openWriter, written } from "../support/writer.ts";
 
 const ahab = (testModels[0] as (typeof testModels)[0]).folder;
 const forever = { ...greedy, temperature: 1, maxTokens: 400, logitBias: [{ tokenId: 0, bias: -100 }] };
 
-async function withWriter(work: (writer: Writer) => Promise<void>, ...options: Parameters<typeof openWriter> extends [string, ...infer Rest] ? Rest : never) {
+async function withWriter(
+  work: (writer: Writer) => Promise<void>,
+  ...options: Parameters<typeof openWriter> extends [string, ...infer Rest] ? Rest : never
+) {
   const writer = await openWriter(ahab, ...options);
   try {
     await work(writer);
@@ -22,9 +25,15 @@ async function withWriter(work: (writer: Writer) => Promise<void>, ...options: P
 describe("engine", () => {
   it("gives the same text for the same seed, alone or among others", () =>
     withWriter(async (writer) => {
-      const requests = Array.from({ length: 20 }, (_, seed) => ({ ...forever, seed, maxTokens: 5 + 7 * (seed % 9), prompt: "The whale ".repeat(1 + (seed % 5) * 12) }));
+      const requests = Array.from({ length: 20 }, (_, seed) => ({
+        ...forever,
+        seed,
+        maxTokens: 5 + 7 * (seed % 9),
+        prompt: "The whale ".repeat(1 + (seed % 5) * 12),
+      }));
       const together = await Promise.all(requests.map((request) => written(writer, request)));
-      for (const [i, request] of requests.entries()) assert.deepEqual((await written(writer, request)).tokenIds, together[i]?.tokenIds, `seed ${i}`);
+      for (const [i, request] of requests.entries())
+        assert.deepEqual((await written(writer, request)).tokenIds, together[i]?.tokenIds, `seed ${i}`);
       assert.equal(new Set(together.map((t) => t.text)).size, 20);
     }));
 
@@ -63,13 +72,21 @@ describe("engine", () => {
       async (writer) => {
         const leaving = new AbortController();
         const ask = (i: number) =>
-          written(writer, { ...forever, client: `client ${i}`, prompt: "The whale" }, leaving.signal).catch((error: Error) => error.message);
+          written(writer, { ...forever, client: `client ${i}`, prompt: "The whale" }, leaving.signal).catch(
+            (error: Error) => error.message,
+          );
         const busy = [ask(0)];
         await until("one is under way", () => writer.engine.load.active === 1);
         busy.push(ask(1), ask(2), ask(3));
-        await assert.rejects(written(writer, { ...greedy, client: "client 5", prompt: "A" }), { code: "OVERLOADED", details: { waiting: 3, limit: 3 } });
+        await assert.rejects(written(writer, { ...greedy, client: "client 5", prompt: "A" }), {
+          code: "OVERLOADED",
+          details: { waiting: 3, limit: 3 },
+        });
         leaving.abort(new Error("gone"));
-        assert.deepEqual(await Promise.all(busy), Array.from({ length: 4 }, () => "gone"));
+        assert.deepEqual(
+          await Promise.all(busy),
+          Array.from({ length: 4 }, () => "gone"),
+        );
         const own = new AbortController();
         const two = [1, 2].map(() => written(writer, { ...forever, client: "greedy", prompt: "A" }, own.signal).catch(() => {}));
         await assert.rejects(written(writer, { ...greedy, client: "greedy", prompt: "A" }), { code: "OVERLOADED", message: /may have 2/ });
@@ -84,7 +101,8 @@ describe("engine", () => {
     withWriter(
       async (writer) => {
         const order: string[] = [];
-        const ask = (client: string, maxTokens: number) => written(writer, { ...forever, client, maxTokens, prompt: "A" }).then(() => void order.push(client));
+        const ask = (client: string, maxTokens: number) =>
+          written(writer, { ...forever, client, maxTokens, prompt: "A" }).then(() => void order.push(client));
         const much = Array.from({ length: 12 }, () => ask("much", 12));
         await until("it writes", () => writer.engine.load.active === 2);
         await Promise.all([...much, ask("little", 12)]);
@@ -123,4 +141,3 @@ function counting({ tokenizer }: Writer, tell: () => void): Writer["tokenizer"] 
     },
   };
 }
-

@@ -48,10 +48,22 @@ describe("generate", () => {
     assert.deepEqual([cut.summaries[0]?.promptTokens, cut.summaries[0]?.completionTokens], [500, 12]);
   });
 
+  it("keeps to the model's context, to the token", async () => {
+    const prompt = "A whale of the sea. ".repeat(70);
+    const { summaries } = await written(writer, { ...greedy, prompt, maxTokens: 100, logitBias: [{ tokenId: 0, bias: -100 }] });
+    const { promptTokens, completionTokens, finishReason } = summaries[0] as (typeof summaries)[0];
+    assert.ok(promptTokens > 412 && promptTokens < 512, `${promptTokens}`);
+    assert.deepEqual([promptTokens + completionTokens, finishReason], [512, "LENGTH"]);
+  });
+
   it("ends before a stop string wherever tokens begin and end, and gives no part of it", async () => {
     const free = await written(writer, { ...greedy, prompt: "The whale" });
     // Strings that begin and end inside tokens.
-    for (const [from, to] of [[11, 14], [20, 27], [5, 6]] as const) {
+    for (const [from, to] of [
+      [11, 14],
+      [20, 27],
+      [5, 6],
+    ] as const) {
       const stop = free.text.slice(from, to);
       const { text, summaries, chunks } = await written(writer, { ...greedy, prompt: "The whale", stop: ["never comes", stop] });
       assert.equal(text, free.text.slice(0, free.text.indexOf(stop)), JSON.stringify(stop));
@@ -76,7 +88,10 @@ describe("generate", () => {
     assert.equal(text, `The whale${plain.text}`);
     assert.deepEqual(tokenIds, [...prompt, ...plain.tokenIds]);
     const logprobs = chunks.flatMap((c) => c.logprobs ?? []);
-    assert.deepEqual(logprobs.map((l) => l.tokenId), tokenIds);
+    assert.deepEqual(
+      logprobs.map((l) => l.tokenId),
+      tokenIds,
+    );
     for (const { tokenId, logprob, top } of logprobs.slice(prompt.length)) {
       assert.equal(top.length, 3);
       assert.deepEqual(top[0], { tokenId, logprob });
@@ -91,10 +106,19 @@ describe("generate", () => {
 
   it("writes several texts of one prompt, each as its seed alone gives it", async () => {
     const three = await written(writer, { ...options, prompt: "The whale", n: 3 });
-    assert.deepEqual(three.summaries.map((s) => s.index), [0, 1, 2]);
+    assert.deepEqual(
+      three.summaries.map((s) => s.index),
+      [0, 1, 2],
+    );
     for (const index of [0, 1, 2]) {
       const alone = await written(writer, { ...options, seed: 3 + index, prompt: "The whale" });
-      assert.equal(three.chunks.filter((c) => c.index === index).map((c) => c.text).join(""), alone.text);
+      assert.equal(
+        three.chunks
+          .filter((c) => c.index === index)
+          .map((c) => c.text)
+          .join(""),
+        alone.text,
+      );
     }
   });
 
@@ -118,7 +142,15 @@ describe("generate", () => {
   });
 
   it("ends when its time is up, with what it has", async () => {
-    const { summaries, tokenIds } = await written(writer, { ...options, prompt: "The whale", maxTokens: 500, timeLimitMs: 60, temperature: 2, topP: 1, logitBias: [{ tokenId: 0, bias: -100 }] });
+    const { summaries, tokenIds } = await written(writer, {
+      ...options,
+      prompt: "The whale",
+      maxTokens: 500,
+      timeLimitMs: 60,
+      temperature: 2,
+      topP: 1,
+      logitBias: [{ tokenId: 0, bias: -100 }],
+    });
     assert.ok(["TIME", "LENGTH"].includes(summaries[0]?.finishReason as string));
     assert.equal(tokenIds.length, summaries[0]?.completionTokens);
   });
@@ -126,7 +158,8 @@ describe("generate", () => {
   it("answers conversations only where the model has a template for them", async () => {
     const messages = [{ role: "user", content: "Who are you?" }];
     await assert.rejects(written(writer, { ...greedy, messages }), { code: "CHAT_TEMPLATE_MISSING" });
-    const chatTemplate = (all: typeof messages | readonly { role: string; content: string }[]) => all.map((m) => `${m.role}: ${m.content}\n`).join("");
+    const chatTemplate = (all: typeof messages | readonly { role: string; content: string }[]) =>
+      all.map((m) => `${m.role}: ${m.content}\n`).join("");
     const chat = await written({ ...writer, chatTemplate }, { ...greedy, messages });
     const plain = tokenizer.encode("user: Who are you?\n");
     assert.equal(chat.summaries[0]?.promptTokens, plain.length);

@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { loadGenerator } from "../../src/inference/generator.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
@@ -14,6 +13,7 @@ import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
 import { readModel, testModels } from "../support/models.ts";
+import { openWriter } from "../support/writer.ts";
 import { assertClose, logitsOf, masked } from "./masked.ts";
 
 /** These models hold their weights inline. */
@@ -116,12 +116,17 @@ for (const { name, folder, skip } of testModels)
         });
         for (const place of [folder, destination]) {
           const stored = readModel(place);
-          const generator = await loadGenerator({ folder: place, executionProvider: "CPU" });
+          const writer = await openWriter(place);
           const prompt = [1, 300, 17, 44, 260];
           const cached: number[] = [];
-          for await (const id of generator.generate(prompt, { maxTokens: 24, temperature: 0, topK: 0, topP: 1, seed: 0, stopIds: [] }))
-            cached.push(id);
-          await generator.close();
+          const { decoder } = writer.engine;
+          const sequence = decoder.begin(prompt, prompt.length + 24, 0);
+          let row = (await decoder.read(sequence, prompt, { logits: [prompt.length - 1] })).logits[0] as Float32Array;
+          while (cached.length < 24) {
+            cached.push(row.indexOf(row.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY)));
+            [row = row] = await decoder.step([sequence], [cached.at(-1) as number]);
+          }
+          await writer.engine.close();
 
           const session = await openSession({ path: join(place, "onnx", "model.onnx") }, cpu);
           const uncached: number[] = [];

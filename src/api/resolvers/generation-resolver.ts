@@ -40,7 +40,12 @@ async function requestOf(context: Context, input: GenerateInput): Promise<Genera
 }
 
 /** How loading goes, the pieces of the texts, and how each went. */
-async function* events({ generators }: Context, modelId: string, request: GenerationRequest, signal: AbortSignal): AsyncGenerator<Event, void> {
+async function* events(
+  { generators }: Context,
+  modelId: string,
+  request: GenerationRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Event, void> {
   for await (const event of generators.run("generate", request, signal)) yield { ...event, modelId } as Event;
 }
 
@@ -63,7 +68,11 @@ export class GenerationResolver {
     @Ctx() context: Context,
   ): Promise<GenerationResult> {
     const request = await requestOf(context, input);
-    const texts = Array.from({ length: input.n }, () => ({ text: "", tokenIds: [] as number[], logprobs: [] as GenerationDelta["logprobs"] & {} }));
+    const texts = Array.from({ length: input.n }, () => ({
+      text: "",
+      tokenIds: [] as number[],
+      logprobs: [] as GenerationDelta["logprobs"] & {},
+    }));
     const steps = context.generators.run("generate", request, context.signal);
     for (let step = await steps.next(); ; step = await steps.next()) {
       if (step.done) {
@@ -99,7 +108,8 @@ export class GenerationResolver {
   }
 
   @Subscription(() => GenerationEvent, {
-    description: "Lets several models write on from the same prompt side by side, for instance a pruned model and its parent. Leaving stops it.",
+    description:
+      "Lets several models write on from the same prompt side by side, for instance a pruned model and its parent. Leaving stops it.",
     subscribe: async ({ args, context }: { args: { readonly input: CompareInput }; context: Context }) => {
       const requests = await comparisons(context, args.input);
       return cancellable((signal) => merged(requests.map(([modelId, request]) => events(context, modelId, request, signal))));

@@ -5,7 +5,11 @@ import { longestPrompt, servingModel } from "../serving-request.ts";
 import { ContinuationScore, EmbedInput, ScoreInput } from "../types/measure.ts";
 import { requireAll } from "../validate.ts";
 
-async function resultOf<Name extends ServingTask>({ generators, signal }: Context, task: Name, request: Tasks[Name]["request"]): Promise<Tasks[Name]["result"]> {
+async function resultOf<Name extends ServingTask>(
+  { generators, signal }: Context,
+  task: Name,
+  request: Tasks[Name]["request"],
+): Promise<Tasks[Name]["result"]> {
   const steps = generators.run(task, request, signal);
   for (let step = await steps.next(); ; step = await steps.next()) if (step.done) return step.value;
 }

@@ -58,7 +58,8 @@ abstract class WritingInput {
 
   @Field(() => Float, {
     defaultValue: 1,
-    description: "Divides the positive logits of tokens already in prompt or text, and multiplies the others, above 0 and up to 10; 1 is none.",
+    description:
+      "Divides the positive logits of tokens already in prompt or text, and multiplies the others, above 0 and up to 10; 1 is none.",
   })
   readonly repetitionPenalty!: number;
 
@@ -107,7 +108,10 @@ export class GenerateInput extends WritingInput {
   })
   readonly topLogprobs?: number | null;
 
-  @Field(() => Boolean, { defaultValue: false, description: "Give the prompt out first, with its log probabilities if they are asked for." })
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: "Give the prompt out first, with its log probabilities if they are asked for.",
+  })
   readonly echo!: boolean;
 
   @Field(() => Int, { defaultValue: 1, description: "Texts to write, 1 to 8, with seeds that count up." })

@@ -42,7 +42,9 @@ export interface Attention {
 /** Every attention of the graph, in order. @throws EspalierError CANNOT_REWRITE if one is none that is known */
 export function attentionsOf(views: TwoViews, search: Search): Attention[] {
   const { graph } = views.graph;
-  return graph.nodes.filter((n) => n.opType === "Softmax" && views.stream.has(n.outputs[0] as string)).map((n) => attentionAt(views, search, n));
+  return graph.nodes
+    .filter((n) => n.opType === "Softmax" && views.stream.has(n.outputs[0] as string))
+    .map((n) => attentionAt(views, search, n));
 }
 
 function attentionAt(views: TwoViews, search: Search, softmax: Node): Attention {
@@ -98,7 +100,12 @@ function originAndRotary(views: TwoViews, search: Search, value: string): Found 
 }
 
 /** @param at the place of (batch, query head, token, entry) in the operand */
-function headsOf({ source, layout, rotary }: Found, N: number, width: number, at: (b: number, n: number, t: number, d: number) => number): Heads {
+function headsOf(
+  { source, layout, rotary }: Found,
+  N: number,
+  width: number,
+  at: (b: number, n: number, t: number, d: number) => number,
+): Heads {
   const [B, T] = [2, 5];
   const { ids } = layout;
   const id = (b: number, n: number, t: number, d: number) => ids[at(b, n, t, d)] as number;
@@ -146,7 +153,8 @@ function scoresOf({ stream }: TwoViews, { made, scalarOf }: Search, value: strin
   for (let node = made.get(value); node; node = made.get(value)) {
     const [a = "", b = "", c = ""] = node.inputs;
     const factor = scaleOf(node, scalarOf);
-    if (node.opType === "MatMul" || node.opType === "FusedMatMul") return { scores: node, scale: softcap ? scale * softcap : scale, softcap, masks };
+    if (node.opType === "MatMul" || node.opType === "FusedMatMul")
+      return { scores: node, scale: softcap ? scale * softcap : scale, softcap, masks };
     if (factor && made.get(factor.value)?.opType === "Tanh" && !softcap && scale === 1) {
       softcap = factor.by;
       value = made.get(factor.value)?.inputs[0] as string;

@@ -23,12 +23,20 @@ const moves: Readonly<Record<string, Move>> = {
   Transpose: (x, node, shape) => {
     const perm = intsOf(node, "perm") ?? [...x.shape.keys()].reverse();
     const steps = strides(x.shape);
-    return gather(x, shape, perm.map((p) => steps[p] as number));
+    return gather(
+      x,
+      shape,
+      perm.map((p) => steps[p] as number),
+    );
   },
   Expand: (x, _, shape) => {
     const steps = strides(x.shape);
     const missing = shape.length - x.shape.length;
-    return gather(x, shape, shape.map((_, i) => (i < missing || x.shape[i - missing] === 1 ? 0 : (steps[i - missing] as number))));
+    return gather(
+      x,
+      shape,
+      shape.map((_, i) => (i < missing || x.shape[i - missing] === 1 ? 0 : (steps[i - missing] as number))),
+    );
   },
 };
 

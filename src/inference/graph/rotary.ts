@@ -115,4 +115,3 @@ function splitCut(
   }
   return null;
 }
-

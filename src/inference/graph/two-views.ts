@@ -1,7 +1,7 @@
 import { EspalierError } from "../../errors.ts";
 import { removeDead, removeUnusedInputs } from "../../onnx/edit.ts";
 import { encode } from "../../onnx/encode.ts";
-import { isFloat, type Model, sizeOf, type StaticType, type Tensor, type TypedGraph, type ValueInfo } from "../../onnx/ir.ts";
+import { isFloat, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph, type ValueInfo } from "../../onnx/ir.ts";
 import { cacheDims, logitsOf, signatureOf } from "../../onnx/signature.ts";
 import { openSession, type TensorArray, type TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
@@ -47,7 +47,7 @@ export const unfit = (why: string): never => {
 };
 
 /** Constants that arithmetic on shapes and positions needs; larger float tensors are weights. */
-const isWeight = (t: Tensor): boolean => !isFloat(t.dataType) ? sizeOf(t.dims) > 4096 : t.dims.length > 1 && sizeOf(t.dims) > 1;
+const isWeight = (t: Tensor): boolean => (!isFloat(t.dataType) ? sizeOf(t.dims) > 4096 : t.dims.length > 1 && sizeOf(t.dims) > 1);
 
 export async function twoViews(model: Model, folder: string): Promise<TwoViews> {
   const logits = logitsOf(model.graph.outputs).name;
@@ -67,7 +67,15 @@ export async function twoViews(model: Model, folder: string): Promise<TwoViews> 
   const differing = [...first.graph.initializers.values()].filter((t) => !same(t, second.graph.initializers.get(t.name)));
   const all = closure(first, new Set(differing.map((t) => t.name)));
   const shaped = new Set([...all].filter((name) => !stream.has(name)));
-  return { model, folder, graph: first, logits, stream, shaped, sizes: (value) => sizesOf(first.types.get(value), second.types.get(value)) };
+  return {
+    model,
+    folder,
+    graph: first,
+    logits,
+    stream,
+    shaped,
+    sizes: (value) => sizesOf(first.types.get(value), second.types.get(value)),
+  };
 }
 
 function closure({ graph }: TypedGraph, seeds: ReadonlySet<string>): Set<string> {
@@ -144,7 +152,11 @@ export async function shapedValues(
   if (lost !== undefined) unfit(`"${lost}" is no value of the graph as it was registered`);
   const inputs = new Set(graph.inputs.map((i) => i.name));
   const computed = names.filter((name) => !inputs.has(name));
-  const part = removeDead({ ...graph, outputs: computed.map((name) => ({ name, dataType: "float32" as const, shape: null })), valueInfo: [] });
+  const part = removeDead({
+    ...graph,
+    outputs: computed.map((name) => ({ name, dataType: "float32" as const, shape: null })),
+    valueInfo: [],
+  });
   const only = removeUnusedInputs({ ...part, outputs: [] });
   const feeds = promptFeeds(graph.inputs, 1, past, T, new Set([...names, ...only.inputs.map((i) => i.name)]));
   const found = new Map(names.filter((name) => inputs.has(name)).map((name) => [name, feeds[name] as TensorValue]));

@@ -52,7 +52,10 @@ async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGener
   known.writer.catch(() => loading.delete(key));
   for (let told: LoadingStage | null = null; !known.over; await known.next) {
     signal.throwIfAborted();
-    if (told !== known.stage) yield { loading: (told = known.stage) };
+    if (told !== known.stage) {
+      told = known.stage;
+      yield { loading: told };
+    }
     if (known.over) break;
   }
   return await known.writer;
