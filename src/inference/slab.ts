@@ -34,11 +34,12 @@ export class Slab {
     return this.rows;
   }
 
-  /** Makes room, keeping what the first `live` rows hold. */
+  /** Makes room for so many rows of so many tokens, keeping what the first `live` rows hold. */
   grow(rows: number, room: number, live: number): void {
     if (rows <= this.rows && room <= this.room) return;
     const [oldRoom, old] = [this.room, this.#buffers];
-    this.rows = Math.max(rows, this.rows);
+    // Longer rows may be fewer: what was set aside for many short ones would be too much.
+    this.rows = room > this.room ? rows : Math.max(rows, this.rows);
     this.room = Math.max(room, this.room);
     this.#buffers = this.#allocate(this.rows, this.room);
     this.#held.clear();

@@ -90,7 +90,10 @@ abstract class WritingInput {
   })
   readonly truncatePrompt!: boolean;
 
-  @Field(() => Int, { defaultValue: 120_000, description: "End the text after so many milliseconds, waiting included, 1 to 600,000." })
+  @Field(() => Int, {
+    defaultValue: 120_000,
+    description: "End the text after so many milliseconds, waiting for its turn included, 1 to 600,000.",
+  })
   readonly timeLimitMs!: number;
 
   @Field(() => executionProviderEnum, { defaultValue: "AUTO", description: "What to run on." })
