@@ -8,7 +8,7 @@
  * same weights in float32 (Llamas with byte-level tokenizers), and wants `npm i --no-save --ignore-scripts node-llama-cpp@3.22.1` before.
  */
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism, cpus, loadavg } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -143,6 +143,8 @@ async function bench(folder: string): Promise<Result> {
   };
 }
 
+const load = () => loadavg()[0]?.toFixed(1);
+const loadBefore = load();
 const results: Result[] = [];
 for (const folder of folders) results.push(await bench(folder));
 
@@ -151,7 +153,7 @@ const number = (value: number, digits = 0): string =>
 const percent = (value: number): string => `${number(100 * value)}%`;
 const row = (name: string, of: (r: Result) => string): string => `| ${name} | ${results.map(of).join(" | ")} |`;
 console.log(
-  `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores; ${rounds} rounds; threads: ${threads ?? "as the server chooses"}\n`,
+  `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, load average ${loadBefore} before and ${load()} after; ${rounds} rounds; threads: ${threads ?? "as the server chooses"}\n`,
 );
 console.log(`| | ${results.map((r) => r.model).join(" | ")} |\n| --- |${results.map(() => " ---: |").join("")}`);
 for (const line of [
