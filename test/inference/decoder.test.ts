@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { AutoModelForCausalLM, env, Tensor } from "@huggingface/transformers";
 import type { Decoder, Sequence } from "../../src/inference/decoder.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
+import { exportPruned } from "../../src/models/export.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
@@ -140,6 +141,28 @@ describe("folders", () => {
         assert.equal(decoder.limitation, null);
         await decoder.close();
       });
+  });
+
+  it("of children whose layers lost heads and channels unevenly are served with caches of their own widths", async () => {
+    const destination = await mkdtemp(join(tmpdir(), "espalier-test-"));
+    try {
+      const kinds = [
+        ...[1, 6, 15].map((index) => ({ kind: "HEAD" as const, index })),
+        ...Array.from({ length: 50 }, (_, index) => ({ kind: "CHANNEL" as const, index: index * 17 })),
+      ];
+      const files = ["onnx/model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"];
+      await exportPruned({ model, folder: ahab, files: files.map((path) => ({ path })), removed: kinds, destination });
+      const caches = readModel(destination).graph.inputs.filter((i) => i.name.includes("past"));
+      assert.deepEqual(new Set(caches.map((c) => c.shape?.[1])), new Set([1, 2]), "layers differ");
+      const writer = await openWriter(destination);
+      assert.equal(writer.engine.decoder.limitation, null);
+      const prompt = writer.tokenizer.encodeDocument("The whale");
+      const { tokenIds } = await written({ ...writer, tokenizer: { ...writer.tokenizer, eosIds: [] } }, { ...greedy, prompt: "The whale" });
+      assert.deepEqual(tokenIds, await uncached(destination, prompt, greedy.maxTokens));
+      await writer.engine.close();
+    } finally {
+      await rm(destination, { recursive: true });
+    }
   });
 
   it("are refused for what they lack", async () => {
