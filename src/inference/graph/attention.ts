@@ -2,7 +2,7 @@ import { floatOf, intOf } from "../../onnx/attributes.ts";
 import type { Node } from "../../onnx/ir.ts";
 import { applyMove, inOrder, isMove, type Layout, originOf, type Search, scaleOf } from "./layout.ts";
 import { type Rotary, rotaryOf } from "./rotary.ts";
-import { type TwoViews, unfit } from "./two-views.ts";
+import { firstView, type TwoViews, unfit } from "./two-views.ts";
 
 /** Queries, keys or values: a value of the stream that holds them, head by head. */
 export interface Heads {
@@ -62,7 +62,7 @@ function attentionAt(views: TwoViews, search: Search, softmax: Node): Attention 
   const [q, k, v] = [scores.inputs[0] as string, scores.inputs[1] as string, (product as Node).inputs[1] as string].map((name) =>
     originAndRotary(views, search, name),
   ) as [Found, Found, Found];
-  const [B, T] = [2, 5];
+  const { B, T } = firstView;
   const width = types.get(scores.inputs[0] as string)?.shape.at(-1) ?? 0;
   const N = q.layout.ids.length / (B * T * width);
   if (types.get(output)?.shape.at(-1) !== width) unfit("keys and values differ in width");
@@ -106,7 +106,7 @@ function headsOf(
   width: number,
   at: (b: number, n: number, t: number, d: number) => number,
 ): Heads {
-  const [B, T] = [2, 5];
+  const { B, T } = firstView;
   const { ids } = layout;
   const id = (b: number, n: number, t: number, d: number) => ids[at(b, n, t, d)] as number;
   const distinct = new Set(ids).size;
@@ -177,7 +177,7 @@ function scoresOf({ stream }: TwoViews, { made, scalarOf }: Search, value: strin
 
 /** Follows heads on to where they stand side by side. */
 function joinedOf({ read, types }: Search, output: string, N: number, width: number): string | null {
-  const [B, T] = [2, 5];
+  const { B, T } = firstView;
   let value = output;
   let layout = inOrder([B, N, T, width]);
   let joined: string | null = null;

@@ -18,7 +18,7 @@ export interface TwoViews {
   readonly model: Model;
   /** Where the model's external data lies. */
   readonly folder: string;
-  /** Without a past, for B = 2 and T = 5. */
+  /** Without a past, of the first view's shapes. */
   readonly graph: TypedGraph;
   readonly logits: string;
   /** Values that depend on token ids. */
@@ -33,6 +33,9 @@ const views = [
   { B: 2, T: 5 },
   { B: 3, T: 7 },
 ] as const;
+
+/** The B and T that a view's static shapes are of. */
+export const firstView = views[0];
 
 /** Which name a size has, by its ratio in the two views. */
 const bases = [
