@@ -23,6 +23,7 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
     dataDirectory,
     databaseUrl: null,
     modelRoot,
+    datasetRoot: modelRoot,
     modelMemory: null,
     logLevel: "error",
   } as const;
