@@ -37,7 +37,8 @@ export async function openStore(url: string): Promise<Store> {
     await pool.end();
     throw error;
   }
-  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  // The scores of a large model take longer to store than Prisma's own five seconds.
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool), transactionOptions: { maxWait: 10_000, timeout: 60_000 } });
   const listener = new Listener(url);
   return {
     prisma,
