@@ -85,7 +85,7 @@ test("scores that were stored as two arrays of any length are those that come ba
       for (const name of older.sort()) await pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
       await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
       await pool.query(
-        `INSERT INTO "PruningRun" (id, "modelId", method, options, dataset, "parameterCount") SELECT uuidv7(), id, 'PIP', '{}', '{}', 1 FROM "Model"`,
+        `INSERT INTO "PruningRun" (id, "modelId", method, options, "parameterCount") SELECT uuidv7(), id, 'PIP', '{}', 1 FROM "Model"`,
       );
       await pool.query(`INSERT INTO "StructureScores"
         SELECT r.id, i, 'MLP', (SELECT array_agg(n) FROM generate_series(0, 299) n), (SELECT array_agg(n * 7 % 300 / 3.0::float8) FROM generate_series(0, 299) n)
