@@ -114,6 +114,8 @@ async function findRunning({ path }: Home): Promise<Running | null> {
   if (lines[7]?.trim() !== "ready" || !isAlive(pid)) return null;
   const url = urlFor(await readFile(join(path, "password"), "utf8"), Number(lines[3]));
   const client = new pg.Client({ connectionString: url });
+  // A server that goes meanwhile is one that does not run: the query fails.
+  client.on("error", () => {});
   try {
     await client.connect();
     const { rows } = await client.query<{ starter: string }>("SELECT current_setting($1) AS starter", [starterSetting]);

@@ -25,6 +25,8 @@ export async function openStore(url: string): Promise<Store> {
   const pool = new pg.Pool({ connectionString: url, max: 10 });
   // A connection lost while idle is replaced at the next query, which reports what is then still wrong.
   pool.on("error", () => {});
+  // One lost while it is out of the pool fails its query or the next; without a listener it would end the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
   try {
     (await pool.connect()).release();
   } catch (cause) {
