@@ -5,7 +5,7 @@
  *
  * Prisma's own `migrate diff` needs its native schema engine, a download; this is the same engine as WebAssembly.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -67,8 +67,8 @@ async function connect(pool: pg.Pool) {
   return adapter;
 }
 
-/** The SQL from a database's schema to schema.prisma's. */
-export async function schemaDiff(url: string): Promise<string> {
+/** Prisma's engine on a database, for as long as the work takes. */
+async function withEngine<T>(url: string, work: (schemaEngine: engine.SchemaEngine) => Promise<T>): Promise<T> {
   loaded ??= loadEngine();
   await loaded;
   const pool = new pg.Pool({ connectionString: url, max: 1 });
@@ -78,21 +78,39 @@ export async function schemaDiff(url: string): Promise<string> {
     connect: () => connect(pool),
     connectToShadowDb: () => connect(pool),
   });
-  const content = readFileSync(schemaPath, "utf8");
-  const files = [{ path: schemaPath, content }];
   try {
-    const schemaEngine = await engine.SchemaEngine.new({ datamodels: [[schemaPath, content]] }, () => {}, factory);
-    const { stdout } = await schemaEngine.diff({
-      from: { tag: "schemaDatasource", files, configDir: "." },
-      to: { tag: "schemaDatamodel", files },
-      script: true,
-      exitCode: null,
-      filters: { externalTables: [], externalEnums: [] },
-    });
-    return stdout ?? "";
+    return await work(await engine.SchemaEngine.new({ datamodels: [[schemaPath, readFileSync(schemaPath, "utf8")]] }, () => {}, factory));
   } finally {
     await pool.end();
   }
+}
+
+const filters = { externalTables: [], externalEnums: [] };
+
+/** The SQL from a database's schema to schema.prisma's. */
+export function schemaDiff(url: string): Promise<string> {
+  const files = [{ path: schemaPath, content: readFileSync(schemaPath, "utf8") }];
+  const from = { tag: "schemaDatasource" as const, files, configDir: "." };
+  const to = { tag: "schemaDatamodel" as const, files };
+  return withEngine(
+    url,
+    async (schemaEngine) => (await schemaEngine.diff({ from, to, script: true, exitCode: null, filters })).stdout ?? "",
+  );
+}
+
+/** What `prisma migrate status` goes by: how the migrations that a database has recorded agree with those in the repository. */
+export function migrationStatus(url: string): Promise<engine.DiagnoseMigrationHistoryOutput> {
+  const baseDir = fileURLToPath(new URL("../prisma/migrations", import.meta.url));
+  const folders = readdirSync(baseDir, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const migrationDirectories = folders
+    .map(({ name }) => ({ path: name, content: readFileSync(`${baseDir}/${name}/migration.sql`, "utf8") }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+    .map(({ path, content }) => ({ path, migrationFile: { path: "migration.sql", content: { tag: "ok" as const, value: content } } }));
+  const lockfile = { path: "migration_lock.toml", content: readFileSync(`${baseDir}/migration_lock.toml`, "utf8") };
+  const migrationsList = { baseDir, lockfile, shadowDbInitScript: "", migrationDirectories };
+  return withEngine(url, (schemaEngine) =>
+    schemaEngine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters }),
+  );
 }
 
 if (import.meta.filename === process.argv[1]) {

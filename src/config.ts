@@ -11,14 +11,24 @@ const roles = ["all", "api", "worker"] as const;
 /** What a process does. Processes of any role share one database. */
 export type Role = (typeof roles)[number];
 
+/** What a worker can compute on. */
+const providers = ["CPU", "CUDA"] as const;
+export type WorkerProvider = (typeof providers)[number];
+
 export interface Config {
   readonly role: Role;
+  /** The worker takes no job that asks for anything else. Null: whatever is asked, or in the role `worker` what it finds it has. */
+  readonly workerProviders: readonly WorkerProvider[] | null;
+  /** Jobs at a time, of each kind. */
+  readonly workerConcurrency: number;
   readonly host: string;
   readonly port: number;
   /** Where artifacts lie, and the embedded database. */
   readonly dataDirectory: string;
   /** Null: the embedded database. */
   readonly databaseUrl: string | null;
+  /** Where artifacts lie, as `s3://bucket/prefix`. Null: in the data directory, or where that says. */
+  readonly artifacts: string | null;
   /** Models are registered from under this folder only. */
   readonly modelRoot: string;
   /** Datasets are registered from under this folder only. */
@@ -34,8 +44,19 @@ const oneOf =
   <T extends string>(values: readonly T[]): Parse<T> =>
   (text) =>
     values.find((value) => value === text);
+const someOf =
+  <T extends string>(values: readonly T[]): Parse<readonly T[]> =>
+  (text) => {
+    const found = text.split(",").map((part) => oneOf(values)(part.trim()));
+    return found.every((value) => value !== undefined) && new Set(found).size === found.length ? found : undefined;
+  };
+const upTo =
+  (most: number): Parse<number> =>
+  (text) =>
+    /^[1-9]\d{0,5}$/.test(text) && Number(text) <= most ? Number(text) : undefined;
 const port: Parse<number> = (text) => (/^\d{1,5}$/.test(text) && Number(text) <= 65535 ? Number(text) : undefined);
 const postgresUrl: Parse<string> = (text) => (URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol) ? text : undefined);
+const s3Address: Parse<string> = (text) => (URL.canParse(text) && /^s3:\/\/[^/?@:]+([/?]|$)/.test(text) ? text : undefined);
 const folder: Parse<string> = (text) => resolve(text);
 const mebibytes: Parse<number> = (value) => (/^[1-9]\d{0,8}$/.test(value) ? Number(value) : undefined);
 const text: Parse<string> = (value) => value;
@@ -43,10 +64,13 @@ const text: Parse<string> = (value) => value;
 /** Each setting: its variable, how it is read, what it must be, and what it is when the variable is unset or empty. */
 const settings: { readonly [Key in keyof Config]: readonly [variable: string, Parse<Config[Key]>, must: string, fallback: Config[Key]] } = {
   role: ["ESPALIER_ROLE", oneOf(roles), `be one of ${roles.join(", ")}`, "all"],
+  workerProviders: ["ESPALIER_WORKER_PROVIDERS", someOf(providers), `list some of ${providers.join(", ")}, with commas`, null],
+  workerConcurrency: ["ESPALIER_WORKER_CONCURRENCY", upTo(64), "be a number from 1 to 64", 1],
   host: ["HOST", text, "be a host name or address", "127.0.0.1"],
   port: ["PORT", port, "be a number from 0 to 65535", 4000],
   dataDirectory: ["ESPALIER_DATA_DIRECTORY", folder, "be a folder", join(root, "data")],
   databaseUrl: ["DATABASE_URL", postgresUrl, "be a postgresql:// address", null],
+  artifacts: ["ESPALIER_ARTIFACTS", s3Address, "be an s3:// address, such as s3://bucket/prefix?endpoint=https://host", null],
   modelRoot: ["ESPALIER_MODEL_ROOT", folder, "be a folder", join(root, "models")],
   datasetRoot: ["ESPALIER_DATASET_ROOT", folder, "be a folder", join(root, "datasets")],
   modelMemory: ["ESPALIER_MODEL_MEMORY", mebibytes, "be a number of MiB", null],
@@ -56,12 +80,13 @@ const settings: { readonly [Key in keyof Config]: readonly [variable: string, Pa
 /**
  * The configuration, from environment variables.
  *
+ * @param role in place of the variable's, if the program was given one
  * @throws EspalierError BAD_CONFIGURATION naming every variable that is wrong and what it must be
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env, role?: string): Config {
   const problems: string[] = [];
   const entries = Object.entries(settings).map(([key, [variable, parse, must, fallback]]) => {
-    const given = environment[variable];
+    const given = (key === "role" && role) || environment[variable];
     const value = given ? parse(given) : fallback;
     // The value itself is not repeated: it may hold a password.
     if (value === undefined) problems.push(`${variable} must ${must}`);

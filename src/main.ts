@@ -3,9 +3,9 @@ import { readConfig } from "./config.ts";
 import { EspalierError } from "./errors.ts";
 import { type Espalier, start } from "./start.ts";
 
-/** The program: starts, says where it answers, and stops in good order at SIGINT or SIGTERM. A second signal ends it at once. */
+/** The program, whose argument may be its role: starts, says where it answers, and stops in good order at SIGINT or SIGTERM. A second signal ends it at once. */
 async function main(): Promise<void> {
-  const config = readConfig();
+  const config = readConfig(undefined, process.argv[2]);
   // Standard output is for people; the log is not.
   const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   const signalled = new Promise<NodeJS.Signals>((resolve) => {

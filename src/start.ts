@@ -1,9 +1,11 @@
 import type { Logger } from "pino";
 import { type Server, startServer } from "./api/server.ts";
 import type { Config } from "./config.ts";
+import { computeOnce } from "./jobs/compute-process.ts";
 import { ModelProcesses } from "./jobs/model-processes.ts";
 import { Queue } from "./jobs/queue.ts";
 import { startWorker } from "./jobs/worker.ts";
+import { settleArtifacts } from "./models/artifacts.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { openStore } from "./store/store.ts";
 
@@ -26,6 +28,7 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
     for (let last = stops.pop(); last; last = stops.pop()) await last();
   };
   try {
+    await settleArtifacts(dataDirectory, config.artifacts);
     let databaseUrl = config.databaseUrl;
     if (databaseUrl === null) {
       const postgres = await startEmbeddedPostgres(dataDirectory);
@@ -34,10 +37,15 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
     }
     const store = await openStore(databaseUrl);
     stops.push(() => store.close());
-    const queue = await Queue.open(databaseUrl, logger);
+    const queue = await Queue.open(store, logger);
     stops.push(() => queue.close());
     if (role !== "api") {
-      const worker = await startWorker(queue, { store, dataDirectory, logger });
+      const { workerProviders, workerConcurrency: concurrency } = config;
+      // A server on its own answers for every run: what asks for CUDA here, without it, fails with the reason. One worker of many
+      // leaves such a run to those that can do it.
+      const providers = workerProviders ?? (role === "worker" ? await computeOnce("providers", null) : ["CPU", "CUDA"]);
+      logger.info({ providers, concurrency }, "working");
+      const worker = await startWorker(queue, { store, dataDirectory, logger }, { providers, concurrency });
       stops.push(() => worker.stop());
     }
     let server: Server | null = null;

@@ -9,10 +9,13 @@ test("an empty environment gives a server for this machine alone, with all its d
     { ...config, dataDirectory: "", modelRoot: "", datasetRoot: "" },
     {
       role: "all",
+      workerProviders: null,
+      workerConcurrency: 1,
       host: "127.0.0.1",
       port: 4000,
       dataDirectory: "",
       databaseUrl: null,
+      artifacts: null,
       modelRoot: "",
       datasetRoot: "",
       modelMemory: null,
@@ -31,7 +34,11 @@ test("variables that are set count; those set to nothing do not", () => {
     ESPALIER_DATA_DIRECTORY: "somewhere",
     DATABASE_URL: "postgres://user:secret@db/espalier",
     LOG_LEVEL: "silent",
+    ESPALIER_WORKER_PROVIDERS: "CPU, CUDA",
+    ESPALIER_WORKER_CONCURRENCY: "3",
   });
+  assert.deepEqual(config.workerProviders, ["CPU", "CUDA"]);
+  assert.equal(config.workerConcurrency, 3);
   assert.equal(config.port, 0);
   assert.equal(config.host, "127.0.0.1");
   assert.equal(config.role, "worker");
@@ -48,4 +55,12 @@ test("every wrong variable is named at once, without its value", () => {
       "LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent",
   });
   for (const port of ["-1", "1.5", "4000x", " 4000"]) assert.throws(() => readConfig({ PORT: port }), { code: "BAD_CONFIGURATION" });
+});
+
+test("the program's argument is its role, whatever the variable says", () => {
+  assert.equal(readConfig({ ESPALIER_ROLE: "worker" }, "api").role, "api");
+  assert.throws(() => readConfig({}, "gardener"), { message: "ESPALIER_ROLE must be one of all, api, worker" });
+  for (const wrong of ["CPU,", "CPU,CPU", "cpu", "AUTO"])
+    assert.throws(() => readConfig({ ESPALIER_WORKER_PROVIDERS: wrong }), /must list some of CPU, CUDA/);
+  for (const wrong of ["0", "65", "1.5"]) assert.throws(() => readConfig({ ESPALIER_WORKER_CONCURRENCY: wrong }), /from 1 to 64/);
 });

@@ -22,6 +22,8 @@ export interface Context extends Services {
   readonly signal: AbortSignal;
   /** Who asks: a socket, or over HTTP an address. What there is to share is shared out among clients. */
   readonly client: string;
+  /** Of a subscription to a run: the last event that it was given. */
+  progress?: { readonly runId: string; readonly sequence: number };
 }
 
 export const createContext = (services: Services, signal: AbortSignal, client: string): Context => ({

@@ -24,6 +24,8 @@ export const limits = {
   /** Fields of the answer, at its largest. */
   complexity: 20_000,
   subscriptionsPerSocket: 20,
+  /** A subscriber that takes nothing for so long is cut off. */
+  stalledMs: 10_000,
 } as const;
 
 const exceeded = (limit: keyof typeof limits, actual: number): GraphQLError => {

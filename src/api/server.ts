@@ -37,7 +37,13 @@ const complexityLimit = (schema: GraphQLSchema): ApolloServerPlugin<Context> => 
  *
  * @throws EspalierError CANNOT_LISTEN
  */
-export async function startServer(services: Services, host: string, port: number, log: Logger): Promise<Server> {
+export async function startServer(
+  services: Services,
+  host: string,
+  port: number,
+  log: Logger,
+  { stalledMs }: { readonly stalledMs?: number } = {},
+): Promise<Server> {
   const schema = buildSchema();
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -45,7 +51,7 @@ export async function startServer(services: Services, host: string, port: number
     bodyLimit: limits.bytes,
     forceCloseConnections: "idle",
   });
-  const sockets = serveSockets(app.server, schema, services, log);
+  const sockets = serveSockets(app.server, schema, services, log, stalledMs);
   let ready = true;
 
   const apollo = new ApolloServer<Context>({

@@ -8,9 +8,13 @@ import { EspalierError } from "../errors.ts";
 import { createContext, type Services, untilClosed } from "./context.ts";
 import { boundedOperations, limits, tooComplex } from "./limits.ts";
 import { presentGraphQLError } from "./present-error.ts";
+import { StalledSockets } from "./stalled-sockets.ts";
 
 /** Sockets that have not closed when asked to are cut after this long. */
 const graceMs = 2000;
+
+/** A client that does not answer a ping by the next is gone. One that is there and has stopped to read is told so before. */
+const pingMs = 30_000;
 
 /** Browsers let any page open a socket to any server, and say where the page is from: only our own pages may. */
 function sameOrigin({ origin, req }: { readonly origin?: string; readonly req: IncomingMessage }): boolean {
@@ -18,10 +22,20 @@ function sameOrigin({ origin, req }: { readonly origin?: string; readonly req: I
 }
 
 /** Serves graphql-ws at `/graphql`, within the same limits and with the same errors as over HTTP. */
-export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: Services, log: Logger): { close(): Promise<void> } {
+export function serveSockets(
+  http: HttpServer,
+  schema: GraphQLSchema,
+  services: Services,
+  log: Logger,
+  stalledMs: number = limits.stalledMs,
+): { close(): Promise<void> } {
+  const stalled = new StalledSockets(stalledMs, log);
   const sockets = new WebSocketServer({ noServer: true, path: "/graphql", maxPayload: limits.bytes, verifyClient: sameOrigin });
   http.on("upgrade", (request, stream, head) => {
-    sockets.handleUpgrade(request, stream, head, (socket) => sockets.emit("connection", socket, request));
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      stalled.watch(socket, stream);
+      sockets.emit("connection", socket, request);
+    });
   });
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
   const server = serve<Record<string, unknown>, { closed: AbortSignal; client: string }>(
@@ -32,7 +46,7 @@ export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: 
         extra.closed = untilClosed(extra.socket);
         extra.client = `socket ${randomUUID()}`;
       },
-      onSubscribe: ({ subscriptions, extra }, _id, { query, variables, operationName }) => {
+      onSubscribe: ({ subscriptions, extra }, id, { query, variables, operationName }) => {
         // The one that asks is counted.
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
         let document: ReturnType<typeof parse>;
@@ -46,22 +60,21 @@ export function serveSockets(http: HttpServer, schema: GraphQLSchema, services: 
         if (errors.length > 0) return errors;
         const error = tooComplex(schema, document, variables ?? {}, operationName);
         if (error) return [error];
-        return {
-          schema,
-          document,
-          variableValues: variables,
-          operationName,
-          contextValue: createContext(services, extra.closed as AbortSignal, extra.client as string),
-        };
+        const contextValue = createContext(services, extra.closed as AbortSignal, extra.client as string);
+        stalled.operationsOf(extra.socket)?.set(id, contextValue);
+        return { schema, document, variableValues: variables, operationName, contextValue };
       },
+      onComplete: ({ extra }, id) => void stalled.operationsOf(extra.socket)?.delete(id),
       onError: (_context, _id, _payload, errors) => present(errors as readonly GraphQLError[]),
       onNext: (_context, _id, _payload, _args, result) => (result.errors ? { ...result, errors: present(result.errors) } : undefined),
     },
     sockets,
+    pingMs,
   );
   return {
     // Closes with 1001, at which clients connect again.
     async close() {
+      stalled.close();
       const late = setTimeout(() => {
         for (const socket of sockets.clients) socket.terminate();
       }, graceMs);

@@ -18,3 +18,10 @@ export async function blaming<Result>(argument: string, work: Promise<Result>): 
     throw new EspalierError(error.code, error.message, { ...error.details, argument }, { cause: error });
   }
 }
+
+/** The rule for a client's key of a request. */
+export const keyRule = (key: string | null | undefined): Requirement => [
+  "input.idempotencyKey",
+  key == null || (key.trim() !== "" && key.length <= 200),
+  "must have 1 to 200 characters",
+];

@@ -3,11 +3,15 @@ import { once } from "node:events";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EspalierError } from "../errors.ts";
+import { causeOfDeath, outOfMemoryKills } from "./cause-of-death.ts";
 import type { FromCompute, ToCompute } from "./compute-protocol.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
 
 // In development this file is TypeScript and its loader is among our own arguments, which a forked process inherits.
 const program = fileURLToPath(new URL(`./compute${extname(import.meta.url)}`, import.meta.url));
+
+/** So much of what a process wrote to its standard error is kept, to tell what it died of. */
+const lastWordsLength = 8192;
 
 type Message = FromCompute extends infer M ? M : never;
 
@@ -57,8 +61,8 @@ export class ComputeProcess {
    * Runs a task: yields its events and returns its result. Leaving the generator early, or aborting, cancels the task at its
    * next event; `kill` stops it at once.
    *
-   * @throws EspalierError what the task throws, INTERNAL for what it should not throw, COMPUTE_PROCESS_DIED; or the
-   *   signal's reason
+   * @throws EspalierError what the task throws, INTERNAL for what it should not throw; OUT_OF_MEMORY or COMPUTE_PROCESS_DIED
+   *   if the process ended; or the signal's reason
    */
   async *run<Name extends TaskName>(
     task: Name,
@@ -104,16 +108,24 @@ export class ComputeProcess {
   }
 
   private start(): ChildProcess {
-    const child = fork(program, [], { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const killsBefore = outOfMemoryKills();
+    const child = fork(program, [], { serialization: "advanced", stdio: ["ignore", "inherit", "pipe", "ipc"] });
+    let lastWords = "";
+    child.stderr?.on("data", (data: Buffer) => {
+      process.stderr.write(data);
+      lastWords = (lastWords + data).slice(-lastWordsLength);
+    });
     child.on("message", (message: FromCompute) => this.inboxes.get(message.id)?.push(message));
-    const died = (how: string) => {
+    const died = (error: EspalierError) => {
       if (this.child !== child) return;
       this.child = undefined;
-      const error = new EspalierError("COMPUTE_PROCESS_DIED", `the compute process ${how}`, { pid: child.pid });
       for (const inbox of this.inboxes.values()) inbox.fail(error);
     };
-    child.once("error", (error) => died(`could not start: ${error.message}`));
-    child.once("exit", (status, signal) => died(signal ? `was ended by ${signal}` : `ended with status ${status}`));
+    child.once("error", ({ message }) =>
+      died(new EspalierError("COMPUTE_PROCESS_DIED", `the compute process could not start: ${message}`, { pid: child.pid })),
+    );
+    // After its last words, which "exit" does not wait for.
+    child.once("close", (status, signal) => died(causeOfDeath({ pid: child.pid, status, signal, lastWords, killsBefore })));
     return child;
   }
 }

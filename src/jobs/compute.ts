@@ -11,6 +11,7 @@ export type Task<Name extends TaskName> = (
 
 /** Loaded at first use: a process that only inspects models need not load ONNX Runtime. */
 const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
+  providers: async () => (await import("./tasks/providers.ts")).providersTask,
   inspect: async () => (await import("./tasks/inspect.ts")).inspectTask,
   prune: async () => (await import("./tasks/prune.ts")).pruneTask,
   overlap: async () => (await import("./tasks/overlap.ts")).overlapTask,
@@ -26,11 +27,19 @@ const running = new Map<number, AbortController>();
 // Sending fails only when the parent is gone, and then so are we.
 const say = (message: FromCompute): void => void process.send?.(message, undefined, undefined, () => {});
 
+/** What ONNX Runtime, CUDA and Node say when an allocation fails. */
+const noMemory =
+  /bad[_ ]?alloc|failed to allocate memory|out of memory|array buffer allocation failed|invalid (typed )?array( buffer)? length/i;
+
+/** What a write gives on a full disk, beyond a quota and beyond the largest file allowed. */
+const noSpace: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
 function toComputeError(error: unknown): ComputeError {
   const { message, stack = message } = error instanceof Error ? error : new Error(String(error));
-  return error instanceof EspalierError
-    ? { code: error.code, message, details: error.details, stack }
-    : { code: "INTERNAL", message, details: {}, stack };
+  if (error instanceof EspalierError) return { code: error.code, message, details: error.details, stack };
+  if (noSpace.has((error as { code?: unknown } | null)?.code))
+    return { code: "DISK_FULL", message: "the disk is full: the files of the model could not be written", details: {}, stack };
+  return { code: noMemory.test(message) ? "OUT_OF_MEMORY" : "INTERNAL", message, details: {}, stack };
 }
 
 async function run(id: number, name: TaskName, request: Tasks[TaskName]["request"], signal: AbortSignal): Promise<void> {

@@ -10,6 +10,7 @@ import {
 } from "../store/evaluations.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { failureOf, hasCode } from "./failure.ts";
+import { providerHere } from "./provider-here.ts";
 import { storedDataset } from "./stored-dataset.ts";
 import { storedModel } from "./stored-model.ts";
 import { watchClaim } from "./watch-claim.ts";
@@ -24,7 +25,8 @@ async function compute(services: JobServices, evaluation: EvaluationRecord, sign
   const process = new ComputeProcess();
   let last = Number.NEGATIVE_INFINITY;
   try {
-    const steps = process.run("evaluate", { model, dataset, settings }, signal);
+    const executionProvider = providerHere(services, settings.executionProvider);
+    const steps = process.run("evaluate", { model, dataset, settings: { ...settings, executionProvider } }, signal);
     for (let step = await steps.next(); ; step = await steps.next()) {
       if (step.done) return step.value;
       if (performance.now() - last < progressIntervalMs) continue;

@@ -1,82 +1,131 @@
-import { fromPrisma, PgBoss } from "pg-boss";
+import { fromPrisma, type JobAttempt, PgBoss } from "pg-boss";
 import type { Logger } from "pino";
-import type { Database } from "../store/store.ts";
+import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
+import { releaseAbandoned } from "../store/abandoned.ts";
+import { notify } from "../store/listener.ts";
+import type { Database, Store } from "../store/store.ts";
 
 /** What waits in the queue: pruning runs and evaluations, by id. */
 export const jobKinds = ["prune", "evaluate"] as const;
 export type JobKind = (typeof jobKinds)[number];
 
+/** So often someone looks whether jobs have lost their worker. */
+const sweepMs = 2000;
+
 /** A job that one worker after another died of. */
 const lostJobs = "lost";
 
-interface JobData {
+export interface JobOptions {
+  /** What it must run on. */
+  readonly provider: ExecutionProvider;
+  /** Higher goes first. */
+  readonly priority: number;
+  /** How far its subject had come when it was queued. */
+  readonly progress: number;
+}
+
+export interface JobData extends JobOptions {
   readonly kind: JobKind;
   readonly id: string;
 }
 
-/** Does a job. If it throws, the job goes back to the queue; the signal aborts when the job is no longer this worker's. */
-export type JobHandler = (id: string, signal: AbortSignal) => Promise<void>;
+/** A job that a worker has taken: its own for as long as its heartbeats go on. */
+export interface TakenJob extends JobAttempt {
+  readonly queue: string;
+  readonly data: JobData;
+}
+
+/** Jobs of one kind lie in a queue for each provider that they can ask for, so that a worker sees only those it can do. */
+const queueName = (kind: JobKind, provider: ExecutionProvider): string =>
+  provider === "AUTO" ? kind : `${kind}-${provider.toLowerCase()}`;
+
+/** The queues of a kind that a worker with these providers takes from. */
+export const queuesFor = (kind: JobKind, providers: readonly ConcreteProvider[]): string[] =>
+  (["AUTO", ...providers] as const).map((provider) => queueName(kind, provider));
+
+/** The key of the notification that says that a job may have come. */
+export const jobHint = "jobs";
 
 /** The job queue: tables in the same database, so that a job and what it is about are stored in one transaction. */
 export class Queue {
-  private constructor(private readonly boss: PgBoss) {}
+  static readonly lost: readonly string[] = [lostJobs];
 
-  static async open(url: string, logger: Logger): Promise<Queue> {
+  private readonly sweeping: NodeJS.Timeout;
+
+  private constructor(
+    private readonly boss: PgBoss,
+    sweep: () => void,
+  ) {
+    this.sweeping = setInterval(sweep, sweepMs);
+  }
+
+  static async open(store: Store, logger: Logger): Promise<Queue> {
     const boss = new PgBoss({
-      connectionString: url,
+      connectionString: store.url,
       max: 4,
       application_name: "espalier-queue",
-      useListenNotify: true,
       schedule: false,
       // A worker that was killed is found out when its heartbeats stop; these say how often someone looks.
       superviseIntervalSeconds: 1,
       monitorIntervalSeconds: 1,
       queueCacheIntervalSeconds: 10,
     });
-    boss.on("error", (error) => logger.error({ err: error }, "job queue"));
+    boss.on("error", (error) => logger.warn({ err: error }, "job queue"));
     boss.on("warning", (warning) => logger.warn({ warning }, "job queue"));
     await boss.start();
-    const shared = { notify: true, heartbeatSeconds: 10, expireInSeconds: 86_399, deleteAfterSeconds: 86_400 };
+    const shared = { heartbeatSeconds: 10, expireInSeconds: 86_399, deleteAfterSeconds: 86_400 };
     await boss.createQueue(lostJobs, shared);
     // Many retries: a worker that stops in good order gives its jobs back too, and they go on where they were.
-    for (const kind of jobKinds) await boss.createQueue(kind, { ...shared, retryLimit: 20, retryDelay: 0, deadLetter: lostJobs });
-    return new Queue(boss);
+    for (const kind of jobKinds)
+      for (const name of queuesFor(kind, ["CPU", "CUDA"]))
+        await boss.createQueue(name, { ...shared, retryLimit: 20, retryDelay: 0, deadLetter: lostJobs });
+    const queues = { prune: queuesFor("prune", ["CPU", "CUDA"]), evaluate: queuesFor("evaluate", ["CPU", "CUDA"]) };
+    const sweep = async () => {
+      const count = await releaseAbandoned(store.prisma, queues);
+      if (count > 0) logger.warn({ count }, "jobs lost their worker and wait for another");
+    };
+    return new Queue(boss, () => void sweep().catch((error) => logger.warn({ err: error }, "job queue")));
   }
 
   /** Puts a job into the queue when the transaction commits. */
-  async add(tx: Database, kind: JobKind, id: string): Promise<void> {
-    const data: JobData = { kind, id };
-    await this.boss.send(kind, data, { db: fromPrisma(tx) });
+  async add(tx: Database, kind: JobKind, id: string, options: Partial<JobOptions> = {}): Promise<void> {
+    const data: JobData = { kind, id, provider: "AUTO", priority: 0, progress: 0, ...options };
+    await this.boss.send(queueName(kind, data.provider), data, { priority: data.priority, db: fromPrisma(tx) });
+    await notify(tx, jobHint);
   }
 
-  /**
-   * Does the jobs of one kind, one after another.
-   *
-   * @returns stops: no new job is taken, the one under way sees its signal abort and is waited for
-   */
-  work(kind: JobKind, handle: JobHandler): Promise<() => Promise<void>> {
-    return this.consume(kind, ({ id }, signal) => handle(id, signal));
+  /** Takes the foremost job of some queues, whichever it lies in: highest priority first, then oldest. */
+  async take(queues: readonly string[]): Promise<TakenJob | null> {
+    const { rows } = await this.boss.getDb().executeSql(
+      `SELECT name FROM pgboss.job WHERE name = ANY($1) AND state < 'active' AND start_after <= now()
+       ORDER BY priority DESC, created_on, id LIMIT 1`,
+      [queues],
+    );
+    if (!rows[0]) return null;
+    const queue = rows[0].name as string;
+    const [job] = await this.boss.fetch<JobData>(queue);
+    return job ? { id: job.id, retryCount: job.retryCount, queue, data: job.data } : null;
   }
 
-  /** Deals with jobs that were tried in vain too often. */
-  workLost(handle: (kind: JobKind, id: string) => Promise<void>): Promise<() => Promise<void>> {
-    return this.consume(lostJobs, ({ kind, id }) => handle(kind, id));
+  /** Says that a job is still being done. False if it is this worker's no more. */
+  async keep({ queue, ...job }: TakenJob): Promise<boolean> {
+    // How many it kept: pg-boss gives it and its types do not.
+    const { affected } = (await this.boss.touch(queue, job)) as { readonly affected?: number };
+    return affected !== 0;
   }
 
-  private async consume(queue: string, handle: (data: JobData, signal: AbortSignal) => Promise<void>): Promise<() => Promise<void>> {
-    const stopping = new AbortController();
-    const options = { localConcurrency: 1, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2, heartbeatRefreshSeconds: 3 };
-    const id = await this.boss.work<JobData, void, typeof options>(queue, options, async ([job]) => {
-      if (job) await handle(job.data, AbortSignal.any([job.signal, stopping.signal]));
-    });
-    return async () => {
-      const stopped = this.boss.offWork(queue, { id, wait: true });
-      stopping.abort();
-      await stopped;
-    };
+  async complete({ queue, id, retryCount }: TakenJob): Promise<void> {
+    await this.boss.complete(queue, { id, retryCount });
+  }
+
+  /** Gives a job back, for the next worker. */
+  async giveBack({ queue, id, retryCount }: TakenJob, db: Database): Promise<void> {
+    await this.boss.fail(queue, { id, retryCount });
+    await notify(db, jobHint);
   }
 
   async close(): Promise<void> {
+    clearInterval(this.sweeping);
     await this.boss.stop({ graceful: true, timeout: 5000 });
   }
 }

@@ -1,4 +1,4 @@
-import { storeBytes } from "../models/artifact-store.ts";
+import { storeFile } from "../models/artifact-store.ts";
 import { readDatasetFile } from "../models/dataset-file.ts";
 import { type DatasetRecord, type DatasetReference, findDataset, getDataset, registerDataset } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
@@ -48,7 +48,7 @@ async function keep(
   name: string | null,
   description: string,
 ): Promise<DatasetRecord> {
-  const { sha256: digest, sizeBytes } = await storeBytes(dataDirectory, serialise(content));
+  const { sha256: digest, sizeBytes } = await storeFile(dataDirectory, serialise(content));
   const recordCount = content.form === "TEXT" ? content.documents.length : content.items.length;
   return registerDataset(store, { name, description, digest, form: content.form, recordCount, sizeBytes });
 }

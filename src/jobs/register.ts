@@ -1,4 +1,6 @@
-import { type ModelRecord, registerRootModel } from "../store/models.ts";
+import { requireFiles } from "../models/artifact-store.ts";
+import { getModel, type ModelRecord, registerRootModel } from "../store/models.ts";
+import { earlierResult } from "../store/request-keys.ts";
 import type { Store } from "../store/store.ts";
 import { computeOnce } from "./compute-process.ts";
 
@@ -12,17 +14,23 @@ export interface RegisterRequest {
   /** A folder or a `.onnx` file, relative to the model root. */
   readonly path: string;
   readonly name: string;
+  /** A request with the key of an earlier one gives what that one gave, whatever has become of the files. */
+  readonly idempotencyKey?: string | undefined;
 }
 
 /**
  * Registers a model: validates it, copies its files into the artifact store, stores its rows. The same bytes registered
  * twice are one model, under its first name.
  *
- * @throws EspalierError what the `inspect` task throws about the model; nothing is stored then
+ * @throws EspalierError what the `inspect` task throws about the model; IDEMPOTENCY_KEY_REUSED; nothing is stored then
  */
 export async function registerModel(
   { store, dataDirectory, modelRoot }: RegisterServices,
-  { path, name }: RegisterRequest,
+  { path, name, idempotencyKey: key }: RegisterRequest,
 ): Promise<ModelRecord> {
-  return registerRootModel(store, await computeOnce("inspect", { dataDirectory, modelRoot, path }), name);
+  const keyed = key === undefined ? undefined : { operation: "registerModel", key, request: { path, name } };
+  const earlier = keyed && (await earlierResult(store.prisma, keyed));
+  if (earlier) return getModel(store.prisma, earlier);
+  const inspected = await computeOnce("inspect", { dataDirectory, modelRoot, path });
+  return registerRootModel(store, inspected, name, { keyed, confirmFiles: (files) => requireFiles(dataDirectory, files) });
 }

@@ -7,7 +7,7 @@ import type { StoredDataset } from "../models/stored-dataset.ts";
 import type { InspectedModel, ModelFile } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
-import type { ExecutionProvider } from "../runtime/providers.ts";
+import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import type { Overlap } from "../text/overlap.ts";
 
 /** A stored model as a compute process needs it: where the artifacts are, and which of them make the folder. */
@@ -62,6 +62,8 @@ export interface LoadingEvent {
  * All of it crosses a process boundary, so it is plain data.
  */
 export interface Tasks {
+  /** Finds out what this machine can compute on. */
+  readonly providers: { readonly request: null; readonly event: never; readonly result: readonly ConcreteProvider[] };
   /** Validates a model folder and copies it into the artifact store. */
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */

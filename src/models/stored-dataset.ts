@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { EspalierError } from "../errors.ts";
 import { type DatasetContent, parseDataset } from "../text/dataset-content.ts";
-import { artifactPath } from "./artifact-store.ts";
+import { openArtifacts } from "./artifacts.ts";
 
 /** Where a dataset's records are: the artifact store, and their digest. */
 export interface StoredDataset {
@@ -11,16 +11,12 @@ export interface StoredDataset {
 
 /** @throws EspalierError ARTIFACT_MISSING */
 export async function readDataset({ dataDirectory, digest }: StoredDataset): Promise<DatasetContent> {
-  const bytes = await readFile(artifactPath(dataDirectory, digest)).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== "ENOENT") throw cause;
-    throw new EspalierError(
-      "ARTIFACT_MISSING",
-      `the dataset's records (sha256 ${digest}) are not in the artifact store`,
-      { sha256: digest },
-      { cause },
-    );
-  });
-  return parseDataset(".jsonl", bytes);
+  const path = await (await openArtifacts(dataDirectory)).path(digest);
+  if (path === null)
+    throw new EspalierError("ARTIFACT_MISSING", `the dataset's records (sha256 ${digest}) are not in the artifact store`, {
+      sha256: digest,
+    });
+  return parseDataset(".jsonl", await readFile(path));
 }
 
 /** The documents of a dataset of texts. @throws EspalierError ARTIFACT_MISSING; INVALID_DATASET if it holds items with choices */

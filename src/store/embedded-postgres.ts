@@ -13,7 +13,7 @@ import { isReachable, platformPackage, postgresBinaries, postgresUser, unless } 
 
 export interface EmbeddedPostgres {
   readonly url: string;
-  /** Stops the server if this process answers for it: the one that started it, or that found it left behind by one that died. */
+  /** Stops looking after the server, and stops it if this process answers for it: the one that started it, or that found it left behind by one that died. */
   stop(): Promise<void>;
 }
 
@@ -25,6 +25,8 @@ export interface EmbeddedPostgresOptions {
 /** Where root keeps the database when the data directory lies in a folder closed to other users, such as its home. */
 const openFolder = "/var/lib/espalier";
 const startTimeoutMs = 60_000;
+/** So often the server is looked after. */
+const watchMs = 250;
 
 interface Home {
   /** Holds `cluster` (PostgreSQL's own folder), `password`, `log` and, after a crash, `heir`. */
@@ -112,6 +114,8 @@ async function findRunning({ path }: Home): Promise<Running | null> {
   if (lines[7]?.trim() !== "ready" || !isAlive(pid)) return null;
   const url = urlFor(await readFile(join(path, "password"), "utf8"), Number(lines[3]));
   const client = new pg.Client({ connectionString: url });
+  // A server that goes meanwhile is one that does not run: the query fails.
+  client.on("error", () => {});
   try {
     await client.connect();
     const { rows } = await client.query<{ starter: string }>("SELECT current_setting($1) AS starter", [starterSetting]);
@@ -131,8 +135,12 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts the server, or finds that another process just did. */
-async function launch({ path, binaries }: Home, durable: boolean): Promise<Running> {
+/** What a server says that cannot start because another starts, or because one that was killed is not wholly gone. */
+const passing = /lock file "postmaster.pid" already exists|pre-existing shared memory block|could not bind/;
+
+/** Spawns the server once. Null if it ended for a reason that passes. */
+async function attempt(home: Home, durable: boolean, port: number, deadline: number): Promise<Running | null> {
+  const { path, binaries } = home;
   const settings = {
     [starterSetting]: process.pid,
     listen_addresses: "127.0.0.1",
@@ -142,9 +150,10 @@ async function launch({ path, binaries }: Home, durable: boolean): Promise<Runni
     log_checkpoints: "off",
     ...(durable ? {} : { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }),
   };
-  const args = ["-D", join(path, "cluster"), "-p", String(await freePort())];
+  const args = ["-D", join(path, "cluster"), "-p", String(port)];
   for (const [name, value] of Object.entries(settings)) args.push("-c", `${name}=${value}`);
   const log = await open(join(path, "log"), "a");
+  const { size: begun } = await log.stat();
   // Detached: Ctrl-C at the terminal reaches us alone, and we stop the server once we are done with it.
   const server = spawn(join(binaries, "bin", "postgres"), args, {
     ...postgresUser,
@@ -157,16 +166,26 @@ async function launch({ path, binaries }: Home, durable: boolean): Promise<Runni
   server.once("exit", (status) => (gone = `ended with status ${status}`));
   server.unref();
   await log.close();
-  for (const deadline = Date.now() + startTimeoutMs; Date.now() < deadline; await delay(20)) {
-    const running = await findRunning({ path, binaries });
+  for (; Date.now() < deadline; await delay(20)) {
+    const running = await findRunning(home);
     if (running) return running;
     if (gone === undefined) continue;
-    const words = (await readFile(join(path, "log"), "utf8")).slice(-2000);
-    // Another process's server has the lock: wait until it is ready.
-    if (!words.includes('lock file "postmaster.pid" already exists')) throw failed(`did not start (${gone}):\n${words}`, gone);
+    const words = (await readFile(join(path, "log"))).subarray(begun).toString().slice(-2000);
+    if (passing.test(words)) return null;
+    throw failed(`did not start (${gone}):\n${words}`, gone);
   }
   server.kill("SIGQUIT");
   throw failed(`was not ready after ${startTimeoutMs / 1000} s; its log is ${join(path, "log")}`);
+}
+
+/** Starts the server, or finds that another process just did. */
+async function launch(home: Home, durable: boolean, port?: number): Promise<Running> {
+  const deadline = Date.now() + startTimeoutMs;
+  for (;;) {
+    const running = (await findRunning(home)) ?? (await attempt(home, durable, port ?? (await freePort()), deadline));
+    if (running) return running;
+    await delay(100);
+  }
 }
 
 /** Whether this process answers for the server: it started it, or the one that did is dead and no other has stepped in. */
@@ -180,9 +199,14 @@ async function answersFor({ starter }: Running, { path }: Home): Promise<boolean
   return true;
 }
 
+/** A server that was stopped in order takes its lock file with it; one that was killed leaves it. */
+const wasKilled = async ({ path }: Home): Promise<boolean> =>
+  (await stat(join(path, "cluster", "postmaster.pid")).catch(unless("ENOENT"))) !== undefined;
+
 /**
  * A real PostgreSQL server whose data lies in the data directory, made at first use. One server serves all processes that
- * name the same data directory.
+ * name the same data directory. If it is killed, it is started again, at the same address: PostgreSQL recovers what was
+ * committed.
  *
  * @throws EspalierError EMBEDDED_POSTGRES_UNAVAILABLE without binaries for this platform; EMBEDDED_POSTGRES_FAILED with
  *   PostgreSQL's own words
@@ -192,20 +216,31 @@ export async function startEmbeddedPostgres(
   { durable }: EmbeddedPostgresOptions = { durable: true },
 ): Promise<EmbeddedPostgres> {
   const home = await openHome(resolve(dataDirectory), durable);
-  const running = (await findRunning(home)) ?? (await launch(home, durable));
-  const { pid, url } = running;
-  if (!(await answersFor(running, home))) return { url, stop: async () => {} };
+  let running = await launch(home, durable);
+  const { url } = running;
+  const over = new AbortController();
+  const watching = (async () => {
+    for (; !over.signal.aborted; await delay(watchMs, undefined, { ref: false, signal: over.signal }).catch(() => {})) {
+      if (isAlive(running.pid) || !(await wasKilled(home)) || !(await answersFor(running, home))) continue;
+      // A failure is told by whoever asks the database something; here it is tried again.
+      running = await launch(home, durable, Number(new URL(url).port)).catch(() => running);
+    }
+  })();
+  const mine = await answersFor(running, home);
   // Fast shutdown: open transactions are rolled back and connections closed.
   const interrupt = () => {
-    if (isAlive(pid)) process.kill(pid, "SIGINT");
+    if (isAlive(running.pid)) process.kill(running.pid, "SIGINT");
   };
-  process.once("exit", interrupt);
+  if (mine) process.once("exit", interrupt);
   return {
     url,
     stop: async () => {
+      over.abort();
+      await watching;
+      if (!mine) return;
       process.off("exit", interrupt);
       interrupt();
-      while (isAlive(pid)) await delay(10);
+      while (isAlive(running.pid)) await delay(10);
     },
   };
 }

@@ -3,7 +3,7 @@ import { EspalierError } from "../errors.ts";
 import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { type Evaluation, Prisma } from "../generated/prisma/client.ts";
 import type { DatasetRecord } from "./datasets.ts";
-import { runChannel } from "./listener.ts";
+import { notify } from "./listener.ts";
 import { getModel } from "./models.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { FailureRecord } from "./runs.ts";
@@ -173,4 +173,4 @@ export async function* followEvaluation(store: Store, id: string, signal: AbortS
 }
 
 /** A hint to whoever watches: evaluations' ids are as unlike each other and runs' as runs' are, and share their channel. */
-const tell = (db: Database, id: string): Promise<unknown> => db.$executeRaw`SELECT pg_notify(${runChannel}, ${id})`;
+const tell = notify;

@@ -30,14 +30,15 @@ export async function ancestors(db: Database, modelId: string, maxDistance: numb
   return resolve(db, steps);
 }
 
-/** The models that came from a model, nearest first, then oldest; no more than `limit`. */
+/** The models that came from a model, nearest first, then oldest; no more than `limit`, of which the farthest are any. */
 export async function descendants(db: Database, modelId: string, maxDistance: number, limit: number): Promise<Relative[]> {
+  // PostgreSQL finds generation after generation, and no more than are taken.
   const steps = await db.$queryRaw<Step[]>`
     WITH RECURSIVE line AS (
       SELECT id, 1 AS distance FROM "Model" WHERE "parentId" = ${modelId}::uuid AND ${maxDistance}::int > 0
       UNION ALL
       SELECT m.id, line.distance + 1 FROM line JOIN "Model" m ON m."parentId" = line.id WHERE line.distance < ${maxDistance}::int
     )
-    SELECT id, distance FROM line ORDER BY distance, id LIMIT ${limit}::int`;
+    SELECT * FROM (SELECT id, distance FROM line LIMIT ${limit}::int) nearest ORDER BY distance, id`;
   return resolve(db, steps);
 }

@@ -1,14 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+import type { Database } from "./store.ts";
 
-/** The channel that says which run has news. */
-export const runChannel = "espalier_run";
+/** The channel that says what has news: a run, by its id, or another key of a watch. */
+const channel = "espalier_news";
+
+/** Hints, when the transaction commits and only then, that what watches of the key look at has changed. */
+export async function notify(tx: Database, key: string): Promise<void> {
+  await tx.$executeRaw`SELECT pg_notify(${channel}, ${key})`;
+}
 
 /** Waits this long for word from the database and then looks anyway: a notification is a hint, never the carrier. */
 const pollMs = 1000;
 const maxRetryMs = 5000;
 
-/** One party's interest in one run. Hints that come while it is busy are remembered as one. */
+/** One party's interest in one key. Hints that come while it is busy are remembered as one. */
 export class Watch {
   private hinted = false;
   private wake: (() => void) | undefined;
@@ -47,13 +53,13 @@ export class Listener {
 
   constructor(private readonly url: string) {}
 
-  watch(runId: string): Watch {
+  watch(key: string): Watch {
     this.running ??= this.listen();
-    const set = this.watches.get(runId) ?? new Set();
-    this.watches.set(runId, set);
+    const set = this.watches.get(key) ?? new Set();
+    this.watches.set(key, set);
     const watch = new Watch(() => {
       set.delete(watch);
-      if (set.size === 0 && this.watches.get(runId) === set) this.watches.delete(runId);
+      if (set.size === 0 && this.watches.get(key) === set) this.watches.delete(key);
     });
     set.add(watch);
     return watch;
@@ -77,7 +83,7 @@ export class Listener {
       client.on("notification", ({ payload }) => this.hint(this.watches.get(payload ?? "") ?? []));
       try {
         await client.connect();
-        await client.query(`LISTEN ${runChannel}`);
+        await client.query(`LISTEN ${channel}`);
         failures = 0;
         // What was said while nobody listened is lost: everyone looks.
         for (const set of this.watches.values()) this.hint(set);

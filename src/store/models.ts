@@ -3,6 +3,7 @@ import type { Model } from "../generated/prisma/client.ts";
 import type { Architecture, InspectedModel, ModelFile } from "../models/types.ts";
 import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
+import { type KeyedRequest, makeOnce } from "./request-keys.ts";
 import type { Database, Store } from "./store.ts";
 
 export type ModelRecord = DatabaseRecord<
@@ -21,8 +22,23 @@ export interface ModelFilter {
   readonly name?: string;
 }
 
+/** Those who store models share this lock, and whoever removes files has it alone. */
+const filesLock = 5_023_981;
+
+/** Looks whether files are there, at a time when none are being removed. */
+export type ConfirmFiles = (files: readonly ModelFile[]) => Promise<void>;
+
 /** Stores a model's rows. To be called in a transaction. */
-export async function insertModel(tx: Database, model: InspectedModel, name: string, parentId: string | null): Promise<ModelRecord> {
+export async function insertModel(
+  tx: Database,
+  model: InspectedModel,
+  name: string,
+  parentId: string | null,
+  confirmFiles?: ConfirmFiles,
+): Promise<ModelRecord> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${filesLock}::bigint)`;
+  // They were stored before; a model that had the same may have been deleted just now.
+  await confirmFiles?.(model.files);
   const { digest, sizeBytes, parameterCount, opset, operators, architecture, files, structures, pruningObstacle } = model;
   await tx.artifact.createMany({ data: files.map((f) => ({ sha256: f.sha256, sizeBytes: f.sizeBytes })), skipDuplicates: true });
   const row = await tx.model.create({
@@ -43,13 +59,26 @@ export async function insertModel(tx: Database, model: InspectedModel, name: str
   return toRecord(row);
 }
 
-/** Stores a registered model, or finds it: the same bytes registered twice, even at once, are one model. */
-export function registerRootModel(store: Store, model: InspectedModel, name: string): Promise<ModelRecord> {
+/**
+ * Stores a registered model, or finds it: the same bytes registered twice, even at once, are one model. A request with the
+ * key of an earlier one finds what that one registered.
+ *
+ * @throws EspalierError IDEMPOTENCY_KEY_REUSED
+ */
+export function registerRootModel(
+  store: Store,
+  model: InspectedModel,
+  name: string,
+  { keyed, confirmFiles }: { readonly keyed?: KeyedRequest | undefined; readonly confirmFiles?: ConfirmFiles } = {},
+): Promise<ModelRecord> {
   return store.prisma.$transaction(async (tx) => {
-    // A lock of the digest, until the transaction ends.
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${model.digest}, 0))`;
-    const known = await tx.model.findFirst({ where: { digest: model.digest, parentId: null } });
-    return known ? toRecord(known) : insertModel(tx, model, name, null);
+    const id = await makeOnce(tx, keyed, async () => {
+      // A lock of the digest, until the transaction ends.
+      await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${model.digest}, 0))`;
+      const known = await tx.model.findFirst({ where: { digest: model.digest, parentId: null }, select: { id: true } });
+      return (known ?? (await insertModel(tx, model, name, null, confirmFiles))).id;
+    });
+    return getModel(tx, id);
   });
 }
 
@@ -83,4 +112,80 @@ export async function listModels(db: Database, page: PageRequest, { parentId, na
 export async function modelFiles(db: Database, modelId: string): Promise<ModelFile[]> {
   const rows = await db.modelFile.findMany({ where: { modelId }, orderBy: { path: "asc" }, include: { artifact: true } });
   return rows.map(({ path, sha256, artifact }) => ({ path, sha256, sizeBytes: Number(artifact.sizeBytes) }));
+}
+
+/** What is left to clear up after a model: files that no model has any more, and its folder if no model has the same bytes. */
+export interface Leftovers {
+  readonly digest: string | null;
+  readonly sha256s: readonly string[];
+}
+
+/**
+ * Deletes a model with its runs and their scores, its evaluations and the rows of its files.
+ *
+ * @param keepDescendants models made from it lose their parent; otherwise a model that has any is not deleted
+ * @throws EspalierError MODEL_NOT_FOUND; MODEL_HAS_DESCENDANTS; MODEL_IN_USE while runs prune it
+ */
+export function deleteModel(store: Store, id: string, keepDescendants: boolean): Promise<Leftovers> {
+  return store.prisma.$transaction(async (tx) => {
+    const { id: modelId, digest } = await getModel(tx, id);
+    // Nobody makes it a child or a run meanwhile.
+    await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${modelId}::uuid FOR UPDATE`;
+    const running = await tx.pruningRun.count({ where: { modelId, status: { in: ["QUEUED", "RUNNING"] } } });
+    if (running > 0)
+      throw new EspalierError("MODEL_IN_USE", `${running} pruning runs of the model are not over: cancel them first`, { id, running });
+    const children = await tx.model.count({ where: { parentId: modelId } });
+    if (children > 0 && !keepDescendants)
+      throw new EspalierError(
+        "MODEL_HAS_DESCENDANTS",
+        `${children} models were made from the model; delete them first, or keep them without a parent`,
+        { id, children },
+      );
+    const files = await modelFiles(tx, modelId);
+    await tx.model.updateMany({ where: { parentId: modelId }, data: { parentId: null } });
+    const runs = await tx.pruningRun.findMany({ where: { modelId }, select: { id: true } });
+    await tx.requestKey.deleteMany({ where: { resultId: { in: [modelId, ...runs.map((run) => run.id)] } } });
+    await tx.pruningRun.deleteMany({ where: { modelId } });
+    await tx.model.delete({ where: { id: modelId } });
+    const twins = await tx.model.count({ where: { digest } });
+    return { digest: twins > 0 ? null : digest, sha256s: files.map((file) => file.sha256) };
+  });
+}
+
+/**
+ * Removes artifacts that no model has, and their rows.
+ *
+ * @param remove removes the file
+ * @returns those that were removed
+ */
+export function removeUnused(store: Store, sha256s: readonly string[], remove: (sha256: string) => Promise<void>): Promise<string[]> {
+  return store.prisma.$transaction(async (tx) => {
+    await tx.$executeRaw`SELECT pg_advisory_xact_lock(${filesLock}::bigint)`;
+    const used = await tx.$queryRaw<{ sha256: string }[]>`
+      SELECT sha256 FROM "ModelFile" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
+    const unused = [...new Set(sha256s)].filter((sha256) => !used.some((file) => file.sha256 === sha256));
+    for (const sha256 of unused) await remove(sha256);
+    await tx.artifact.deleteMany({ where: { sha256: { in: unused } } });
+    return unused;
+  });
+}
+
+/** An artifact, and where models have it. */
+export interface FileInUse {
+  readonly sha256: string;
+  /** Names of models and datasets. */
+  readonly owners: readonly string[];
+  /** In the folders of models. */
+  readonly places: readonly { readonly digest: string; readonly path: string }[];
+}
+
+/** Every artifact that a model or a dataset has. */
+export async function filesInUse(db: Database): Promise<FileInUse[]> {
+  return db.$queryRaw<FileInUse[]>`
+    SELECT sha256, array_agg(DISTINCT owner) AS owners,
+      coalesce(jsonb_agg(jsonb_build_object('digest', digest, 'path', path)) FILTER (WHERE path IS NOT NULL), '[]') AS places
+    FROM (
+      SELECT f.sha256, m.name AS owner, m.digest, f.path FROM "ModelFile" f JOIN "Model" m ON m.id = f."modelId"
+      UNION ALL SELECT digest, coalesce(name, 'the dataset ' || id), NULL, NULL FROM "Dataset"
+    ) used GROUP BY sha256 ORDER BY sha256`;
 }

@@ -2,7 +2,7 @@ import { EspalierError } from "../errors.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord } from "../pruning/events.ts";
 import { appendEvent, type EventPayloads } from "./events.ts";
-import { getModel, insertModel } from "./models.ts";
+import { type ConfirmFiles, getModel, insertModel } from "./models.ts";
 import { type FailureRecord, findRun, type RunRecord } from "./runs.ts";
 import { insertScores } from "./scores.ts";
 import type { Database, Store } from "./store.ts";
@@ -21,6 +21,11 @@ export async function claimRun(store: Store, runId: string): Promise<(RunClaim &
   });
   const run = count > 0 ? await findRun(store.prisma, runId) : null;
   return run && { runId, attempt: run.attempt, run };
+}
+
+/** Gives a run back that is not over: it waits for the next worker. Nothing if the claim stands no more. */
+export async function releaseRun(store: Store, { runId, attempt }: RunClaim): Promise<void> {
+  await store.prisma.pruningRun.updateMany({ where: { id: runId, attempt, status: "RUNNING" }, data: { status: "QUEUED" } });
 }
 
 /** @throws EspalierError RUN_LOST if the claim stands no more */
@@ -53,11 +58,12 @@ export async function recordScoring(store: Store, claim: RunClaim, payload: Even
   await whileClaimed(store, claim, (tx) => appendEvent(tx, claim.runId, "SCORING", payload));
 }
 
-/** Records an iteration: its row, its scores, its event. */
+/** Records an iteration: its row, its scores, its event. Nothing if that was done, by a commit whose answer was lost. */
 export function recordIteration(store: Store, claim: RunClaim, { type, scores, ...event }: IterationRecord): Promise<void> {
   const { iteration: index, removed, parameterCount, removedRatio, loss, perturbedLoss, durationMs } = event;
   const { runId } = claim;
   return whileClaimed(store, claim, async (tx) => {
+    if ((await tx.iteration.count({ where: { runId, index } })) > 0) return;
     const row = { runId, index, removed: removed.map((r) => ({ ...r })), parameterCount, removedRatio, loss, perturbedLoss, durationMs };
     await tx.iteration.create({ data: row });
     await insertScores(tx, runId, index, scores);
@@ -67,14 +73,20 @@ export function recordIteration(store: Store, claim: RunClaim, { type, scores, .
 }
 
 /** Records success: the pruned model, a child of the run's, the run's end and the memory it took. */
-export function recordSuccess(store: Store, claim: RunClaim, pruned: InspectedModel, peakMemoryBytes: number | null = null): Promise<void> {
+export function recordSuccess(
+  store: Store,
+  claim: RunClaim,
+  pruned: InspectedModel,
+  peakMemoryBytes: number | null = null,
+  confirmFiles?: ConfirmFiles,
+): Promise<void> {
   const { runId } = claim;
   return whileClaimed(store, claim, async (tx) => {
     const run = await tx.pruningRun.findUniqueOrThrow({ where: { id: runId } });
     const base = await getModel(tx, run.modelId);
     const removedRatio = (base.parameterCount - pruned.parameterCount) / base.parameterCount;
     const name = `${base.name}-${run.method.toLowerCase().replaceAll("_", "-")}-${Math.round(removedRatio * 100)}`;
-    const { id: modelId } = await insertModel(tx, pruned, name, base.id);
+    const { id: modelId } = await insertModel(tx, pruned, name, base.id, confirmFiles);
     await tx.pruningRun.update({
       where: { id: runId },
       data: { status: "SUCCEEDED", resultModelId: modelId, removedRatio, peakMemoryBytes, finishedAt: new Date() },

@@ -25,14 +25,39 @@ export type ScoreOrder = keyof typeof orders;
 
 const types = { iteration: "int4", kind: "text", index: "int4", score: "float8" } as const;
 
-/** Stores an iteration's scores, a row a kind. To be called in the transaction that stores the iteration. */
+/** Scores of one array: with these, a row lies whole in its page of the table, so that reading one costs nothing else. */
+const chunkSize = 128;
+
+/** Stores an iteration's scores, by position and by score. To be called in the transaction that stores the iteration. */
 export async function insertScores(tx: Database, runId: string, iteration: number, tables: readonly ScoreTable[]): Promise<void> {
   for (const { kind, indexes, scores } of tables) {
     // In SQL, because Prisma's own insert rounds the numbers of a list to 16 digits.
+    const numbers = Prisma.sql`unnest(${[...indexes]}::int4[], ${[...scores]}::float8[]) AS u(index, score)`;
     await tx.$executeRaw`
-      INSERT INTO "StructureScores" ("runId", iteration, kind, indexes, scores)
-      VALUES (${runId}::uuid, ${iteration}, ${kind}, ${[...indexes]}::int4[], ${[...scores]}::float8[])`;
+      INSERT INTO "StructureScores" ("runId", iteration, kind, "lastIndex", indexes, scores)
+      SELECT ${runId}::uuid, ${iteration}::int, ${kind}, max(index), array_agg(index ORDER BY index), array_agg(score ORDER BY index)
+      FROM (SELECT *, (row_number() OVER (ORDER BY index) - 1) / ${chunkSize}::int AS chunk FROM ${numbers}) s GROUP BY chunk`;
+    await tx.$executeRaw`
+      INSERT INTO "RankedScores" ("runId", iteration, kind, chunk, "firstScore", "firstIndex", "lastScore", "lastIndex", indexes, scores)
+      SELECT ${runId}::uuid, ${iteration}::int, ${kind}, chunk, scores[1], indexes[1], scores[cardinality(scores)], indexes[cardinality(scores)],
+        indexes, scores
+      FROM (
+        SELECT chunk, array_agg(index ORDER BY score, index) AS indexes, array_agg(score ORDER BY score, index) AS scores
+        FROM (SELECT *, (row_number() OVER (ORDER BY score, index) - 1) / ${chunkSize}::int AS chunk FROM ${numbers}) s GROUP BY chunk
+      ) c`;
   }
+}
+
+/** Gives a run the scores that another had in its first iterations. */
+export async function copyScores(tx: Database, fromRunId: string, runId: string, iterations: number): Promise<void> {
+  await tx.$executeRaw`
+    INSERT INTO "StructureScores" ("runId", iteration, kind, "lastIndex", indexes, scores)
+    SELECT ${runId}::uuid, iteration, kind, "lastIndex", indexes, scores FROM "StructureScores"
+    WHERE "runId" = ${fromRunId}::uuid AND iteration < ${iterations}::int`;
+  await tx.$executeRaw`
+    INSERT INTO "RankedScores" ("runId", iteration, kind, chunk, "firstScore", "firstIndex", "lastScore", "lastIndex", indexes, scores)
+    SELECT ${runId}::uuid, iteration, kind, chunk, "firstScore", "firstIndex", "lastScore", "lastIndex", indexes, scores FROM "RankedScores"
+    WHERE "runId" = ${fromRunId}::uuid AND iteration < ${iterations}::int`;
 }
 
 /** A score's place in an order, as a client keeps it. */
@@ -53,33 +78,73 @@ function readCursor(cursor: string, order: ScoreOrder): readonly (string | numbe
   throw badCursor(cursor);
 }
 
+/** Arrays of one run, `r`, that hold the scores of a page in order of position: those after the cursor, until there are enough. */
+function byPosition(filter: Prisma.Sql, cursor: Prisma.Sql | null, first: number): Prisma.Sql {
+  const after = cursor ? Prisma.sql`AND (iteration, kind, "lastIndex") > (${cursor})` : Prisma.empty;
+  // An array holds one score at least, and of the first perhaps none is wanted.
+  return Prisma.sql`
+    SELECT iteration, kind, indexes, scores FROM (
+      SELECT *, sum(cardinality(indexes)) OVER (ORDER BY iteration, kind, "lastIndex") - cardinality(indexes) AS before FROM (
+        SELECT * FROM "StructureScores" WHERE "runId" = r.id ${filter} ${after}
+        ORDER BY iteration, kind, "lastIndex" LIMIT ${first + 2}::int
+      ) following
+    ) counted WHERE before <= ${first + chunkSize}::int`;
+}
+
+/** The same in order of score: of each iteration and kind so many arrays after the cursor as may hold the whole page. */
+function byScore(filter: Prisma.Sql, cursor: Prisma.Sql | null, score: unknown, first: number, descending: boolean): Prisma.Sql {
+  const end = Prisma.raw(descending ? "first" : "last");
+  const beyond = Prisma.raw(descending ? "<" : ">");
+  const column = (name: string) => Prisma.sql`c."${end}${Prisma.raw(name)}"`;
+  const after = cursor
+    ? Prisma.sql`AND ${column("Score")} ${beyond}= ${score}::float8
+        AND (${column("Score")}, c.iteration, c.kind, ${column("Index")}) ${beyond} (${cursor})`
+    : Prisma.empty;
+  const direction = Prisma.raw(descending ? "DESC" : "ASC");
+  return Prisma.sql`
+    SELECT g.iteration, g.kind, c.indexes, c.scores
+    FROM (SELECT iteration, kind FROM "RankedScores" WHERE "runId" = r.id AND chunk = 0 ${filter}) g CROSS JOIN LATERAL (
+      SELECT indexes, scores FROM "RankedScores" c
+      WHERE c."runId" = r.id AND c.iteration = g.iteration AND c.kind = g.kind ${after}
+      ORDER BY ${column("Score")} ${direction}, ${column("Index")} ${direction} LIMIT ${Math.ceil((first + 1) / chunkSize) + 1}::int
+    ) c`;
+}
+
 /**
- * A page of the scores of a run.
+ * For each of many runs the same page of its scores.
  *
  * @throws EspalierError BAD_CURSOR
  */
 export async function listScores(
   db: Database,
-  runId: string,
+  runIds: readonly string[],
   { first, after }: PageRequest,
   order: ScoreOrder = "POSITION",
   { iterations, kinds }: ScoreFilter = {},
-): Promise<Page<StructureScore>> {
+): Promise<Page<StructureScore>[]> {
   const { columns, descending } = orders[order];
-  const conditions = [Prisma.sql`s."runId" = ${runId}::uuid`];
-  if (iterations) conditions.push(Prisma.sql`s.iteration = ANY(${[...iterations]}::int4[])`);
-  if (kinds) conditions.push(Prisma.sql`s.kind = ANY(${[...kinds]}::text[])`);
-  if (after != null) {
-    const values = readCursor(after, order).map((value, i) => Prisma.sql`${value}::${Prisma.raw(types[columns[i] ?? "index"])}`);
-    const comparison = Prisma.raw(`(${columns.map((c) => `"${c}"`)}) ${descending ? "<" : ">"}`);
-    conditions.push(Prisma.sql`${comparison} (${Prisma.join(values)})`);
+  const values = after == null ? null : readCursor(after, order);
+  const cursor = values && Prisma.join(values.map((value, i) => Prisma.sql`${value}::${Prisma.raw(types[columns[i] ?? "index"])}`));
+  const filter = Prisma.sql`
+    ${iterations ? Prisma.sql`AND iteration = ANY(${[...iterations]}::int4[])` : Prisma.empty}
+    ${kinds ? Prisma.sql`AND kind = ANY(${[...kinds]}::text[])` : Prisma.empty}`;
+  const sorted = columns.map((column) => (column === "index" || column === "score" ? `u.${column}` : `a.${column}`));
+  const sorting = Prisma.raw(sorted.map((column) => `${column} ${descending ? "DESC" : "ASC"}`).join(", "));
+  const rest = cursor
+    ? Prisma.sql`WHERE (${Prisma.raw(sorted.join(", "))}) ${Prisma.raw(descending ? "<" : ">")} (${cursor})`
+    : Prisma.empty;
+  const arrays = order === "POSITION" ? byPosition(filter, cursor, first) : byScore(filter, cursor, values?.[0], first, descending);
+  const rows = await db.$queryRaw<(StructureScore & { runId: string })[]>`
+    SELECT r.id AS "runId", page.* FROM unnest(${[...new Set(runIds.filter(isId))]}::uuid[]) AS r(id) CROSS JOIN LATERAL (
+      SELECT a.iteration, a.kind, u.index, u.score
+      FROM (${arrays}) a CROSS JOIN LATERAL unnest(a.indexes, a.scores) AS u(index, score)
+      ${rest} ORDER BY ${sorting} LIMIT ${first + 1}::int
+    ) page`;
+  const byRun = new Map<string, StructureScore[]>();
+  for (const { runId, ...score } of rows) {
+    const list = byRun.get(runId) ?? [];
+    list.push(score);
+    byRun.set(runId, list);
   }
-  if (!isId(runId)) return pageOf([], first);
-  const sorting = Prisma.raw(columns.map((c) => `"${c}" ${descending ? "DESC" : "ASC"}`).join(", "));
-  const rows = await db.$queryRaw<StructureScore[]>`
-    SELECT s.iteration, s.kind, u.index, u.score
-    FROM "StructureScores" s CROSS JOIN LATERAL unnest(s.indexes, s.scores) AS u(index, score)
-    WHERE ${Prisma.join(conditions, " AND ")}
-    ORDER BY ${sorting} LIMIT ${first + 1}::int`;
-  return pageOf(rows, first);
+  return runIds.map((id) => pageOf(byRun.get(id.toLowerCase()) ?? [], first));
 }

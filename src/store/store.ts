@@ -25,6 +25,8 @@ export async function openStore(url: string): Promise<Store> {
   const pool = new pg.Pool({ connectionString: url, max: 10 });
   // A connection lost while idle is replaced at the next query, which reports what is then still wrong.
   pool.on("error", () => {});
+  // One lost while it is out of the pool fails its query or the next; without a listener it would end the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
   try {
     (await pool.connect()).release();
   } catch (cause) {
@@ -37,7 +39,8 @@ export async function openStore(url: string): Promise<Store> {
     await pool.end();
     throw error;
   }
-  const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  // The scores of a large model take longer to store than Prisma's own five seconds.
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool), transactionOptions: { maxWait: 10_000, timeout: 60_000 } });
   const listener = new Listener(url);
   return {
     prisma,

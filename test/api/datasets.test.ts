@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { artifactPath } from "../../src/models/artifact-store.ts";
 import { type TestApi, testApi } from "../support/api.ts";
 import { until } from "../support/wait.ts";
 
@@ -211,7 +210,7 @@ test("an evaluation tells how far it is, and ends by request", async () => {
 
 test("a dataset whose records were lost fails its evaluation with the reason", async () => {
   const { registerDataset: dataset } = await api.data(register, { input: { name: "lost", texts: ["Lost at sea, with all hands."] } });
-  await rm(artifactPath(api.services.dataDirectory, dataset.digest));
+  await rm(join(api.services.dataDirectory, "artifacts", dataset.digest));
   const { evaluateModel } = await api.data(evaluate, { input: { modelId, dataset: { id: dataset.id } } });
   const { status, error } = await finished(evaluateModel.id);
   assert.deepEqual([status, error.code], ["FAILED", "ARTIFACT_MISSING"]);

@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { createClient, type ExecutionResult } from "graphql-ws";
+import { pino } from "pino";
 import { WebSocket } from "ws";
+import { startServer } from "../../src/api/server.ts";
 import { claimRun, recordFailure, recordScoring, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
 import { type TestApi, testApi } from "../support/api.ts";
 import { inspected, newRun } from "../support/records.ts";
+import { until } from "../support/wait.ts";
 
 let api: TestApi;
 before(async () => {
@@ -151,6 +154,50 @@ test("a reader that stops reading for a while loses nothing", async () => {
     sequences,
     Array.from({ length: 401 }, (_, i) => i + 2),
   );
+});
+
+test("a reader that stops reading for good is cut off, at a bounded cost, and told the sequence to go on from", async () => {
+  const { store, runId, scored } = await takenUp();
+  const log: string[] = [];
+  const server = await startServer(api.services, "127.0.0.1", 0, pino({ level: "warn" }, { write: (line) => void log.push(line) }), {
+    stalledMs: 1500,
+  });
+  try {
+    const socket = new WebSocket(server.url.replace("http", "ws"), "graphql-transport-ws");
+    await once(socket, "open");
+    socket.send(JSON.stringify({ type: "connection_init" }));
+    await once(socket, "message");
+    const fields = Array.from({ length: 25 }, (_, i) => `${"x".repeat(4000)}${i}: createdAt`).join(" ");
+    socket.send(
+      JSON.stringify({
+        id: "1",
+        type: "subscribe",
+        payload: { query: `subscription { pruningProgress(runId: "${runId}") { sequence ${fields} } }` },
+      }),
+    );
+    await once(socket, "message");
+    socket.pause();
+    for (let i = 0; i < 200; i++) await scored(i);
+    await until("it is cut off", () => log.some((line) => line.includes("cut off")));
+    const sequences: number[] = [];
+    socket.on("message", (data) => {
+      const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ pruningProgress: Event }> };
+      if (type === "next") sequences.push(payload.data?.pruningProgress.sequence as number);
+    });
+    socket.resume();
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    const last = sequences.at(-1) as number;
+    assert.ok(last > 1 && last < 150, `20 MB were to be sent, of which ${last} of 201 messages were`);
+    assert.deepEqual(
+      sequences,
+      Array.from({ length: last - 1 }, (_, i) => i + 2),
+    );
+    assert.deepEqual([code, JSON.parse(String(reason))], [1013, { code: "SUBSCRIBER_TOO_SLOW", after: { [runId]: last } }]);
+    await recordFailure(store, runId, { code: "X", message: "x" });
+    assert.deepEqual((await all(progress(runId, last)))[0]?.sequence, last + 1);
+  } finally {
+    await server.stop();
+  }
 });
 
 test("stopping the server tells subscribers to connect again", async () => {

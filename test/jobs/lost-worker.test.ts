@@ -20,10 +20,14 @@ test("a run of a worker killed with -9 goes on in another worker, to the same by
   await eventOf(bench, id, "ITERATION");
   const exited = once(doomed, "exit");
   doomed.kill("SIGKILL");
+  const killed = performance.now();
   await exited;
   const done = (await runIterations(store.prisma, id)).length;
   assert.ok(done > 0 && done < 6, `killed after ${done} of 6 iterations`);
 
+  await until("the run says that it waits", async () => (await getRun(store.prisma, id)).status === "QUEUED");
+  const took = performance.now() - killed;
+  assert.ok(took < 15_000, `${took} ms until another worker could have it`);
   const worker = await startWorker(bench.queue, bench);
   await until("another worker takes the run up", async () => (await getRun(store.prisma, id)).attempt === 2);
   const events = await allEvents(bench, id);
@@ -41,17 +45,31 @@ test("a run of a worker killed with -9 goes on in another worker, to the same by
   assert.equal((await model)?.digest, (await expected)?.digest);
 });
 
-test("a run that takes one worker after another with it fails in the end", async () => {
+/** As if the run had been tried in vain before: this is its last chance. */
+const lastChance = (id: string) => bench.store.prisma.$executeRaw`UPDATE pgboss.job SET retry_limit = 0 WHERE data->>'id' = ${id}`;
+
+const lost = async (id: string) =>
+  ((await bench.store.prisma.$queryRaw`SELECT 1 FROM pgboss.job WHERE name = 'lost' AND data->>'id' = ${id}`) as unknown[]).length > 0;
+
+test("a run that takes one worker after another with it fails in the end, unless it comes further each time", async () => {
   const { store } = bench;
-  const { id } = await bench.prune();
-  // As if it had been tried in vain before: this is its last chance.
-  await store.prisma.$executeRaw`UPDATE pgboss.job SET retry_limit = 0 WHERE data->>'id' = ${id}`;
-  const doomed = await bench.workerProcess();
-  await eventOf(bench, id, "ITERATION");
-  doomed.kill("SIGKILL");
+  const stuck = await bench.prune({ samples: 256 });
+  const moving = await bench.prune();
+  for (const [{ id }, type] of [
+    [stuck, "SCORING"],
+    [moving, "ITERATION"],
+  ] as const) {
+    await lastChance(id);
+    const doomed = await bench.workerProcess();
+    await eventOf(bench, id, type);
+    doomed.kill("SIGKILL");
+    await until("it is found to be lost", () => lost(id));
+  }
   const worker = await startWorker(bench.queue, bench);
-  await allEvents(bench, id);
+  await allEvents(bench, stuck.id);
+  await allEvents(bench, moving.id);
   await worker.stop();
-  const run = await getRun(store.prisma, id);
-  assert.deepEqual([run.status, run.error?.code], ["FAILED", "WORKER_LOST"]);
+  const [first, second] = [await getRun(store.prisma, stuck.id), await getRun(store.prisma, moving.id)];
+  assert.deepEqual([first.status, first.error?.code], ["FAILED", "WORKER_LOST"]);
+  assert.deepEqual([second.status, second.error], ["SUCCEEDED", null]);
 });

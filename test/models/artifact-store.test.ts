@@ -4,7 +4,8 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { artifactPath, digestOf, materialise, storeFile } from "../../src/models/artifact-store.ts";
+import { digestOf, materialise, storeFile } from "../../src/models/artifact-store.ts";
+import { DirectoryArtifacts } from "../../src/models/directory-artifacts.ts";
 
 let folder: string;
 const bytes = Buffer.alloc(3_000_000, "call me ");
@@ -21,11 +22,11 @@ describe("the artifact store", () => {
     const data = join(folder, "once");
     const store = () => storeFile(data, join(folder, "source"));
     assert.deepEqual(await Promise.all([store(), store(), store()]), Array(3).fill({ sha256, sizeBytes: bytes.length }));
-    const { ino } = await stat(artifactPath(data, sha256));
+    const { ino } = await stat(new DirectoryArtifacts(join(data, "artifacts")).at(sha256));
     await store();
-    assert.equal((await stat(artifactPath(data, sha256))).ino, ino);
+    assert.equal((await stat(new DirectoryArtifacts(join(data, "artifacts")).at(sha256))).ino, ino);
     assert.deepEqual(await readdir(join(data, "artifacts")), [sha256]);
-    assert.deepEqual(await readFile(artifactPath(data, sha256)), bytes);
+    assert.deepEqual(await readFile(new DirectoryArtifacts(join(data, "artifacts")).at(sha256)), bytes);
   });
 
   it("makes a model's folder once, of links, however many ask at once", async () => {
@@ -36,7 +37,7 @@ describe("the artifact store", () => {
     const places = await Promise.all(Array.from({ length: 5 }, () => materialise(model)));
     assert.equal(new Set(places).size, 1);
     assert.deepEqual(await readdir(join(dataDirectory, "models")), [model.digest]);
-    const { ino } = await stat(artifactPath(dataDirectory, sha256));
+    const { ino } = await stat(new DirectoryArtifacts(join(dataDirectory, "artifacts")).at(sha256));
     for (const { path } of files) assert.equal((await stat(join(places[0] as string, path))).ino, ino, path);
   });
 

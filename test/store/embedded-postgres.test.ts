@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 import { temporaryFolder } from "../support/database.ts";
+import { until } from "../support/wait.ts";
 
 const options = { durable: false };
 const program = fileURLToPath(new URL("../support/postgres-process.ts", import.meta.url));
@@ -21,6 +22,10 @@ async function query(url: string, sql: string): Promise<unknown[]> {
     await client.end();
   }
 }
+
+/** The process that the cluster's lock file names. */
+const postmaster = async (folder: string): Promise<number> =>
+  Number((await readFile(join(folder, "postgres", "cluster", "postmaster.pid"), "utf8").catch(() => "")).split("\n")[0]);
 
 const unreachable = (url: string) => assert.rejects(query(url, "SELECT 1"), { code: "ECONNREFUSED" });
 
@@ -75,6 +80,22 @@ test("a server whose starter was killed is joined, and stopped by the one that j
   assert.equal(own.url, url);
   await own.stop();
   await unreachable(url);
+});
+
+test("a server that is killed is started again, at the same address, with all that was committed", async () => {
+  const own = await startEmbeddedPostgres(directory);
+  await query(own.url, "CREATE TABLE survivors (n int)");
+  for (let n = 1; n <= 3; n++) {
+    await query(own.url, `INSERT INTO survivors VALUES (${n})`);
+    const killed = await postmaster(directory);
+    process.kill(killed, "SIGKILL");
+    await until("another server runs", async () => (await postmaster(directory)) !== killed);
+    const kept = await until("it answers", () => query(own.url, "SELECT n FROM survivors").catch(() => null));
+    assert.equal(kept.length, n);
+  }
+  await query(own.url, "DROP TABLE survivors");
+  await own.stop();
+  await unreachable(own.url);
 });
 
 test("processes that start at once on a new data directory share one server", async () => {

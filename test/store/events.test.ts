@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { appendEvent, eventsAfter, followRun, type StoredEvent } from "../../src/store/events.ts";
+import { appendEvent, eventsAfter, type StoredEvent } from "../../src/store/events.ts";
+import { followRun } from "../../src/store/run-feed.ts";
 import { cancelRun } from "../../src/store/runs.ts";
 import { openStore } from "../../src/store/store.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
-import { schemaDiff } from "../../scripts/schema-diff.ts";
+import { migrationStatus, schemaDiff } from "../../scripts/schema-diff.ts";
+import { PrismaClient } from "../../src/generated/prisma/client.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { listScores } from "../../src/store/scores.ts";
 import { openStore } from "../../src/store/store.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
+
+const migrations = fileURLToPath(new URL("../../prisma/migrations/", import.meta.url));
+const scoresInPages = "20261125014000_scores_in_pages";
 
 let database: TestDatabase;
 before(async () => {
@@ -31,6 +39,11 @@ async function withPool<T>(url: string, work: (pool: pg.Pool) => Promise<T>): Pr
 
 test("migrations bring a database to exactly what schema.prisma says", async () => {
   assert.equal((await schemaDiff(database.url)).trim(), "-- This is an empty migration.");
+});
+
+test("what is recorded is what `prisma migrate status` calls up to date", async () => {
+  const { hasMigrationsTable, history, editedMigrationNames, failedMigrationNames } = await migrationStatus(database.url);
+  assert.deepEqual([hasMigrationsTable, history, editedMigrationNames, failedMigrationNames], [true, null, [], []]);
 });
 
 test("the comparison sees a difference", () =>
@@ -61,7 +74,32 @@ test("a migration that was changed after it was applied is refused", () =>
       await migrate(pool);
       await pool.query(`UPDATE "_prisma_migrations" SET checksum = repeat('0', 64)`);
     });
+    assert.ok((await migrationStatus(url)).editedMigrationNames.length > 0, "the status sees it too");
     await assert.rejects(openStore(url), { code: "MIGRATION_FAILED" });
+  }));
+
+test("scores that were stored as two arrays of any length are those that come back", () =>
+  withEmptyDatabase("older", async (url) => {
+    const older = readdirSync(migrations).filter((name) => /^\d+_/.test(name) && name < scoresInPages);
+    await withPool(url, async (pool) => {
+      for (const name of older.sort()) await pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
+      await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
+      await pool.query(
+        `INSERT INTO "PruningRun" (id, "modelId", method, options, "parameterCount") SELECT uuidv7(), id, 'PIP', '{}', 1 FROM "Model"`,
+      );
+      await pool.query(`INSERT INTO "StructureScores"
+        SELECT r.id, i, 'MLP', (SELECT array_agg(n) FROM generate_series(0, 299) n), (SELECT array_agg(n * 7 % 300 / 3.0::float8) FROM generate_series(0, 299) n)
+        FROM "PruningRun" r, generate_series(0, 1) i`);
+      await pool.query(readFileSync(`${migrations}${scoresInPages}/migration.sql`, "utf8"));
+      const { rows } = await pool.query<{ id: string }>(`SELECT id FROM "PruningRun"`);
+      const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+      for (const order of ["POSITION", "SCORE_ASCENDING"] as const) {
+        const [page] = await listScores(prisma, [rows[0]?.id ?? ""], { first: 1000 }, order);
+        assert.equal(page?.items.length, 600);
+        assert.ok(page.items.every(({ index, score }) => score === ((index * 7) % 300) / 3));
+      }
+      await prisma.$disconnect();
+    });
   }));
 
 test("a database of a newer program is refused", () =>

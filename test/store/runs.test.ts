@@ -66,7 +66,7 @@ test("a run's life, from claim to child", async () => {
     iterations.map((i) => [i.index, i.removed, i.parameterCount]),
     [0, 1].map((i) => [i, iteration(i).removed, iteration(i).parameterCount]),
   );
-  const { items } = await listScores(store.prisma, runId, { first: 100 }, "SCORE_DESCENDING", { iterations: [1] });
+  const [{ items } = { items: [] }] = await listScores(store.prisma, [runId], { first: 100 }, "SCORE_DESCENDING", { iterations: [1] });
   assert.deepEqual(items[0], { iteration: 1, kind: "MLP", index: 1, score: 1 / 3 });
   const { type, scores, ...payload } = iteration(0);
   const events = await eventsAfter(store.prisma, runId, 0, 100);

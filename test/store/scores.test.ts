@@ -47,7 +47,8 @@ async function readAll(order: ScoreOrder, first: number, filter?: ScoreFilter): 
   const rows: StructureScore[] = [];
   for (;;) {
     const last = rows.at(-1);
-    const page = await listScores(database.store.prisma, runId, { first, after: last && scoreCursor(last, order) }, order, filter);
+    const [page] = await listScores(database.store.prisma, [runId], { first, after: last && scoreCursor(last, order) }, order, filter);
+    assert.ok(page);
     rows.push(...page.items);
     if (!page.hasNextPage) return rows;
     assert.equal(page.items.length, first);
@@ -70,9 +71,40 @@ for (const order of Object.keys(columns) as ScoreOrder[]) {
 test("a cursor of another order, or none at all, is refused", async () => {
   const [score] = all as [StructureScore];
   for (const after of [scoreCursor(score, "SCORE_ASCENDING"), "nonsense", "", Buffer.from("null").toString("base64url")])
-    await assert.rejects(listScores(database.store.prisma, runId, { first: 1, after }, "POSITION"), { code: "BAD_CURSOR" });
+    await assert.rejects(listScores(database.store.prisma, [runId], { first: 1, after }, "POSITION"), { code: "BAD_CURSOR" });
 });
 
 test("a run that is not there has no scores", async () => {
-  assert.deepEqual(await listScores(database.store.prisma, "nonsense", { first: 5 }), { items: [], hasNextPage: false });
+  assert.deepEqual(await listScores(database.store.prisma, ["nonsense"], { first: 5 }), [{ items: [], hasNextPage: false }]);
+});
+
+test("a thousand equal scores, in many arrays, are paged each once in every order", async () => {
+  const { id } = await newRun(database.store);
+  const count = 1000;
+  const indexes = Array.from({ length: count }, (_, i) => i);
+  for (const iteration of [0, 1])
+    await insertScores(database.store.prisma, id, iteration, [{ kind: "MLP", indexes, scores: indexes.map((i) => (i < 900 ? 0.5 : i)) }]);
+  for (const order of Object.keys(columns) as ScoreOrder[]) {
+    const seen: StructureScore[] = [];
+    for (let after: string | undefined; ; ) {
+      const [page] = await listScores(database.store.prisma, [id], { first: 70, after: after ?? null }, order);
+      assert.ok(page);
+      seen.push(...page.items);
+      if (!page.hasNextPage) break;
+      after = scoreCursor(page.items.at(-1) as StructureScore, order);
+    }
+    assert.equal(seen.length, 2 * count);
+    assert.deepEqual(seen, sorted(seen, order));
+    assert.equal(new Set(seen.map((s) => `${s.iteration} ${s.index}`)).size, 2 * count);
+  }
+});
+
+test("the same page of many runs is one answer in their order", async () => {
+  const other = (await newRun(database.store)).id;
+  const pages = await listScores(database.store.prisma, [other, runId, runId], { first: 3 }, "SCORE_ASCENDING");
+  const expected = sorted(all, "SCORE_ASCENDING").slice(0, 3);
+  assert.deepEqual(
+    pages.map((page) => page.items),
+    [[], expected, expected],
+  );
 });

@@ -39,17 +39,17 @@ export interface TestApi {
 /** Where tests put files to register datasets from. */
 const datasetRoot = join(tmpdir(), `espalier-datasets-${process.pid}`);
 
-/** The whole server on a database of its own: API and worker, with real compute processes. */
-export async function testApi(): Promise<TestApi> {
+/** The whole server on a database of its own: API and, unless told otherwise, a worker, with real compute processes. */
+export async function testApi({ worker: works = true, modelRoot: root = modelRoot } = {}): Promise<TestApi> {
   const database = await testDatabase();
   await mkdir(datasetRoot, { recursive: true });
   const { store, dataDirectory } = database;
   const log: string[] = [];
   const logger = pino({ level: "warn" }, { write: (line) => void log.push(line) });
-  const queue = await Queue.open(database.url, logger);
-  const worker = await startWorker(queue, { store, dataDirectory, logger });
+  const queue = await Queue.open(store, logger);
+  const worker = works ? await startWorker(queue, { store, dataDirectory, logger }) : null;
   const generators = new ModelProcesses();
-  const services = { store, queue, generators, dataDirectory, modelRoot, datasetRoot };
+  const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot };
   const server = await startServer(services, "127.0.0.1", 0, logger);
   const sockets: ReturnType<typeof createClient>[] = [];
 
@@ -77,7 +77,7 @@ export async function testApi(): Promise<TestApi> {
       for (const client of sockets) await client.dispose();
       await server.stop();
       await generators.close();
-      await worker.stop();
+      await worker?.stop();
       await queue.close();
       await database.close();
       await rm(datasetRoot, { recursive: true, force: true });

@@ -7,9 +7,10 @@ import { registerModel } from "../../src/jobs/register.ts";
 import { datasetOf } from "../../src/jobs/register-dataset.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
 import type { DatasetRecord } from "../../src/store/datasets.ts";
-import { followRun, type StoredEvent } from "../../src/store/events.ts";
+import type { StoredEvent } from "../../src/store/events.ts";
 import type { ModelRecord } from "../../src/store/models.ts";
-import { createRun, type RunRecord } from "../../src/store/runs.ts";
+import { followRun } from "../../src/store/run-feed.ts";
+import { createRun, type NewRun, type RunRecord } from "../../src/store/runs.ts";
 import { modelRoot } from "./ahab.ts";
 import { type TestDatabase, testDatabase } from "./database.ts";
 
@@ -21,7 +22,7 @@ export interface JobBench extends TestDatabase {
   /** A built-in dataset, registered. */
   dataset(name: string): Promise<DatasetRecord>;
   /** Queues a run on the bundled model: small, and of six iterations. */
-  prune(options?: Partial<PruningOptions>): Promise<RunRecord>;
+  prune(options?: Partial<PruningOptions>, more?: Partial<Pick<NewRun, "modelId" | "priority" | "from">>): Promise<RunRecord>;
   /** A worker in a process of its own. */
   workerProcess(): Promise<ChildProcess>;
 }
@@ -31,7 +32,7 @@ export async function jobBench(): Promise<JobBench> {
   const database = await testDatabase();
   const { store, url, dataDirectory } = database;
   const logger = pino({ level: "silent" });
-  const queue = await Queue.open(url, logger);
+  const queue = await Queue.open(store, logger);
   const ahab = await registerModel({ store, dataDirectory, modelRoot }, { path: "ahab", name: "ahab" });
   return {
     ...database,
@@ -39,11 +40,12 @@ export async function jobBench(): Promise<JobBench> {
     logger,
     ahab,
     dataset: (name) => datasetOf({ store, dataDirectory }, { name }),
-    prune: async (options) => {
+    prune: async (options, more) => {
       const small = { ...defaultPruningOptions, samples: 4, sequenceLength: 32, targetRatio: 0.4, ...options };
       const { id: datasetId } = await datasetOf({ store, dataDirectory }, { name: "literature-train" });
-      const request = { modelId: ahab.id, method: "PIP", options: small, datasetId };
-      return createRun(store, request, (tx, id) => queue.add(tx, "prune", id));
+      const request = { modelId: ahab.id, method: "PIP", options: small, datasetId, ...more };
+      const { executionProvider: provider } = small;
+      return createRun(store, request, (tx, id) => queue.add(tx, "prune", id, { provider, priority: more?.priority ?? 0 }));
     },
     workerProcess: async () => {
       const child = fork(fileURLToPath(new URL("worker-process.ts", import.meta.url)), [url, dataDirectory]);

@@ -7,7 +7,7 @@ import { openStore } from "../../src/store/store.ts";
 const [url, dataDirectory] = process.argv.slice(2) as [string, string];
 const logger = pino({ level: "silent" });
 const store = await openStore(url);
-const queue = await Queue.open(url, logger);
+const queue = await Queue.open(store, logger);
 const worker = await startWorker(queue, { store, dataDirectory, logger });
 process.on("message", async () => {
   await worker.stop();

@@ -52,7 +52,9 @@ export class EvaluationResolver {
     const dataset = await datasetFor(context, "input.dataset", input.dataset);
     const overlapRatio = await blaming("input.dataset", checkOverlap(context, model.id, dataset, allowOverlap));
     const settings = { sequenceLength, stride, maxTokens, maxItems, measureSpeed, executionProvider };
-    return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, (tx, id) => queue.add(tx, "evaluate", id));
+    return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, (tx, id) =>
+      queue.add(tx, "evaluate", id, { provider: executionProvider }),
+    );
   }
 
   @Mutation(() => Evaluation, { description: "Ends an evaluation that is not over." })

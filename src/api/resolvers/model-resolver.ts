@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { deleteModel } from "../../jobs/delete-model.ts";
 import { registerModel } from "../../jobs/register.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelRecord } from "../../store/models.ts";
@@ -10,7 +11,7 @@ import { type Connection, connect, PageArgs, pageRequest } from "../types/connec
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
 import { PruningRun, PruningRunConnection } from "../types/pruning-run.ts";
-import { blaming, requireAll } from "../validate.ts";
+import { blaming, keyRule, requireAll } from "../validate.ts";
 
 @InputType({ description: "Which models to list." })
 class ModelFilter {
@@ -28,6 +29,12 @@ class RegisterModelInput {
 
   @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, the last part of the path." })
   readonly name?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "A key of the client's own, 1 to 200 characters: a request repeated with its key gives the model that the first one gave.",
+  })
+  readonly idempotencyKey?: string | null;
 }
 
 /** Descendants that a lineage gives at most. */
@@ -69,7 +76,7 @@ export class ModelResolver {
       const parent = known.get(child.parentId ?? "");
       return parent ? [{ parent, child }] : [];
     });
-    return { nodes, edges, truncated: down.length > largestFamily };
+    return Object.assign(new Lineage(), { nodes, edges, truncated: down.length > largestFamily });
   }
 
   @Mutation(() => Model, {
@@ -77,15 +84,33 @@ export class ModelResolver {
       "Registers a model: reads it, checks that it can be pruned and served, and copies it into the artifact store. The same bytes registered twice are one model, under its first name.",
   })
   registerModel(
-    @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name }: RegisterModelInput,
+    @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name, idempotencyKey }: RegisterModelInput,
     @Ctx() { store, dataDirectory, modelRoot }: Context,
   ): Promise<ModelRecord> {
     const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
     requireAll([
       ["input.path", path.trim() !== "" && path.length <= 4096, "must be a path of 1 to 4,096 characters"],
       ["input.name", called.trim() !== "" && called.length <= 200, "must be a name of 1 to 200 characters"],
+      keyRule(idempotencyKey),
     ]);
-    return blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, { path, name: called.trim() }));
+    return blaming(
+      "input.path",
+      registerModel({ store, dataDirectory, modelRoot }, { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined }),
+    );
+  }
+
+  @Mutation(() => ID, {
+    description:
+      "Deletes a model with its runs and measurements, and those of its files that no other model has. A model that others were made from is kept, unless they are to stay without a parent. Gives its identity.",
+  })
+  async deleteModel(
+    @Arg("id", () => ID, { description: "The model." }) id: string,
+    @Arg("keepDescendants", () => Boolean, { defaultValue: false, description: "Keep models that were made from it, without a parent." })
+    keepDescendants: boolean,
+    @Ctx() services: Context,
+  ): Promise<string> {
+    await blaming("id", deleteModel(services, id, keepDescendants));
+    return id;
   }
 
   @FieldResolver(() => [OperatorCount], { description: "The operators of its graph, most frequent first.", complexity: listCost })

@@ -1,6 +1,7 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Resolver, Root, Subscription } from "type-graphql";
-import { followRun, type StoredEvent } from "../../store/events.ts";
+import type { StoredEvent } from "../../store/events.ts";
 import type { ModelRecord } from "../../store/models.ts";
+import { followRun } from "../../store/run-feed.ts";
 import { getRun, type RunRecord } from "../../store/runs.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
@@ -30,7 +31,9 @@ export class PruningProgressResolver {
     @Root() { runId, sequence, type, payload, createdAt }: StoredEvent,
     @Arg("runId", () => ID, { description: "The run." }) _runId: string,
     @Arg("after", () => Int, { defaultValue: 0, description: "Events after this sequence; 0 is all." }) _after: number,
+    @Ctx() context: Context,
   ): object {
+    context.progress = { runId, sequence };
     // The type goes along for the interface to tell its implementations apart.
     const event = { runId, sequence, type, createdAt };
     return type === "FAILED" ? { ...event, error: payload } : { ...event, ...payload };

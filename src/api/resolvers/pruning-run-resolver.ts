@@ -1,11 +1,25 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { EspalierError } from "../../errors.ts";
+import { requireAlike, sharedIterations } from "../../jobs/shared-iterations.ts";
 import { methodNamed, methods } from "../../pruning/methods/index.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
+import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
-import { cancelRun, createRun, getRun, listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
-import { listScores, type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
+import {
+  cancelRun,
+  countIterations,
+  createRun,
+  type Enqueue,
+  getRun,
+  listRuns,
+  type NewRun,
+  type RunRecord,
+  type RunStatus,
+  resumeRun,
+  runIterations,
+} from "../../store/runs.ts";
+import { type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import type { Context } from "../context.ts";
 import { datasetFor } from "../dataset-input.ts";
@@ -24,7 +38,7 @@ import {
   StartPruningInput,
   StructureScoreConnection,
 } from "../types/pruning-run.ts";
-import { blaming, type Requirement, requireAll } from "../validate.ts";
+import { blaming, keyRule, type Requirement, requireAll } from "../validate.ts";
 
 @InputType({ description: "Which pruning runs to list." })
 class PruningRunFilter {
@@ -141,10 +155,10 @@ export class PruningRunResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
     @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
-    @Ctx() { store }: Context,
+    @Ctx() { store, loaders }: Context,
   ): Promise<Connection<ScoreRecord>> {
     const { id } = await blaming("runId", getRun(store.prisma, runId));
-    return scorePage(store, id, page, filter, orderBy);
+    return scorePage(loaders, id, page, filter, orderBy);
   }
 
   @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
@@ -172,8 +186,22 @@ export class PruningRunResolver {
     await requireStructures(input.modelId, options, loaders);
     const dataset = await datasetFor(context, "input.dataset", input.dataset);
     requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
-    const run = { modelId: input.modelId, method: input.method, options, datasetId: dataset.id };
-    return createRun(store, run, (tx, id) => queue.add(tx, "prune", id));
+    const { method, priority, idempotencyKey: key } = input;
+    requireAll([["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"], keyRule(key)]);
+    const run = { modelId: input.modelId, method, options, datasetId: dataset.id, priority };
+    const keyed = key == null ? undefined : { operation: "startPruning", key, request: { ...run, from: input.from ?? null } };
+    const from = input.from == null ? undefined : await beginning(store, run, input.from);
+    return createRun(store, { ...run, from }, enqueueIn(queue, options.executionProvider, priority), keyed);
+  }
+
+  @Mutation(() => PruningRun, {
+    description: "Puts a run that was cancelled or failed back into the queue: it goes on after the iterations it has stored.",
+  })
+  async resumePruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store, queue }: Context): Promise<RunRecord> {
+    const run = await blaming("id", getRun(store.prisma, id));
+    const progress = await countIterations(store.prisma, run.id);
+    const enqueue = enqueueIn(queue, run.executionProvider ?? run.options.executionProvider, run.priority, progress);
+    return blaming("id", resumeRun(store, id, enqueue));
   }
 
   @Mutation(() => PruningRun, { description: "Ends a pruning run that is not over. What it has recorded stays." })
@@ -184,6 +212,19 @@ export class PruningRunResolver {
   @FieldResolver(() => Model, { description: "The model it prunes." })
   model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
     return loaders.models.load(modelId);
+  }
+
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: "Its place among the runs that wait for the same execution provider, from 1; null unless it is QUEUED.",
+  })
+  queuePosition(@Root() { id, status }: RunRecord, @Ctx() { loaders }: Context): Promise<number | null> | null {
+    return status === "QUEUED" ? loaders.queuePositions.load(id) : null;
+  }
+
+  @FieldResolver(() => PruningRun, { nullable: true, description: "The run whose iterations it began with." })
+  from(@Root() { fromRunId }: RunRecord, @Ctx() { loaders }: Context): Promise<RunRecord | null> | null {
+    return fromRunId === null ? null : loaders.runs.load(fromRunId);
   }
 
   @FieldResolver(() => Model, { nullable: true, description: "The pruned model, once it has succeeded." })
@@ -218,20 +259,37 @@ export class PruningRunResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
     @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
-    @Ctx() { store }: Context,
+    @Ctx() { loaders }: Context,
   ): Promise<Connection<ScoreRecord>> {
-    return scorePage(store, id, page, filter, orderBy);
+    return scorePage(loaders, id, page, filter, orderBy);
   }
 }
 
+/** What puts a run's job into the queue of its provider. */
+const enqueueIn =
+  (queue: Context["queue"], provider: ExecutionProvider, priority: number, progress = 0): Enqueue =>
+  (tx, id) =>
+    queue.add(tx, "prune", id, { provider, priority, progress });
+
+/**
+ * The iterations that a new run can take over from another.
+ *
+ * @throws EspalierError RUN_NOT_FOUND; BAD_USER_INPUT naming what differs
+ */
+async function beginning({ prisma }: Context["store"], run: NewRun, fromId: string): Promise<NewRun["from"]> {
+  const from = await blaming("input.from", getRun(prisma, fromId));
+  requireAlike(run, from);
+  return { run: from, iterations: sharedIterations(from, await runIterations(prisma, from.id), run.options.targetRatio) };
+}
+
 async function scorePage(
-  { prisma }: Context["store"],
+  loaders: Context["loaders"],
   runId: string,
   page: PageArgs,
   { iterations, kinds }: StructureScoreFilter,
   order: ScoreOrder,
 ): Promise<Connection<ScoreRecord>> {
   const filter = { iterations: iterations ?? undefined, kinds: kinds ?? undefined };
-  const found = listScores(prisma, runId, pageRequest(page, largestScorePage), order, filter);
+  const found = loaders.scores(runId, { page: pageRequest(page, largestScorePage), order, filter });
   return connect(await blaming("after", found), (score) => scoreCursor(score, order));
 }

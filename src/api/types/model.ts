@@ -2,6 +2,7 @@ import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { Field, ID, Int, ObjectType } from "type-graphql";
 import type { StructureKind } from "../../structures/structure.ts";
 import { structureKindEnum } from "../enums.ts";
+import { dot, mermaid } from "../lineage-diagrams.ts";
 import { connectionType } from "./connection.ts";
 import { JobError } from "./job.ts";
 
@@ -136,4 +137,14 @@ export class Lineage {
 
   @Field(() => Boolean, { description: "Whether there are more descendants than are given." })
   readonly truncated!: boolean;
+
+  @Field(() => String, { description: "The family as a Mermaid flowchart." })
+  mermaid(): string {
+    return mermaid(this);
+  }
+
+  @Field(() => String, { description: "The family as a graph in DOT, Graphviz's language." })
+  dot(): string {
+    return dot(this);
+  }
 }

@@ -87,14 +87,29 @@ export class PruningSucceeded extends PruningEvent {
   readonly removedRatio!: number;
 }
 
-@ObjectType({ implements: PruningEvent, description: "The run was ended by an error. Its last event." })
+@ObjectType({ implements: PruningEvent, description: "The run was ended by an error. Its last event, unless it is resumed." })
 export class PruningFailed extends PruningEvent {
   @Field(() => JobError, { description: "What went wrong." })
   readonly error!: JobError;
 }
 
-@ObjectType({ implements: PruningEvent, description: "The run was ended by request. Its last event." })
+@ObjectType({ implements: PruningEvent, description: "The run was ended by request. Its last event, unless it is resumed." })
 export class PruningCancelled extends PruningEvent {}
+
+@ObjectType({ implements: PruningEvent, description: "The run goes on, after iterations that are stored." })
+export class PruningResumed extends PruningEvent {
+  @Field(() => Int, { description: "How many iterations it need not do." })
+  readonly iterations!: number;
+
+  @Field(() => GraphQLBigInt, { description: "Parameters left after them." })
+  readonly parameterCount!: number;
+
+  @Field(() => Float, { description: "Share of the base model's parameters removed by them, 0 to 1." })
+  readonly removedRatio!: number;
+
+  @Field(() => ID, { nullable: true, description: "The run that did them, if it was another." })
+  readonly fromRunId!: string | null;
+}
 
 const eventTypes: Record<EventType, ClassType<PruningEvent>> = {
   STARTED: PruningStarted,
@@ -103,6 +118,7 @@ const eventTypes: Record<EventType, ClassType<PruningEvent>> = {
   SUCCEEDED: PruningSucceeded,
   FAILED: PruningFailed,
   CANCELLED: PruningCancelled,
+  RESUMED: PruningResumed,
 };
 /** The GraphQL type of each type of event. */
 export const pruningEventTypes = Object.values(eventTypes);

@@ -115,6 +115,9 @@ export class PruningRun {
   @Field(() => Int, { description: "The sequence of its newest event: what `pruningProgress(after:)` takes." })
   readonly lastSequence!: number;
 
+  @Field(() => Int, { description: "Among runs that wait, higher goes first." })
+  readonly priority!: number;
+
   @Field(() => GraphQLDateTime, { description: "When it was asked for." })
   readonly createdAt!: Date;
 
@@ -144,4 +147,21 @@ export class StartPruningInput {
     description: "What to do; what is left out has the default shown.",
   })
   readonly options!: Options;
+
+  @Field(() => Int, { defaultValue: 0, description: "Among runs that wait, higher goes first: -100 to 100." })
+  readonly priority!: number;
+
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      "Begin with the iterations of this run as far as they would be the same: all but the target ratio must be as it was there. The result is that of a run from the beginning, byte for byte.",
+  })
+  readonly from?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "A key of the client's own, 1 to 200 characters: a request repeated with its key gives the run that the first one started, and starts no other.",
+  })
+  readonly idempotencyKey?: string | null;
 }

@@ -1,0 +1,92 @@
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { Artifacts, StoredArtifact } from "./artifacts.ts";
+
+const digest = /^[0-9a-f]{64}$/;
+
+export const unlessAbsent = (error: NodeJS.ErrnoException): null => {
+  if (error.code === "ENOENT") return null;
+  throw error;
+};
+
+/** Artifacts as files of a folder, which all processes of a machine (or of a network file system) can share. */
+export class DirectoryArtifacts implements Artifacts {
+  constructor(readonly folder: string) {}
+
+  /** Where the artifact lies, or would lie. */
+  at(sha256: string): string {
+    return join(this.folder, sha256);
+  }
+
+  add(source: string | Uint8Array): Promise<{ sha256: string; sizeBytes: number }> {
+    return this.keep(typeof source === "string" ? createReadStream(source, { highWaterMark: 1 << 20 }) : Readable.from([source]));
+  }
+
+  /** Hashes the bytes while it writes them to a temporary name, syncs, renames. With a sha256, bytes of another are not kept. */
+  async keep(bytes: Readable, expected?: string): Promise<{ sha256: string; sizeBytes: number }> {
+    await mkdir(this.folder, { recursive: true });
+    const temporary = join(this.folder, `.${randomUUID()}`);
+    try {
+      const hash = createHash("sha256");
+      // Read-only: the same bytes lie in the folders of all models that have them.
+      const target = await open(temporary, "wx", 0o444);
+      let sizeBytes = 0;
+      try {
+        for await (const chunk of bytes) {
+          hash.update(chunk as Buffer);
+          sizeBytes += (chunk as Buffer).length;
+          await target.writeFile(chunk as Buffer);
+        }
+        await target.sync();
+      } finally {
+        await target.close();
+      }
+      const sha256 = hash.digest("hex");
+      if (expected !== undefined && sha256 !== expected) return { sha256, sizeBytes };
+      const artifact = this.at(sha256);
+      // What is there already stays, for model folders are links to it. Its time says that somebody counts on it.
+      if (await this.has(sha256)) await utimes(artifact, new Date(), new Date());
+      else {
+        await rename(temporary, artifact);
+        await this.syncFolder();
+      }
+      return { sha256, sizeBytes };
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  async path(sha256: string): Promise<string | null> {
+    return (await this.has(sha256)) ? this.at(sha256) : null;
+  }
+
+  async has(sha256: string): Promise<boolean> {
+    return (await stat(this.at(sha256)).catch(unlessAbsent)) !== null;
+  }
+
+  async read(sha256: string): Promise<Readable> {
+    return createReadStream(this.at(sha256), { highWaterMark: 1 << 20 });
+  }
+
+  async remove(sha256: string): Promise<void> {
+    await rm(this.at(sha256), { force: true });
+  }
+
+  async *list(): AsyncGenerator<StoredArtifact> {
+    for (const sha256 of (await readdir(this.folder).catch(unlessAbsent)) ?? []) {
+      if (!digest.test(sha256)) continue;
+      const found = await stat(this.at(sha256)).catch(unlessAbsent);
+      if (found) yield { sha256, sizeBytes: found.size, modifiedAt: found.mtime };
+    }
+  }
+
+  /** A rename outlives a power cut once its folder is synced. Where folders cannot be, the system does so in its own time. */
+  private async syncFolder(): Promise<void> {
+    const folder = await open(this.folder, "r").catch(() => null);
+    await folder?.sync().catch(() => {});
+    await folder?.close();
+  }
+}

@@ -1,0 +1,156 @@
+import { EspalierError } from "../errors.ts";
+import { eventsAfter, type StoredEvent } from "./events.ts";
+import type { Watch } from "./listener.ts";
+import { throughReconnects } from "./reconnect.ts";
+import { isId } from "./record.ts";
+import type { Store } from "./store.ts";
+
+/** So many of a run's newest events are kept for all its followers together. One who is farther behind reads the database. */
+const windowSize = 256;
+/** So many events a follower who is behind reads at a time: the most that it holds in memory of its own. */
+const batchSize = 20;
+
+/**
+ * The events of one run as they come, read once for all who follow it in this process. A follower asks for what comes after
+ * the last it had, and waits for news if that is nothing.
+ */
+class RunFeed {
+  followers = 0;
+  /** The newest events, in order; the first is `start + 1`. */
+  private window: StoredEvent[] = [];
+  private start = 0;
+  private over = false;
+  private missing = false;
+  /** Why the last reading failed: something else than a database out of reach. */
+  private failure: { readonly error: unknown } | undefined;
+  private readonly ended = new AbortController();
+  private readonly waiting = new Set<() => void>();
+  private reading: Promise<void> = Promise.resolve();
+  private nextReading: Promise<void> | undefined;
+  private begun = false;
+  private readonly watch: Watch;
+  /** Counts the readings. */
+  readings = 0;
+
+  constructor(
+    private readonly store: Store,
+    private readonly runId: string,
+  ) {
+    this.watch = store.listener.watch(runId);
+    void this.listen();
+  }
+
+  /** What comes after a sequence, as far as it is there; null once there is no more to come. */
+  async after(sequence: number, signal: AbortSignal): Promise<readonly StoredEvent[] | null> {
+    if (this.failure) throw this.failure.error;
+    if (this.missing) throw new EspalierError("RUN_NOT_FOUND", `there is no pruning run ${this.runId}`, { id: this.runId });
+    if (sequence < this.start) return throughReconnects(signal, () => eventsAfter(this.store.prisma, this.runId, sequence, batchSize));
+    const events = this.window.slice(sequence - this.start);
+    return events.length === 0 && this.over ? null : events;
+  }
+
+  /** Resolves once there has been a reading since the one given, or the signal aborts. */
+  async news(since: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.readings > since) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.waiting.delete(done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.waiting.add(done);
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+
+  /** Reads what is new. A reading under way may have begun too early to see it: then another follows, for all who ask meanwhile. */
+  refresh(): Promise<void> {
+    this.nextReading ??= this.reading.then(() => {
+      this.nextReading = undefined;
+      this.reading = this.read();
+      return this.reading;
+    });
+    return this.nextReading;
+  }
+
+  close(): void {
+    this.watch.close();
+    this.ended.abort();
+  }
+
+  private async listen(): Promise<void> {
+    const { signal } = this.ended;
+    for (; !signal.aborted; await this.watch.wait(signal)) await this.refresh();
+  }
+
+  private async read(): Promise<void> {
+    const { prisma } = this.store;
+    const { signal } = this.ended;
+    const select = { lastSequence: true, finishedAt: true };
+    try {
+      // The end is looked up before the events: all events of a run that is over are there.
+      const run = isId(this.runId)
+        ? await throughReconnects(signal, () => prisma.pruningRun.findUnique({ where: { id: this.runId }, select }))
+        : null;
+      this.missing = run === null;
+      if (!run) return;
+      if (!this.begun) this.start = run.lastSequence;
+      this.begun = true;
+      for (let last = this.start + this.window.length; last < run.lastSequence; last = this.start + this.window.length) {
+        const events = await throughReconnects(signal, () => eventsAfter(prisma, this.runId, last, batchSize));
+        // The run was deleted just now.
+        if (events.length === 0) break;
+        this.window.push(...events);
+        const surplus = Math.max(0, this.window.length - windowSize);
+        this.window.splice(0, surplus);
+        this.start += surplus;
+      }
+      this.over = run.finishedAt !== null;
+      this.failure = undefined;
+    } catch (error) {
+      this.failure = signal.aborted ? undefined : { error };
+    } finally {
+      this.readings++;
+      for (const wake of [...this.waiting]) wake();
+    }
+  }
+}
+
+const feeds = new WeakMap<Store, Map<string, RunFeed>>();
+
+/**
+ * A run's events after a sequence, in order, each once: those there are, then those to come, until the run is over or the
+ * signal aborts. They are read as fast as they are taken, so a slow follower costs little memory, and followers who keep up
+ * share one reading. While the database is out of reach, all wait.
+ *
+ * @throws EspalierError RUN_NOT_FOUND
+ */
+export async function* followRun(store: Store, runId: string, after: number, signal: AbortSignal): AsyncGenerator<StoredEvent, void> {
+  const id = runId.toLowerCase();
+  const known = feeds.get(store) ?? new Map<string, RunFeed>();
+  feeds.set(store, known);
+  const feed = known.get(id) ?? new RunFeed(store, id);
+  known.set(id, feed);
+  feed.followers++;
+  try {
+    // What it knew before may be old: a run that was over may go on.
+    await feed.refresh();
+    for (let sequence = after; !signal.aborted; ) {
+      const { readings } = feed;
+      const events = await feed.after(sequence, signal);
+      if (events === null) return;
+      for (const event of events) {
+        if (signal.aborted) return;
+        yield event;
+        sequence = event.sequence;
+      }
+      if (events.length === 0) await feed.news(readings, signal);
+    }
+  } finally {
+    feed.followers--;
+    if (feed.followers === 0) {
+      feed.close();
+      known.delete(id);
+    }
+  }
+}
