@@ -78,7 +78,7 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
         )
       : cell(
           (n) => `x ${n.toFixed(2)}`,
-          (r) => (r.decodeTokensPerSecond ?? Number.NaN) / (base?.decodeTokensPerSecond ?? Number.NaN),
+          (r) => (r.decodeTokensPerSecond && base?.decodeTokensPerSecond ? r.decodeTokensPerSecond / base.decodeTokensPerSecond : null),
         ),
   ];
 }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -57,15 +59,19 @@ test("the comparison sees a difference", () =>
 
 test("five processes that migrate at once apply each migration once, and a sixth none", () =>
   withEmptyDatabase("crowd", async (url) => {
-    const pools = Array.from({ length: 5 }, () => new pg.Pool({ connectionString: url }));
-    const applied = await Promise.all(pools.map(migrate));
+    const program = fileURLToPath(new URL("../support/migrate-process.ts", import.meta.url));
+    const processes = Array.from({ length: 5 }, () => fork(program, [url]));
+    await Promise.all(processes.map((child) => once(child, "message")));
+    const answers = processes.map((child) => once(child, "message"));
+    for (const child of processes) child.send("go");
+    const applied = (await Promise.all(answers)).map(([names]) => names as string[]);
     assert.equal(applied.filter((names) => names.length > 0).length, 1);
-    const [pool] = pools as [pg.Pool];
-    const { rows } = await pool.query(`SELECT * FROM "_prisma_migrations"`);
-    assert.deepEqual(rows.map((row) => row.migration_name).sort(), applied.flat().sort());
-    assert.ok(rows.every((row) => row.finished_at !== null && row.applied_steps_count === 1));
-    assert.deepEqual(await migrate(pool), []);
-    await Promise.all(pools.map((p) => p.end()));
+    await withPool(url, async (pool) => {
+      const { rows } = await pool.query(`SELECT * FROM "_prisma_migrations"`);
+      assert.deepEqual(rows.map((row) => row.migration_name).sort(), applied.flat().sort());
+      assert.ok(rows.every((row) => row.finished_at !== null && row.applied_steps_count === 1));
+      assert.deepEqual(await migrate(pool), []);
+    });
   }));
 
 test("a migration that was changed after it was applied is refused", () =>
