@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { cancelRun } from "../../src/store/runs.ts";
 import { type ApiError, type TestApi, testApi } from "../support/api.ts";
 import { newRun } from "../support/records.ts";
 
@@ -30,6 +31,7 @@ test("an error nobody expected is told by a log id only, and the log has it", as
 test("so is one in the middle of a subscription", async () => {
   const { store } = api.services;
   const { id: runId } = await newRun(store);
+  await cancelRun(store, runId);
   await store.prisma.$executeRaw`ALTER TABLE "Event" RENAME TO "LostEvent"`;
   const errors = await new Promise<ApiError[]>((resolve, reject) => {
     const sink = { next: reject, error: (e: unknown) => resolve(e as ApiError[]), complete: reject };
