@@ -103,10 +103,12 @@ describe("engine", () => {
         const order: string[] = [];
         const ask = (client: string, maxTokens: number) =>
           written(writer, { ...forever, client, maxTokens, prompt: "A" }).then(() => void order.push(client));
-        const much = Array.from({ length: 12 }, () => ask("much", 12));
+        const much = Array.from({ length: 12 }, () => ask("much", 60));
         await until("it writes", () => writer.engine.load.active === 2);
+        // How many are done by then is the machine's business; the two under way end, and perhaps two that begin with it.
+        const before = order.length;
         await Promise.all([...much, ask("little", 12)]);
-        assert.ok(order.indexOf("little") <= 5, `${order}`);
+        assert.ok(before < 8 && order.indexOf("little") <= before + 4, `${before} of ${order}`);
       },
       { sequences: 2 },
     ));
