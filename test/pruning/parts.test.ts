@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { exportPruned } from "../../src/models/export.ts";
@@ -13,20 +12,15 @@ import { removeDead } from "../../src/onnx/edit.ts";
 import type { Model, Tensor } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { scoringBinding } from "../../src/pruning/binding.ts";
-import type { IterationRecord, PruningEvent, RemovedStructure } from "../../src/pruning/events.ts";
 import { gradientDifferences } from "../../src/pruning/evidence/gradients.ts";
-import { pip } from "../../src/pruning/methods/pip.ts";
 import { openGroups, type Whole } from "../../src/pruning/open-groups.ts";
-import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
-import { prune } from "../../src/pruning/prune.ts";
 import { seededRandom } from "../../src/random.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { type StructureId, structureKinds } from "../../src/structures/structure.ts";
-import { loadDataset } from "../../src/text/datasets.ts";
-import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
 import { evaluate } from "../autodiff/finite-differences.ts";
+import { exported, graphDigest, pruneAhab, quick } from "../support/loop.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { squaresAlong } from "../support/norms.ts";
 
@@ -34,42 +28,6 @@ import { squaresAlong } from "../support/norms.ts";
 const { folder } = testModels[0] as (typeof testModels)[0];
 const model = readModel(folder);
 const read = tensorReader(".");
-let tokenizer: Tokenizer;
-let documents: readonly string[];
-before(async () => {
-  tokenizer = await loadTokenizer(folder);
-  documents = (await loadDataset({ name: "literature-train" })).documents;
-});
-
-const quick: PruningOptions = { ...defaultPruningOptions, samples: 3, sequenceLength: 24, executionProvider: "CPU" };
-
-async function run(options: Partial<PruningOptions>, done: readonly IterationRecord[] = []) {
-  const job = { model, folder: join(folder, "onnx"), tokenizer, documents, method: pip, options: { ...quick, ...options }, done };
-  const events: PruningEvent[] = [];
-  const steps = prune(job);
-  let step = await steps.next();
-  for (; !step.done; step = await steps.next()) events.push(step.value);
-  return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), removed: step.value.removed };
-}
-
-async function exported<T>(removed: readonly StructureId[], work: (destination: string) => Promise<T>): Promise<T> {
-  const destination = await mkdtemp(join(tmpdir(), "espalier-test-"));
-  try {
-    const files = ["onnx/model.onnx", "config.json"].map((path) => ({ path }));
-    await exportPruned({ model, folder, files, removed, destination });
-    return await work(destination);
-  } finally {
-    await rm(destination, { recursive: true });
-  }
-}
-
-const digest = (removed: readonly RemovedStructure[]) =>
-  exported(removed, async (place) =>
-    createHash("sha256")
-      .update(await readFile(join(place, "onnx", "model.onnx")))
-      .digest("hex"),
-  );
-
 const ofKind = (removed: readonly StructureId[], kind: string) => removed.filter((r) => r.kind === kind);
 
 /** Of ahab: which structures of a kind are left in each layer. */
@@ -170,7 +128,7 @@ describe("evidence of heads and channels", () => {
 describe("pruning by heads and channels", () => {
   it("reaches the target, repeats, and goes on after any iteration as if never stopped, byte for byte", async () => {
     const options = { structureKinds: ["HEAD", "CHANNEL"] as const, targetRatio: 0.15, normalization: "KIND_MEAN" as const };
-    const whole = await run({ ...options, structuresPerIteration: 0.1 });
+    const whole = await pruneAhab({ ...options, structuresPerIteration: 0.1 });
     const [started] = whole.events;
     assert.ok(started?.type === "STARTED" && started.candidates === 12 * (2 + 256));
     assert.deepEqual(
@@ -184,18 +142,18 @@ describe("pruning by heads and channels", () => {
     assert.ok(ofKind(whole.removed, "HEAD").length > 0 && ofKind(whole.removed, "CHANNEL").length > 0, "both kinds are taken");
     assert.equal(new Set(whole.removed.map((r) => `${r.kind} ${r.index}`)).size, whole.removed.length, "nothing goes twice");
 
-    const resumed = await run({ ...options, structuresPerIteration: 0.1 }, whole.iterations.slice(0, 1));
+    const resumed = await pruneAhab({ ...options, structuresPerIteration: 0.1 }, whole.iterations.slice(0, 1));
     assert.deepEqual(resumed.removed, whole.removed);
-    assert.equal(await digest(resumed.removed), await digest(whole.removed));
+    assert.equal(await graphDigest(resumed.removed), await graphDigest(whole.removed));
   });
 
   it("keeps the share of each layer that must stay, and one of each in any case", async () => {
     const options = { structureKinds: ["CHANNEL"] as const, structuresPerIteration: 0.2, targetRatio: 0.25 };
-    const { removed } = await run({ ...options, minKeepRatio: 0.5 });
+    const { removed } = await pruneAhab({ ...options, minKeepRatio: 0.5 });
     const kept = left(removed, "CHANNEL", 256);
     assert.ok(Math.min(...kept) >= 128, `${kept}`);
-    await assert.rejects(run({ ...options, minKeepRatio: 0.9 }), { code: "TARGET_UNREACHABLE" });
-    await assert.rejects(run({ structureKinds: ["HEAD"], targetRatio: 0.9, structuresPerIteration: 12 }), (error: Error) => {
+    await assert.rejects(pruneAhab({ ...options, minKeepRatio: 0.9 }), { code: "TARGET_UNREACHABLE" });
+    await assert.rejects(pruneAhab({ structureKinds: ["HEAD"], targetRatio: 0.9, structuresPerIteration: 12 }), (error: Error) => {
       assert.match(error.message, /11\.7% of the parameters are gone/, "one of two heads of each layer");
       return true;
     });
@@ -205,7 +163,7 @@ describe("pruning by heads and channels", () => {
     const config = (removed: readonly StructureId[]) =>
       exported(removed, async (place) => JSON.parse(await readFile(join(place, "config.json"), "utf8")));
     const options = { structureKinds: ["HEAD", "CHANNEL"] as const, structuresPerIteration: 0.1, targetRatio: 0.3 };
-    const { removed } = await run({ ...options, normalization: "KIND_MEAN", uniform: { headMultiple: 1, channelMultiple: 48 } });
+    const { removed } = await pruneAhab({ ...options, normalization: "KIND_MEAN", uniform: { headMultiple: 1, channelMultiple: 48 } });
     const [heads, channels] = [left(removed, "HEAD", 2), left(removed, "CHANNEL", 256)];
     assert.equal(new Set(heads).size, 1);
     assert.equal(new Set(channels).size, 1);
