@@ -1,16 +1,16 @@
 import { lower } from "../../autodiff/lower.ts";
 import { productsOf } from "../../autodiff/products.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
-import { encode } from "../../onnx/encode.ts";
 import { sizeOf, type Tensor } from "../../onnx/ir.ts";
 import { signatureOf } from "../../onnx/signature.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import { widen } from "../../onnx/widen.ts";
-import { openSession, type TensorValue } from "../../runtime/session.ts";
+import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
 import { batchOf, tokensPerRun } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
+import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
 import { alongAxis } from "./weights.ts";
 
@@ -53,11 +53,7 @@ export async function* inputMoments(
     return [rows, b.mul(rows, rows)].map((v) => b.reduceSum(v, [0, 1], false));
   });
   const joined = b.concat([...sums, b.floats([0])], 0);
-  const { graph, opsets } = b.build([joined]);
-  const session = await openSession(
-    { bytes: encode({ ...model, opsets, graph }), externalFolder: scene.folder },
-    { executionProvider: scene.executionProvider, lean: true },
-  );
+  const session = await openScoring(scene, model, b.build([joined]));
   const totals = new Float64Array(joined.shape[0] as number);
   let tokens = 0;
   try {

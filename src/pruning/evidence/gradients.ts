@@ -2,15 +2,15 @@ import { squaredNorms } from "../../autodiff/ghost.ts";
 import type { Reduction } from "../../autodiff/reductions.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
-import { encode } from "../../onnx/encode.ts";
 import { signatureOf } from "../../onnx/signature.ts";
 import { widen } from "../../onnx/widen.ts";
-import { openSession, type Session, type TensorValue } from "../../runtime/session.ts";
+import type { Session, TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import { batchOf, tokensPerRun, viewsOf } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
+import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
 
 /** What one pass over all samples found. */
@@ -31,11 +31,7 @@ async function* measure(scene: Scene, groups: readonly OpenGroup[], reduce: Redu
   const typed = await specialise(model, scoringBinding(model, views * S, T, [...whole.parameters.keys()]), [logits]);
   const requests = requestsOf(groups);
   const plan = buildScoreGraph(typed, logits, requests, reduce, views);
-  const { graph, opsets } = plan.graph;
-  const session = await openSession(
-    { bytes: encode({ ...model, opsets, graph }), externalFolder: scene.folder },
-    { executionProvider: scene.executionProvider, lean: true },
-  );
+  const session = await openScoring(scene, model, plan.graph);
   try {
     return { requests, ...(yield* runAll(session, plan, scene, views, S)) };
   } finally {

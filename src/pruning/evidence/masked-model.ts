@@ -3,10 +3,9 @@ import { lower } from "../../autodiff/lower.ts";
 import { productsOf } from "../../autodiff/products.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
-import { encode } from "../../onnx/encode.ts";
 import { type Node, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
 import { signatureOf } from "../../onnx/signature.ts";
-import { openSession, type TensorValue } from "../../runtime/session.ts";
+import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { isDivided } from "../../structures/structure.ts";
 import { scoringBinding } from "../binding.ts";
@@ -14,6 +13,7 @@ import type { OpenGroup } from "../open-groups.ts";
 import { batchOf } from "./batch.ts";
 import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Scene } from "./evidence.ts";
+import { openScoring } from "./open-scoring.ts";
 
 /** A model in which every open structure can be left out row by row, without a new session. */
 export interface MaskedModel {
@@ -50,11 +50,7 @@ export async function openMasked(scene: Scene, groups: readonly OpenGroup[], row
   const b = new GraphBuilder(masked, "loss");
   const [targets, weights] = [b.input("loss/targets", "int64", [rows, T]), b.input("loss/weights", "float32", [rows, T])];
   const { losses } = crossEntropy(b, b.value(logits), targets, weights);
-  const { graph, opsets } = b.build([losses]);
-  const session = await openSession(
-    { bytes: encode({ ...model, opsets, graph }), externalFolder: scene.folder },
-    { executionProvider: scene.executionProvider },
-  );
+  const session = await openScoring(scene, model, b.build([losses]));
   const tokens = signatureOf(model.graph.inputs).tokens.name;
   return {
     rows,

@@ -1,13 +1,13 @@
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
-import { encode } from "../../onnx/encode.ts";
 import { sizeOf } from "../../onnx/ir.ts";
 import { signatureOf } from "../../onnx/signature.ts";
-import { openSession, type TensorValue } from "../../runtime/session.ts";
+import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
 import { batchOf, rowsPerRun } from "./batch.ts";
 import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Gather } from "./evidence.ts";
+import { openScoring } from "./open-scoring.ts";
 
 /** Mean over all tokens of the cosine between the trunk before a structure and after it. Forward passes only. */
 export const similarity: Gather<number> = async function* (scene, groups) {
@@ -31,11 +31,7 @@ export const similarity: Gather<number> = async function* (scene, groups) {
     return b.reduceSum(b.mul(cosine, weights), [1]);
   });
   const joined = b.concat(cosines, 1);
-  const { graph, opsets } = b.build([joined]);
-  const session = await openSession(
-    { bytes: encode({ ...model, opsets, graph }), externalFolder: scene.folder },
-    { executionProvider: scene.executionProvider, lean: true },
-  );
+  const session = await openScoring(scene, model, b.build([joined]));
   const sums = groups.map(() => 0);
   try {
     const tokens = signatureOf(model.graph.inputs).tokens.name;
