@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 
 /** What can be killed. */
 export const victims = ["worker", "compute", "api", "postgres"] as const;
@@ -14,14 +13,6 @@ export type Victim = (typeof victims)[number];
 
 /** The program as it is in the checkout, so that nothing need be built. */
 const program = ["--import", "tsx", fileURLToPath(new URL("../../src/main.ts", import.meta.url))];
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 /** A process of the program that is started again whenever it ends. */
 class Kept {

@@ -12,6 +12,7 @@ import type { IterationRecord, PruningEvent, RemovedStructure } from "./events.t
 import { inputMoments } from "./evidence/activity.ts";
 import type { Scene } from "./evidence/evidence.ts";
 import { scored } from "./evidence/gatherers.ts";
+import { mean } from "./mean.ts";
 import type { Method } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
@@ -131,8 +132,7 @@ const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => 
 
 /** Iterations shrink as the model does; the mean so far is a fair guess for those to come. */
 function timeLeft(durations: readonly number[], removedCount: number, toRemove: number): number {
-  const mean = durations.reduce((a, b) => a + b, 0) / durations.length;
-  return mean * Math.ceil(toRemove / (removedCount / durations.length));
+  return mean(durations) * Math.ceil(toRemove / (removedCount / durations.length));
 }
 
 const unreachable = (targetRatio: number, reached: number) =>

@@ -127,7 +127,8 @@ async function findRunning({ path }: Home): Promise<Running | null> {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A TCP port that is free on the loopback address just now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

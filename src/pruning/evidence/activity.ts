@@ -8,7 +8,7 @@ import { widen } from "../../onnx/widen.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
-import { batchOf, tokensPerRun } from "./batch.ts";
+import { batchOf, rowsPerRun } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
@@ -40,7 +40,7 @@ export async function* inputMoments(
   const { samples, sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
   const model = widen(scene.model);
-  const B = Math.max(1, Math.min(samples.length, Math.floor(tokensPerRun / T)));
+  const B = Math.min(samples.length, rowsPerRun(T));
   const typed = lower(await specialise(model, scoringBinding(model, B, T, [...whole.parameters.keys()]), [logits]));
   const products = productsOf(typed, parameters);
   const b = new GraphBuilder(typed, "activity");

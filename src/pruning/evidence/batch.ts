@@ -2,7 +2,7 @@ import type { TensorValue } from "../../runtime/session.ts";
 import type { Views } from "../../text/calibration.ts";
 
 /** Tokens of one run. More would only take more memory: at this size the products already fill the cores. */
-export const tokensPerRun = 1024;
+const tokensPerRun = 1024;
 
 /** A sample's texts: unperturbed alone, or with its perturbed view after it. */
 export const viewsOf = ({ unperturbed, perturbed }: Views, views: 1 | 2): (readonly number[])[] =>
@@ -13,12 +13,16 @@ export interface BatchFeeds {
   readonly ids: TensorValue<BigInt64Array>;
   /** The token that follows each position. */
   readonly targets: TensorValue<BigInt64Array>;
-  /** `1/n` on each of a text's n predictions, 0 on padding. */
+  /** The text's sign over n on each of its n predictions, 0 on padding. */
   readonly weights: TensorValue<Float32Array>;
 }
 
-/** Texts as rows, each predicting its next tokens; padded on the right, and with empty rows up to B. */
-export function batchOf(texts: readonly (readonly number[])[], B: number, T: number): BatchFeeds {
+/**
+ * Texts as rows, each predicting its next tokens; padded on the right, and with empty rows up to B.
+ *
+ * @param sign by row: what a text's weights are multiplied with
+ */
+export function batchOf(texts: readonly (readonly number[])[], B: number, T: number, sign: (row: number) => 1 | -1 = () => 1): BatchFeeds {
   const ids = new BigInt64Array(B * T);
   const targets = new BigInt64Array(B * T);
   const weights = new Float32Array(B * T);
@@ -27,7 +31,7 @@ export function batchOf(texts: readonly (readonly number[])[], B: number, T: num
     for (let t = 0; t < n; t++) {
       ids[b * T + t] = BigInt(text[t] as number);
       targets[b * T + t] = BigInt(text[t + 1] as number);
-      weights[b * T + t] = 1 / n;
+      weights[b * T + t] = sign(b) / n;
     }
   }
   const dims = [B, T];

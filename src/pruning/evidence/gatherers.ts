@@ -1,3 +1,4 @@
+import { mean } from "../mean.ts";
 import type { Method, MethodOf } from "../methods/method.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import type { ScoredGroup } from "../select.ts";
@@ -62,7 +63,7 @@ export async function* scored(
 }
 
 function standardised(scores: readonly number[]): number[] {
-  const mean = scores.reduce((a, b) => a + b, 0) / scores.length;
-  const deviation = Math.sqrt(scores.reduce((n, s) => n + (s - mean) ** 2, 0) / scores.length);
-  return scores.map((s) => (s - mean) / (deviation || 1));
+  const centre = mean(scores);
+  const deviation = Math.sqrt(mean(scores.map((s) => (s - centre) ** 2)));
+  return scores.map((s) => (s - centre) / (deviation || 1));
 }

@@ -7,8 +7,9 @@ import { widen } from "../../onnx/widen.ts";
 import type { Session, TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
+import { mean } from "../mean.ts";
 import type { OpenGroup } from "../open-groups.ts";
-import { batchOf, tokensPerRun, viewsOf } from "./batch.ts";
+import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
@@ -27,7 +28,7 @@ async function* measure(scene: Scene, groups: readonly OpenGroup[], reduce: Redu
   const { samples, sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
   const model = widen(scene.model);
-  const S = Math.max(1, Math.min(samples.length, Math.floor(tokensPerRun / (views * T))));
+  const S = Math.min(samples.length, rowsPerRun(views * T));
   const typed = await specialise(model, scoringBinding(model, views * S, T, [...whole.parameters.keys()]), [logits]);
   const requests = requestsOf(groups);
   const plan = buildScoreGraph(typed, logits, requests, reduce, views);
@@ -51,9 +52,8 @@ async function* runAll(
   const losses: number[][] = [[], []];
   for (let done = 0; done < samples.length; done += S) {
     const rows = samples.slice(done, done + S).map((sample) => viewsOf(sample, views));
-    const { ids, targets, weights } = batchOf(rows.flat(), views * S, T);
-    for (let row = 1; row < rows.length * views; row += 2)
-      if (views === 2) for (let t = 0; t < T; t++) weights.data[row * T + t] = -(weights.data[row * T + t] as number);
+    // Perturbed views lie at the odd rows of two.
+    const { ids, targets, weights } = batchOf(rows.flat(), views * S, T, (row) => (row % views === 1 ? -1 : 1));
     const out = await session.run({ [tokens]: ids, [plan.targets]: targets, [plan.weights]: weights });
     const found = (out[plan.answers] as TensorValue<Float32Array>).data;
     const loss = (out[plan.losses] as TensorValue<Float32Array>).data;
@@ -64,7 +64,6 @@ async function* runAll(
     }
     yield done + rows.length;
   }
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
   return { answers, loss: mean(losses[0] ?? []), perturbedLoss: views === 2 ? mean(losses[1] ?? []) : null };
 }
 

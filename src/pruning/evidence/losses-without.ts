@@ -1,3 +1,4 @@
+import { mean } from "../mean.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openMasked } from "./masked-model.ts";
@@ -33,5 +34,5 @@ export const lossesWithout: Gather<readonly number[]> = async function* (scene, 
   } finally {
     await masked.close();
   }
-  return { evidence, loss: wholes.reduce((a, b) => a + b, 0) / wholes.length, perturbedLoss: null };
+  return { evidence, loss: mean(wholes), perturbedLoss: null };
 };
