@@ -53,7 +53,8 @@ export class InPlaceSession {
         extra: {
           session: {
             use_deterministic_compute: "1",
-            intra_op: { allow_spinning: "0" },
+            // Long enough for what lies between two products, no longer: threads that wait on take cores from others.
+            intra_op: { allow_spinning: "1", spin_duration_us: "20" },
             model_external_initializers_file_folder_path: folder,
           },
         },
