@@ -1,9 +1,9 @@
-import { hold, type InPlaceSession } from "../runtime/in-place.ts";
-import type { TensorValue } from "../runtime/session.ts";
+import type { InPlaceSession } from "../runtime/in-place.ts";
 import type { Decoder, Read, Sequence, Wanted } from "./decoder.ts";
-import { type CacheWidth, ports } from "./graph/ports.ts";
+import type { CacheWidth } from "./graph/ports.ts";
 import type { ServingGraph } from "./graph/serving-graph.ts";
 import { PrefixCache } from "./prefix-cache.ts";
+import { type Results, RunBuffers } from "./run-buffers.ts";
 import { Slab } from "./slab.ts";
 
 /** Rows are kept in the order of `rows`: those that step first, so that one run can take them all. */
@@ -35,8 +35,8 @@ export class BatchedDecoder implements Decoder {
   readonly #slab: { current: Slab };
   readonly #prefixes: PrefixCache;
   readonly #rows: Row[] = [];
-  #logits = new Float32Array();
-  #hidden = new Float32Array();
+  readonly #steps = new Map<number, RunBuffers>();
+  #results: Results;
 
   constructor(
     private readonly session: InPlaceSession,
@@ -47,6 +47,7 @@ export class BatchedDecoder implements Decoder {
     this.contextLength = options.contextLength;
     this.#slab = { current: new Slab(graph.cache, 1, 64) };
     this.#prefixes = new PrefixCache(this.blockTokens, options.prefixBytes);
+    this.#results = { ...graph, logits: new Float32Array(), hidden: new Float32Array() };
   }
 
   hasRoom(tokens: number): boolean | null {
@@ -82,7 +83,7 @@ export class BatchedDecoder implements Decoder {
     const row = sequence as Row;
     const at = this.#rows.indexOf(row);
     const rows = logits.length > 0 ? logits : hidden;
-    const found = await this.#run(at, 1, [row], ids, rows);
+    const found = await this.#run(at, [row], ids, rows);
     const block = row.length / this.blockTokens - 1;
     const key = row.keys[block];
     if (key !== undefined && ids.length === this.blockTokens && !this.#prefixes.has(key))
@@ -96,7 +97,6 @@ export class BatchedDecoder implements Decoder {
     const order = rows.map((row) => sequences.indexOf(row));
     const { logits } = await this.#run(
       0,
-      rows.length,
       rows,
       order.map((i) => ids[i] as number),
       [...rows.keys()],
@@ -138,46 +138,32 @@ export class BatchedDecoder implements Decoder {
   }
 
   /** Reads the same number of tokens of each of the rows from `first` on. */
-  async #run(first: number, count: number, rows: readonly Row[], ids: readonly number[], wanted: readonly number[]): Promise<Read> {
-    const { vocabularySize, hiddenSize } = this.graph;
-    const T = ids.length / count;
-    const { past, present } = this.#slab.current.held(first, count);
-    const long = (dims: readonly number[], value: (i: number) => number): TensorValue => ({
-      dataType: "int64",
-      dims,
-      data: BigInt64Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
-    });
-    const int = (dims: readonly number[], values: readonly number[]): TensorValue => ({
-      dataType: "int32",
-      dims,
-      data: Int32Array.from(values),
-    });
-    const lengths = rows.map((r) => r.length + T);
-    const R = wanted.length;
-    this.#logits = this.#atLeast(this.#logits, R * vocabularySize);
-    this.#hidden = this.#atLeast(this.#hidden, R * hiddenSize);
-    const feeds = hold({
-      [ports.tokens]: long([count, T], (i) => ids[i] as number),
-      [ports.positions]: long([count, T], (i) => (rows[Math.floor(i / T)] as Row).length + (i % T)),
-      [ports.lengths]: int(
-        [count],
-        lengths.map((n) => n - 1),
-      ),
-      [ports.total]: int([], [Math.max(...lengths)]),
-      [ports.rows]: long([R], (i) => wanted[i] as number),
-    });
-    const into = hold({
-      [ports.logits]: { dataType: "float32", dims: [R, vocabularySize], data: this.#logits.subarray(0, R * vocabularySize) },
-      [ports.hidden]: { dataType: "float32", dims: [R, hiddenSize], data: this.#hidden.subarray(0, R * hiddenSize) },
-    });
-    await this.session.run({ ...feeds, ...past }, { ...into, ...present });
+  async #run(first: number, rows: readonly Row[], ids: readonly number[], wanted: readonly number[]): Promise<Read> {
+    const T = ids.length / rows.length;
+    const buffers = this.#buffers(first, rows.length, T, wanted.length);
+    buffers.fill(
+      ids,
+      rows.map((r) => r.length),
+      wanted,
+    );
+    await this.session.run(buffers.feeds, buffers.into);
     for (const row of rows) row.length += T;
-    const cut = (data: Float32Array, size: number) => wanted.map((_, i) => data.subarray(i * size, (i + 1) * size));
-    return { logits: cut(this.#logits, vocabularySize), hidden: cut(this.#hidden, hiddenSize) };
+    return buffers.read;
   }
 
-  #atLeast = (buffer: Float32Array<ArrayBuffer>, size: number): Float32Array<ArrayBuffer> =>
-    buffer.length >= size ? buffer : new Float32Array(size);
+  /** Those of steps are kept, while cache and results lie where they lay. */
+  #buffers(first: number, B: number, T: number, R: number): RunBuffers {
+    const { vocabularySize, hiddenSize } = this.graph;
+    const cache = this.#slab.current.held(first, B);
+    if (this.#results.logits.length < R * vocabularySize)
+      this.#results = { ...this.graph, logits: new Float32Array(R * vocabularySize), hidden: new Float32Array(R * hiddenSize) };
+    const isStep = first === 0 && T === 1 && R === B;
+    const known = isStep ? this.#steps.get(B) : undefined;
+    if (known && known.cache === cache && known.results === this.#results) return known;
+    const made = new RunBuffers(B, T, R, cache, this.#results);
+    if (isStep) this.#steps.set(B, made);
+    return made;
+  }
 }
 
 const rowsFor = (sequences: number): number => 2 ** Math.ceil(Math.log2(sequences));

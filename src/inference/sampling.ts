@@ -12,17 +12,18 @@ export interface SamplingOptions {
   readonly minP?: number;
 }
 
-/** The place of the largest value; the first of equals. */
+/** The place of the largest value, the first of equals; -1 if one is not a number. One loop over all: a callback takes as long as all the rest. */
 function argmax(values: Float32Array): number {
   let best = 0;
-  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value > max) {
+      max = value;
+      best = i;
+    } else if (Number.isNaN(value)) return -1;
+  }
   return best;
-}
-
-/** A loop: `some` with a callback takes as long as all the rest. */
-function hasNaN(values: Float32Array): boolean {
-  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) return true;
-  return false;
 }
 
 /**
@@ -34,9 +35,8 @@ function hasNaN(values: Float32Array): boolean {
  */
 export function sample(logits: Float32Array, { temperature, topK, topP, minP = 0 }: SamplingOptions, random: Random): number {
   const first = argmax(logits);
-  const max = logits[first] as number;
-  if (!Number.isFinite(max) || hasNaN(logits))
-    throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
+  const max = logits[first] ?? Number.NaN;
+  if (!Number.isFinite(max)) throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
   if (temperature === 0) return first;
 
   const weights = new Float64Array(logits.length);

@@ -1,6 +1,7 @@
-import { type Held, hold } from "../runtime/in-place.ts";
+import { hold } from "../runtime/in-place.ts";
 import type { TensorValue } from "../runtime/session.ts";
 import { type CacheWidth, ports } from "./graph/ports.ts";
+import type { HeldCache } from "./run-buffers.ts";
 
 const parts = ["key", "value"] as const;
 
@@ -14,7 +15,7 @@ export type CacheBlock = readonly Float32Array[];
 export class Slab {
   /** For each layer keys, then values. */
   #buffers: readonly Float32Array[];
-  #held = new Map<string, { readonly past: Held; readonly present: Held }>();
+  #held = new Map<string, HeldCache>();
 
   constructor(
     private readonly layers: readonly CacheWidth[],
@@ -98,7 +99,7 @@ export class Slab {
   }
 
   /** The inputs and outputs that are rows `first` to `first + count`. */
-  held(first: number, count: number): { readonly past: Held; readonly present: Held } {
+  held(first: number, count: number): HeldCache {
     const key = `${first} ${count}`;
     const known = this.#held.get(key);
     if (known) return known;
