@@ -19,6 +19,7 @@ export class Sampler {
   readonly #seen: Set<number>;
   readonly #counts = new Map<number, number>();
   readonly #plain: boolean;
+  #adjustedLogits = new Float32Array();
 
   constructor(
     private readonly options: SamplerOptions,
@@ -43,7 +44,9 @@ export class Sampler {
 
   #adjusted(logits: Float32Array): Float32Array {
     const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, logitBias = [] } = this.options;
-    const adjusted = logits.slice();
+    if (this.#adjustedLogits.length !== logits.length) this.#adjustedLogits = new Float32Array(logits.length);
+    const adjusted = this.#adjustedLogits;
+    adjusted.set(logits);
     if (repetitionPenalty !== 1)
       for (const id of this.#seen) {
         const l = adjusted[id] as number;
