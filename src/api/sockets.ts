@@ -3,7 +3,7 @@ import type { Server as HttpServer, IncomingMessage } from "node:http";
 import { GraphQLError, type GraphQLSchema, parse, specifiedRules, validate } from "graphql";
 import { useServer as serve } from "graphql-ws/use/ws";
 import type { Logger } from "pino";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { EspalierError } from "../errors.ts";
 import { createContext, type Services, untilClosed } from "./context.ts";
 import { boundedOperations, limits, tooComplex } from "./limits.ts";
@@ -65,7 +65,9 @@ export function serveSockets(
         return { schema, document, variableValues: variables, operationName, contextValue };
       },
       onComplete: ({ extra }, id) => void stalled.operationsOf(extra.socket)?.delete(id),
-      onError: (_context, _id, _payload, errors) => present(errors as readonly GraphQLError[]),
+      // What cannot be sent because the client has gone is no fault of the server's, and there is nobody to be told.
+      onError: ({ extra }, _id, _payload, errors) =>
+        extra.socket.readyState === WebSocket.OPEN ? present(errors as readonly GraphQLError[]) : undefined,
       onNext: (_context, _id, _payload, _args, result) => (result.errors ? { ...result, errors: present(result.errors) } : undefined),
     },
     sockets,

@@ -29,6 +29,8 @@ interface Job {
   next: number | null;
 }
 
+const isWanted = ({ work }: Job): boolean => !work.signal.aborted;
+
 export interface EngineLimits {
   /** Requests that wait, beyond those under way. */
   readonly queue: number;
@@ -92,12 +94,11 @@ export class Engine {
         tokens,
       });
     const { queue, perClient } = this.limits;
-    if (this.#waiting.length >= queue)
-      throw new EspalierError("OVERLOADED", `${this.#waiting.length} requests are waiting for this model; try again later`, {
-        waiting: this.#waiting.length,
-        limit: queue,
-      });
-    const own = this.#jobs().filter((job) => job.work.client === client).length;
+    // Those that have left keep nobody out, though they go only before the next round.
+    const waiting = this.#waiting.filter(isWanted).length;
+    if (waiting >= queue)
+      throw new EspalierError("OVERLOADED", `${waiting} requests are waiting for this model; try again later`, { waiting, limit: queue });
+    const own = this.#jobs().filter((job) => job.work.client === client && isWanted(job)).length;
     if (own >= perClient)
       throw new EspalierError("OVERLOADED", `the client has ${own} requests at this model, and may have ${perClient}`, {
         own,
