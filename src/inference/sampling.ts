@@ -39,39 +39,82 @@ export function sample(logits: Float32Array, { temperature, topK, topP, minP = 0
   if (!Number.isFinite(max)) throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
   if (temperature === 0) return first;
 
+  // The first weighs 1, and what is not to be drawn 0.
   const weights = new Float64Array(logits.length);
   for (let i = 0; i < logits.length; i++) weights[i] = Math.exp(((logits[i] as number) - max) / temperature);
-  const least = topK > 0 ? kthLargest(weights, topK) : leastOfInterest(weights, topP);
-  const ranked: number[] = [];
-  for (let i = 0; i < weights.length; i++) if ((weights[i] as number) >= least) ranked.push(i);
-  ranked.sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
-  const best = topK > 0 ? ranked.slice(0, topK) : ranked;
-  const nucleus = topP < 1 ? best.slice(0, placeOf(topP, best, weights) + 1) : best;
-  // The first weighs 1.
-  const drawn = minP > 0 ? nucleus.filter((i) => (weights[i] as number) >= minP) : nucleus;
-  return drawn[placeOf(random(), drawn, weights)] as number;
+  if (topK > 0) keepMostProbable(weights, topK, 1);
+  if (topP < 1) keepMostProbable(weights, weights.length, topP);
+  if (minP > 0) for (let i = 0; i < weights.length; i++) if ((weights[i] as number) < minP) weights[i] = 0;
+  return draw(weights, random());
 }
 
-const sum = (values: Iterable<number>): number => {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
-};
+function draw(weights: Float64Array, chance: number): number {
+  let left = chance * sum(weights);
+  let last = 0;
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i] as number;
+    if (weight === 0) continue;
+    last = i;
+    left -= weight;
+    if (left < 0) break;
+  }
+  return last;
+}
 
-const kthLargest = (weights: Float64Array, k: number): number => weights.toSorted()[Math.max(0, weights.length - k)] as number;
+function sum(values: Float64Array): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i] as number;
+  return total;
+}
 
 /**
- * All weights below this one together miss less than 1 - topP of the total, so none is in the nucleus; or less than the
- * 2^-32 in which chance comes, so none is ever drawn. They need no sorting.
+ * Keeps the largest weights, until they are so many or have that share of the whole together, and sets all others to 0. Of a
+ * vocabulary few are kept, so they are taken one by one from the top of a heap (Williams 1964, built as by Floyd 1964) and nothing is sorted.
  */
-const leastOfInterest = (weights: Float64Array, topP: number): number => (Math.max(1 - topP, 2 ** -32) * sum(weights)) / weights.length;
+function keepMostProbable(weights: Float64Array, most: number, share: number): void {
+  const whole = sum(weights);
+  // All that are smaller have less than the rest of the whole together; or there are as many others, one in each part, that are larger.
+  const least = Math.max(((1 - share) * whole) / weights.length, leastOfLargest(weights, most));
+  const heap = new Uint32Array(weights.length);
+  let size = 0;
+  for (let i = 0; i < weights.length; i++) if ((weights[i] as number) > 0 && (weights[i] as number) >= least) heap[size++] = i;
+  const before = (a: number, b: number): boolean => {
+    const apart = (weights[a] as number) - (weights[b] as number);
+    return apart > 0 || (apart === 0 && a < b);
+  };
+  const sink = (place: number): void => {
+    const id = heap[place] as number;
+    for (let child = 2 * place + 1; child < size; child = 2 * place + 1) {
+      if (child + 1 < size && before(heap[child + 1] as number, heap[child] as number)) child++;
+      if (!before(heap[child] as number, id)) break;
+      heap[place] = heap[child] as number;
+      place = child;
+    }
+    heap[place] = id;
+  };
+  for (let place = (size >> 1) - 1; place >= 0; place--) sink(place);
 
-/** The first place at which the weights so far reach a share of their total. */
-function placeOf(share: number, ids: readonly number[], weights: Float64Array): number {
-  let left = share * sum(ids.map((i) => weights[i] as number));
-  for (const [place, id] of ids.entries()) {
-    left -= weights[id] as number;
-    if (left <= 0) return place;
+  const kept: (readonly [id: number, weight: number])[] = [];
+  for (let reached = 0; size > 0 && kept.length < most && (share === 1 || reached < share * whole); ) {
+    const id = heap[0] as number;
+    const weight = weights[id] as number;
+    kept.push([id, weight]);
+    reached += weight;
+    heap[0] = heap[--size] as number;
+    sink(0);
   }
-  return ids.length - 1;
+  weights.fill(0);
+  for (const [id, weight] of kept) weights[id] = weight;
+}
+
+/** The smallest of the largest weights of so many parts; 0 if there are not so many weights. */
+function leastOfLargest(weights: Float64Array, parts: number): number {
+  const size = Math.floor(weights.length / parts);
+  let least = size > 0 ? Number.POSITIVE_INFINITY : 0;
+  for (let part = 0; size > 0 && part < parts; part++) {
+    let largest = 0;
+    for (let i = part * size; i < (part + 1) * size; i++) largest = Math.max(largest, weights[i] as number);
+    least = Math.min(least, largest);
+  }
+  return least;
 }
