@@ -2,11 +2,11 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
+import { encode } from "../onnx/encode.ts";
 import type { Model, Tensor } from "../onnx/ir.ts";
 import { logitsOf } from "../onnx/signature.ts";
 import { widen } from "../onnx/widen.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
-import { modelSource } from "../runtime/model-source.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type ModelSource, openSession, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
@@ -57,7 +57,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
     const bytes = await readFile(path);
     const stored = inFile(decode(bytes), bytes, basename(path));
-    const model = hasBfloat16(stored) ? widen(stored) : stored;
+    const model = isNarrow(stored) ? widen(stored) : stored;
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
@@ -71,7 +71,8 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     });
     try {
       report("CHECKING");
-      await requireSame(decoder, modelSource(stored, path), graph.vocabularySize);
+      const original = model === stored ? { path } : { bytes: encode(model), externalFolder: dirname(path) };
+      await requireSame(decoder, original, graph.vocabularySize);
       return decoder;
     } catch (error) {
       await decoder.close();
@@ -98,9 +99,11 @@ function inFile(model: Model, bytes: Uint8Array, file: string): Model {
   return { ...model, graph: { ...model.graph, initializers } };
 }
 
-/** ONNX Runtime has no CPU kernels for it. */
-const hasBfloat16 = ({ graph }: Model): boolean =>
-  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some((v) => v.dataType === "bfloat16");
+/** Whether it stores numbers of 16 bits: of bfloat16 ONNX Runtime has no CPU kernels, of float16 few, and casts around each node. */
+const isNarrow = ({ graph }: Model): boolean =>
+  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some(
+    ({ dataType }) => dataType === "float16" || dataType === "bfloat16",
+  );
 
 /**
  * Reads the same tokens by the original graph and by the rewritten one, in two blocks and by steps.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -10,10 +10,12 @@ import type { Decoder, Sequence } from "../../src/inference/decoder.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { encode } from "../../src/onnx/encode.ts";
+import { widen } from "../../src/onnx/widen.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { readModel, testModels } from "../support/models.ts";
+import { rounded } from "../support/narrow.ts";
 import { greedy, openWriter, written } from "../support/writer.ts";
 
 env.allowRemoteModels = false;
@@ -118,6 +120,35 @@ describe("greedy text", () => {
       }
       await reference.dispose();
       await writer.engine.close();
+    });
+});
+
+describe("greedy text of ahab in", () => {
+  for (const type of ["float16", "bfloat16"] as const)
+    it(`${type}: token for token that of the uncached loop over the same weights, in float32`, async () => {
+      const narrow = rounded(readModel(ahab), type, true);
+      const folders = await Promise.all(["served", "widened"].map((name) => mkdtemp(join(tmpdir(), `espalier-test-${name}-`))));
+      const [served, widened] = folders as [string, string];
+      try {
+        for (const [folder, model] of [
+          [served, narrow],
+          [widened, widen(narrow)],
+        ] as const) {
+          await mkdir(join(folder, "onnx"));
+          await writeFile(join(folder, "onnx", "model.onnx"), encode(model));
+          for (const file of ["config.json", "tokenizer.json"]) await cp(join(ahab, file), join(folder, file));
+        }
+        const writer = await openWriter(served);
+        assert.equal(writer.engine.decoder.limitation, null, "in a batch");
+        const tokenizer = { ...writer.tokenizer, eosIds: [] };
+        for (const prompt of ["The whale", "The Constitution of the United States ".repeat(12)]) {
+          const { tokenIds } = await written({ ...writer, tokenizer }, { ...greedy, prompt });
+          assert.deepEqual(tokenIds, await uncached(widened, tokenizer.encodeDocument(prompt), greedy.maxTokens), prompt);
+        }
+        await writer.engine.close();
+      } finally {
+        for (const folder of folders) await rm(folder, { recursive: true });
+      }
     });
 });
 
