@@ -12,6 +12,7 @@ import { type ModelSource, openSession, type TensorValue } from "../runtime/sess
 import { readModelConfig } from "../text/model-config.ts";
 import { BatchedDecoder } from "./batched-decoder.ts";
 import type { Decoder } from "./decoder.ts";
+import { mergeProducts } from "./graph/merge-products.ts";
 import { servingGraph } from "./graph/serving-graph.ts";
 import { promptFeeds, unfit } from "./graph/two-views.ts";
 import { graphFile, LanguageModel, type LanguageModelOptions } from "./language-model.ts";
@@ -62,7 +63,8 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
     const threads = options.threads ?? (bytes.length < oneThreadsWork ? 1 : 0);
-    const session = await InPlaceSession.open(rewritten, dirname(path), { ...options, threads });
+    const fewer = { ...rewritten, graph: mergeProducts(rewritten.graph) };
+    const session = await InPlaceSession.open(fewer, dirname(path), { ...options, threads });
     const decoder = new BatchedDecoder(session, graph, {
       contextLength: contextLength ?? assumedContext,
       sequences,

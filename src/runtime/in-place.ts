@@ -13,6 +13,13 @@ export const hold = (values: Readonly<Record<string, TensorValue>>): Held =>
     Object.entries(values).map(([name, t]) => [name, new ort.Tensor(t.dataType as "float32", t.data as Float32Array, t.dims)]),
   );
 
+export interface InPlaceOptions {
+  readonly executionProvider: ExecutionProvider;
+  readonly threads?: number;
+  /** Further ONNX Runtime options, for who measures; `extra` are those of the session. */
+  readonly native?: ort.InferenceSession.SessionOptions;
+}
+
 /** An output that JavaScript cannot be given: an empty sequence. */
 const stop = "in-place/stop";
 const refusal = "Non tensor type is temporarily not supported";
@@ -36,30 +43,29 @@ export class InPlaceSession {
    * @param folder where the model's external data lies
    * @throws EspalierError EXECUTION_PROVIDER_UNAVAILABLE; ONNX_RUNTIME if the model does not load
    */
-  static async open(
-    model: Model,
-    folder: string,
-    options: { readonly executionProvider: ExecutionProvider; readonly threads?: number },
-  ): Promise<InPlaceSession> {
+  static async open(model: Model, folder: string, options: InPlaceOptions): Promise<InPlaceSession> {
     const provider = await resolveProvider(options.executionProvider);
+    const { extra, ...native } = options.native ?? {};
     const { graph } = model;
     const nodes = [{ name: stop, opType: "SequenceEmpty", domain: "", inputs: [], outputs: [stop], attributes: {} }, ...graph.nodes];
     const bytes = encode({ ...model, graph: { ...graph, nodes, outputs: [] } }, [stop, ...graph.outputs.map((o) => o.name)]);
     try {
-      const native = await ort.InferenceSession.create(bytes, {
+      const opened = await ort.InferenceSession.create(bytes, {
         executionProviders: [provider.toLowerCase()],
         intraOpNumThreads: options.threads ?? 0,
         logSeverityLevel: 4,
+        ...native,
         extra: {
           session: {
             use_deterministic_compute: "1",
             // Long enough for what lies between two products, no longer: threads that wait on take cores from others.
             intra_op: { allow_spinning: "1", spin_duration_us: "20" },
             model_external_initializers_file_folder_path: folder,
+            ...extra,
           },
         },
       });
-      return new InPlaceSession(provider, native);
+      return new InPlaceSession(provider, opened);
     } catch (cause) {
       throw failed("load", cause);
     }

@@ -4,7 +4,6 @@ import { verify } from "../../onnx/verify.ts";
 import { type Attention, attentionsOf, type Mask } from "./attention.ts";
 import { windowsOf } from "./causal.ts";
 import { type Search, searchIn } from "./layout.ts";
-import { mergeProducts } from "./merge-products.ts";
 import { type CacheWidth, contrib, ports } from "./ports.ts";
 import { PositionTables } from "./position-tables.ts";
 import { elementwise, requireTokenWise } from "./token-wise.ts";
@@ -136,7 +135,7 @@ function finished({ views, writer }: Rewriting, { logits, hidden }: Head, cache:
     ...Object.fromEntries(Object.entries(views.graph.opsets).filter(([d]) => graph.nodes.some((n) => n.domain === d))),
     [contrib]: 1,
   };
-  const model = { ...views.model, opsets: domains, graph: mergeProducts(graph) };
+  const model = { ...views.model, opsets: domains, graph };
   verify(model);
   return model;
 }
