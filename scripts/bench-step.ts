@@ -1,7 +1,7 @@
 /**
  * Measures one step of decoding, one token after 150 others, as the server runs it and as it might: products of one value
  * apart or merged, threads that wait by spinning for so many microseconds or not at all. All in alternation, in one process.
- * Then says where the time of a step goes, by ONNX Runtime's own profile (which makes it longer).
+ * Then says how long drawing a token takes, and where the time of a step goes by ONNX Runtime's own profile (which makes it longer).
  *
  *     npm run bench:step -- [--rounds 8] [--sequences 1] model-folder
  *
@@ -10,15 +10,18 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { BatchedDecoder } from "../src/inference/batched-decoder.ts";
 import type { Sequence } from "../src/inference/decoder.ts";
 import { mergeProducts } from "../src/inference/graph/merge-products.ts";
 import { servingGraph } from "../src/inference/graph/serving-graph.ts";
 import { graphFile } from "../src/inference/language-model.ts";
+import { inFile } from "../src/inference/open-decoder.ts";
+import { sample } from "../src/inference/sampling.ts";
 import { decode } from "../src/onnx/decode.ts";
 import type { Model } from "../src/onnx/ir.ts";
+import { seededRandom } from "../src/random.ts";
 import { InPlaceSession } from "../src/runtime/in-place.ts";
 
 const { values, positionals } = parseArgs({
@@ -33,10 +36,14 @@ const [past, stepsPerTurn, warmUp] = [150, 8, 3];
 const cores = availableParallelism();
 
 const path = await graphFile(folder);
-const { model: apart, ...graph } = await servingGraph(decode(await readFile(path)), dirname(path), 4096);
+const bytes = await readFile(path);
+const { model: apart, ...graph } = await servingGraph(inFile(decode(bytes), bytes, basename(path)), dirname(path), 4096);
 const merged = { ...apart, graph: mergeProducts(apart.graph) };
 
-/** A decoder whose sequences all have 150 tokens. Gives what takes a step of all of them, and how long it took in milliseconds. */
+/** Those that the last step of all gave. */
+let logits = new Float32Array();
+
+/** A decoder whose sequences all have 150 tokens. Its steps are of all of them, and say how long they took in milliseconds. */
 async function stepper(model: Model, threads: number, native: object) {
   const session = await InPlaceSession.open(model, dirname(path), { executionProvider: "CPU", threads, native });
   const decoder = new BatchedDecoder(session, graph, { contextLength: 4096, sequences, cacheBytes: 1 << 30, prefixBytes: 0 });
@@ -51,11 +58,13 @@ async function stepper(model: Model, threads: number, native: object) {
   return {
     async step(): Promise<number> {
       const begun = performance.now();
-      await decoder.step(
+      const rows = await decoder.step(
         live,
         live.map((_, i) => i),
       );
-      return performance.now() - begun;
+      const time = performance.now() - begun;
+      logits = (rows[0] as Float32Array).slice();
+      return time;
     },
     close: () => decoder.close(),
   };
@@ -97,6 +106,24 @@ console.log(
 console.log("| | median, ms | tenth percentile, ms |\n| --- | ---: | ---: |");
 for (const { name, times } of open) console.log(`| ${name} | ${quantile(times, 0.5).toFixed(3)} | ${quantile(times, 0.1).toFixed(3)} |`);
 for (const { close } of open) await close();
+
+const everything = { temperature: 1, topK: 0, topP: 1 };
+const random = seededRandom(0, "bench");
+console.log(`\n| drawing one of ${logits.length} tokens | median, ms |\n| --- | ---: |`);
+for (const options of [
+  { ...everything, temperature: 0 },
+  everything,
+  { ...everything, topK: 50 },
+  { ...everything, topP: 0.95 },
+  { ...everything, minP: 0.05 },
+]) {
+  const times = Array.from({ length: 50 }, () => {
+    const begun = performance.now();
+    sample(logits, options, random);
+    return performance.now() - begun;
+  });
+  console.log(`| ${JSON.stringify(options)} | ${quantile(times, 0.5).toFixed(3)} |`);
+}
 
 interface NodeEvent {
   readonly cat: string;

@@ -89,7 +89,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
 }
 
 /** The same model with its large weights left where they are: in the file itself, which ONNX Runtime maps as it does external data. */
-function inFile(model: Model, bytes: Uint8Array, file: string): Model {
+export function inFile(model: Model, bytes: Uint8Array, file: string): Model {
   const left = (t: Tensor): Tensor => {
     if (t.data.kind !== "inline" || t.data.bytes.length < largeTensor || t.data.bytes.buffer !== bytes.buffer) return t;
     return {
