@@ -3,7 +3,7 @@ import type { Decoder, Read, Sequence, Wanted } from "./decoder.ts";
 import type { CacheWidth } from "./graph/ports.ts";
 import type { ServingGraph } from "./graph/serving-graph.ts";
 import { PrefixCache } from "./prefix-cache.ts";
-import { type Results, RunBuffers } from "./run-buffers.ts";
+import { type HeldCache, type Results, RunBuffers } from "./run-buffers.ts";
 import { Slab } from "./slab.ts";
 
 /** Rows are kept in the order of `rows`: those that step first, so that one run can take them all. */
@@ -35,7 +35,8 @@ export class BatchedDecoder implements Decoder {
   readonly #slab: { current: Slab };
   readonly #prefixes: PrefixCache;
   readonly #rows: Row[] = [];
-  readonly #steps = new Map<number, RunBuffers>();
+  /** By the rows of the cache that they are of, so that they go when it does. */
+  readonly #steps = new WeakMap<HeldCache, RunBuffers>();
   #results: Results;
 
   constructor(
@@ -151,17 +152,17 @@ export class BatchedDecoder implements Decoder {
     return buffers.read;
   }
 
-  /** Those of steps are kept, while cache and results lie where they lay. */
+  /** Those of steps are kept. */
   #buffers(first: number, B: number, T: number, R: number): RunBuffers {
     const { vocabularySize, hiddenSize } = this.graph;
-    const cache = this.#slab.current.held(first, B);
     if (this.#results.logits.length < R * vocabularySize)
       this.#results = { ...this.graph, logits: new Float32Array(R * vocabularySize), hidden: new Float32Array(R * hiddenSize) };
+    const cache = this.#slab.current.held(first, B);
     const isStep = first === 0 && T === 1 && R === B;
-    const known = isStep ? this.#steps.get(B) : undefined;
-    if (known && known.cache === cache && known.results === this.#results) return known;
+    const known = isStep ? this.#steps.get(cache) : undefined;
+    if (known?.results === this.#results) return known;
     const made = new RunBuffers(B, T, R, cache, this.#results);
-    if (isStep) this.#steps.set(B, made);
+    if (isStep) this.#steps.set(cache, made);
     return made;
   }
 }

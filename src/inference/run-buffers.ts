@@ -32,7 +32,7 @@ export class RunBuffers {
     private readonly B: number,
     private readonly T: number,
     R: number,
-    readonly cache: HeldCache,
+    cache: HeldCache,
     readonly results: Results,
   ) {
     this.#tokens = new BigInt64Array(B * T);
