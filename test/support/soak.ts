@@ -27,7 +27,10 @@ const rss = () => Math.round(process.memoryUsage.rss() / 2 ** 20);
 export async function soak({ folder, clients, seconds, seed, check }: SoakOptions): Promise<SoakResult> {
   const writer = await openWriter(folder, { threads: 2 });
   const until = performance.now() + seconds * 1000;
-  const done: { request: Parameters<typeof written>[1]; text: string }[] = [];
+  /** Of those that have finished, so many drawn evenly (Vitter's algorithm R): to keep all would look like a leak. */
+  const kept: { request: Parameters<typeof written>[1]; text: string }[] = [];
+  const draw = seededRandom(seed, "check");
+  let finished = 0;
   let cancelled = 0;
   let early = 0;
   const client = async (number: number): Promise<void> => {
@@ -48,7 +51,10 @@ export async function soak({ folder, clients, seconds, seed, check }: SoakOption
       const leaves = random() < 0.35;
       if (leaves) void delay(random() * 800).then(() => leaving.abort(new Error("left")));
       try {
-        done.push({ request, text: (await written(writer, request, leaving.signal)).text });
+        const { text } = await written(writer, request, leaving.signal);
+        const place = randomInteger(draw, ++finished);
+        if (kept.length < check) kept.push({ request, text });
+        else if (place < check) kept[place] = { request, text };
       } catch (error) {
         if ((error as Error).message !== "left") throw error;
         cancelled++;
@@ -59,11 +65,7 @@ export async function soak({ folder, clients, seconds, seed, check }: SoakOption
   const memory = [early, rss()] as const;
   const left = writer.engine.load;
   let crossed = 0;
-  const random = seededRandom(seed, "check");
-  for (let n = 0; n < check; n++) {
-    const { request, text } = done[randomInteger(random, done.length)] as (typeof done)[0];
-    if ((await written(writer, request)).text !== text) crossed++;
-  }
+  for (const { request, text } of kept) if ((await written(writer, request)).text !== text) crossed++;
   await writer.engine.close();
-  return { finished: done.length, cancelled, crossed, left, memory };
+  return { finished, cancelled, crossed, left, memory };
 }
