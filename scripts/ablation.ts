@@ -3,10 +3,11 @@
  * two sets of texts: every second document of the calibration dataset, which calibration does not draw from, for choosing;
  * and held-out texts, for confirming.
  *
- *     npm run ablation -- [--model FOLDER] [--text FILE] [--seeds 0,1,2] [--tokens N] [--out PATH]
+ *     npm run ablation -- [--model FOLDER] [--text FILE] [--seeds 0,1,2] [--tokens N] [--options JSON] [--only NAME,NAME] [--out PATH]
  *
- * What has been measured stands in PATH.json and is not measured again.
+ * `--only` chooses variations by name, and `--options` are for all of them, as in the API. What has been measured stands in PATH.json and is not measured again.
  */
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,8 +18,9 @@ import { evaluate } from "../src/evaluation/evaluate.ts";
 import { exportPruned } from "../src/models/export.ts";
 import { decode } from "../src/onnx/decode.ts";
 import { pip } from "../src/pruning/methods/pip.ts";
-import { defaultPruningOptions } from "../src/pruning/options.ts";
+import { defaultPruningOptions, type PruningOptions } from "../src/pruning/options.ts";
 import { prune } from "../src/pruning/prune.ts";
+import { structureKey } from "../src/structures/structure.ts";
 import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadDataset } from "../src/text/datasets.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
@@ -30,6 +32,8 @@ interface Measured {
   readonly name: string;
   readonly seed: number;
   readonly removedRatio: number;
+  /** Digest of what was removed: the same of the same model leaves the same. */
+  readonly removed: string;
   readonly seconds: number;
   /** Perplexity and next-token accuracy on the texts for choosing, and on those for confirming. */
   readonly choosing: readonly [perplexity: number, accuracy: number];
@@ -43,9 +47,15 @@ const { values } = parseArgs({
     text: { type: "string" },
     seeds: { type: "string", default: "0,1,2" },
     tokens: { type: "string", default: "20000" },
+    options: { type: "string", default: "{}" },
+    only: { type: "string" },
     out: { type: "string", default: join(root, "data", "ablation") },
   },
 });
+const allOptions = JSON.parse(values.options) as Partial<PruningOptions>;
+const only = values.only?.split(",").map((name) => name.trim());
+const chosen = variations.filter((v) => only?.includes(v.name) ?? true);
+for (const name of only ?? []) if (!chosen.some((v) => v.name === name)) throw new Error(`there is no variation "${name}"`);
 const folder = resolve(values.model);
 const graph = "onnx/model.onnx";
 const model = decode(readFileSync(join(folder, graph)));
@@ -74,21 +84,24 @@ async function quality(place: string, texts: readonly string[]): Promise<[number
   return [found.perplexity as number, found.nextTokenAccuracy as number];
 }
 
-async function measure({ name, kinds, options }: Variation, seed: number): Promise<Measured> {
+async function measure({ name, kinds, options }: Variation, seed: number, known: readonly Measured[]): Promise<Measured> {
   const began = performance.now();
   const job = { model, folder: dirname(join(folder, graph)), tokenizer, documents: calibration, method: pip, done: [] };
-  const steps = prune({ ...job, options: { ...defaultPruningOptions, structureKinds: kinds, seed, ...options } });
+  const steps = prune({ ...job, options: { ...defaultPruningOptions, structureKinds: kinds, seed, ...allOptions, ...options } });
   let removedRatio = 0;
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) if (step.value.type === "FINISHED") removedRatio = step.value.removedRatio;
   const { removed, model: pruned } = step.value;
   const seconds = (performance.now() - began) / 1000;
+  const digest = createHash("sha256").update(removed.map(structureKey).sort().join()).digest("hex");
+  const row = { kinds: kinds.join(", "), name, seed, removedRatio, removed: digest, seconds };
+  const same = known.find((k) => k.removed === digest);
+  if (same) return { ...row, choosing: same.choosing, heldOut: same.heldOut };
   const destination = await mkdtemp(join(tmpdir(), "espalier-ablation-"));
   try {
     const files = [graph, "config.json", "tokenizer.json", "tokenizer_config.json"].map((path) => ({ path }));
     await exportPruned({ model, folder, files, removed, pruned, destination });
-    const found = { choosing: await quality(destination, choosing), heldOut: await quality(destination, heldOut) };
-    return { kinds: kinds.join(", "), name, seed, removedRatio, seconds, ...found };
+    return { ...row, choosing: await quality(destination, choosing), heldOut: await quality(destination, heldOut) };
   } finally {
     await rm(destination, { recursive: true });
   }
@@ -119,7 +132,7 @@ function markdown(base: Pick<Measured, "choosing" | "heldOut">, rows: readonly M
     "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     `| nothing | | | ${cells([base]).join(" | ")} | |`,
   ];
-  for (const { kinds, name } of variations.map((v) => ({ kinds: v.kinds.join(", "), name: v.name }))) {
+  for (const { kinds, name } of chosen.map((v) => ({ kinds: v.kinds.join(", "), name: v.name }))) {
     const own = rows.filter((r) => r.kinds === kinds && r.name === name);
     if (own.length > 0)
       lines.push(
@@ -131,7 +144,12 @@ function markdown(base: Pick<Measured, "choosing" | "heldOut">, rows: readonly M
 
 const out = resolve(values.out);
 mkdirSync(dirname(out), { recursive: true });
-const settings = { model: values.model, text: values.text ?? "literature-heldout", tokens: values.tokens, defaults: defaultPruningOptions };
+const settings = {
+  model: values.model,
+  text: values.text ?? "literature-heldout",
+  tokens: values.tokens,
+  defaults: { ...defaultPruningOptions, ...allOptions },
+};
 interface Results {
   readonly settings: unknown;
   readonly base: Pick<Measured, "choosing" | "heldOut">;
@@ -144,11 +162,11 @@ const results: Results = same
   : { settings, base: { choosing: await quality(folder, choosing), heldOut: await quality(folder, heldOut) }, rows: [] };
 const live = new LiveLine();
 for (const seed of values.seeds.split(",").map(Number))
-  for (const variation of variations) {
+  for (const variation of chosen) {
     const kinds = variation.kinds.join(", ");
     if (results.rows.some((r) => r.kinds === kinds && r.name === variation.name && r.seed === seed)) continue;
     live.update(`${kinds}, ${variation.name}, seed ${seed} ...`);
-    const row = await measure(variation, seed);
+    const row = await measure(variation, seed, results.rows);
     results.rows.push(row);
     live.line(
       `${kinds}, ${variation.name}, seed ${seed}: perplexity ${row.choosing[0].toFixed(2)} and, held out, ${row.heldOut[0].toFixed(2)}`,

@@ -23,6 +23,7 @@ const ofLayers: Readonly<Record<string, Partial<PruningOptions>>> = {
   "64 samples": { samples: 64 },
   "32 tokens": { sequenceLength: 32 },
   "256 tokens": { sequenceLength: 256 },
+  "relative to weights": { gradientScale: "WEIGHT_NORM" },
   "first and last protected": { protectFirst: 1, protectLast: 1 },
 };
 
@@ -35,7 +36,10 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
   "a hundredth at a time": { structuresPerIteration: 0.01 },
   "a tenth at a time": { structuresPerIteration: 0.1 },
   "all at once": { structuresPerIteration: 0.999 },
+  "relative to weights": { gradientScale: "WEIGHT_NORM" },
   "three tenths stay": { minKeepRatio: 0.3 },
+  "half stays": { minKeepRatio: 0.5 },
+  "relative and half stays": { gradientScale: "WEIGHT_NORM", minKeepRatio: 0.5 },
   "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
   "64 samples": { samples: 64 },
 };

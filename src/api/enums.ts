@@ -3,7 +3,7 @@ import type { FinishReason } from "../inference/choice.ts";
 import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
 import { methods } from "../pruning/methods/index.ts";
-import type { Normalization } from "../pruning/options.ts";
+import type { GradientScale, Normalization } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
 import type { RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
@@ -53,6 +53,11 @@ export const normalizationEnum = enumOf<Normalization>(
     KIND_MEAN: "The mean score of its kind in that iteration, so that kinds compare whatever their scale.",
   },
 );
+
+export const gradientScaleEnum = enumOf<GradientScale>("GradientScale", "What gradients are measured in.", {
+  NONE: "As they are, as the paper has it.",
+  WEIGHT_NORM: "Relative to the weights that they are of: multiplied by their norm, which bounds what the loss changes by if they go.",
+});
 
 export const executionProviderEnum = enumOf<ExecutionProvider>("ExecutionProvider", "What ONNX Runtime computes on.", {
   AUTO: "CUDA where it can be had, else the CPU. What really ran is recorded.",

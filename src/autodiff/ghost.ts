@@ -1,7 +1,7 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import type { Use } from "./backward.ts";
 import { Contributions, type Factor } from "./contributions.ts";
-import { type Reduction, sumTo } from "./reductions.ts";
+import { type Reduction, type SliceRequest, sumTo } from "./reductions.ts";
 
 /** What the norms of `G = left^T right` take beside forming G: of the whole, or along its rows (axis 0) or columns. */
 function byGrams(b: GraphBuilder, left: Factor, right: Factor, axis: number | null): { readonly cost: number; norms(): Value } {
@@ -40,3 +40,15 @@ export const squaredNorms: Reduction = (b, batch, uses, requests) => {
   const contributions = new Contributions(b, batch);
   return requests.map(({ parameter, axis }) => squaredNorm(contributions, uses.get(parameter) as readonly Use[], axis));
 };
+
+/**
+ * The same, each times the squared norm of the weights that it is of: `||w||^2 ||G||^2`. Its root bounds the first-order
+ * change of the loss if those weights went (Cauchy and Schwarz), and does not depend on the unit in which they are written.
+ */
+export const relativeSquaredNorms: Reduction = (b, batch, uses, requests) =>
+  squaredNorms(b, batch, uses, requests).map((norms, i) => {
+    const { parameter, axis } = requests[i] as SliceRequest;
+    const weight = b.value(parameter);
+    const sample = b.reshape(weight, [1, ...weight.shape]);
+    return b.mul(norms, sumTo(b, b.mul(sample, sample), axis));
+  });

@@ -14,6 +14,10 @@ export interface PerturbationOptions {
 export const normalizations = ["NONE", "PARAMETER_COUNT", "SQRT_PARAMETER_COUNT", "KIND_MEAN"] as const;
 export type Normalization = (typeof normalizations)[number];
 
+/** What the gradients of the two views are measured in. */
+export const gradientScales = ["NONE", "WEIGHT_NORM"] as const;
+export type GradientScale = (typeof gradientScales)[number];
+
 /** Every layer keeps as many heads and as many channels as the others, and a multiple of these numbers. */
 export interface UniformOptions {
   readonly headMultiple: number;
@@ -41,6 +45,8 @@ export interface PruningOptions {
   /** Layers at the output side that are never removed. */
   readonly protectLast: number;
   readonly normalization: Normalization;
+  /** Of methods that compare two views. */
+  readonly gradientScale: GradientScale;
   readonly seed: number;
   readonly executionProvider: ExecutionProvider;
 }
@@ -62,6 +68,7 @@ export const defaultPruningOptions: PruningOptions = {
   protectFirst: 0,
   protectLast: 0,
   normalization: "SQRT_PARAMETER_COUNT",
+  gradientScale: "NONE",
   seed: 0,
   executionProvider: "AUTO",
 };

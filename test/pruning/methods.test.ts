@@ -45,7 +45,7 @@ before(async () => {
 });
 
 const scene = (): Scene => ({
-  ...{ model, folder: ".", read, whole, samples, sequenceLength: T, executionProvider: "CPU", toRemove: 5000 },
+  ...{ model, folder: ".", read, whole, samples, sequenceLength: T, executionProvider: "CPU", toRemove: 5000, gradientScale: "NONE" },
   random: (stream) => seededRandom(3, stream),
 });
 
@@ -57,10 +57,10 @@ async function finished<R>(steps: AsyncGenerator<unknown, R>): Promise<R> {
 }
 
 /** What the product says, structure by structure. */
-async function scoresBy(name: string, kinds: readonly StructureKind[]): Promise<ScoredGroup[]> {
+async function scoresBy(name: string, kinds: readonly StructureKind[], changed: Partial<Scene> = {}): Promise<ScoredGroup[]> {
   const groups = openGroups(whole, [], model, { ...defaultPruningOptions, structureKinds: kinds });
   assert.deepEqual([...new Set(groups.map((g) => g.kind))].sort(), [...kinds].sort());
-  return (await finished(scored(methodNamed(name), scene(), groups))).groups;
+  return (await finished(scored(methodNamed(name), { ...scene(), ...changed }, groups))).groups;
 }
 
 const weights = (name: string): Float32Array => float32Of(model.graph.initializers.get(name) as Tensor);
@@ -156,9 +156,9 @@ async function assertScores(
   name: string,
   kinds: readonly StructureKind[],
   expected: (id: StructureId) => number | Promise<number>,
-  tolerance = 1e-4,
+  { tolerance = 1e-4, ...changed }: { readonly tolerance?: number } & Partial<Scene> = {},
 ) {
-  for (const { kind, indexes, scores } of await scoresBy(name, kinds)) {
+  for (const { kind, indexes, scores } of await scoresBy(name, kinds, changed)) {
     const own = await Promise.all(indexes.map((index) => expected({ kind, index })));
     const scale = Math.max(...own.map(Math.abs));
     for (const [i, score] of scores.entries())
@@ -181,6 +181,19 @@ describe("methods by gradients", () => {
     assertScores("PIP", structureKinds, (id) =>
       mean(samples.map((_, s) => Math.sqrt(sum(each(id).map(([p, i]) => (g(plain, s, p, i) - g(perturbed, s, p, i)) ** 2))))),
     ));
+
+  for (const kinds of [
+    ["LAYER", "ATTENTION", "MLP"],
+    ["HEAD", "CHANNEL"],
+  ] as const)
+    it(`PIP, relative to weights: the same with || v || || grad_v || of vectors v (${kinds.join(", ")})`, () => {
+      const norm = (values: readonly number[]) => Math.sqrt(sum(values.map((v) => v * v)));
+      const ofVector = (s: number, { parameter: p, elements }: ReturnType<typeof vectorsOf>[number]) =>
+        norm(elements.map((i) => weights(p)[i] as number)) * norm(elements.map((i) => g(plain, s, p, i) - g(perturbed, s, p, i)));
+      return assertScores("PIP", kinds, (id) => mean(samples.map((_, s) => norm(vectorsOf(id).map((v) => ofVector(s, v))))), {
+        gradientScale: "WEIGHT_NORM",
+      });
+    });
 
   it("GRADIENT_NORM: mean over samples of || grad L(s) ||2", () =>
     assertScores("GRADIENT_NORM", structureKinds, (id) =>
@@ -343,7 +356,7 @@ describe("methods by losses", () => {
           await Promise.all(samples.map(async (s) => (await lossOf(smaller, s.unperturbed)) - (await lossOf(model, s.unperturbed)))),
         );
       },
-      1e-3,
+      { tolerance: 1e-3 },
     ));
 
   it("POLICY_GRADIENT: keeps what losses need, and lets go of what they do not", async () => {

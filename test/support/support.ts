@@ -65,6 +65,7 @@ async function lowest(dataDirectory: string, stored: InspectedModel, seed: numbe
     random: (stream: string) => seededRandom(seed, stream),
     samples: [0, 1].map(() => ({ unperturbed: text(), perturbed: text() })),
     sequenceLength: 9,
+    gradientScale: "NONE" as const,
     executionProvider: "CPU" as const,
   };
   const scoring = scoredBy(pip, scene, open);

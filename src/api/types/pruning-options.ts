@@ -1,6 +1,7 @@
 import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
 import {
   defaultPruningOptions as defaults,
+  type GradientScale,
   type Normalization,
   type PerturbationOptions,
   type PruningOptions,
@@ -9,7 +10,7 @@ import {
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import type { PerturbationKind } from "../../text/perturb.ts";
-import { executionProviderEnum, normalizationEnum, perturbationKindEnum, structureKindEnum } from "../enums.ts";
+import { executionProviderEnum, gradientScaleEnum, normalizationEnum, perturbationKindEnum, structureKindEnum } from "../enums.ts";
 
 // Each class is what a client may ask for and, recorded, what a run was asked for.
 
@@ -93,6 +94,12 @@ export class Options implements PruningOptions {
 
   @Field(() => normalizationEnum, { defaultValue: defaults.normalization, description: "How scores of structures of unlike size compare." })
   readonly normalization!: Normalization;
+
+  @Field(() => gradientScaleEnum, {
+    defaultValue: defaults.gradientScale,
+    description: "What the gradients of the two views are measured in, by methods that compare views.",
+  })
+  readonly gradientScale!: GradientScale;
 
   @Field(() => Int, {
     defaultValue: defaults.seed,

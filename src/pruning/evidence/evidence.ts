@@ -4,6 +4,7 @@ import type { Random } from "../../random.ts";
 import type { ConcreteProvider } from "../../runtime/providers.ts";
 import type { Views } from "../../text/calibration.ts";
 import type { OpenGroup, Whole } from "../open-groups.ts";
+import type { GradientScale } from "../options.ts";
 
 /** What evidence is gathered from: a model as it is now, and the views of the calibration texts. */
 export interface Scene {
@@ -15,6 +16,7 @@ export interface Scene {
   readonly whole: Whole;
   readonly samples: readonly Views[];
   readonly sequenceLength: number;
+  readonly gradientScale: GradientScale;
   readonly executionProvider: ConcreteProvider;
   /** Parameters that are still to go in all. */
   readonly toRemove: number;

@@ -1,4 +1,4 @@
-import { squaredNorms } from "../../autodiff/ghost.ts";
+import { relativeSquaredNorms, squaredNorms } from "../../autodiff/ghost.ts";
 import type { Reduction } from "../../autodiff/reductions.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
@@ -9,6 +9,7 @@ import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
 import { mean } from "../mean.ts";
 import type { OpenGroup } from "../open-groups.ts";
+import type { GradientScale } from "../options.ts";
 import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
@@ -82,8 +83,11 @@ function perSample(reduce: Reduction, views: 1 | 2, finish: (sum: number) => num
 // A ghost norm near zero may come out a rounding error below it.
 const root = (square: number): number => Math.sqrt(Math.max(0, square));
 
-/** One entry a sample: `|| grad L(s) - grad L(s~) ||2` over all of a structure's weights. */
-export const gradientDifferences = perSample(squaredNorms, 2, root);
+const norms: Readonly<Record<GradientScale, Reduction>> = { NONE: squaredNorms, WEIGHT_NORM: relativeSquaredNorms };
+
+/** One entry a sample: `|| grad L(s) - grad L(s~) ||2` over all of a structure's weights, as they are or relative to their own norms. */
+export const gradientDifferences: Gather<readonly number[]> = (scene, groups) =>
+  perSample(norms[scene.gradientScale], 2, root)(scene, groups);
 
 /** One entry a sample: `|| grad L(s) ||2` over all of a structure's weights. */
 export const gradientNorms = perSample(squaredNorms, 1, root);
