@@ -19,6 +19,8 @@ export interface Result {
   readonly accuracyStandardError: number | null;
   readonly normalizedAccuracy: number | null;
   readonly normalizedAccuracyStandardError: number | null;
+  /** What guessing would get. */
+  readonly chanceAccuracy: number | null;
   readonly decodeTokensPerSecond: number | null;
   readonly prefillTokensPerSecond: number | null;
   readonly peakMemoryBytes: number | null;
@@ -55,7 +57,7 @@ export interface Run {
 const model = "id name parameterCount sizeBytes";
 const result =
   "perplexity perplexityStandardError nextTokenAccuracy nextTokenAccuracyStandardError itemCount accuracy accuracyStandardError " +
-  "normalizedAccuracy normalizedAccuracyStandardError decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
+  "normalizedAccuracy normalizedAccuracyStandardError chanceAccuracy decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
 const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio }`;
 const perturbation = "perturbation { kind rate regenerate }";
 const options = `targetRatio structureKinds structuresPerIteration samples sequenceLength ${perturbation} protectFirst protectLast normalization gradientScale seed`;

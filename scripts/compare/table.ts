@@ -19,7 +19,18 @@ export interface Row {
 /** The table's cells as words, the first row its head. */
 export function tableOf(rows: readonly Row[], taskNames: readonly string[]): string[][] {
   const base = rows.find((r) => r.method === null);
-  const head = ["", "removed", "perplexity", "next token", ...taskNames, "retained", "prune", "memory", "decode"];
+  const head = [
+    "",
+    "removed",
+    "perplexity",
+    "next token",
+    ...taskNames,
+    "retained",
+    ...(taskNames.length > 0 ? ["above chance"] : []),
+    "prune",
+    "memory",
+    "decode",
+  ];
   const groups = new Map<string, Row[]>();
   for (const row of rows) groups.set(row.method ?? "", [...(groups.get(row.method ?? "") ?? []), row]);
   return [head, ...[...groups].map(([method, of]) => line(method || "(unpruned)", of, taskNames, base))];
@@ -64,6 +75,16 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
       return `${cell(percent, of("accuracy"), of("accuracyStandardError"))} / ${cell(percent, of("normalizedAccuracy"), of("normalizedAccuracyStandardError"))}`;
     }),
     unpruned ? "" : cell((n) => `${percent(n)}%`, retained),
+    ...(taskNames.length === 0
+      ? []
+      : [
+          unpruned || !base
+            ? ""
+            : cell(
+                (n) => `${percent(n)}%`,
+                (r) => aboveChance(r) / aboveChance(base),
+              ),
+        ]),
     unpruned ? "" : cell((n) => `${n.toFixed(0)} s`, seconds),
     unpruned
       ? ""
@@ -88,6 +109,10 @@ export function retained({ tasks, text }: Row): number | null {
   const ratios = Object.values(tasks).flatMap((t) => t.retained?.accuracyRatio ?? []);
   return ratios.length > 0 ? meanOf(ratios) : (text?.retained?.accuracyRatio ?? null);
 }
+
+/** The tasks' mean accuracy, less what guessing would get of it. */
+const aboveChance = ({ tasks }: Row): number =>
+  meanOf(Object.values(tasks).map(({ result }) => (result?.accuracy ?? Number.NaN) - (result?.chanceAccuracy ?? Number.NaN)));
 
 const seconds = ({ run }: Row): number | null =>
   run?.startedAt && run.finishedAt ? (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000 : null;

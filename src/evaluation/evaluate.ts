@@ -36,6 +36,7 @@ export interface EvaluationResult {
   readonly accuracyStandardError: number | null;
   readonly normalizedAccuracy: number | null;
   readonly normalizedAccuracyStandardError: number | null;
+  readonly chanceAccuracy: number | null;
   readonly prefillTokensPerSecond: number | null;
   readonly decodeTokensPerSecond: number | null;
   /** Time of the measurement itself: without loading the model, or timing it. */
@@ -81,7 +82,8 @@ const noSpeed = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
 
 const measured = ["perplexity", "nextTokenAccuracy", "accuracy", "normalizedAccuracy"] as const;
 type Measured = (typeof measured)[number];
-type Found = { readonly tokenCount?: number; readonly itemCount?: number } & { readonly [Name in Measured]?: Estimate };
+type Counted = "tokenCount" | "itemCount" | "chanceAccuracy";
+type Found = { readonly [Name in Counted]?: number } & { readonly [Name in Measured]?: Estimate };
 
 /** Each estimate as two numbers. */
 function flat(found: Found): Omit<EvaluationResult, "executionProvider" | "durationMs" | "peakMemoryBytes" | keyof Speed> {
@@ -90,7 +92,8 @@ function flat(found: Found): Omit<EvaluationResult, "executionProvider" | "durat
     [`${name}StandardError`, found[name]?.standardError ?? null],
   ]);
   const values = Object.fromEntries(estimates) as Record<Measured | `${Measured}StandardError`, number | null>;
-  return { tokenCount: found.tokenCount ?? null, itemCount: found.itemCount ?? null, ...values };
+  const { tokenCount = null, itemCount = null, chanceAccuracy = null } = found;
+  return { tokenCount, itemCount, chanceAccuracy, ...values };
 }
 
 function checkLength(sequenceLength: number, contextLength: number | null): void {

@@ -14,6 +14,8 @@ export interface MultipleChoiceResult {
   readonly accuracy: Estimate;
   /** `acc_norm`: the same with each log-likelihood divided by the choice's length in bytes. */
   readonly normalizedAccuracy: Estimate;
+  /** What guessing would get: the mean over items of one over the number of choices. */
+  readonly chanceAccuracy: number;
 }
 
 /** One way to fill in an item: what is read before, and the tokens whose likelihood counts. */
@@ -77,6 +79,7 @@ export async function* judgeChoices(
     itemCount: items.length,
     accuracy: share((l) => l),
     normalizedAccuracy: share((l, { bytes }) => l / bytes),
+    chanceAccuracy: candidates.reduce((sum, { length }) => sum + 1 / length, 0) / items.length,
   };
 }
 

@@ -35,9 +35,9 @@ const questions = [
 
 async function finished(id: string) {
   const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
-    retained { accuracyRatio normalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
+    retained { accuracyRatio aboveChanceRatio normalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
     result { executionProvider tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
-      normalizedAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
+      normalizedAccuracy chanceAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
   return until("the evaluation ends", async () => {
     const { evaluation } = await api.data(query, { id });
     return ["QUEUED", "RUNNING"].includes(evaluation.status) ? null : evaluation;
@@ -148,6 +148,7 @@ test("a child is measured against its parent, and not on what it was pruned with
   assert.deepEqual(after.retained, {
     parent: { id: before.id },
     accuracyRatio: after.result.nextTokenAccuracy / before.result.nextTokenAccuracy,
+    aboveChanceRatio: null,
     normalizedAccuracyRatio: null,
     perplexityRatio: after.result.perplexity / before.result.perplexity,
     decodeSpeedRatio: after.result.decodeTokensPerSecond / before.result.decodeTokensPerSecond,
@@ -158,6 +159,9 @@ test("a child is measured against its parent, and not on what it was pruned with
   assert.deepEqual([other.retained, other.result.decodeTokensPerSecond], [null, null]);
   const answers = await evaluated({ modelId: child, dataset: { name: "questions" }, sequenceLength: 32, measureSpeed: false });
   assert.equal(answers.retained.accuracyRatio, answers.result.accuracy / parentAccuracy, "whatever the length of windows");
+  assert.equal(answers.result.chanceAccuracy, 0.5, "two choices each");
+  const above = parentAccuracy > 0.5 ? Math.max(0, answers.result.accuracy - 0.5) / (parentAccuracy - 0.5) : null;
+  assert.equal(answers.retained.aboveChanceRatio, above);
 
   const compare = `query($modelId: ID!, $runIds: [ID!]) { comparison(modelId: $modelId, runIds: $runIds) {
     model { id } columns { comparisonKey evaluation { dataset { name } } }

@@ -48,7 +48,7 @@ describe("evaluate", () => {
       assertClose("its error", result.nextTokenAccuracyStandardError, row.nextTokenAccuracyStandardError);
       assert.deepEqual(progress.at(-1), { done: row.tokenCount, total: row.tokenCount });
       assert.ok(progress.every((p, i) => p.done > (progress[i - 1]?.done ?? 0)));
-      assert.deepEqual([result.itemCount, result.accuracy, result.normalizedAccuracy], [null, null, null]);
+      assert.deepEqual([result.itemCount, result.accuracy, result.normalizedAccuracy, result.chanceAccuracy], [null, null, null, null]);
     });
 
   it("answers questions as PyTorch does by the harness's definitions", async () => {
@@ -59,7 +59,9 @@ describe("evaluate", () => {
     assertClose("its error", result.accuracyStandardError, expected.accuracyStandardError);
     assert.equal(result.normalizedAccuracy, expected.normalizedAccuracy);
     assertClose("its error", result.normalizedAccuracyStandardError, expected.normalizedAccuracyStandardError);
-    const choices = expected.logLikelihoods.flat().length;
+    const counts = expected.logLikelihoods.map((own) => own.length);
+    assertClose("guessing", result.chanceAccuracy, counts.reduce((sum, n) => sum + 1 / n, 0) / counts.length);
+    const choices = counts.reduce((a, b) => a + b);
     assert.deepEqual(progress.at(-1), { done: choices, total: choices });
     assert.deepEqual([result.tokenCount, result.perplexity], [null, null]);
     assert.equal((await collect({ ...items, maxItems: 3 })).result.itemCount, 3);

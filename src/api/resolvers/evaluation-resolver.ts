@@ -125,11 +125,14 @@ export class EvaluationResolver {
       const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
       return mine != null && theirs ? mine / theirs : null;
     };
+    const above = ({ result }: Pick<EvaluationRecord, "result">) =>
+      (result?.accuracy ?? 0) - (result?.chanceAccuracy ?? Number.POSITIVE_INFINITY);
     const accuracyRatio = ratio("accuracy") ?? ratio("nextTokenAccuracy");
     if (!parent || accuracyRatio === null) return null;
     return {
       parent,
       accuracyRatio,
+      aboveChanceRatio: above(parent) > 0 ? Math.max(0, above(evaluation)) / above(parent) : null,
       normalizedAccuracyRatio: ratio("normalizedAccuracy"),
       perplexityRatio: ratio("perplexity"),
       decodeSpeedRatio: ratio("decodeTokensPerSecond"),

@@ -48,6 +48,12 @@ export class EvaluationResult {
   @Field(() => Float, { nullable: true, description: "Its standard error." })
   readonly normalizedAccuracyStandardError?: number | null;
 
+  @Field(() => Float, {
+    nullable: true,
+    description: "What guessing would get on these items: the mean of one over the number of choices, 0 to 1.",
+  })
+  readonly chanceAccuracy?: number | null;
+
   @Field(() => Float, { nullable: true, description: "Tokens read per second, 128 at a time. Null if speed was not to be measured." })
   readonly prefillTokensPerSecond?: number | null;
 
@@ -110,6 +116,13 @@ export class Retained {
 
   @Field(() => Float, { description: "Accuracy over the parent's: of next tokens for texts, of answers for items with choices." })
   readonly accuracyRatio!: number;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "For items with choices: accuracy above that of guessing, over the parent's. 0 if the model does no better than chance. Null if the parent does not either.",
+  })
+  readonly aboveChanceRatio!: number | null;
 
   @Field(() => Float, { nullable: true, description: "`acc_norm` over the parent's, for items with choices." })
   readonly normalizedAccuracyRatio!: number | null;
