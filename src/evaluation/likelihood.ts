@@ -6,6 +6,7 @@ import { encode } from "../onnx/encode.ts";
 import { referToFile } from "../onnx/file-references.ts";
 import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
 import { cacheDims } from "../onnx/signature.ts";
+import { integerArray } from "../onnx/tensors.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import { openSession, type Session, type TensorArray, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
@@ -136,32 +137,23 @@ export class Likelihood {
     const feeds: Record<string, TensorValue> = {
       ...past.cache,
       [signature.tokens.name]: integers(signature.tokens, [R, T], (i) => rows[Math.floor(i / T)]?.ids[i % T] ?? 0),
-      [places]: integers({ name: places, dataType: "int64" }, [1, at.length], (i) => at[i] as number),
-      [targets]: integers({ name: targets, dataType: "int64" }, [1, at.length, 1], (i) => looked[i] as number),
+      [places]: integers({ dataType: "int64" }, [1, at.length], (i) => at[i] as number),
+      [targets]: integers({ dataType: "int64" }, [1, at.length, 1], (i) => looked[i] as number),
     };
     const { mask, positions } = signature;
     // Padding needs no mask: it lies after all that counts.
     if (mask) feeds[mask.name] = integers(mask, [R, past.length + T], () => 1);
     if (positions) feeds[positions.name] = integers(positions, [R, T], (i) => past.length + (i % T));
-    if (cacheRows) feeds[cacheRows] = integers({ name: cacheRows, dataType: "int64" }, [R], (i) => rows[i]?.past ?? 0);
+    if (cacheRows) feeds[cacheRows] = integers({ dataType: "int64" }, [R], (i) => rows[i]?.past ?? 0);
     return feeds;
   }
 }
 
-const arrays: Readonly<Record<string, (size: number, value: (i: number) => number) => TensorArray>> = {
-  int64: (length, value) => BigInt64Array.from({ length }, (_, i) => BigInt(value(i))),
-  int32: (length, value) => Int32Array.from({ length }, (_, i) => value(i)),
-  bool: (length, value) => Uint8Array.from({ length }, (_, i) => value(i)),
-};
-
-function integers(input: Pick<ValueInfo, "name" | "dataType">, dims: readonly number[], value: (i: number) => number): TensorValue {
-  const make = arrays[input.dataType];
-  if (!make)
-    throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" has type ${input.dataType}, not an integer type`, {
-      input: input.name,
-    });
-  return { dataType: input.dataType, dims, data: make(sizeOf(dims), value) };
-}
+const integers = ({ dataType }: Pick<ValueInfo, "dataType">, dims: readonly number[], value: (i: number) => number): TensorValue => ({
+  dataType,
+  dims,
+  data: integerArray(dataType, sizeOf(dims), value),
+});
 
 const empties: Readonly<Record<string, () => TensorArray>> = { float32: () => new Float32Array(), float16: () => new Uint16Array() };
 

@@ -1,21 +1,12 @@
-import { EspalierError } from "../errors.ts";
 import type { ValueInfo } from "../onnx/ir.ts";
 import type { Signature } from "../onnx/signature.ts";
-import type { TensorArray, TensorValue } from "../runtime/session.ts";
+import { integerArray } from "../onnx/tensors.ts";
+import type { TensorValue } from "../runtime/session.ts";
 
-const arrays: Readonly<Record<string, (values: readonly number[]) => TensorArray>> = {
-  int64: (values) => BigInt64Array.from(values, BigInt),
-  int32: (values) => Int32Array.from(values),
-  bool: (values) => Uint8Array.from(values),
-};
-
-function integers(input: ValueInfo, rows: readonly (readonly number[])[]): TensorValue {
-  const make = arrays[input.dataType];
-  if (!make)
-    throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" has type ${input.dataType}, not an integer type`, {
-      input: input.name,
-    });
-  return { dataType: input.dataType, dims: [rows.length, rows[0]?.length ?? 0], data: make(rows.flat()) };
+function integers({ dataType }: ValueInfo, rows: readonly (readonly number[])[]): TensorValue {
+  const values = rows.flat();
+  const data = integerArray(dataType, values.length, (i) => values[i] as number);
+  return { dataType, dims: [rows.length, rows[0]?.length ?? 0], data };
 }
 
 /**

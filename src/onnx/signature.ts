@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { isFloat, type ValueInfo } from "./ir.ts";
+import { isInteger } from "./tensors.ts";
 
 /** The inputs of a causal language model by their roles. */
 export interface Signature {
@@ -21,7 +22,8 @@ const isPositions = (v: ValueInfo) => v.name === "position_ids";
  * Tells the inputs' roles. The three integer inputs have the names on which all exporters agree (Optimum,
  * transformers.js, onnxruntime-genai); float inputs are cache entries.
  *
- * @throws EspalierError NO_TOKEN_INPUT if there is no `input_ids` of two dimensions; UNSUPPORTED_INPUT if an input has no known role
+ * @throws EspalierError NO_TOKEN_INPUT if there is no `input_ids` of two dimensions; UNSUPPORTED_INPUT if an input has no known role,
+ *   or one of the three is not of integers
  */
 export function signatureOf(inputs: readonly ValueInfo[]): Signature {
   const tokens = inputs.find(isTokens);
@@ -37,6 +39,11 @@ export function signatureOf(inputs: readonly ValueInfo[]): Signature {
   if (unknown.length > 0)
     throw new EspalierError("UNSUPPORTED_INPUT", `the model has inputs whose role is not known: ${unknown.map((i) => i.name).join(", ")}`, {
       inputs: unknown.map((i) => i.name),
+    });
+  const other = inputs.find((i) => !caches.includes(i) && !isInteger(i.dataType));
+  if (other)
+    throw new EspalierError("UNSUPPORTED_INPUT", `input "${other.name}" has type ${other.dataType}, not int64, int32 or bool`, {
+      input: other.name,
     });
   return { tokens, mask: inputs.find(isMask) ?? null, positions: inputs.find(isPositions) ?? null, caches };
 }

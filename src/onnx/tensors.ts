@@ -14,15 +14,35 @@ const inline = (name: string, dataType: DataType, dims: readonly number[], array
   data: { kind: "inline", bytes: new Uint8Array(array.buffer, array.byteOffset, array.byteLength) },
 });
 
-export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): Tensor =>
-  inline(name, "int64", dims, BigInt64Array.from(values, BigInt));
+type IntegerArray = BigInt64Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 
-/** An int64 or int32 tensor. @throws EspalierError TENSOR_TYPE */
-export function integerTensor(name: string, dataType: DataType, dims: readonly number[], values: readonly number[]): Tensor {
-  if (dataType === "int64") return int64Tensor(name, dims, values);
-  if (dataType === "int32") return inline(name, dataType, dims, Int32Array.from(values));
-  throw new EspalierError("TENSOR_TYPE", `tensor "${name}" of ${dataType} is asked for; shapes are int64 or int32`);
+const integerArrays: Partial<Record<DataType, (length: number, value: (i: number) => number) => IntegerArray>> = {
+  int64: (length, value) => BigInt64Array.from({ length }, (_, i) => BigInt(value(i))),
+  int32: (length, value) => Int32Array.from({ length }, (_, i) => value(i)),
+  bool: (length, value) => Uint8Array.from({ length }, (_, i) => value(i)),
+};
+
+/** The element types that can hold what a model is fed beside floats: ids, masks, positions. */
+export const isInteger = (dataType: DataType): boolean => dataType in integerArrays;
+
+/** The elements of an integer or bool tensor, by their places. @throws EspalierError TENSOR_TYPE */
+export function integerArray(dataType: DataType, length: number, value: (i: number) => number): IntegerArray {
+  const make = integerArrays[dataType];
+  if (!make) throw new EspalierError("TENSOR_TYPE", `integers are asked for as ${dataType}; they can be int64, int32 or bool`);
+  return make(length, value);
 }
+
+/** @throws EspalierError TENSOR_TYPE */
+export const integerTensor = (name: string, dataType: DataType, dims: readonly number[], values: readonly number[]): Tensor =>
+  inline(
+    name,
+    dataType,
+    dims,
+    integerArray(dataType, values.length, (i) => values[i] as number),
+  );
+
+export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): Tensor =>
+  integerTensor(name, "int64", dims, values);
 
 export const float32Tensor = (name: string, dims: readonly number[], values: Float32Array | readonly number[]): Tensor =>
   inline(name, "float32", dims, Float32Array.from(values));

@@ -1,22 +1,8 @@
 import { EspalierError } from "../errors.ts";
 import { type Model, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
 import { cacheDims, signatureOf } from "../onnx/signature.ts";
+import { integerTensor } from "../onnx/tensors.ts";
 import type { Binding } from "../runtime/specialise.ts";
-
-/** An integer or bool tensor of the input's own type. */
-function integers(input: ValueInfo, dims: readonly number[], values: readonly number[]): Tensor {
-  const arrays = {
-    int64: () => BigInt64Array.from(values, BigInt),
-    int32: () => Int32Array.from(values),
-    bool: () => Uint8Array.from(values),
-  };
-  const make = arrays[input.dataType as keyof typeof arrays];
-  if (!make)
-    throw new EspalierError("UNSUPPORTED_INPUT", `input "${input.name}" has type ${input.dataType}, not an integer type`, {
-      input: input.name,
-    });
-  return { name: input.name, dataType: input.dataType, dims, data: { kind: "inline", bytes: new Uint8Array(make().buffer) } };
-}
 
 /** A cache entry of length 0. */
 function emptyCache(input: ValueInfo, batch: number): Tensor {
@@ -37,21 +23,16 @@ export function scoringBinding(model: Model, batch: number, tokens: number, para
   const signature = signatureOf(model.graph.inputs);
   const shape = [batch, tokens];
   const constants = signature.caches.map((c) => emptyCache(c, batch));
-  if (signature.mask)
+  const integers = ({ name, dataType }: ValueInfo, value: (i: number) => number) =>
     constants.push(
-      integers(
-        signature.mask,
+      integerTensor(
+        name,
+        dataType,
         shape,
-        Array.from({ length: batch * tokens }, () => 1),
+        Array.from({ length: batch * tokens }, (_, i) => value(i)),
       ),
     );
-  if (signature.positions)
-    constants.push(
-      integers(
-        signature.positions,
-        shape,
-        Array.from({ length: batch * tokens }, (_, i) => i % tokens),
-      ),
-    );
+  if (signature.mask) integers(signature.mask, () => 1);
+  if (signature.positions) integers(signature.positions, (i) => i % tokens);
   return { shapes: { [signature.tokens.name]: shape }, constants, parameters };
 }

@@ -175,6 +175,12 @@ describe("inspect", () => {
       () => lone(changed({ outputs: model.graph.outputs.slice(1) })),
     ],
     ["a model without token ids", "NO_TOKEN_INPUT", /no input "input_ids"/, () => lone(renamedInput())],
+    [
+      "token ids that are no integers",
+      "UNSUPPORTED_INPUT",
+      /input "input_ids" has type float32/,
+      () => lone(changed({ inputs: model.graph.inputs.map((i) => (i.name === "input_ids" ? { ...i, dataType: "float32" as const } : i)) })),
+    ],
     ["an old operator set", "UNSUPPORTED_OPSET", /operator set 11/, () => lone(encode({ ...model, opsets: { "": 11 } }))],
     [
       "operators without a gradient, all of them",
