@@ -15,6 +15,7 @@ import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { evaluate } from "../src/evaluation/evaluate.ts";
+import { finished } from "../src/finished.ts";
 import { exportPruned } from "../src/models/export.ts";
 import { decode } from "../src/onnx/decode.ts";
 import { pip } from "../src/pruning/methods/pip.ts";
@@ -68,13 +69,6 @@ function textsOf(file: string): readonly string[] {
   const content = parseDataset(extname(file), readFileSync(file));
   if (content.form !== "TEXT") throw new Error(`${file} holds no texts`);
   return content.documents;
-}
-
-async function finished<T>(steps: AsyncGenerator<unknown, T>): Promise<T> {
-  for (;;) {
-    const step = await steps.next();
-    if (step.done) return step.value;
-  }
 }
 
 async function quality(place: string, texts: readonly string[]): Promise<[number, number]> {

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { Likelihood } from "../src/evaluation/likelihood.ts";
 import { judgeChoices } from "../src/evaluation/multiple-choice.ts";
+import { finished } from "../src/finished.ts";
 import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
 
@@ -21,9 +22,8 @@ const whole = Object.create(sharing, { sharesBeginnings: { value: false } }) as 
 async function once(model: Likelihood): Promise<{ seconds: number; logs: number[] }> {
   const begun = performance.now();
   const steps = judgeChoices(model, tokenizer, content.form === "TEXT" ? [] : content.items.slice(0, Number(items)));
-  let step = await steps.next();
-  while (!step.done) step = await steps.next();
-  return { seconds: (performance.now() - begun) / 1000, logs: step.value.logLikelihoods.flat() };
+  const result = await finished(steps);
+  return { seconds: (performance.now() - begun) / 1000, logs: result.logLikelihoods.flat() };
 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { finished } from "../finished.ts";
 import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { seededRandom } from "../random.ts";
@@ -119,14 +120,6 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
   }
   yield { type: "FINISHED", iterations: durations.length, parameterCount: left, removedRatio: ratio() };
   return { removed, model: current };
-}
-
-/** The result of a generator whose steps nobody counts. */
-async function finished<T>(steps: AsyncGenerator<unknown, T>): Promise<T> {
-  for (;;) {
-    const step = await steps.next();
-    if (step.done) return step.value;
-  }
 }
 
 const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.spare > 0 ? g.indexes.length : 0), 0);

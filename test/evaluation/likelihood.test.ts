@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Likelihood } from "../../src/evaluation/likelihood.ts";
 import { judgeChoices } from "../../src/evaluation/multiple-choice.ts";
+import { finished } from "../../src/finished.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { testModels } from "../support/models.ts";
 import { reference } from "./reference.ts";
@@ -66,11 +67,10 @@ describe("likelihood", () => {
     try {
       const { items, logLikelihoods } = reference.multipleChoice;
       const steps = judgeChoices(model, await loadTokenizer(folder), items);
-      let step = await steps.next();
-      while (!step.done) step = await steps.next();
+      const result = await finished(steps);
       for (const [i, expected] of logLikelihoods.entries())
         for (const [c, log] of expected.entries()) {
-          const found = step.value.logLikelihoods[i]?.[c] ?? Number.NaN;
+          const found = result.logLikelihoods[i]?.[c] ?? Number.NaN;
           assert.ok(Math.abs(found - log) < 1e-3, `choice ${c} of item ${i}: ${found}, not ${log}`);
         }
     } finally {

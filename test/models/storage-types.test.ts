@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { finished } from "../../src/finished.ts";
 import { materialise } from "../../src/models/artifact-store.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
@@ -72,9 +73,8 @@ describe("a model stored in narrow floats", () => {
         options: { ...defaultPruningOptions, ...options, targetRatio: 0.1, structuresPerIteration: 0.1, executionProvider: "CPU" },
         done: [],
       });
-      let step = await steps.next();
-      while (!step.done) step = await steps.next();
-      const removed: readonly RemovedStructure[] = step.value.removed;
+      const result = await finished(steps);
+      const removed: readonly RemovedStructure[] = result.removed;
       removedOf.set(
         type,
         removed.map((r) => `${r.kind} ${r.index}`),

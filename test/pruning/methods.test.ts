@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { before, describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
+import { finished } from "../../src/finished.ts";
 import { GraphBuilder } from "../../src/onnx/builder.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { removeDead } from "../../src/onnx/edit.ts";
@@ -48,13 +49,6 @@ const scene = (): Scene => ({
   ...{ model, folder: ".", read, whole, samples, sequenceLength: T, executionProvider: "CPU", toRemove: 5000, gradientScale: "NONE" },
   random: (stream) => seededRandom(3, stream),
 });
-
-async function finished<R>(steps: AsyncGenerator<unknown, R>): Promise<R> {
-  for (;;) {
-    const step = await steps.next();
-    if (step.done) return step.value;
-  }
-}
 
 /** What the product says, structure by structure. */
 async function scoresBy(name: string, kinds: readonly StructureKind[], changed: Partial<Scene> = {}): Promise<ScoredGroup[]> {

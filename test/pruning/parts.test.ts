@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
+import { finished } from "../../src/finished.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { decode } from "../../src/onnx/decode.ts";
@@ -63,9 +64,7 @@ describe("evidence of heads and channels", () => {
       },
       groups,
     );
-    let step = await scoring.next();
-    while (!step.done) step = await scoring.next();
-    const { evidence } = step.value;
+    const { evidence } = await finished(scoring);
     const norm = (kind: string, index: number): number => {
       const g = groups.findIndex((group) => group.kind === kind && group.indexes.includes(index));
       return evidence[g]?.[groups[g]?.indexes.indexOf(index) as number]?.[0] as number;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { finished } from "../../src/finished.ts";
 import { LanguageModel } from "../../src/inference/language-model.ts";
 import { materialise } from "../../src/models/artifact-store.ts";
 import { exportPruned } from "../../src/models/export.ts";
@@ -69,9 +70,7 @@ async function lowest(dataDirectory: string, stored: InspectedModel, seed: numbe
     executionProvider: "CPU" as const,
   };
   const scoring = scoredBy(pip, scene, open);
-  let step = await scoring.next();
-  while (!step.done) step = await scoring.next();
-  const scored = step.value.groups;
+  const { groups: scored } = await finished(scoring);
   // A neuron behind a ReLU may never fire, and then has no gradient.
   for (const { kind, layer, scores } of scored)
     if (!scores.every((s) => Number.isFinite(s) && (s > 0 || kind === "CHANNEL")))
