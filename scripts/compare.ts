@@ -11,7 +11,7 @@ import { basename, dirname, extname, relative, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Arguments, commonFolder, isFile, readArguments, type Settings, usage } from "./compare/arguments.ts";
 import * as api from "./compare/operations.ts";
-import { failuresOf, markdown, type Row, tableOf } from "./compare/table.ts";
+import { failuresOf, markdown, type Row, removalsOf, tableOf } from "./compare/table.ts";
 import { type Client, connect } from "./shared/client.ts";
 import { duration, LiveLine, percent, table } from "./shared/display.ts";
 import { startServer } from "./shared/server.ts";
@@ -137,8 +137,8 @@ class Comparison {
     mkdirSync(dirname(out), { recursive: true });
     const cells = tableOf(this.rows, this.#args.tasks.map(taskName));
     writeFileSync(`${out}.json`, `${JSON.stringify({ arguments: this.#args, rows: this.rows }, null, 2)}\n`);
-    const failures = failuresOf(this.rows).map((line) => `\n- ${line}`);
-    writeFileSync(`${out}.md`, `${markdown(cells)}\n${failures.length > 0 ? `${failures.join("")}\n` : ""}`);
+    const notes = [...failuresOf(this.rows), ...removalsOf(this.rows)].map((line) => `- ${line}\n`);
+    writeFileSync(`${out}.md`, `${markdown(cells)}\n${notes.length > 0 ? `\n${notes.join("")}` : ""}`);
   }
 }
 

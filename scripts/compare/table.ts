@@ -125,6 +125,19 @@ const deviationOf = (values: readonly number[]): number =>
 export const failuresOf = (rows: readonly Row[]): string[] =>
   rows.flatMap(({ method, seed, failure }) => (failure === null ? [] : [`${method}, seed ${seed}: ${failure}`]));
 
+/** Which structures each run removed, in order, where they are few enough to be read. */
+export const removalsOf = (rows: readonly Row[]): string[] =>
+  rows.flatMap(({ method, seed, run }) => {
+    const removed = run?.iterations.flatMap((i) => i.removed) ?? [];
+    const of = (kind: string) =>
+      `${kind} ${removed
+        .filter((r) => r.kind === kind)
+        .map((r) => r.index)
+        .join(", ")}`;
+    if (removed.length === 0 || removed.length > 32) return [];
+    return [`${method}, seed ${seed} removed ${[...new Set(removed.map((r) => r.kind))].map(of).join("; ")}`];
+  });
+
 export function markdown(cells: readonly (readonly string[])[]): string {
   const [head = [], ...body] = cells;
   const line = (row: readonly string[]) => `| ${head.map((_, i) => row[i] ?? "").join(" | ")} |`;
