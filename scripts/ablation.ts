@@ -3,7 +3,7 @@
  * two sets of texts: every second document of the calibration dataset, which calibration does not draw from, for choosing;
  * and held-out texts, for confirming.
  *
- *     npm run ablation -- [--model FOLDER] [--text FILE] [--seeds 0,1,2] [--tokens N] [--options JSON] [--only NAME,NAME] [--out PATH]
+ *     npm run ablation -- [--model FOLDER] [--text FILE] [--seeds 0,1,2] [--tokens N] [--options JSON] [--only "NAME; NAME"] [--out PATH]
  *
  * `--only` chooses variations by name, and `--options` are for all of them, as in the API. What has been measured stands in PATH.json and is not measured again.
  */
@@ -18,9 +18,11 @@ import { evaluate } from "../src/evaluation/evaluate.ts";
 import { finished } from "../src/finished.ts";
 import { exportPruned } from "../src/models/export.ts";
 import { decode } from "../src/onnx/decode.ts";
+import { tensorReader } from "../src/onnx/read-tensor.ts";
 import { pip } from "../src/pruning/methods/pip.ts";
 import { defaultPruningOptions, type PruningOptions } from "../src/pruning/options.ts";
 import { prune } from "../src/pruning/prune.ts";
+import { discover } from "../src/structures/discover.ts";
 import { structureKey } from "../src/structures/structure.ts";
 import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadDataset } from "../src/text/datasets.ts";
@@ -54,12 +56,13 @@ const { values } = parseArgs({
   },
 });
 const allOptions = JSON.parse(values.options) as Partial<PruningOptions>;
-const only = values.only?.split(",").map((name) => name.trim());
-const chosen = variations.filter((v) => only?.includes(v.name) ?? true);
-for (const name of only ?? []) if (!chosen.some((v) => v.name === name)) throw new Error(`there is no variation "${name}"`);
+const only = values.only?.split(";").map((name) => name.trim());
 const folder = resolve(values.model);
 const graph = "onnx/model.onnx";
 const model = decode(readFileSync(join(folder, graph)));
+const { layers } = discover(model, tensorReader(dirname(join(folder, graph))));
+const chosen = variations(layers).filter((v) => only?.includes(v.name) ?? true);
+for (const name of only ?? []) if (!chosen.some((v) => v.name === name)) throw new Error(`there is no variation "${name}"`);
 const tokenizer = await loadTokenizer(folder);
 const { documents } = await loadDataset({ name: "literature-train" });
 const [calibration, choosing] = [0, 1].map((half) => documents.filter((_, i) => i % 2 === half)) as [string[], string[]];

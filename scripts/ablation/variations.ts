@@ -10,7 +10,7 @@ export interface Variation {
 const { perturbation } = defaultPruningOptions;
 
 /** What the public record of PIP does not settle: each detail varied by itself, all else by default. */
-const ofLayers: Readonly<Record<string, Partial<PruningOptions>>> = {
+const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOptions>>> => ({
   default: {},
   "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
   "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
@@ -25,7 +25,9 @@ const ofLayers: Readonly<Record<string, Partial<PruningOptions>>> = {
   "256 tokens": { sequenceLength: 256 },
   "relative to weights": { gradientScale: "WEIGHT_NORM" },
   "first and last protected": { protectFirst: 1, protectLast: 1 },
-};
+  "last fifth protected": { protectLast: Math.floor(layers / 5) },
+  "relative, last fifth protected": { gradientScale: "WEIGHT_NORM", protectLast: Math.floor(layers / 5) },
+});
 
 /** What else is open where structures are unlike. */
 const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
@@ -39,7 +41,7 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
   "relative to weights": { gradientScale: "WEIGHT_NORM" },
   "three tenths stay": { minKeepRatio: 0.3 },
   "half stays": { minKeepRatio: 0.5 },
-  "relative and half stays": { gradientScale: "WEIGHT_NORM", minKeepRatio: 0.5 },
+  "relative, half stays": { gradientScale: "WEIGHT_NORM", minKeepRatio: 0.5 },
   "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
   "64 samples": { samples: 64 },
 };
@@ -47,4 +49,5 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
 const of = (kinds: Variation["kinds"], table: Readonly<Record<string, Partial<PruningOptions>>>): Variation[] =>
   Object.entries(table).map(([name, options]) => ({ name, kinds, options }));
 
-export const variations: readonly Variation[] = [...of(["LAYER"], ofLayers), ...of(["HEAD", "CHANNEL"], ofParts)];
+/** @param layers of the model */
+export const variations = (layers: number): Variation[] => [...of(["LAYER"], ofLayers(layers)), ...of(["HEAD", "CHANNEL"], ofParts)];
