@@ -3,9 +3,9 @@
  * two sets of texts: every second document of the calibration dataset, which calibration does not draw from, for choosing;
  * and held-out texts, for confirming.
  *
- *     npm run ablation -- [--model FOLDER] [--text FILE] [--seeds 0,1,2] [--tokens N] [--options JSON] [--only "NAME; NAME"] [--out PATH]
+ *     npm run ablation -- [--model FOLDER] [--text FILE] [--seeds 0,1,2] [--tokens N] [--kinds LAYER|HEAD,CHANNEL] [--only "NAME; NAME"] [--options JSON] [--out PATH]
  *
- * `--only` chooses variations by name, and `--options` are for all of them, as in the API. What has been measured stands in PATH.json and is not measured again.
+ * `--kinds` and `--only` choose variations by what they remove and by name, and `--options` are for all of them, as in the API. What has been measured stands in PATH.json and is not measured again.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -51,6 +51,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "0,1,2" },
     tokens: { type: "string", default: "20000" },
     options: { type: "string", default: "{}" },
+    kinds: { type: "string" },
     only: { type: "string" },
     out: { type: "string", default: join(root, "data", "ablation") },
   },
@@ -61,7 +62,9 @@ const folder = resolve(values.model);
 const graph = "onnx/model.onnx";
 const model = decode(readFileSync(join(folder, graph)));
 const { layers } = discover(model, tensorReader(dirname(join(folder, graph))));
-const chosen = variations(layers).filter((v) => only?.includes(v.name) ?? true);
+const chosen = variations(layers).filter(
+  (v) => (only?.includes(v.name) ?? true) && (values.kinds === undefined || v.kinds.join() === values.kinds),
+);
 for (const name of only ?? []) if (!chosen.some((v) => v.name === name)) throw new Error(`there is no variation "${name}"`);
 const tokenizer = await loadTokenizer(folder);
 const { documents } = await loadDataset({ name: "literature-train" });
