@@ -108,6 +108,22 @@ test("scores that were stored as two arrays of any length are those that come ba
     });
   }));
 
+test("runs recorded before an option was there have it as they ran", () =>
+  withEmptyDatabase("before", async (url) => {
+    await withPool(url, async (pool) => {
+      await migrate(pool);
+      await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
+      await pool.query(`INSERT INTO "PruningRun" (id, "modelId", method, options, "parameterCount")
+        SELECT uuidv7(), id, 'PIP', o::jsonb, 1 FROM "Model", unnest(ARRAY['{"minKeepRatio": 0.3}', '{"gradientScale": "WEIGHT_NORM"}']) o`);
+      await pool.query(readFileSync(`${migrations}20261125040000_gradient_scale/migration.sql`, "utf8"));
+      const { rows } = await pool.query(`SELECT options FROM "PruningRun" ORDER BY options ? 'minKeepRatio'`);
+      assert.deepEqual(
+        rows.map((row) => row.options),
+        [{ gradientScale: "WEIGHT_NORM" }, { gradientScale: "NONE", minKeepRatio: 0.3, uniform: null }],
+      );
+    });
+  }));
+
 test("a database of a newer program is refused", () =>
   withEmptyDatabase("newer", async (url) => {
     await withPool(url, async (pool) => {
