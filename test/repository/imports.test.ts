@@ -22,7 +22,7 @@ const rows: readonly (readonly [file: string, source: string, rule: string | nul
   ["src/text/a.ts", 'import { x } from "../config.ts";', "text-imports"],
   ["src/text/b.ts", 'import { x } from "./missing.ts";', "no-unresolvable"],
   ["src/elsewhere/a.ts", 'import { x } from "../errors.ts";', "every-folder-is-listed"],
-  ["src/errors.ts", 'import { x } from "./onnx/x.ts";', "errors-and-random-import-nothing"],
+  ["src/errors.ts", 'import { x } from "./onnx/x.ts";', "what-all-share-imports-nothing"],
 ];
 const targets = ["onnx", "runtime", "text", "store", "autodiff", "generated", "models"].map((folder) => `src/${folder}/x.ts`);
 
