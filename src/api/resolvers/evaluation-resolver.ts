@@ -125,17 +125,23 @@ export class EvaluationResolver {
       const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
       return mine != null && theirs ? mine / theirs : null;
     };
-    const above = ({ result }: Pick<EvaluationRecord, "result">) =>
-      (result?.accuracy ?? 0) - (result?.chanceAccuracy ?? Number.POSITIVE_INFINITY);
     const accuracyRatio = ratio("accuracy") ?? ratio("nextTokenAccuracy");
     if (!parent || accuracyRatio === null) return null;
     return {
       parent,
       accuracyRatio,
-      aboveChanceRatio: above(parent) > 0 ? Math.max(0, above(evaluation)) / above(parent) : null,
+      aboveChanceRatio: aboveChanceRatio(evaluation, parent),
       normalizedAccuracyRatio: ratio("normalizedAccuracy"),
       perplexityRatio: ratio("perplexity"),
       decodeSpeedRatio: ratio("decodeTokensPerSecond"),
     };
   }
+}
+
+/** Null where either was not held against chance, or the parent does no better. */
+function aboveChanceRatio(...evaluations: readonly [own: EvaluationRecord, parent: EvaluationRecord]): number | null {
+  const [own, parent] = evaluations.map(({ result }) =>
+    result?.accuracy != null && result.chanceAccuracy != null ? result.accuracy - result.chanceAccuracy : null,
+  );
+  return own != null && parent != null && parent > 0 ? Math.max(0, own) / parent : null;
 }
