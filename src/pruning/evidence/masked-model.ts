@@ -50,7 +50,7 @@ export async function openMasked(scene: Scene, groups: readonly OpenGroup[], row
   const b = new GraphBuilder(masked, "loss");
   const [targets, weights] = [b.input("loss/targets", "int64", [rows, T]), b.input("loss/weights", "float32", [rows, T])];
   const { losses } = crossEntropy(b, b.value(logits), targets, weights);
-  const session = await openScoring(scene, model, b.build([losses]), { lean: false });
+  const session = await openScoring(scene, model, b.build([losses]));
   const tokens = signatureOf(model.graph.inputs).tokens.name;
   return {
     rows,
