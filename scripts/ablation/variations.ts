@@ -23,10 +23,9 @@ const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOption
   "64 samples": { samples: 64 },
   "32 tokens": { sequenceLength: 32 },
   "256 tokens": { sequenceLength: 256 },
-  "relative to weights": { gradientScale: "WEIGHT_NORM" },
+  "by weights": { gradientBy: "WEIGHTS" },
   "first and last protected": { protectFirst: 1, protectLast: 1 },
   "last fifth protected": { protectLast: Math.floor(layers / 5) },
-  "relative, last fifth protected": { gradientScale: "WEIGHT_NORM", protectLast: Math.floor(layers / 5) },
 });
 
 /** What else is open where structures are unlike. */
@@ -38,11 +37,12 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
   "a hundredth at a time": { structuresPerIteration: 0.01 },
   "a tenth at a time": { structuresPerIteration: 0.1 },
   "all at once": { structuresPerIteration: 0.999 },
-  "relative to weights": { gradientScale: "WEIGHT_NORM" },
+  "by weights": { gradientBy: "WEIGHTS" },
   "three tenths stay": { minKeepRatio: 0.3 },
   "half stays": { minKeepRatio: 0.5 },
-  "relative, half stays": { gradientScale: "WEIGHT_NORM", minKeepRatio: 0.5 },
+  "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
   "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
+  "all perturbed": { perturbation: { ...perturbation, rate: 1 } },
   "64 samples": { samples: 64 },
 };
 

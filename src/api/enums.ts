@@ -3,7 +3,7 @@ import type { FinishReason } from "../inference/choice.ts";
 import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
 import { methods } from "../pruning/methods/index.ts";
-import type { GradientScale, Normalization } from "../pruning/options.ts";
+import type { GradientPoint, Normalization } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
 import type { RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
@@ -54,9 +54,10 @@ export const normalizationEnum = enumOf<Normalization>(
   },
 );
 
-export const gradientScaleEnum = enumOf<GradientScale>("GradientScale", "What gradients are measured in.", {
-  NONE: "As they are, as the paper has it.",
-  WEIGHT_NORM: "Relative to the weights that they are of: multiplied by their norm, which bounds what the loss changes by if they go.",
+export const gradientPointEnum = enumOf<GradientPoint>("GradientPoint", "By what of a structure the loss is differentiated.", {
+  WEIGHTS: "Its weights, each as it is.",
+  OUTPUT:
+    "A linear map, at the identity, of what it gives to the trunk; of a head or channel, of what each of its rows of the last product gives.",
 });
 
 export const executionProviderEnum = enumOf<ExecutionProvider>("ExecutionProvider", "What ONNX Runtime computes on.", {

@@ -1,7 +1,7 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import type { Use } from "./backward.ts";
-import { Contributions, type Factor } from "./contributions.ts";
-import { type Reduction, type SliceRequest, sumTo } from "./reductions.ts";
+import { type Batch, Contributions, type Factor } from "./contributions.ts";
+import { type OutputRequest, type Reduction, type SliceRequest, sumTo } from "./reductions.ts";
 
 /** What the norms of `G = left^T right` take beside forming G: of the whole, or along its rows (axis 0) or columns. */
 function byGrams(b: GraphBuilder, left: Factor, right: Factor, axis: number | null): { readonly cost: number; norms(): Value } {
@@ -14,16 +14,18 @@ function byGrams(b: GraphBuilder, left: Factor, right: Factor, axis: number | nu
 }
 
 function squaredNorm(contributions: Contributions, uses: readonly Use[], axis: number | null): Value {
-  const { b } = contributions;
   const found = contributions.of(uses);
-  if ("left" in found) {
-    const { left, right } = found;
-    const grams = byGrams(b, left, right, axis);
-    if (grams.cost <= left.n * left.width * right.width) return grams.norms();
-  }
-  const gradient = "left" in found ? contributions.direct(found) : found.gradient;
-  return sumTo(b, b.mul(gradient, gradient), axis);
+  return "left" in found ? ofProduct(contributions, found, axis) : ofGradient(contributions.b, found.gradient, axis);
 }
+
+function ofProduct(contributions: Contributions, product: { left: Factor; right: Factor }, axis: number | null): Value {
+  const { left, right } = product;
+  const grams = byGrams(contributions.b, left, right, axis);
+  const isCheaper = grams.cost <= left.n * left.width * right.width;
+  return isCheaper ? grams.norms() : ofGradient(contributions.b, contributions.direct(product), axis);
+}
+
+const ofGradient = (b: GraphBuilder, gradient: Value, axis: number | null): Value => sumTo(b, b.mul(gradient, gradient), axis);
 
 /**
  * The squared Frobenius norms of parameters' gradients, or of their slices along an axis, for each sample, without
@@ -42,13 +44,35 @@ export const squaredNorms: Reduction = (b, batch, uses, requests) => {
 };
 
 /**
- * The same, each times the squared norm of the weights that it is of: `||w||^2 ||G||^2`. Its root bounds the first-order
- * change of the loss if those weights went (Cauchy and Schwarz), and does not depend on the unit in which they are written.
+ * The same, each times the squared norm of the weights that it is of: `||w||^2 ||G||^2`. Of rows w_v of a matrix that takes
+ * x_v to the trunk these are the squared norms of the gradients by maps M_v, at the identity, that what each row gives goes
+ * through: `x_v w_v M_v` has the gradient `w_v^T sum_t x_tv dy_t`.
  */
-export const relativeSquaredNorms: Reduction = (b, batch, uses, requests) =>
+export const rowOutputNorms: Reduction = (b, batch, uses, requests) =>
   squaredNorms(b, batch, uses, requests).map((norms, i) => {
     const { parameter, axis } = requests[i] as SliceRequest;
     const weight = b.value(parameter);
     const sample = b.reshape(weight, [1, ...weight.shape]);
     return b.mul(norms, sumTo(b, b.mul(sample, sample), axis));
   });
+
+/**
+ * The squared Frobenius norms of the gradients by maps of what structures add to the trunk: for d (B, T, H) and the
+ * cotangent ds of the sum that it is part of, `||d^T ds||_F^2` for each sample.
+ *
+ * @returns one for each request: [S, 1], or null if `sum` has no cotangent
+ */
+export function outputNorms(
+  b: GraphBuilder,
+  batch: Batch,
+  cotangents: ReadonlyMap<string, Value>,
+  requests: readonly OutputRequest[],
+): (Value | null)[] {
+  const contributions = new Contributions(b, batch);
+  return requests.map(({ outputs, sum }) => {
+    const ds = cotangents.get(sum);
+    if (!ds) return null;
+    const d = outputs.map((name) => b.reshape(b.value(name), ds.shape)).reduce(b.add);
+    return ofProduct(contributions, { left: contributions.factor(d), right: contributions.factor(ds) }, null);
+  });
+}

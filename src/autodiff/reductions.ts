@@ -10,6 +10,19 @@ export interface SliceRequest {
 }
 
 /**
+ * What a structure adds to the trunk, d = the sum of `outputs`: a number is wanted of the gradient by a linear map M, at the
+ * identity, through which it goes: `sum + d (M - I)`.
+ */
+export interface OutputRequest {
+  /** Values of one size, that of the trunk. */
+  readonly outputs: readonly string[];
+  /** The trunk value that comes of the last addition. */
+  readonly sum: string;
+  /** Weights that flow into it. */
+  readonly parameters: readonly string[];
+}
+
+/**
  * What becomes of parameters' gradients, sample by sample: no gradient of a weight leaves the graph.
  *
  * @param uses by parameter, as `backward` gives them

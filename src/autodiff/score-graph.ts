@@ -1,11 +1,12 @@
 import { EspalierError } from "../errors.ts";
-import { GraphBuilder } from "../onnx/builder.ts";
+import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import type { TypedGraph } from "../onnx/ir.ts";
 import { backward } from "./backward.ts";
 import { carriersOf } from "./carriers.ts";
+import { outputNorms } from "./ghost.ts";
 import { signedCrossEntropy } from "./loss.ts";
 import { lower } from "./lower.ts";
-import type { Reduction, SliceRequest } from "./reductions.ts";
+import type { OutputRequest, Reduction, SliceRequest } from "./reductions.ts";
 
 /** A graph that scores, and the names by which it is fed and read; the model's own inputs keep theirs. */
 export interface ScoreGraph {
@@ -14,9 +15,9 @@ export interface ScoreGraph {
   readonly targets: string;
   /** Input [B, T] float32: `+1/n` on a text, `-1/n~` on its perturbed view, 0 on padding. */
   readonly weights: string;
-  /** Output [S, N] float32: for each sample, what the reduction makes of the gradient of its weighted loss, request by request. */
+  /** Output [S, N] float32: for each sample, what the reduction makes of the gradient of its weighted loss, request by request; then the squared norms by outputs. */
   readonly answers: string;
-  /** For each request, the columns of `answers` that are its: none if the logits do not depend on its parameter. */
+  /** For each request, then for each output, the columns of `answers` that are its: none if the logits do not depend on it. */
   readonly columns: readonly { readonly start: number; readonly length: number }[];
   /** Output [B] float32: loss of each view, nats per token. */
   readonly losses: string;
@@ -29,6 +30,7 @@ export interface ScoreGraph {
  *
  * @param typed the forward graph at batch B = views * S, sample-major: `[s1, s~1, s2, s~2, ...]` for two views
  * @param logits name of the value [B, T, V]
+ * @param outputs of what structures add to the trunk, the squared norm of the gradient by a map of it is wanted
  * @throws EspalierError UNSUPPORTED_OPERATOR, UNSUPPORTED_LAYOUT, UNSUPPORTED_PARAMETER_USE
  */
 export function buildScoreGraph(
@@ -37,6 +39,7 @@ export function buildScoreGraph(
   requests: readonly SliceRequest[],
   reduce: Reduction,
   views: number,
+  outputs: readonly OutputRequest[] = [],
 ): ScoreGraph {
   const forward = lower(typed);
   const b = new GraphBuilder(forward, "score");
@@ -52,8 +55,8 @@ export function buildScoreGraph(
 
   const { losses, dLogits } = signedCrossEntropy(b, z, targets, weights);
   const carriers = carriersOf(forward, requests);
-  const wanted = [...new Set(carriers.map((c) => c.parameter))];
-  const { uses } = backward(b, new Map([[logits, dLogits]]), wanted);
+  const wanted = [...new Set([...carriers.map((c) => c.parameter), ...outputs.flatMap((o) => o.parameters)])];
+  const { uses, cotangents } = backward(b, new Map([[logits, dLogits]]), wanted);
 
   // Answers are made and joined in the order the walk meets their parameters, last layer first, so that each is reduced as
   // soon as its activations allow.
@@ -62,21 +65,26 @@ export function buildScoreGraph(
     .map((carrier, request) => ({ carrier, request, place: met.get(carrier.parameter) ?? -1 }))
     .filter(({ place }) => place >= 0)
     .sort((x, y) => x.place - y.place);
-  const answers = reduce(
+  const slices = reduce(
     b,
     { samples, views },
     uses,
     inOrder.map(({ carrier }) => carrier),
   );
-  const columns = requests.map(() => ({ start: 0, length: 0 }));
+  const norms = outputNorms(b, { samples, views }, cotangents, outputs);
+  const answers: { readonly request: number; readonly answer: Value }[] = [
+    ...inOrder.map(({ request }, i) => ({ request, answer: slices[i] as Value })),
+    ...norms.flatMap((answer, i) => (answer ? [{ request: requests.length + i, answer }] : [])).reverse(),
+  ];
+  const columns = [...requests, ...outputs].map(() => ({ start: 0, length: 0 }));
   let start = 0;
-  for (const [i, { request }] of inOrder.entries()) {
-    const length = answers[i]?.shape[1] as number;
+  for (const { request, answer } of answers) {
+    const length = answer.shape[1] as number;
     columns[request] = { start, length };
     start += length;
   }
   const none = b.expand(b.scalar(0), [samples, 1]);
-  const joined = b.concat([...answers, none], 1);
+  const joined = b.concat([...answers.map(({ answer }) => answer), none], 1);
   const graph = b.build([losses, joined]);
   return { graph, targets: targets.name, weights: weights.name, answers: joined.name, columns, losses: losses.name };
 }

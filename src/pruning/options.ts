@@ -14,9 +14,9 @@ export interface PerturbationOptions {
 export const normalizations = ["NONE", "PARAMETER_COUNT", "SQRT_PARAMETER_COUNT", "KIND_MEAN"] as const;
 export type Normalization = (typeof normalizations)[number];
 
-/** What the gradients of the two views are measured in. */
-export const gradientScales = ["NONE", "WEIGHT_NORM"] as const;
-export type GradientScale = (typeof gradientScales)[number];
+/** By what the loss is differentiated: a structure's weights, or a map of what it gives to the trunk. */
+export const gradientPoints = ["WEIGHTS", "OUTPUT"] as const;
+export type GradientPoint = (typeof gradientPoints)[number];
 
 /** Every layer keeps as many heads and as many channels as the others, and a multiple of these numbers. */
 export interface UniformOptions {
@@ -45,8 +45,8 @@ export interface PruningOptions {
   /** Layers at the output side that are never removed. */
   readonly protectLast: number;
   readonly normalization: Normalization;
-  /** Of methods that compare two views. */
-  readonly gradientScale: GradientScale;
+  /** Of methods that take norms of gradients. */
+  readonly gradientBy: GradientPoint;
   readonly seed: number;
   readonly executionProvider: ExecutionProvider;
 }
@@ -68,7 +68,7 @@ export const defaultPruningOptions: PruningOptions = {
   protectFirst: 0,
   protectLast: 0,
   normalization: "SQRT_PARAMETER_COUNT",
-  gradientScale: "NONE",
+  gradientBy: "OUTPUT",
   seed: 0,
   executionProvider: "AUTO",
 };

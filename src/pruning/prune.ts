@@ -65,7 +65,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
     whole,
     samples: texts.map((text, i) => views(job.tokenizer, text, options, i, iteration)),
     sequenceLength: options.sequenceLength,
-    gradientScale: options.gradientScale,
+    gradientBy: options.gradientBy,
     executionProvider,
     toRemove: parametersLeft(whole, now) - target,
     random: (stream) => seededRandom(options.seed, `${method.name}/${iteration}/${stream}`),

@@ -46,7 +46,7 @@ before(async () => {
 });
 
 const scene = (): Scene => ({
-  ...{ model, folder: ".", read, whole, samples, sequenceLength: T, executionProvider: "CPU", toRemove: 5000, gradientScale: "NONE" },
+  ...{ model, folder: ".", read, whole, samples, sequenceLength: T, executionProvider: "CPU", toRemove: 5000, gradientBy: "WEIGHTS" },
   random: (stream) => seededRandom(3, stream),
 });
 
@@ -84,16 +84,18 @@ function vectorsOf({ kind, index }: StructureId): { parameter: string; elements:
   });
 }
 
-/** Plain gradients of the mean loss of one text, by parameter. */
-async function gradientsOf(ids: readonly number[]): Promise<Map<string, Float32Array>> {
-  const parameters = [...found.parameters.keys()];
+/** Plain gradients of the mean loss of one text, by parameters or inner values. */
+async function gradientsOf(
+  ids: readonly number[],
+  names: readonly string[] = [...found.parameters.keys()],
+): Promise<Map<string, Float32Array>> {
   const { logits } = found.anatomy;
-  const typed = await specialise(model, scoringBinding(model, 1, T, parameters), [logits]);
+  const typed = await specialise(model, scoringBinding(model, 1, T, [...found.parameters.keys()]), [logits, ...names]);
   const b = new GraphBuilder(typed, "gradient");
   const inputs = [b.input("targets", "int64", [1, T]), b.input("weights", "float32", [1, T])] as const;
   const { dLogits } = signedCrossEntropy(b, b.value(logits), ...inputs);
-  const { uses } = backward(b, new Map([[logits, dLogits]]), parameters);
-  const own = parameters.flatMap((name) => {
+  const { uses } = backward(b, new Map([[logits, dLogits]]), names);
+  const own = names.flatMap((name) => {
     const gradient = gradientOf(b, b.value(name), uses.get(name));
     return gradient ? [[name, gradient] as const] : [];
   });
@@ -114,6 +116,24 @@ async function gradientsOf(ids: readonly number[]): Promise<Map<string, Float32A
   });
   await session.close();
   return new Map(own.map(([name, g]) => [name, out[g.name]?.data as Float32Array]));
+}
+
+/** For one text, inner values and the gradients of its mean loss by them. */
+async function trunkOf(ids: readonly number[], names: readonly string[]) {
+  const at = new Map([...(await valuesOf(model, ids, names))].map(([name, { data }]) => [name, data]));
+  const by = new Map<string, Float32Array>();
+  for (const name of names) by.set(name, (await gradientsOf(ids, [name])).get(name) as Float32Array);
+  return { at, by };
+}
+
+/** Sum over tokens t of x_ti y_tj, for x and y of [T, width]. */
+function outer(x: Float32Array, y: Float32Array, width: number): number[] {
+  const products = new Array<number>(width * width).fill(0);
+  for (let t = 0; t < T; t++)
+    for (let i = 0; i < width; i++)
+      for (let j = 0; j < width; j++)
+        products[i * width + j] = (products[i * width + j] as number) + (x[t * width + i] as number) * (y[t * width + j] as number);
+  return products;
 }
 
 /** Inner values for one text, each [rows, width]. */
@@ -176,23 +196,53 @@ describe("methods by gradients", () => {
       mean(samples.map((_, s) => Math.sqrt(sum(each(id).map(([p, i]) => (g(plain, s, p, i) - g(perturbed, s, p, i)) ** 2))))),
     ));
 
-  for (const kinds of [
-    ["LAYER", "ATTENTION", "MLP"],
-    ["HEAD", "CHANNEL"],
-  ] as const)
-    it(`PIP, relative to weights: the same with || v || || grad_v || of vectors v (${kinds.join(", ")})`, () => {
-      const norm = (values: readonly number[]) => Math.sqrt(sum(values.map((v) => v * v)));
-      const ofVector = (s: number, { parameter: p, elements }: ReturnType<typeof vectorsOf>[number]) =>
-        norm(elements.map((i) => weights(p)[i] as number)) * norm(elements.map((i) => g(plain, s, p, i) - g(perturbed, s, p, i)));
-      return assertScores("PIP", kinds, (id) => mean(samples.map((_, s) => norm(vectorsOf(id).map((v) => ofVector(s, v))))), {
-        gradientScale: "WEIGHT_NORM",
-      });
-    });
-
   it("GRADIENT_NORM: mean over samples of || grad L(s) ||2", () =>
     assertScores("GRADIENT_NORM", structureKinds, (id) =>
       mean(samples.map((_, s) => Math.sqrt(sum(each(id).map(([p, i]) => g(plain, s, p, i) ** 2))))),
     ));
+
+  const norm = (values: readonly number[]) => Math.sqrt(sum(values.map((v) => v * v)));
+  /** Of what each text adds to the gradient: 1 its own, -1 its perturbed view. */
+  const signs = { PIP: [1, -1], GRADIENT_NORM: [1] } as const;
+
+  for (const method of ["PIP", "GRADIENT_NORM"] as const) {
+    it(`${method} by the output of heads and channels: the norm over rows v of the last product of || v || || grad_v ||`, () => {
+      const ofRow = (s: number, { parameter: p, elements }: ReturnType<typeof vectorsOf>[number]) =>
+        norm(elements.map((i) => weights(p)[i] as number)) *
+        norm(elements.map((i) => sum(signs[method].map((sign, view) => sign * g(view === 0 ? plain : perturbed, s, p, i)))));
+      // Matrices are stored [in, out], so that what is summed over lies along axis 0.
+      const rows = (id: StructureId) => vectorsOf(id).filter(({ axis }) => axis === 0);
+      return assertScores(method, ["HEAD", "CHANNEL"], (id) => mean(samples.map((_, s) => norm(rows(id).map((v) => ofRow(s, v))))), {
+        gradientBy: "OUTPUT",
+      });
+    });
+
+    it(`${method} by the output of wholes: || d^T ds ||, d being what a structure adds to the trunk and ds the gradient by the sum`, async () => {
+      const places = found.anatomy.places;
+      const values = [...new Set(places.flatMap((p) => p.branches.flatMap((b) => [b.output, b.sum])))];
+      const texts = await Promise.all(
+        samples.map((s) => [s.unperturbed, s.perturbed]).map((views) => Promise.all(views.map((v) => trunkOf(v, values)))),
+      );
+      return assertScores(
+        method,
+        ["LAYER", "ATTENTION", "MLP"],
+        ({ kind, index }) => {
+          const own = places.find((p) => p.kind === kind && p.index === index)?.branches ?? [];
+          const map = ({ at, by }: Awaited<ReturnType<typeof trunkOf>>) => {
+            const d = own.map((b) => at.get(b.output) as Float32Array).reduce((x, y) => x.map((v, i) => v + (y[i] as number)));
+            return outer(d, by.get(own.at(-1)?.sum as string) as Float32Array, d.length / T);
+          };
+          return mean(
+            texts.map((views) => {
+              const maps = signs[method].map((_, view) => map(views[view] as Awaited<ReturnType<typeof trunkOf>>));
+              return norm((maps[0] as number[]).map((_, i) => sum(signs[method].map((sign, view) => sign * (maps[view]?.[i] as number)))));
+            }),
+          );
+        },
+        { gradientBy: "OUTPUT" },
+      );
+    });
+  }
 
   it("TAYLOR_ELEMENT: mean over samples of sum |w dL(s)/dw|", () =>
     assertScores("TAYLOR_ELEMENT", structureKinds, (id) =>

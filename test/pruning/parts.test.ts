@@ -59,7 +59,7 @@ describe("evidence of heads and channels", () => {
         random: (stream) => seededRandom(0, stream),
         samples: [{ unperturbed: view(5), perturbed: view(900) }],
         sequenceLength: 12,
-        gradientScale: "NONE",
+        gradientBy: "WEIGHTS",
         executionProvider: "CPU",
       },
       groups,

@@ -114,12 +114,17 @@ test("runs recorded before an option was there have it as they ran", () =>
       await migrate(pool);
       await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
       await pool.query(`INSERT INTO "PruningRun" (id, "modelId", method, options, "parameterCount")
-        SELECT uuidv7(), id, 'PIP', o::jsonb, 1 FROM "Model", unnest(ARRAY['{"minKeepRatio": 0.3}', '{"gradientScale": "WEIGHT_NORM"}']) o`);
-      await pool.query(readFileSync(`${migrations}20261125040000_gradient_scale/migration.sql`, "utf8"));
-      const { rows } = await pool.query(`SELECT options FROM "PruningRun" ORDER BY options ? 'minKeepRatio'`);
+        SELECT uuidv7(), id, 'PIP', o::jsonb, 1 FROM "Model", unnest(ARRAY['{"minKeepRatio": 0.3}', '{"gradientScale": "WEIGHT_NORM"}', '{"gradientBy": "OUTPUT"}']) o`);
+      for (const name of ["20261125040000_gradient_scale", "20261125090000_gradient_by"])
+        await pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
+      const { rows } = await pool.query(`SELECT options FROM "PruningRun" ORDER BY options->>'gradientScale', options->>'gradientBy' DESC`);
       assert.deepEqual(
         rows.map((row) => row.options),
-        [{ gradientScale: "WEIGHT_NORM" }, { gradientScale: "NONE", minKeepRatio: 0.3, uniform: null }],
+        [
+          { gradientBy: "OUTPUT", gradientScale: "NONE", minKeepRatio: 0, uniform: null },
+          { gradientBy: "WEIGHTS", gradientScale: "WEIGHT_NORM" },
+          { gradientBy: "WEIGHTS", minKeepRatio: 0.3, uniform: null },
+        ],
       );
     });
   }));

@@ -13,7 +13,7 @@ import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { scored as scoredBy } from "../../src/pruning/evidence/gatherers.ts";
 import { pip } from "../../src/pruning/methods/pip.ts";
 import { openGroups } from "../../src/pruning/open-groups.ts";
-import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { defaultPruningOptions, type GradientPoint, gradientPoints } from "../../src/pruning/options.ts";
 import { rank } from "../../src/pruning/select.ts";
 import { randomInteger, seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
@@ -66,15 +66,19 @@ async function lowest(dataDirectory: string, stored: InspectedModel, seed: numbe
     random: (stream: string) => seededRandom(seed, stream),
     samples: [0, 1].map(() => ({ unperturbed: text(), perturbed: text() })),
     sequenceLength: 9,
-    gradientScale: "NONE" as const,
     executionProvider: "CPU" as const,
   };
-  const scoring = scoredBy(pip, scene, open);
-  const { groups: scored } = await finished(scoring);
-  // A neuron behind a ReLU may never fire, and then has no gradient.
-  for (const { kind, layer, scores } of scored)
-    if (!scores.every((s) => Number.isFinite(s) && (s > 0 || kind === "CHANNEL")))
-      throw new Error(`${kind} of layer ${layer} scores ${scores}`);
+  const score = async (gradientBy: GradientPoint) => {
+    const { groups } = await finished(scoredBy(pip, { ...scene, gradientBy }, open));
+    // A neuron behind a ReLU may never fire, and then has no gradient.
+    for (const { kind, layer, scores } of groups)
+      if (!scores.every((s) => Number.isFinite(s) && (s > 0 || kind === "CHANNEL")))
+        throw new Error(`by ${gradientBy}, ${kind} of layer ${layer} scores ${scores}`);
+    return groups;
+  };
+  const byPoint = new Map<GradientPoint, Awaited<ReturnType<typeof score>>>();
+  for (const point of gradientPoints) byPoint.set(point, await score(point));
+  const scored = byPoint.get(defaultPruningOptions.gradientBy) ?? [];
   const ids = (groups: typeof scored, count: number) =>
     rank(groups)
       .slice(0, count)

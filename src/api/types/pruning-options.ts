@@ -1,7 +1,7 @@
 import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
 import {
   defaultPruningOptions as defaults,
-  type GradientScale,
+  type GradientPoint,
   type Normalization,
   type PerturbationOptions,
   type PruningOptions,
@@ -10,7 +10,7 @@ import {
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import type { PerturbationKind } from "../../text/perturb.ts";
-import { executionProviderEnum, gradientScaleEnum, normalizationEnum, perturbationKindEnum, structureKindEnum } from "../enums.ts";
+import { executionProviderEnum, gradientPointEnum, normalizationEnum, perturbationKindEnum, structureKindEnum } from "../enums.ts";
 
 // Each class is what a client may ask for and, recorded, what a run was asked for.
 
@@ -95,11 +95,11 @@ export class Options implements PruningOptions {
   @Field(() => normalizationEnum, { defaultValue: defaults.normalization, description: "How scores of structures of unlike size compare." })
   readonly normalization!: Normalization;
 
-  @Field(() => gradientScaleEnum, {
-    defaultValue: defaults.gradientScale,
-    description: "What the gradients of the two views are measured in, by methods that compare views.",
+  @Field(() => gradientPointEnum, {
+    defaultValue: defaults.gradientBy,
+    description: "By what of a structure the loss is differentiated, by methods that take norms of gradients: PIP and GRADIENT_NORM.",
   })
-  readonly gradientScale!: GradientScale;
+  readonly gradientBy!: GradientPoint;
 
   @Field(() => Int, {
     defaultValue: defaults.seed,

@@ -4,7 +4,7 @@ import type { Random } from "../../random.ts";
 import type { ConcreteProvider } from "../../runtime/providers.ts";
 import type { Views } from "../../text/calibration.ts";
 import type { OpenGroup, Whole } from "../open-groups.ts";
-import type { GradientScale } from "../options.ts";
+import type { GradientPoint } from "../options.ts";
 
 /** What evidence is gathered from: a model as it is now, and the views of the calibration texts. */
 export interface Scene {
@@ -16,7 +16,7 @@ export interface Scene {
   readonly whole: Whole;
   readonly samples: readonly Views[];
   readonly sequenceLength: number;
-  readonly gradientScale: GradientScale;
+  readonly gradientBy: GradientPoint;
   readonly executionProvider: ConcreteProvider;
   /** Parameters that are still to go in all. */
   readonly toRemove: number;

@@ -1,41 +1,104 @@
-import { relativeSquaredNorms, squaredNorms } from "../../autodiff/ghost.ts";
-import type { Reduction } from "../../autodiff/reductions.ts";
+import { rowOutputNorms, squaredNorms } from "../../autodiff/ghost.ts";
+import { lower } from "../../autodiff/lower.ts";
+import { productsOf } from "../../autodiff/products.ts";
+import type { OutputRequest, Reduction, SliceRequest } from "../../autodiff/reductions.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
+import { EspalierError } from "../../errors.ts";
+import type { TypedGraph } from "../../onnx/ir.ts";
 import { signatureOf } from "../../onnx/signature.ts";
-import { widen } from "../../onnx/widen.ts";
 import type { Session, TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
+import { isDivided } from "../../structures/structure.ts";
 import { scoringBinding } from "../binding.ts";
 import { mean } from "../mean.ts";
 import type { OpenGroup } from "../open-groups.ts";
-import type { GradientScale } from "../options.ts";
+import type { GradientPoint } from "../options.ts";
 import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
-import type { Gather, Scene } from "./evidence.ts";
+import { branchesOf, withTrunk } from "./branches-now.ts";
+import type { Findings, Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
 
+/** What is asked of each sample's gradient, and how the answers speak of structures. */
+interface Question {
+  readonly requests: readonly SliceRequest[];
+  readonly reduce: Reduction;
+  readonly outputs: readonly OutputRequest[];
+  /** @returns by group, one number a structure: the sum over its parts */
+  sums(answers: readonly ArrayLike<number>[]): readonly (readonly number[])[];
+}
+
 /** What one pass over all samples found. */
 interface Measured {
-  readonly requests: ReturnType<typeof requestsOf>;
-  /** For each sample, the answers to each request. */
+  readonly question: Question;
+  /** For each sample, the answers to each request, then to each output. */
   readonly answers: readonly (readonly Float32Array[])[];
   readonly loss: number;
   readonly perturbedLoss: number | null;
 }
 
-/** What a reduction makes of each sample's gradient: of one view, its own; of two, that of `L(s) - L(s~)`. */
-async function* measure(scene: Scene, groups: readonly OpenGroup[], reduce: Reduction, views: 1 | 2): AsyncGenerator<number, Measured> {
+/** Asks of structures' weights. */
+function ofWeights(groups: readonly OpenGroup[], reduce: Reduction): Question {
+  const requests = requestsOf(groups);
+  return { requests, reduce, outputs: [], sums: (answers) => byStructure(groups, requests, answers) };
+}
+
+/** Asks of what structures give: wholes at the trunk, heads and channels row by row of the product that takes them there. */
+function ofOutputs(groups: readonly OpenGroup[], branches: ReturnType<typeof branchesOf>, typed: TypedGraph): Question {
+  const products = productsOf(typed, [...new Set(groups.filter(isDivided).flatMap((g) => g.parts.map((p) => p.parameter)))]);
+  const rows = groups.filter(isDivided).map((group) => {
+    const last = group.parts.filter(({ parameter, axis }) => products.get(parameter)?.axis === axis);
+    if (last.length === 0)
+      throw new EspalierError(
+        "UNSUPPORTED_PARAMETER_USE",
+        `no plain product takes what the ${group.kind}s of layer ${group.layer} give to the trunk; with gradientBy WEIGHTS they can be scored`,
+        { kind: group.kind, layer: group.layer },
+      );
+    return { ...group, parts: last };
+  });
+  const wholes = groups.flatMap((group, g): OutputRequest[] => {
+    const own = branches[g] ?? [];
+    const parameters = group.parts.map((p) => p.parameter);
+    return isDivided(group) ? [] : [{ outputs: own.map((b) => b.output), sum: own.at(-1)?.sum ?? "", parameters }];
+  });
+  const requests = requestsOf(rows);
+  return {
+    requests,
+    reduce: rowOutputNorms,
+    outputs: wholes,
+    sums(answers) {
+      const ofRows = byStructure(rows, requests, answers).values();
+      const ofWholes = answers
+        .slice(requests.length)
+        .map((norm) => [norm[0] ?? 0])
+        .values();
+      return groups.map((group) => (isDivided(group) ? ofRows : ofWholes).next().value as number[]);
+    },
+  };
+}
+
+/** What a reduction makes of each sample's gradient by weights or outputs: of one view, its own; of two, that of `L(s) - L(s~)`. */
+async function* measure(
+  scene: Scene,
+  groups: readonly OpenGroup[],
+  by: GradientPoint,
+  reduce: Reduction,
+  views: 1 | 2,
+): AsyncGenerator<number, Measured> {
   const { samples, sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
-  const model = widen(scene.model);
+  const branches = by === "OUTPUT" ? branchesOf(scene, groups) : [];
+  const values = branches.flat().flatMap(({ output, sum }) => [output, sum]);
+  const model = withTrunk(scene, values);
   const S = Math.min(samples.length, rowsPerRun(views * T));
-  const typed = await specialise(model, scoringBinding(model, views * S, T, [...whole.parameters.keys()]), [logits]);
-  const requests = requestsOf(groups);
-  const plan = buildScoreGraph(typed, logits, requests, reduce, views);
+  const binding = scoringBinding(model, views * S, T, [...whole.parameters.keys()]);
+  const typed = lower(await specialise(model, binding, [logits, ...values]));
+  const question = by === "OUTPUT" ? ofOutputs(groups, branches, typed) : ofWeights(groups, reduce);
+  const plan = buildScoreGraph(typed, logits, question.requests, question.reduce, views, question.outputs);
   const session = await openScoring(scene, model, plan.graph);
   try {
-    return { requests, ...(yield* runAll(session, plan, scene, views, S)) };
+    return { question, ...(yield* runAll(session, plan, scene, views, S)) };
   } finally {
     await session.close();
   }
@@ -47,7 +110,7 @@ async function* runAll(
   { model, samples, sequenceLength: T }: Scene,
   views: 1 | 2,
   S: number,
-): AsyncGenerator<number, Omit<Measured, "requests">> {
+): AsyncGenerator<number, Omit<Measured, "question">> {
   const tokens = signatureOf(model.graph.inputs).tokens.name;
   const answers: Float32Array[][] = [];
   const losses: number[][] = [[], []];
@@ -69,39 +132,43 @@ async function* runAll(
 }
 
 /** A gatherer of one entry a sample, each the sum over a structure's parts. */
-function perSample(reduce: Reduction, views: 1 | 2, finish: (sum: number) => number): Gather<readonly number[]> {
-  return async function* (scene, groups) {
-    const { requests, answers, loss, perturbedLoss } = yield* measure(scene, groups, reduce, views);
-    const evidence = groups.map((g) => g.indexes.map((): number[] => []));
-    for (const own of answers)
-      for (const [g, sums] of byStructure(groups, requests, own).entries())
-        for (const [i, sum] of sums.entries()) evidence[g]?.[i]?.push(finish(sum));
-    return { evidence, loss, perturbedLoss };
-  };
+async function* perSample(
+  scene: Scene,
+  groups: readonly OpenGroup[],
+  by: GradientPoint,
+  reduce: Reduction,
+  views: 1 | 2,
+  finish: (sum: number) => number,
+): AsyncGenerator<number, Findings<readonly number[]>> {
+  const { question, answers, loss, perturbedLoss } = yield* measure(scene, groups, by, reduce, views);
+  const evidence = groups.map((g) => g.indexes.map((): number[] => []));
+  for (const own of answers)
+    for (const [g, sums] of question.sums(own).entries()) for (const [i, sum] of sums.entries()) evidence[g]?.[i]?.push(finish(sum));
+  return { evidence, loss, perturbedLoss };
 }
 
 // A ghost norm near zero may come out a rounding error below it.
 const root = (square: number): number => Math.sqrt(Math.max(0, square));
 
-const norms: Readonly<Record<GradientScale, Reduction>> = { NONE: squaredNorms, WEIGHT_NORM: relativeSquaredNorms };
-
-/** One entry a sample: `|| grad L(s) - grad L(s~) ||2` over all of a structure's weights, as they are or relative to their own norms. */
+/** One entry a sample: `|| grad L(s) - grad L(s~) ||2` by a structure's weights or output. */
 export const gradientDifferences: Gather<readonly number[]> = (scene, groups) =>
-  perSample(norms[scene.gradientScale], 2, root)(scene, groups);
+  perSample(scene, groups, scene.gradientBy, squaredNorms, 2, root);
 
-/** One entry a sample: `|| grad L(s) ||2` over all of a structure's weights. */
-export const gradientNorms = perSample(squaredNorms, 1, root);
+/** One entry a sample: `|| grad L(s) ||2` by a structure's weights or output. */
+export const gradientNorms: Gather<readonly number[]> = (scene, groups) =>
+  perSample(scene, groups, scene.gradientBy, squaredNorms, 1, root);
 
 /** One entry a sample: `sum |w * grad_w L(s)|` over all of a structure's weights. */
-export const absoluteTaylor = perSample(absoluteFirstOrder, 1, (sum) => sum);
+export const absoluteTaylor: Gather<readonly number[]> = (scene, groups) =>
+  perSample(scene, groups, "WEIGHTS", absoluteFirstOrder, 1, (sum) => sum);
 
 /** `sum |sum w * grad_w L|`, L being the mean loss: the inner sum over each vector of weights (or whole parameter), the outer over a structure's. */
 export const vectorTaylor: Gather<number> = async function* (scene, groups) {
-  const { requests, answers, loss } = yield* measure(scene, groups, firstOrder, 1);
-  const means = requests.map((_, r) => {
+  const { question, answers, loss } = yield* measure(scene, groups, "WEIGHTS", firstOrder, 1);
+  const means = question.requests.map((_, r) => {
     const sums = new Float64Array(answers[0]?.[r]?.length ?? 0);
     for (const own of answers) for (const [i, v] of (own[r] ?? []).entries()) sums[i] = (sums[i] as number) + v / answers.length;
     return sums;
   });
-  return { evidence: byStructure(groups, requests, means, Math.abs), loss, perturbedLoss: null };
+  return { evidence: byStructure(groups, question.requests, means, Math.abs), loss, perturbedLoss: null };
 };

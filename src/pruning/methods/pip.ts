@@ -7,12 +7,16 @@ import type { MethodOf } from "./method.ts";
  *
  *     score(i) = mean over samples s of || grad_wi L(s) - grad_wi L(s~) ||2
  *
- * where s~ is the perturbed view of s. With `gradientScale: WEIGHT_NORM` gradients count relative to the weights that they are of:
+ * where s~ is the perturbed view of s. A structure that reacts to both views alike struggles to tell them apart, and goes.
  *
- *     score(i) = mean over samples s of sqrt( sum over vectors v of i of ( || v || || grad_v L(s) - grad_v L(s~) || )^2 )
+ * What w_i is the public record leaves open. By OUTPUT it is a linear map M_i, at the identity, that what i gives to the trunk
+ * goes through, so that gradients of all layers are in one unit: for d_t being what i adds at token t and ds_t the
+ * gradient by the sum,
  *
- * a vector being what a head or channel has at one position of a weight's axis, and for layers and branches a whole weight
- * (vector by vector too, if heads or channels of it may go in the same run). A structure that reacts to both views alike struggles to tell them apart, and goes.
+ *     grad_Mi L = sum over tokens t of d_t^T ds_t
+ *
+ * Of a head or channel each row v of the last product has a map of its own, which comes to || v || || grad_v L ||. By WEIGHTS
+ * w_i is all of i's weights; these gradients shrink along a trunk that grows, and tell less of what is lost with i (docs/results.md).
  */
 export const pip: MethodOf<"gradientDifferences"> = {
   name: "PIP",
