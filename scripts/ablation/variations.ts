@@ -8,12 +8,13 @@ export interface Variation {
 }
 
 const { perturbation } = defaultPruningOptions;
+const byWords: Partial<PruningOptions> = { perturbation: { ...perturbation, kind: "REAL_WORD" } };
 
 /** What the public record of PIP does not settle: each detail varied by itself, all else by default. */
 const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOptions>>> => ({
   default: {},
+  "perturbed by words": byWords,
   "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
-  "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
   "a tenth perturbed": { perturbation: { ...perturbation, rate: 0.1 } },
   "six tenths perturbed": { perturbation: { ...perturbation, rate: 0.6 } },
   "all perturbed": { perturbation: { ...perturbation, rate: 1 } },
@@ -24,6 +25,7 @@ const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOption
   "32 tokens": { sequenceLength: 32 },
   "256 tokens": { sequenceLength: 256 },
   "by weights": { gradientBy: "WEIGHTS" },
+  "by weights, perturbed by words": { gradientBy: "WEIGHTS", ...byWords },
   "first and last protected": { protectFirst: 1, protectLast: 1 },
   "last fifth protected": { protectLast: Math.floor(layers / 5) },
 });
@@ -38,10 +40,11 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
   "a tenth at a time": { structuresPerIteration: 0.1 },
   "all at once": { structuresPerIteration: 0.999 },
   "by weights": { gradientBy: "WEIGHTS" },
+  "by weights, perturbed by words": { gradientBy: "WEIGHTS", ...byWords },
   "three tenths stay": { minKeepRatio: 0.3 },
   "half stays": { minKeepRatio: 0.5 },
+  "perturbed by words": byWords,
   "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
-  "perturbed by tokens": { perturbation: { ...perturbation, kind: "TOKEN" } },
   "all perturbed": { perturbation: { ...perturbation, rate: 1 } },
   "64 samples": { samples: 64 },
 };
