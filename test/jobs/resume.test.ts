@@ -70,7 +70,7 @@ test("a run that succeeded cannot be resumed, and one that failed fails anew whe
 });
 
 for (const options of [
-  { structureKinds: ["ATTENTION", "MLP"], structuresPerIteration: 3 },
+  { structureKinds: ["ATTENTION", "MLP"], structuresPerIteration: 2 },
   { structureKinds: ["CHANNEL"], structuresPerIteration: 0.1 },
 ] as const)
   test(`a run that begins from another, with ${JSON.stringify(options)}, makes the bytes of one from the beginning`, async () => {
