@@ -55,7 +55,7 @@ export interface PruningOptions {
 export const prunesParts = ({ structureKinds }: Pick<PruningOptions, "structureKinds">): boolean =>
   structureKinds.some((kind) => isDivided({ kind }));
 
-/** What a client gets who asks for nothing. Measured on the bundled model; the README gives the figures. */
+/** What a client gets who asks for nothing: chosen by what docs/results.md measures. */
 export const defaultPruningOptions: PruningOptions = {
   targetRatio: 0.2,
   structureKinds: ["LAYER"],
