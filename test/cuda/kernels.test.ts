@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { squaredNorms } from "../../src/autodiff/ghost.ts";
+import { rowOutputNorms } from "../../src/autodiff/ghost.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
 import { servingGraph } from "../../src/inference/graph/serving-graph.ts";
@@ -12,6 +12,7 @@ import { type DataType, type Graph, type Model, type Node, operatorKey } from ".
 import { scoringBinding } from "../../src/pruning/binding.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { anatomyOf } from "../../src/structures/anatomy.ts";
 import { everyWay } from "../support/norms.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "./kernel-table.ts";
 
@@ -91,16 +92,25 @@ describe(`CUDA kernels (${fixture.source})`, () => {
   for (const [name, url] of Object.entries(models)) {
     const skip = existsSync(url) ? false : "the model is not here";
     it(`every node of ${name}'s score graph has one`, { skip }, async () => {
-      const model = decode(readFileSync(url));
+      const stored = decode(readFileSync(url));
+      const { flow, places } = anatomyOf(stored);
+      const model = { ...stored, graph: flow.graph };
       const weights = [...model.graph.initializers.values()].filter((t) => t.dataType === "float32" && t.dims.length > 0);
       const parameters = weights.map((t) => t.name);
-      const forward = await specialise(model, scoringBinding(model, 4, 32, parameters), ["logits"]);
+      const outputs = places.map(({ branches }) => ({
+        outputs: branches.map((b) => b.output),
+        sum: branches.at(-1)?.sum ?? "",
+        parameters,
+      }));
+      const inner = outputs.flatMap((o) => [...o.outputs, o.sum]);
+      const forward = await specialise(model, scoringBinding(model, 4, 32, parameters), ["logits", ...inner]);
       const { graph, opsets, types } = buildScoreGraph(
         forward,
         "logits",
         parameters.flatMap((p) => everyWay(p, forward.types.get(p)?.shape.length ?? 0)),
-        squaredNorms,
+        rowOutputNorms,
         2,
+        outputs,
       ).graph;
       assert.ok(graph.nodes.length > 2 * forward.graph.nodes.length, "a backward pass is in it");
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
