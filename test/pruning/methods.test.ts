@@ -204,6 +204,12 @@ describe("methods by gradients", () => {
   const norm = (values: readonly number[]) => Math.sqrt(sum(values.map((v) => v * v)));
   /** Of what each text adds to the gradient: 1 its own, -1 its perturbed view. */
   const signs = { PIP: [1, -1], GRADIENT_NORM: [1] } as const;
+  const { places } = found.anatomy;
+  let trunks: Awaited<ReturnType<typeof trunkOf>>[][];
+  before(async () => {
+    const values = [...new Set(places.flatMap((p) => p.branches.flatMap((b) => [b.output, b.sum])))];
+    trunks = await Promise.all(samples.map((s) => Promise.all([s.unperturbed, s.perturbed].map((view) => trunkOf(view, values)))));
+  });
 
   for (const method of ["PIP", "GRADIENT_NORM"] as const) {
     it(`${method} by the output of heads and channels: the norm over rows v of the last product of || v || || grad_v ||`, () => {
@@ -217,12 +223,7 @@ describe("methods by gradients", () => {
       });
     });
 
-    it(`${method} by the output of wholes: || d^T ds ||, d being what a structure adds to the trunk and ds the gradient by the sum`, async () => {
-      const places = found.anatomy.places;
-      const values = [...new Set(places.flatMap((p) => p.branches.flatMap((b) => [b.output, b.sum])))];
-      const texts = await Promise.all(
-        samples.map((s) => [s.unperturbed, s.perturbed]).map((views) => Promise.all(views.map((v) => trunkOf(v, values)))),
-      );
+    it(`${method} by the output of wholes: || d^T ds ||, d being what a structure adds to the trunk and ds the gradient by the sum`, () => {
       return assertScores(
         method,
         ["LAYER", "ATTENTION", "MLP"],
@@ -233,7 +234,7 @@ describe("methods by gradients", () => {
             return outer(d, by.get(own.at(-1)?.sum as string) as Float32Array, d.length / T);
           };
           return mean(
-            texts.map((views) => {
+            trunks.map((views) => {
               const maps = signs[method].map((_, view) => map(views[view] as Awaited<ReturnType<typeof trunkOf>>));
               return norm((maps[0] as number[]).map((_, i) => sum(signs[method].map((sign, view) => sign * (maps[view]?.[i] as number)))));
             }),

@@ -1,6 +1,5 @@
 import { rowOutputNorms, squaredNorms } from "../../autodiff/ghost.ts";
 import { lower } from "../../autodiff/lower.ts";
-import { productsOf } from "../../autodiff/products.ts";
 import type { OutputRequest, Reduction, SliceRequest } from "../../autodiff/reductions.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
@@ -17,13 +16,13 @@ import type { GradientPoint } from "../options.ts";
 import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
 import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
+import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
 
 /** What is asked of each sample's gradient, and how the answers speak of structures. */
 interface Question {
   readonly requests: readonly SliceRequest[];
-  readonly reduce: Reduction;
   readonly outputs: readonly OutputRequest[];
   /** @returns by group, one number a structure: the sum over its parts */
   sums(answers: readonly ArrayLike<number>[]): readonly (readonly number[])[];
@@ -39,16 +38,16 @@ interface Measured {
 }
 
 /** Asks of structures' weights. */
-function ofWeights(groups: readonly OpenGroup[], reduce: Reduction): Question {
+function ofWeights(groups: readonly OpenGroup[]): Question {
   const requests = requestsOf(groups);
-  return { requests, reduce, outputs: [], sums: (answers) => byStructure(groups, requests, answers) };
+  return { requests, outputs: [], sums: (answers) => byStructure(groups, requests, answers) };
 }
 
 /** Asks of what structures give: wholes at the trunk, heads and channels row by row of the product that takes them there. */
 function ofOutputs(groups: readonly OpenGroup[], branches: ReturnType<typeof branchesOf>, typed: TypedGraph): Question {
-  const products = productsOf(typed, [...new Set(groups.filter(isDivided).flatMap((g) => g.parts.map((p) => p.parameter)))]);
+  const lastProduct = lastProductsOf(typed, groups);
   const rows = groups.filter(isDivided).map((group) => {
-    const last = group.parts.filter(({ parameter, axis }) => products.get(parameter)?.axis === axis);
+    const last = group.parts.filter((part) => lastProduct(part) !== null);
     if (last.length === 0)
       throw new EspalierError(
         "UNSUPPORTED_PARAMETER_USE",
@@ -65,7 +64,6 @@ function ofOutputs(groups: readonly OpenGroup[], branches: ReturnType<typeof bra
   const requests = requestsOf(rows);
   return {
     requests,
-    reduce: rowOutputNorms,
     outputs: wholes,
     sums(answers) {
       const ofRows = byStructure(rows, requests, answers).values();
@@ -94,8 +92,8 @@ async function* measure(
   const S = Math.min(samples.length, rowsPerRun(views * T));
   const binding = scoringBinding(model, views * S, T, [...whole.parameters.keys()]);
   const typed = lower(await specialise(model, binding, [logits, ...values]));
-  const question = by === "OUTPUT" ? ofOutputs(groups, branches, typed) : ofWeights(groups, reduce);
-  const plan = buildScoreGraph(typed, logits, question.requests, question.reduce, views, question.outputs);
+  const question = by === "OUTPUT" ? ofOutputs(groups, branches, typed) : ofWeights(groups);
+  const plan = buildScoreGraph(typed, logits, question.requests, reduce, views, question.outputs);
   const session = await openScoring(scene, model, plan.graph);
   try {
     return { question, ...(yield* runAll(session, plan, scene, views, S)) };
@@ -150,13 +148,15 @@ async function* perSample(
 // A ghost norm near zero may come out a rounding error below it.
 const root = (square: number): number => Math.sqrt(Math.max(0, square));
 
+const norms: Readonly<Record<GradientPoint, Reduction>> = { WEIGHTS: squaredNorms, OUTPUT: rowOutputNorms };
+
 /** One entry a sample: `|| grad L(s) - grad L(s~) ||2` by a structure's weights or output. */
 export const gradientDifferences: Gather<readonly number[]> = (scene, groups) =>
-  perSample(scene, groups, scene.gradientBy, squaredNorms, 2, root);
+  perSample(scene, groups, scene.gradientBy, norms[scene.gradientBy], 2, root);
 
 /** One entry a sample: `|| grad L(s) ||2` by a structure's weights or output. */
 export const gradientNorms: Gather<readonly number[]> = (scene, groups) =>
-  perSample(scene, groups, scene.gradientBy, squaredNorms, 1, root);
+  perSample(scene, groups, scene.gradientBy, norms[scene.gradientBy], 1, root);
 
 /** One entry a sample: `sum |w * grad_w L(s)|` over all of a structure's weights. */
 export const absoluteTaylor: Gather<readonly number[]> = (scene, groups) =>

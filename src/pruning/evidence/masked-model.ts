@@ -1,6 +1,5 @@
 import { crossEntropy } from "../../autodiff/loss.ts";
 import { lower } from "../../autodiff/lower.ts";
-import { productsOf } from "../../autodiff/products.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
 import { type Node, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
@@ -13,6 +12,7 @@ import type { OpenGroup } from "../open-groups.ts";
 import { batchOf } from "./batch.ts";
 import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Scene } from "./evidence.ts";
+import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
 
 /** A model in which every open structure can be left out row by row, without a new session. */
@@ -89,7 +89,7 @@ function withMasks(
     const mask = b.reshape(b.gather(keep, b.ints(columns), 1), [rows, 1, width]);
     return b.reshape(b.mul(b.reshape(v, [rows, T, sizeOf(v.shape) / (rows * T)]), mask), v.shape);
   };
-  const products = productsOf(typed, [...new Set(groups.filter(isDivided).flatMap((g) => g.parts.map((p) => p.parameter)))]);
+  const lastProduct = lastProductsOf(typed, groups);
   const inputs = new Map<Node, string>();
   const values = new Map<string, string>();
   const made: Value[] = [];
@@ -100,10 +100,10 @@ function withMasks(
       values.set(output, v.name);
       made.push(v);
     }
-    for (const { parameter, axis, owners } of isDivided(group) ? group.parts : []) {
-      const product = products.get(parameter);
-      if (!product || product.axis !== axis) continue;
-      const columns = [...owners].map((place) => (place < 0 ? structures : column + place));
+    for (const part of isDivided(group) ? group.parts : []) {
+      const product = lastProduct(part);
+      if (!product) continue;
+      const columns = [...part.owners].map((place) => (place < 0 ? structures : column + place));
       const v = times(b.value(inputs.get(product.node) ?? product.input), columns);
       inputs.set(product.node, v.name);
       made.push(v);
