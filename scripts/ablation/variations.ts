@@ -11,7 +11,7 @@ const { perturbation } = defaultPruningOptions;
 const byWords: Partial<PruningOptions> = { perturbation: { ...perturbation, kind: "REAL_WORD" } };
 
 /** What the public record of PIP does not settle: each detail varied by itself, all else by default. */
-const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOptions>>> => ({
+const ofAny: Readonly<Record<string, Partial<PruningOptions>>> = {
   default: {},
   "perturbed by words": byWords,
   "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
@@ -19,34 +19,32 @@ const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOption
   "six tenths perturbed": { perturbation: { ...perturbation, rate: 0.6 } },
   "all perturbed": { perturbation: { ...perturbation, rate: 1 } },
   "perturbed once": { perturbation: { ...perturbation, regenerate: false } },
-  "all at once": { structuresPerIteration: 100 },
   "4 samples": { samples: 4 },
   "64 samples": { samples: 64 },
   "32 tokens": { sequenceLength: 32 },
   "256 tokens": { sequenceLength: 256 },
   "by weights": { gradientBy: "WEIGHTS" },
   "by weights, perturbed by words": { gradientBy: "WEIGHTS", ...byWords },
+};
+
+const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOptions>>> => ({
+  ...ofAny,
+  "all at once": { structuresPerIteration: 100 },
   "first and last protected": { protectFirst: 1, protectLast: 1 },
   "last fifth protected": { protectLast: Math.floor(layers / 5) },
 });
 
 /** What else is open where structures are unlike. */
 const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
-  default: {},
+  ...ofAny,
   "norms as they are": { normalization: "NONE" },
   "over parameters": { normalization: "PARAMETER_COUNT" },
   "over the kind's mean": { normalization: "KIND_MEAN" },
   "a hundredth at a time": { structuresPerIteration: 0.01 },
   "a tenth at a time": { structuresPerIteration: 0.1 },
   "all at once": { structuresPerIteration: 0.999 },
-  "by weights": { gradientBy: "WEIGHTS" },
-  "by weights, perturbed by words": { gradientBy: "WEIGHTS", ...byWords },
   "three tenths stay": { minKeepRatio: 0.3 },
   "half stays": { minKeepRatio: 0.5 },
-  "perturbed by words": byWords,
-  "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
-  "all perturbed": { perturbation: { ...perturbation, rate: 1 } },
-  "64 samples": { samples: 64 },
 };
 
 const of = (kinds: Variation["kinds"], table: Readonly<Record<string, Partial<PruningOptions>>>): Variation[] =>
