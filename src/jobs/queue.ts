@@ -59,6 +59,7 @@ export class Queue {
     this.sweeping = setInterval(sweep, sweepMs);
   }
 
+  /** @throws the database's error; nothing is left running then */
   static async open(store: Store, logger: Logger): Promise<Queue> {
     const boss = new PgBoss({
       connectionString: store.url,
@@ -72,13 +73,19 @@ export class Queue {
     });
     boss.on("error", (error) => logger.warn({ err: error }, "job queue"));
     boss.on("warning", (warning) => logger.warn({ warning }, "job queue"));
-    await boss.start();
-    const shared = { heartbeatSeconds: 10, expireInSeconds: 86_399, deleteAfterSeconds: 86_400 };
-    await boss.createQueue(lostJobs, shared);
-    // Many retries: a worker that stops in good order gives its jobs back too, and they go on where they were.
-    for (const kind of jobKinds)
-      for (const name of queuesFor(kind, ["CPU", "CUDA"]))
-        await boss.createQueue(name, { ...shared, retryLimit: 20, retryDelay: 0, deadLetter: lostJobs });
+    try {
+      await boss.start();
+      const shared = { heartbeatSeconds: 10, expireInSeconds: 86_399, deleteAfterSeconds: 86_400 };
+      await boss.createQueue(lostJobs, shared);
+      // Many retries: a worker that stops in good order gives its jobs back too, and they go on where they were.
+      for (const kind of jobKinds)
+        for (const name of queuesFor(kind, ["CPU", "CUDA"]))
+          await boss.createQueue(name, { ...shared, retryLimit: 20, retryDelay: 0, deadLetter: lostJobs });
+    } catch (error) {
+      // What of it had started would keep the process alive.
+      await boss.stop({ graceful: false });
+      throw error;
+    }
     const queues = { prune: queuesFor("prune", ["CPU", "CUDA"]), evaluate: queuesFor("evaluate", ["CPU", "CUDA"]) };
     const sweep = async () => {
       const count = await releaseAbandoned(store.prisma, queues);

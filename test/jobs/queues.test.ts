@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { Queue } from "../../src/jobs/queue.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { cancelRun, getRun, queuePositions } from "../../src/store/runs.ts";
 import { runningComputeProcesses } from "../support/compute-processes.ts";
@@ -66,4 +67,18 @@ test("a worker does as many runs at a time as it is told to", async () => {
   for (const { id } of runs) await cancelRun(bench.store, id);
   for (const { id } of runs) await eventOf(bench, id, "CANCELLED");
   await worker.stop();
+});
+
+test("a queue that cannot open leaves nothing running", async () => {
+  const { prisma } = bench.store;
+  const connections = () =>
+    prisma.$queryRaw<unknown[]>`SELECT pid FROM pg_stat_activity WHERE application_name = 'espalier-queue' ORDER BY pid`;
+  const before = await connections();
+  await prisma.$executeRaw`ALTER FUNCTION pgboss.create_queue RENAME TO create_queue_away`;
+  try {
+    await assert.rejects(Queue.open(bench.store, bench.logger), /create_queue/);
+  } finally {
+    await prisma.$executeRaw`ALTER FUNCTION pgboss.create_queue_away RENAME TO create_queue`;
+  }
+  assert.deepEqual(await connections(), before);
 });
