@@ -29,6 +29,7 @@ import { loadDataset } from "../src/text/datasets.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
 import { type Variation, variations } from "./ablation/variations.ts";
 import { LiveLine } from "./shared/display.ts";
+import { deviation, mean } from "./shared/statistics.ts";
 
 interface Measured {
   readonly kinds: string;
@@ -107,10 +108,8 @@ async function measure({ name, kinds, options }: Variation, seed: number, known:
   }
 }
 
-const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length;
-const spread = (numbers: readonly number[]): number => Math.sqrt(mean(numbers.map((n) => (n - mean(numbers)) ** 2)));
 const shown = (numbers: readonly number[], digits: number): string =>
-  `${mean(numbers).toFixed(digits)}${numbers.length > 1 ? ` ± ${spread(numbers).toFixed(digits)}` : ""}`;
+  `${mean(numbers).toFixed(digits)}${numbers.length > 1 ? ` ± ${deviation(numbers).toFixed(digits)}` : ""}`;
 
 /** A row a variation, seeds averaged with their standard deviation; the whole model first. */
 function markdown(base: Pick<Measured, "choosing" | "heldOut">, rows: readonly Measured[]): string {

@@ -18,6 +18,7 @@ import { door } from "./bench-inference/door.ts";
 import { writeGguf } from "./bench-inference/gguf.ts";
 import { llamaCpp } from "./bench-inference/llama-cpp.ts";
 import { machine } from "./bench-inference/machine.ts";
+import { median } from "./shared/statistics.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -37,7 +38,6 @@ const threads = values.threads === undefined ? undefined : Number(values.threads
 const tokens = 128;
 const streams = 8;
 
-const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] as number;
 const sizeOf = (folder: string): number =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((f) => f.isFile() && (f.name.endsWith(".onnx") || f.name.includes("onnx_data")))

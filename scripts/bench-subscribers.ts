@@ -19,6 +19,7 @@ import { claimRun, recordScoring, recordStart } from "../src/store/run-progress.
 import { openStore } from "../src/store/store.ts";
 import { temporaryFolder } from "../test/support/database.ts";
 import { newRun } from "../test/support/records.ts";
+import { mean } from "./shared/statistics.ts";
 
 interface Report {
   readonly received: number;
@@ -54,7 +55,6 @@ async function subscribe(url: string, runId: string, count: number): Promise<voi
 }
 
 const residentMiB = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
-const mean = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0) / list.length;
 
 async function startApi(databaseUrl: string, dataDirectory: string): Promise<{ api: ChildProcess; url: string }> {
   const program = fileURLToPath(new URL("../dist/main.js", import.meta.url));

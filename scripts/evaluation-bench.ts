@@ -10,6 +10,7 @@ import { judgeChoices } from "../src/evaluation/multiple-choice.ts";
 import { finished } from "../src/finished.ts";
 import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
+import { median } from "./shared/statistics.ts";
 
 const [folder = "models/ahab", file, items = "100", turns = "5"] = process.argv.slice(2);
 if (!file) throw new Error("name a file of items with choices");
@@ -26,7 +27,6 @@ async function once(model: Likelihood): Promise<{ seconds: number; logs: number[
   return { seconds: (performance.now() - begun) / 1000, logs: result.logLikelihoods.flat() };
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 const found = { shared: [] as number[], whole: [] as number[] };
 let apart = 0;
 await once(sharing);

@@ -1,3 +1,4 @@
+import { deviation, mean } from "../shared/statistics.ts";
 import type { Evaluation, Model, Run } from "./operations.ts";
 
 /** One model of the comparison: the base, or what a method made of it with one seed. */
@@ -47,9 +48,8 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
   ) => {
     const values = done.map(value).filter((v) => v != null);
     if (values.length === 0) return "";
-    const mean = meanOf(values);
-    const spread = seeds > 1 ? deviationOf(values) : error?.(done[0] as Row);
-    return spread == null ? show(mean) : `${show(mean)} ± ${show(spread)}`;
+    const spread = seeds > 1 ? deviation(values) : error?.(done[0] as Row);
+    return spread == null ? show(mean(values)) : `${show(mean(values))} ± ${show(spread)}`;
   };
   const percent = (n: number) => (100 * n).toFixed(1);
   const unpruned = rows[0]?.method === null;
@@ -107,19 +107,15 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
 /** Of the tasks' accuracy the mean share kept, `acc`; without tasks, of next-token accuracy. */
 export function retained({ tasks, text }: Row): number | null {
   const ratios = Object.values(tasks).flatMap((t) => t.retained?.accuracyRatio ?? []);
-  return ratios.length > 0 ? meanOf(ratios) : (text?.retained?.accuracyRatio ?? null);
+  return ratios.length > 0 ? mean(ratios) : (text?.retained?.accuracyRatio ?? null);
 }
 
 /** The tasks' mean accuracy, less what guessing would get of it. */
 const aboveChance = ({ tasks }: Row): number =>
-  meanOf(Object.values(tasks).map(({ result }) => (result?.accuracy ?? Number.NaN) - (result?.chanceAccuracy ?? Number.NaN)));
+  mean(Object.values(tasks).map(({ result }) => (result?.accuracy ?? Number.NaN) - (result?.chanceAccuracy ?? Number.NaN)));
 
 const seconds = ({ run }: Row): number | null =>
   run?.startedAt && run.finishedAt ? (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000 : null;
-
-const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-const deviationOf = (values: readonly number[]): number =>
-  Math.sqrt(values.reduce((sum, v) => sum + (v - meanOf(values)) ** 2, 0) / (values.length - 1));
 
 /** Why rows are missing, in the server's words. */
 export const failuresOf = (rows: readonly Row[]): string[] =>
