@@ -14,11 +14,11 @@ import { mean } from "../mean.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import type { GradientPoint } from "../options.ts";
 import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
-import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
 import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
 import { byStructure, requestsOf } from "./slices.ts";
+import { type Trunk, trunkOf } from "./trunk.ts";
 
 /** What is asked of each sample's gradient, and how the answers speak of structures. */
 interface Question {
@@ -44,7 +44,7 @@ function ofWeights(groups: readonly OpenGroup[]): Question {
 }
 
 /** Asks of what structures give: wholes at the trunk, heads and channels row by row of the product that takes them there. */
-function ofOutputs(groups: readonly OpenGroup[], branches: ReturnType<typeof branchesOf>, typed: TypedGraph): Question {
+function ofOutputs(groups: readonly OpenGroup[], branches: Trunk["branches"], typed: TypedGraph): Question {
   const lastProduct = lastProductsOf(typed, groups);
   const rows = groups.filter(isDivided).map((group) => {
     const last = group.parts.filter((part) => lastProduct(part) !== null);
@@ -86,9 +86,10 @@ async function* measure(
 ): AsyncGenerator<number, Measured> {
   const { samples, sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
-  const branches = by === "OUTPUT" ? branchesOf(scene, groups) : [];
+  const trunk = trunkOf(scene, groups);
+  const branches = by === "OUTPUT" ? trunk.branches : [];
   const values = branches.flat().flatMap(({ output, sum }) => [output, sum]);
-  const model = withTrunk(scene, values);
+  const model = trunk.giving(values);
   const S = Math.min(samples.length, rowsPerRun(views * T));
   const binding = scoringBinding(model, views * S, T, [...whole.parameters.keys()]);
   const typed = lower(await specialise(model, binding, [logits, ...values]));

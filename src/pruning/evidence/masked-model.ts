@@ -10,10 +10,10 @@ import { isDivided } from "../../structures/structure.ts";
 import { scoringBinding } from "../binding.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import { batchOf } from "./batch.ts";
-import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Scene } from "./evidence.ts";
 import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
+import { type Trunk, trunkOf } from "./trunk.ts";
 
 /** A model in which every open structure can be left out row by row, without a new session. */
 export interface MaskedModel {
@@ -39,9 +39,9 @@ export interface MaskedModel {
 export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number): Promise<MaskedModel> {
   const { sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
-  const branches = branchesOf(scene, groups);
+  const { branches, giving } = trunkOf(scene, groups);
   const outputs = branches.flatMap((own) => own.map((b) => b.output));
-  const model = withTrunk(scene, outputs);
+  const model = giving(outputs);
   const parameters = [...whole.parameters.keys()];
   const typed = lower(await specialise(model, scoringBinding(model, rows, T, parameters), [logits, ...outputs]));
   const structures = groups.reduce((n, g) => n + g.indexes.length, 0);
@@ -78,7 +78,7 @@ function withMasks(
   typed: TypedGraph,
   logits: string,
   groups: readonly OpenGroup[],
-  branches: ReturnType<typeof branchesOf>,
+  branches: Trunk["branches"],
   [rows, T, structures]: readonly [number, number, number],
 ): TypedGraph {
   const b = new GraphBuilder(typed, "mask");

@@ -5,17 +5,17 @@ import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { scoringBinding } from "../binding.ts";
 import { batchOf, rowsPerRun } from "./batch.ts";
-import { branchesOf, withTrunk } from "./branches-now.ts";
 import type { Gather } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
+import { trunkOf } from "./trunk.ts";
 
 /** Mean over all tokens of the cosine between the trunk before a structure and after it. Forward passes only. */
 export const similarity: Gather<number> = async function* (scene, groups) {
   const { samples, sequenceLength: T, whole } = scene;
-  const branches = branchesOf(scene, groups);
-  const ends = branches.map((own) => [own[0]?.skip ?? "", own.at(-1)?.sum ?? ""] as const);
+  const trunk = trunkOf(scene, groups);
+  const ends = trunk.branches.map((own) => [own[0]?.skip ?? "", own.at(-1)?.sum ?? ""] as const);
   const names = [...new Set(ends.flat())];
-  const model = withTrunk(scene, names);
+  const model = trunk.giving(names);
   const B = Math.min(samples.length, rowsPerRun(T));
   const typed = await specialise(model, scoringBinding(model, B, T, [...whole.parameters.keys()]), names);
   const b = new GraphBuilder(typed, "similarity");
