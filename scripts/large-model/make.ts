@@ -21,7 +21,7 @@ const wide: Widths = { hidden: 2048, inner: 5632, heads: 32, kvHeads: 4, vocabul
 const narrow: Widths = { hidden: 512, inner: 1408, heads: 8, kvHeads: 2, vocabulary: 8000 };
 
 const batch = 1;
-const tokens = 8;
+export const tokens = 8;
 
 /**
  * Writes a model of about `bytes` bytes in float32 to a folder: a Llama's graph, and its weights, random, beside it. The head is

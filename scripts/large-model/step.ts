@@ -1,15 +1,25 @@
-/** One step with a large model, in a process of its own: `register DATA FOLDER`, `remove FOLDER DESTINATION` or `cut FOLDER DESTINATION`. Prints a StepResult. */
+/**
+ * One step with a large model, in a process of its own: `register DATA FOLDER`, `prune FOLDER`, `remove FOLDER DESTINATION` or
+ * `cut FOLDER DESTINATION`. Prints a StepResult.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { exportPruned } from "../../src/models/export.ts";
 import { storeFolder } from "../../src/models/inspect.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { gradientNorm } from "../../src/pruning/methods/gradient-norm.ts";
+import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { prune } from "../../src/pruning/prune.ts";
 import { anatomyOf } from "../../src/structures/anatomy.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
+import { loadDataset } from "../../src/text/datasets.ts";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { tokens } from "./make.ts";
 
 export interface StepResult {
   readonly seconds: number;
@@ -49,9 +59,23 @@ const cut = (folder: string, destination: string): Promise<void> =>
     );
   });
 
+/** Scores heads and channels and removes some of each layer, and does so again with what is left. One short text: the weights are what is large. */
+async function pruneTwice(folder: string): Promise<void> {
+  const model = decode(await readFile(join(folder, "model.onnx")));
+  const tokenizer = await loadTokenizer(fileURLToPath(new URL("../../models/ahab", import.meta.url)));
+  const { documents } = await loadDataset({ name: "literature-train" });
+  const everywhere = { headMultiple: 1, channelMultiple: 1 };
+  const chosen = { structureKinds: ["HEAD", "CHANNEL"], targetRatio: 0.5, structuresPerIteration: 0.02, uniform: everywhere } as const;
+  const options = { ...defaultPruningOptions, ...chosen, samples: 1, sequenceLength: tokens, executionProvider: "CPU" } as const;
+  const steps = prune({ model, folder, tokenizer, documents, method: gradientNorm, options, done: [] });
+  let iterations = 0;
+  for await (const event of steps) if (event.type === "ITERATION" && ++iterations === 2) return;
+  throw new Error("the weights were not cut twice");
+}
+
 const [step, from = "", to = ""] = process.argv.slice(2);
 const start = performance.now();
-const steps: Readonly<Record<string, (from: string, to: string) => Promise<void>>> = { register, remove, cut };
+const steps: Readonly<Record<string, (from: string, to: string) => Promise<void>>> = { register, prune: pruneTwice, remove, cut };
 await steps[step as string]?.(from, to);
 const seconds = (performance.now() - start) / 1000;
 const result: StepResult = { seconds, peakBytes: process.resourceUsage().maxRSS * 1024 };

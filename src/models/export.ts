@@ -1,9 +1,9 @@
-import { createReadStream } from "node:fs";
-import { copyFile, mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { encode } from "../onnx/encode.ts";
-import { dataTypes, type Model, sizeOf, type Tensor, type TensorData } from "../onnx/ir.ts";
+import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
+import { besideGraph, writeData } from "../onnx/write-data.ts";
 import { discover } from "../structures/discover.ts";
 import { divide, removeStructures } from "../structures/divide.ts";
 import { isDivided, type StructureId } from "../structures/structure.ts";
@@ -24,9 +24,6 @@ export interface ExportRequest {
 /** The file beside the graph that takes weights which the base keeps outside its graph. */
 const dataFile = (graph: string): string => `${graph}_data`;
 
-/** Weights in a data file begin where memory pages do, so that each can be mapped by itself. */
-const alignment = 4096;
-
 /** What other files than the graph become: the base's card does not speak of its child, its configuration is adapted. */
 const rewritten = new Set(["README.md", "config.json"]);
 
@@ -42,14 +39,9 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
   const { anatomy, parameters } = discover(model, read);
   const divided = removed.some(isDivided) ? await divide(model, anatomy, parameters) : undefined;
   const pruned = known ?? (await removeStructures(model, removed, read, divided));
-  const written = await writeData(
-    model,
-    pruned,
-    dirname(join(folder, graph)),
-    join(destination, dataFile(graph)),
-    dataFile(graph).split("/").at(-1) as string,
-  );
-  await writeFile(join(destination, graph), encode(written));
+  const data = join(destination, dataFile(graph));
+  const written = await writeData(pruned.graph, besideGraph(model.graph), dirname(join(folder, graph)), data);
+  await writeFile(join(destination, graph), encode({ ...pruned, graph: written }));
 
   const external = new Set(
     [...model.graph.initializers.values()].flatMap((t) => (t.data.kind === "external" ? [join(dirname(graph), t.data.location)] : [])),
@@ -65,44 +57,5 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
       join(destination, "config.json"),
       `${JSON.stringify(prunedConfig(config, anatomy, divided?.groups ?? [], removed), null, 2)}\n`,
     );
-  }
-}
-
-/**
- * Copies the external tensors that are left, and those that were cut from external ones, into one new file, in graph order,
- * and points the graph at it.
- */
-async function writeData(base: Model, pruned: Model, source: string, target: string, location: string): Promise<Model> {
-  const initializers = new Map<string, Tensor>();
-  const isExternal = (t: Tensor | undefined) => t?.data.kind === "external";
-  if (![...base.graph.initializers.values()].some(isExternal)) return pruned;
-  const file = await open(target, "w");
-  try {
-    let position = 0;
-    for (const t of pruned.graph.initializers.values()) {
-      if (!isExternal(base.graph.initializers.get(t.name))) {
-        initializers.set(t.name, t);
-        continue;
-      }
-      const length = sizeOf(t.dims) * dataTypes[t.dataType].bytes;
-      position = Math.ceil(position / alignment) * alignment;
-      initializers.set(t.name, { ...t, data: { kind: "external", location, offset: position, length } });
-      for await (const chunk of bytesOf(t.data, source)) {
-        await file.write(chunk, 0, chunk.length, position);
-        position += chunk.length;
-      }
-    }
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  return { ...pruned, graph: { ...pruned.graph, initializers } };
-}
-
-async function* bytesOf(data: TensorData, folder: string): AsyncGenerator<Uint8Array> {
-  if (data.kind === "inline") yield data.bytes;
-  else if (data.length > 0) {
-    const range = { start: data.offset, end: data.offset + data.length - 1, highWaterMark: 1 << 20 };
-    for await (const chunk of createReadStream(join(folder, data.location), range)) yield chunk as Buffer;
   }
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { finished } from "../../src/finished.ts";
@@ -12,6 +12,7 @@ import { decode } from "../../src/onnx/decode.ts";
 import { removeDead } from "../../src/onnx/edit.ts";
 import type { Model, Tensor } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { writeData } from "../../src/onnx/write-data.ts";
 import { scoringBinding } from "../../src/pruning/binding.ts";
 import { gradientDifferences } from "../../src/pruning/evidence/gradients.ts";
 import { openGroups, type Whole } from "../../src/pruning/open-groups.ts";
@@ -21,7 +22,7 @@ import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { type StructureId, structureKinds } from "../../src/structures/structure.ts";
 import { evaluate } from "../autodiff/finite-differences.ts";
-import { exported, graphDigest, pruneAhab, quick } from "../support/loop.ts";
+import { exported, graphDigest, pruneAhab, quick, timeless } from "../support/loop.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { squaresAlong } from "../support/norms.ts";
 
@@ -189,40 +190,39 @@ describe("pruning by heads and channels", () => {
   });
 });
 
-it("weights cut from a file beside the graph go into a file beside the smaller graph", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "espalier-test-"));
-  try {
-    const parts: Uint8Array[] = [];
-    let offset = 0;
-    const outside = (t: Tensor): Tensor => {
-      assert.ok(t.data.kind === "inline");
-      parts.push(t.data.bytes);
-      offset += t.data.bytes.length;
-      return {
-        ...t,
-        data: { kind: "external", location: "weights.bin", offset: offset - t.data.bytes.length, length: t.data.bytes.length },
-      };
-    };
-    const big = new Map([...model.graph.initializers].map(([name, t]) => [name, t.dims.length === 2 ? outside(t) : t]));
-    const base: Model = { ...model, graph: { ...model.graph, initializers: big } };
-    await writeFile(join(folder, "weights.bin"), Buffer.concat(parts));
+describe("weights beside the graph", () => {
+  let folder: string;
+  let base: Model;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "espalier-test-"));
+    const graph = await writeData(model.graph, (t) => t.dims.length === 2, ".", join(folder, "weights.bin"));
+    base = { ...model, graph };
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  it("go into a file beside the smaller graph when they are cut", async () => {
     const removed: StructureId[] = [
       { kind: "HEAD", index: 5 },
       ...Array.from({ length: 50 }, (_, i): StructureId => ({ kind: "CHANNEL", index: 100 + 3 * i })),
     ];
     const destination = join(folder, "child");
     await exportPruned({ model: base, folder, files: [{ path: "model.onnx" }, { path: "weights.bin" }], removed, destination });
-    const bytes = await readFile(join(destination, "model.onnx"));
-    const child = decode(bytes);
+    const child = decode(await readFile(join(destination, "model.onnx")));
     const expected = await removeStructures(model, removed, read);
     const readChild = tensorReader(destination);
     for (const [name, t] of expected.graph.initializers) {
       const own = child.graph.initializers.get(name) as Tensor;
       assert.deepEqual(own.dims, t.dims);
-      assert.equal(own.data.kind, big.get(name)?.data.kind ?? "inline", name);
+      assert.equal(own.data.kind, base.graph.initializers.get(name)?.data.kind ?? "inline", name);
       assert.deepEqual(Buffer.from(readChild(own)), Buffer.from(read(t)), name);
     }
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
+
+  it("score and are removed as those inside it, also once they were cut", async () => {
+    const options = { structureKinds: ["HEAD", "CHANNEL"] as const, structuresPerIteration: 100, targetRatio: 0.04 };
+    const inside = await pruneAhab(options);
+    assert.ok(inside.iterations.length >= 2);
+    const beside = await pruneAhab(options, [], { model: base, folder });
+    assert.deepEqual(timeless(beside.events), timeless(inside.events));
+  });
 });

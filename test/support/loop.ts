@@ -17,12 +17,13 @@ import { readModel } from "./models.ts";
 export const quick: PruningOptions = { ...defaultPruningOptions, samples: 3, sequenceLength: 24, executionProvider: "CPU" };
 
 const model = readModel(ahabFolder);
+const bundled = { model, folder: join(ahabFolder, "onnx") };
 const inputs = Promise.all([loadTokenizer(ahabFolder), loadDataset({ name: "literature-train" })]);
 
-/** Prunes the bundled model by PIP, after the iterations that are done. */
-export async function pruneAhab(options: Partial<PruningOptions>, done: readonly IterationRecord[] = []) {
+/** Prunes the bundled model, wherever its weights lie, by PIP, after the iterations that are done. */
+export async function pruneAhab(options: Partial<PruningOptions>, done: readonly IterationRecord[] = [], base = bundled) {
   const [tokenizer, { documents }] = await inputs;
-  const job = { model, folder: join(ahabFolder, "onnx"), tokenizer, documents, method: pip, options: { ...quick, ...options }, done };
+  const job = { ...base, tokenizer, documents, method: pip, options: { ...quick, ...options }, done };
   const events: PruningEvent[] = [];
   const steps = prune(job);
   let step = await steps.next();
