@@ -7,15 +7,15 @@
  *
  * `--kinds` and `--only` choose variations by what they remove and by name, and `--options` are for all of them, as in the API. What has been measured stands in PATH.json and is not measured again.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { evaluate } from "../src/evaluation/evaluate.ts";
 import { finished } from "../src/finished.ts";
+import { inFolder } from "../src/in-folder.ts";
 import { exportPruned } from "../src/models/export.ts";
 import { decode } from "../src/onnx/decode.ts";
 import { tensorReader } from "../src/onnx/read-tensor.ts";
@@ -67,6 +67,7 @@ const chosen = variations(layers).filter(
   (v) => (only?.includes(v.name) ?? true) && (values.kinds === undefined || v.kinds.join() === values.kinds),
 );
 for (const name of only ?? []) if (!chosen.some((v) => v.name === name)) throw new Error(`there is no variation "${name}"`);
+const scratch = join(tmpdir(), `espalier-ablation-${randomUUID()}`);
 const tokenizer = await loadTokenizer(folder);
 const { documents } = await loadDataset({ name: "literature-train" });
 const [calibration, choosing] = [0, 1].map((half) => documents.filter((_, i) => i % 2 === half)) as [string[], string[]];
@@ -87,7 +88,7 @@ async function quality(place: string, texts: readonly string[]): Promise<[number
 
 async function measure({ name, kinds, options }: Variation, seed: number, known: readonly Measured[]): Promise<Measured> {
   const began = performance.now();
-  const job = { model, folder: dirname(join(folder, graph)), tokenizer, documents: calibration, method: pip, done: [] };
+  const job = { model, folder: dirname(join(folder, graph)), tokenizer, documents: calibration, method: pip, done: [], scratch };
   const steps = prune({ ...job, options: { ...defaultPruningOptions, structureKinds: kinds, seed, ...allOptions, ...options } });
   let removedRatio = 0;
   let step = await steps.next();
@@ -98,14 +99,11 @@ async function measure({ name, kinds, options }: Variation, seed: number, known:
   const row = { kinds: kinds.join(", "), name, seed, removedRatio, removed: digest, seconds };
   const same = known.find((k) => k.removed === digest);
   if (same) return { ...row, choosing: same.choosing, heldOut: same.heldOut };
-  const destination = await mkdtemp(join(tmpdir(), "espalier-ablation-"));
-  try {
+  return inFolder(scratch, async (destination) => {
     const files = [graph, "config.json", "tokenizer.json", "tokenizer_config.json"].map((path) => ({ path }));
     await exportPruned({ model, folder, files, removed, pruned, destination });
     return { ...row, choosing: await quality(destination, choosing), heldOut: await quality(destination, heldOut) };
-  } finally {
-    await rm(destination, { recursive: true });
-  }
+  });
 }
 
 const shown = (numbers: readonly number[], digits: number): string =>

@@ -67,7 +67,7 @@ async function pruneTwice(folder: string): Promise<void> {
   const everywhere = { headMultiple: 1, channelMultiple: 1 };
   const chosen = { structureKinds: ["HEAD", "CHANNEL"], targetRatio: 0.5, structuresPerIteration: 0.02, uniform: everywhere } as const;
   const options = { ...defaultPruningOptions, ...chosen, samples: 1, sequenceLength: tokens, executionProvider: "CPU" } as const;
-  const steps = prune({ model, folder, tokenizer, documents, method: gradientNorm, options, done: [] });
+  const steps = prune({ model, folder, scratch: join(folder, "scratch"), tokenizer, documents, method: gradientNorm, options, done: [] });
   let iterations = 0;
   for await (const event of steps) if (event.type === "ITERATION" && ++iterations === 2) return;
   throw new Error("the weights were not cut twice");

@@ -1,3 +1,6 @@
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { requireFiles } from "../models/artifact-store.ts";
 import type { ModelFile } from "../models/types.ts";
@@ -31,7 +34,7 @@ const scoringIntervalMs = 250;
 const patience: Readonly<Record<string, number>> = { OUT_OF_MEMORY: 2, COMPUTE_PROCESS_DIED: 3, killed: 20 };
 
 /** The request of a run as it stands: what was done before is not done again. */
-async function requestFor(services: JobServices, runId: string): Promise<PruneRequest> {
+async function requestFor(services: JobServices, runId: string): Promise<Omit<PruneRequest, "scratch">> {
   const { prisma } = services.store;
   const run = await getRun(prisma, runId);
   const iterations = await runIterations(prisma, runId);
@@ -78,13 +81,19 @@ function givenUp(error: EspalierError, deaths: number, iteration: number): Espal
 async function compute(services: JobServices, claim: RunClaim, signal: AbortSignal): Promise<PruneResult> {
   const record = recorder(services, claim, signal);
   const process = new ComputeProcess();
+  const scratch = join(services.dataDirectory, "exports", randomUUID());
+  const end = async () => {
+    await process.kill();
+    // A process that was killed had no time to tidy up.
+    await rm(scratch, { recursive: true, force: true });
+  };
   let deaths: Record<string, number> = {};
   try {
     for (;;) {
       const request = await throughReconnects(signal, () => requestFor(services, claim.runId));
       let iteration = request.done.length;
       try {
-        const steps = process.run("prune", request, signal);
+        const steps = process.run("prune", { ...request, scratch }, signal);
         for (let step = await steps.next(); ; step = await steps.next()) {
           if (step.done) return step.value;
           await record(step.value);
@@ -99,11 +108,11 @@ async function compute(services: JobServices, claim: RunClaim, signal: AbortSign
         if (deaths[cause] === patience[cause]) throw givenUp(error, deaths[cause], iteration);
         services.logger.warn({ err: error, runId: claim.runId }, "the compute process died; going on in a new one");
         // One that only said so may hold much of the memory.
-        await process.kill();
+        await end();
       }
     }
   } finally {
-    await process.kill();
+    await end();
   }
 }
 

@@ -25,6 +25,8 @@ export interface PruneRequest {
   readonly dataset: StoredDataset;
   /** Iterations already persisted, oldest first; the loop goes on after them. */
   readonly done: readonly Pick<IterationRecord, "iteration" | "removed" | "parameterCount" | "durationMs">[];
+  /** Path of a folder that the process may make for a while, on the file system of the artifacts. */
+  readonly scratch: string;
 }
 
 export interface PruneResult {

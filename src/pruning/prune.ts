@@ -24,6 +24,8 @@ export interface PruningJob {
   readonly model: Model;
   /** Where the model's external data lies. */
   readonly folder: string;
+  /** Path of a folder that may be made for a while: for weights that were cut from external data. */
+  readonly scratch: string;
   readonly tokenizer: Tokenizer;
   readonly documents: readonly string[];
   readonly method: Method;
@@ -46,7 +48,7 @@ export interface Pruned {
  * @throws EspalierError TARGET_UNREACHABLE if the candidates run out before the target is met
  */
 export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Pruned> {
-  const { model, options, method, folder } = job;
+  const { model, options, method, folder, scratch } = job;
   const read = tensorReader(folder);
   const found = discover(model, read);
   const divided = prunesParts(options) ? await divide(model, found.anatomy, found.parameters) : null;
@@ -61,6 +63,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
   const scene = (now: Model, iteration: number): Scene => ({
     model: now,
     folder,
+    scratch,
     read,
     whole,
     samples: texts.map((text, i) => views(job.tokenizer, text, options, i, iteration)),

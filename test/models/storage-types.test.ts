@@ -19,6 +19,7 @@ import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { readModel } from "../support/models.ts";
 import { rounded } from "../support/narrow.ts";
+import { scratch } from "../support/scratch.ts";
 import { generates } from "../support/support.ts";
 
 let dataDirectory: string;
@@ -67,6 +68,7 @@ describe("a model stored in narrow floats", () => {
       const steps = prune({
         model,
         folder: graphFolder,
+        scratch,
         tokenizer: await loadTokenizer(folder),
         documents,
         method: pip,

@@ -10,6 +10,7 @@ import { prune } from "../../src/pruning/prune.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { tinyStories } from "../support/documents.ts";
 import { readModel, testModels } from "../support/models.ts";
+import { scratch } from "../support/scratch.ts";
 
 /** Small passes of all kinds that a method can score, under one ranking. */
 const quick = {
@@ -32,7 +33,7 @@ for (const { name, folder, skip } of testModels)
         const options: PruningOptions = { ...defaultPruningOptions, ...quick, structureKinds: method.kinds };
         const run = async (done: readonly IterationRecord[]) => {
           const events: PruningEvent[] = [];
-          const steps = prune({ model, folder: join(folder, "onnx"), tokenizer, documents: tinyStories, method, options, done });
+          const steps = prune({ model, folder: join(folder, "onnx"), scratch, tokenizer, documents: tinyStories, method, options, done });
           let step = await steps.next();
           for (; !step.done; step = await steps.next()) events.push(step.value);
           return { events, iterations: events.filter((e): e is IterationRecord => e.type === "ITERATION"), ...step.value };

@@ -30,6 +30,7 @@ import { rangesOf } from "../../src/structures/entries.ts";
 import { isDivided, type StructureId, type StructureKind, structureKinds } from "../../src/structures/structure.ts";
 import { masked } from "../structures/masked.ts";
 import { feedsOf } from "../support/feeds.ts";
+import { scratch } from "../support/scratch.ts";
 
 // Each method's formula, written down again in float64, on the tiny Llama of Optimum: two layers of three KV groups (each of two
 // queries of 16), H 40, F 52, V 97.
@@ -46,7 +47,16 @@ before(async () => {
 });
 
 const scene = (): Scene => ({
-  ...{ model, folder: ".", read, whole, samples, sequenceLength: T, executionProvider: "CPU", toRemove: 5000, gradientBy: "WEIGHTS" },
+  model,
+  folder: ".",
+  scratch,
+  read,
+  whole,
+  samples,
+  sequenceLength: T,
+  executionProvider: "CPU",
+  toRemove: 5000,
+  gradientBy: "WEIGHTS",
   random: (stream) => seededRandom(3, stream),
 });
 

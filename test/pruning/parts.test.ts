@@ -25,6 +25,7 @@ import { evaluate } from "../autodiff/finite-differences.ts";
 import { exported, graphDigest, pruneAhab, quick, timeless } from "../support/loop.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { squaresAlong } from "../support/norms.ts";
+import { scratch } from "../support/scratch.ts";
 
 // ahab: 12 layers, H 96, K 2 groups of two queries of D 24, F 256.
 const { folder } = testModels[0] as (typeof testModels)[0];
@@ -54,6 +55,7 @@ describe("evidence of heads and channels", () => {
       {
         model: now,
         folder,
+        scratch,
         read,
         whole,
         toRemove: 0,

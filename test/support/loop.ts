@@ -12,6 +12,7 @@ import { loadDataset } from "../../src/text/datasets.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { ahabFolder } from "./ahab.ts";
 import { readModel } from "./models.ts";
+import { scratch } from "./scratch.ts";
 
 /** Small passes: tests of the loop are not about which structures are best. */
 export const quick: PruningOptions = { ...defaultPruningOptions, samples: 3, sequenceLength: 24, executionProvider: "CPU" };
@@ -23,7 +24,7 @@ const inputs = Promise.all([loadTokenizer(ahabFolder), loadDataset({ name: "lite
 /** Prunes the bundled model, wherever its weights lie, by PIP, after the iterations that are done. */
 export async function pruneAhab(options: Partial<PruningOptions>, done: readonly IterationRecord[] = [], base = bundled) {
   const [tokenizer, { documents }] = await inputs;
-  const job = { ...base, tokenizer, documents, method: pip, options: { ...quick, ...options }, done };
+  const job = { ...base, scratch, tokenizer, documents, method: pip, options: { ...quick, ...options }, done };
   const events: PruningEvent[] = [];
   const steps = prune(job);
   let step = await steps.next();

@@ -20,6 +20,7 @@ import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import { structureKinds } from "../../src/structures/structure.ts";
 import type { Expected, Fixture } from "./fixtures.ts";
+import { scratch } from "./scratch.ts";
 
 /** What the product does with a model, step after step; each needs those before it. */
 export const steps = ["registers", "gradients", "structures", "pruned", "generates"] as const;
@@ -60,6 +61,7 @@ async function lowest(dataDirectory: string, stored: InspectedModel, seed: numbe
   const scene = {
     model,
     folder: graphFolder,
+    scratch,
     read: tensorReader(graphFolder),
     whole,
     toRemove: 0,

@@ -12,6 +12,8 @@ export interface Scene {
   /** Where the model's external data lies, and how its tensors are read. */
   readonly folder: string;
   readonly read: TensorReader;
+  /** Path of a folder that may be made for a while. */
+  readonly scratch: string;
   /** The model that pruning began with. */
   readonly whole: Whole;
   readonly samples: readonly Views[];

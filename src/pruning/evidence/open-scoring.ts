@@ -1,6 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inFolder } from "../../in-folder.ts";
 import { encode } from "../../onnx/encode.ts";
 import type { Model, TypedGraph } from "../../onnx/ir.ts";
 import { besideGraph, writeData } from "../../onnx/write-data.ts";
@@ -9,19 +8,14 @@ import type { Scene } from "./evidence.ts";
 
 /**
  * A session over a graph made of a scene's model, whose weights beside the graph are mapped. What was cut from such weights is first
- * written to a temporary file: a graph of ONNX holds at most 2 GB itself. It runs a few times, so that memory counts for more than speed.
+ * written to a file: a graph of ONNX holds at most 2 GB itself. It runs a few times, so that memory counts for more than speed.
  */
 export async function openScoring(scene: Scene, model: Model, { graph, opsets }: TypedGraph): Promise<Session> {
-  const { folder, executionProvider, whole } = scene;
+  const { folder, scratch, executionProvider, whole } = scene;
   const open = (now: typeof graph, externalFolder: string) =>
     openSession({ bytes: encode({ ...model, opsets, graph: now }), externalFolder }, { executionProvider, lean: true });
   const beside = besideGraph(whole.anatomy.flow.graph);
   if (![...graph.initializers.values()].some((t) => beside(t) && t.data.kind === "inline")) return open(graph, folder);
-  const scratch = await mkdtemp(join(tmpdir(), "espalier-"));
-  try {
-    return await open(await writeData(graph, beside, folder, join(scratch, "weights")), scratch);
-  } finally {
-    // The session has the file mapped, and needs its name no more.
-    await rm(scratch, { recursive: true });
-  }
+  // The open session has the file mapped, and needs its name no more.
+  return inFolder(scratch, async () => open(await writeData(graph, beside, folder, join(scratch, "weights")), scratch));
 }

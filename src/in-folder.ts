@@ -1,0 +1,11 @@
+import { mkdir, rm } from "node:fs/promises";
+
+/** A folder that is there for the time of the work. */
+export async function inFolder<T>(path: string, work: (folder: string) => Promise<T>): Promise<T> {
+  await mkdir(path, { recursive: true });
+  try {
+    return await work(path);
+  } finally {
+    await rm(path, { recursive: true });
+  }
+}
