@@ -3,7 +3,7 @@ import { basename, dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
 import { encode } from "../onnx/encode.ts";
-import type { Model, Tensor } from "../onnx/ir.ts";
+import { isNarrow, type Model, type Tensor } from "../onnx/ir.ts";
 import { logitsOf } from "../onnx/signature.ts";
 import { widen } from "../onnx/widen.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
@@ -58,7 +58,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
     const bytes = await readFile(path);
     const stored = inFile(decode(bytes), bytes, basename(path));
-    const model = isNarrow(stored) ? widen(stored) : stored;
+    const model = storesNarrow(stored) ? widen(stored) : stored;
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
@@ -102,10 +102,8 @@ export function inFile(model: Model, bytes: Uint8Array, file: string): Model {
 }
 
 /** Whether it stores numbers of 16 bits: of bfloat16 ONNX Runtime has no CPU kernels, of float16 few, and casts around each node. */
-const isNarrow = ({ graph }: Model): boolean =>
-  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some(
-    ({ dataType }) => dataType === "float16" || dataType === "bfloat16",
-  );
+const storesNarrow = ({ graph }: Model): boolean =>
+  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some(({ dataType }) => isNarrow(dataType));
 
 /**
  * Reads the same tokens by the original graph and by the rewritten one, in two blocks and by steps.

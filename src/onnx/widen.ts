@@ -1,8 +1,6 @@
 import * as attr from "./attributes.ts";
 import { replaceUses } from "./edit.ts";
-import { type Attribute, type DataType, dataTypes, type Graph, type Model, type Node, type ValueInfo } from "./ir.ts";
-
-const isNarrow = (type: DataType): boolean => type === "float16" || type === "bfloat16";
+import { type Attribute, dataTypes, type Graph, isNarrow, type Model, type Node, type ValueInfo } from "./ir.ts";
 
 /** Attributes that name an element type, by their values for the narrow ones. */
 const typeAttributes: ReadonlySet<string> = new Set(["dtype", "softmax_precision", "stash_type", "to"]);
