@@ -1,18 +1,20 @@
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
 
-/** One thing done otherwise than by default. */
+/** One thing done otherwise than in the base. */
 export interface Variation {
   readonly name: string;
   readonly kinds: PruningOptions["structureKinds"];
   readonly options: Partial<PruningOptions>;
 }
 
-const { perturbation } = defaultPruningOptions;
+/** The defaults, but for the share perturbed: that was settled last, by what varying it from this base showed. */
+const perturbation = { ...defaultPruningOptions.perturbation, rate: 0.3 };
+const base: Partial<PruningOptions> = { perturbation };
 const byWords: Partial<PruningOptions> = { perturbation: { ...perturbation, kind: "REAL_WORD" } };
 
-/** What the public record of PIP does not settle: each detail varied by itself, all else by default. */
+/** What the public record of PIP does not settle: each detail varied by itself. */
 const ofAny: Readonly<Record<string, Partial<PruningOptions>>> = {
-  default: {},
+  base: {},
   "perturbed by words": byWords,
   "perturbed by characters": { perturbation: { ...perturbation, kind: "CHARACTER" } },
   "a tenth perturbed": { perturbation: { ...perturbation, rate: 0.1 } },
@@ -25,6 +27,9 @@ const ofAny: Readonly<Record<string, Partial<PruningOptions>>> = {
   "256 tokens": { sequenceLength: 256 },
   "by weights": { gradientBy: "WEIGHTS" },
   "by weights, perturbed by words": { gradientBy: "WEIGHTS", ...byWords },
+  // Whether what the base settles holds with the share that it settled.
+  "all perturbed, by words": { perturbation: { ...perturbation, kind: "REAL_WORD", rate: 1 } },
+  "all perturbed, by weights": { perturbation: { ...perturbation, rate: 1 }, gradientBy: "WEIGHTS" },
 };
 
 const ofLayers = (layers: number): Readonly<Record<string, Partial<PruningOptions>>> => ({
@@ -48,7 +53,7 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
 };
 
 const of = (kinds: Variation["kinds"], table: Readonly<Record<string, Partial<PruningOptions>>>): Variation[] =>
-  Object.entries(table).map(([name, options]) => ({ name, kinds, options }));
+  Object.entries(table).map(([name, options]) => ({ name, kinds, options: { ...base, ...options } }));
 
 /** @param layers of the model */
 export const variations = (layers: number): Variation[] => [...of(["LAYER"], ofLayers(layers)), ...of(["HEAD", "CHANNEL"], ofParts)];

@@ -64,7 +64,7 @@ export const defaultPruningOptions: PruningOptions = {
   uniform: null,
   samples: 16,
   sequenceLength: 128,
-  perturbation: { kind: "TOKEN", rate: 0.3, regenerate: true },
+  perturbation: { kind: "TOKEN", rate: 1, regenerate: true },
   protectFirst: 0,
   protectLast: 0,
   normalization: "SQRT_PARAMETER_COUNT",

@@ -137,7 +137,7 @@ test("it is pruned while the API goes on answering, and its child is its family"
       input: { modelId: ahab.id, dataset, options },
     },
   );
-  assert.deepEqual(run.options, { targetRatio: 0.2, samples: 8, perturbation: { rate: 0.3 } });
+  assert.deepEqual(run.options, { targetRatio: 0.2, samples: 8, perturbation: { rate: 1 } });
 
   const latencies: number[] = [];
   let over = false;

@@ -60,7 +60,7 @@ test("a model, its child, the run between them and its scores refer to one anoth
   assert.equal(run.executionProvider, "CPU");
   assert.equal(run.parameterCount, 1000);
   assert.ok(Math.abs(run.removedRatio - 0.1) < 1e-12);
-  assert.deepEqual(run.options.perturbation, { kind: "TOKEN", rate: 0.3, regenerate: true });
+  assert.deepEqual(run.options.perturbation, { kind: "TOKEN", rate: 1, regenerate: true });
   assert.deepEqual(run.dataset, { name: null, form: "TEXT", recordCount: 1 });
   assert.deepEqual(run.model, {
     id: baseId,
