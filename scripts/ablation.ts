@@ -19,17 +19,18 @@ import { inFolder } from "../src/in-folder.ts";
 import { exportPruned } from "../src/models/export.ts";
 import { decode } from "../src/onnx/decode.ts";
 import { tensorReader } from "../src/onnx/read-tensor.ts";
+import { mean } from "../src/pruning/mean.ts";
 import { pip } from "../src/pruning/methods/pip.ts";
-import { defaultPruningOptions, type PruningOptions } from "../src/pruning/options.ts";
+import type { PruningOptions } from "../src/pruning/options.ts";
 import { prune } from "../src/pruning/prune.ts";
 import { discover } from "../src/structures/discover.ts";
 import { structureKey } from "../src/structures/structure.ts";
 import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadDataset } from "../src/text/datasets.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
-import { type Variation, variations } from "./ablation/variations.ts";
+import { baseOptions, type Variation, variations } from "./ablation/variations.ts";
 import { LiveLine } from "./shared/display.ts";
-import { deviation, mean } from "./shared/statistics.ts";
+import { deviation } from "./shared/statistics.ts";
 
 interface Measured {
   readonly kinds: string;
@@ -89,7 +90,7 @@ async function quality(place: string, texts: readonly string[]): Promise<[number
 async function measure({ name, kinds, options }: Variation, seed: number, known: readonly Measured[]): Promise<Measured> {
   const began = performance.now();
   const job = { model, folder: dirname(join(folder, graph)), tokenizer, documents: calibration, method: pip, done: [], scratch };
-  const steps = prune({ ...job, options: { ...defaultPruningOptions, structureKinds: kinds, seed, ...allOptions, ...options } });
+  const steps = prune({ ...job, options: { ...baseOptions, structureKinds: kinds, seed, ...allOptions, ...options } });
   let removedRatio = 0;
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) if (step.value.type === "FINISHED") removedRatio = step.value.removedRatio;
@@ -145,7 +146,7 @@ const settings = {
   model: values.model,
   text: values.text ?? "literature-heldout",
   tokens: values.tokens,
-  defaults: { ...defaultPruningOptions, ...allOptions },
+  options: { ...baseOptions, ...allOptions },
 };
 interface Results {
   readonly settings: unknown;

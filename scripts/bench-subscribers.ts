@@ -14,12 +14,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
+import { mean } from "../src/pruning/mean.ts";
 import { startEmbeddedPostgres } from "../src/store/embedded-postgres.ts";
 import { claimRun, recordScoring, recordStart } from "../src/store/run-progress.ts";
 import { openStore } from "../src/store/store.ts";
 import { temporaryFolder } from "../test/support/database.ts";
 import { newRun } from "../test/support/records.ts";
-import { mean } from "./shared/statistics.ts";
 
 interface Report {
   readonly received: number;

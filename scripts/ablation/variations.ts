@@ -7,9 +7,11 @@ export interface Variation {
   readonly options: Partial<PruningOptions>;
 }
 
-/** The defaults, but for the share perturbed: that was settled last, by what varying it from this base showed. */
 const perturbation = { ...defaultPruningOptions.perturbation, rate: 0.3 };
-const base: Partial<PruningOptions> = { perturbation };
+
+/** What is varied: the defaults, but for the share perturbed, which was settled last, by what varying it from this base showed. */
+export const baseOptions: PruningOptions = { ...defaultPruningOptions, perturbation };
+
 const byWords: Partial<PruningOptions> = { perturbation: { ...perturbation, kind: "REAL_WORD" } };
 
 /** What the public record of PIP does not settle: each detail varied by itself. */
@@ -53,7 +55,7 @@ const ofParts: Readonly<Record<string, Partial<PruningOptions>>> = {
 };
 
 const of = (kinds: Variation["kinds"], table: Readonly<Record<string, Partial<PruningOptions>>>): Variation[] =>
-  Object.entries(table).map(([name, options]) => ({ name, kinds, options: { ...base, ...options } }));
+  Object.entries(table).map(([name, options]) => ({ name, kinds, options }));
 
 /** @param layers of the model */
 export const variations = (layers: number): Variation[] => [...of(["LAYER"], ofLayers(layers)), ...of(["HEAD", "CHANNEL"], ofParts)];

@@ -1,4 +1,4 @@
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+import { mean } from "../../src/pruning/mean.ts";
 
 /** The sample's standard deviation, over n - 1. NaN of a single value. */
 export const deviation = (values: readonly number[]): number =>

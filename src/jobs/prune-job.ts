@@ -34,7 +34,7 @@ const scoringIntervalMs = 250;
 const patience: Readonly<Record<string, number>> = { OUT_OF_MEMORY: 2, COMPUTE_PROCESS_DIED: 3, killed: 20 };
 
 /** The request of a run as it stands: what was done before is not done again. */
-async function requestFor(services: JobServices, runId: string): Promise<Omit<PruneRequest, "scratch">> {
+async function requestFor(services: JobServices, runId: string, scratch: string): Promise<PruneRequest> {
   const { prisma } = services.store;
   const run = await getRun(prisma, runId);
   const iterations = await runIterations(prisma, runId);
@@ -45,6 +45,7 @@ async function requestFor(services: JobServices, runId: string): Promise<Omit<Pr
     options: { ...run.options, executionProvider: run.executionProvider ?? providerHere(services, run.options.executionProvider) },
     dataset: await storedDataset(services, run.datasetId),
     done: iterations.map(({ index, ...iteration }) => ({ ...iteration, iteration: index })),
+    scratch,
   };
 }
 
@@ -90,10 +91,10 @@ async function compute(services: JobServices, claim: RunClaim, signal: AbortSign
   let deaths: Record<string, number> = {};
   try {
     for (;;) {
-      const request = await throughReconnects(signal, () => requestFor(services, claim.runId));
+      const request = await throughReconnects(signal, () => requestFor(services, claim.runId, scratch));
       let iteration = request.done.length;
       try {
-        const steps = process.run("prune", { ...request, scratch }, signal);
+        const steps = process.run("prune", request, signal);
         for (let step = await steps.next(); ; step = await steps.next()) {
           if (step.done) return step.value;
           await record(step.value);
