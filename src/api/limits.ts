@@ -31,7 +31,11 @@ export const limits = {
 const exceeded = (limit: keyof typeof limits, actual: number): GraphQLError => {
   const maximum = limits[limit];
   const message = `the request has ${limit} ${actual}; the limit is ${maximum}`;
-  return new GraphQLError(message, { originalError: new EspalierError("REQUEST_TOO_LARGE", message, { limit, maximum, actual }) });
+  return new GraphQLError(message, {
+    originalError: new EspalierError("REQUEST_TOO_LARGE", message, { limit, maximum, actual }),
+    // Apollo answers what it did not find itself with 500.
+    extensions: { http: { status: 400 } },
+  });
 };
 
 interface Extent {

@@ -8,7 +8,8 @@ import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
-import { boundedOperations, limits, tooComplex } from "./limits.ts";
+import { limits, tooComplex } from "./limits.ts";
+import { ownRules } from "./operation.ts";
 import { presentError } from "./present-error.ts";
 import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
@@ -63,7 +64,7 @@ export async function startServer(
     stopOnTerminationSignals: false,
     persistedQueries: false,
     parseOptions: { maxTokens: limits.tokens },
-    validationRules: [boundedOperations],
+    validationRules: [...ownRules],
     formatError: (formatted, error) => presentError(log, formatted, error),
     logger: log,
     plugins: [

@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Server as HttpServer, IncomingMessage } from "node:http";
-import { GraphQLError, type GraphQLSchema, parse, specifiedRules, validate } from "graphql";
+import { GraphQLError, type GraphQLSchema } from "graphql";
 import { useServer as serve } from "graphql-ws/use/ws";
 import type { Logger } from "pino";
 import { WebSocket, WebSocketServer } from "ws";
 import { EspalierError } from "../errors.ts";
 import { createContext, type Services, untilClosed } from "./context.ts";
-import { boundedOperations, limits, tooComplex } from "./limits.ts";
+import { limits } from "./limits.ts";
+import { perform, prepareOperation } from "./operation.ts";
 import { presentGraphQLError } from "./present-error.ts";
 import { StalledSockets } from "./stalled-sockets.ts";
 
@@ -40,7 +41,8 @@ export function serveSockets(
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
   const server = serve<Record<string, unknown>, { closed: AbortSignal; client: string }>(
     {
-      schema,
+      execute: perform,
+      subscribe: perform,
       connectionInitWaitTimeout: 5000,
       onConnect: ({ extra }) => {
         extra.closed = untilClosed(extra.socket);
@@ -49,20 +51,11 @@ export function serveSockets(
       onSubscribe: ({ subscriptions, extra }, id, { query, variables, operationName }) => {
         // The one that asks is counted.
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
-        let document: ReturnType<typeof parse>;
-        try {
-          document = parse(query, { maxTokens: limits.tokens });
-        } catch (error) {
-          const { message, source, positions } = error as GraphQLError;
-          return [new GraphQLError(message, { source, positions, extensions: { code: "GRAPHQL_PARSE_FAILED" } })];
-        }
-        const errors = validate(schema, document, [...specifiedRules, boundedOperations]);
-        if (errors.length > 0) return errors;
-        const error = tooComplex(schema, document, variables ?? {}, operationName);
-        if (error) return [error];
+        const prepared = prepareOperation(schema, { query, variables, operationName });
+        if (!("args" in prepared)) return prepared;
         const contextValue = createContext(services, extra.closed as AbortSignal, extra.client as string);
         stalled.operationsOf(extra.socket)?.set(id, contextValue);
-        return { schema, document, variableValues: variables, operationName, contextValue };
+        return { ...prepared.args, contextValue };
       },
       onComplete: ({ extra }, id) => void stalled.operationsOf(extra.socket)?.delete(id),
       // What cannot be sent because the client has gone is no fault of the server's, and there is nobody to be told.

@@ -40,6 +40,8 @@ const tooLarge: Record<string, readonly [query: string, limit: string]> = {
 for (const [name, [query, limit]] of Object.entries(tooLarge))
   test(`${name}: refused over HTTP and over WebSocket, and at once`, async () => {
     const begun = performance.now();
+    const headers = { "content-type": "application/json" };
+    assert.equal((await fetch(api.url, { method: "POST", headers, body: JSON.stringify({ query }) })).status, 400);
     for (const errors of [(await api.ask(query)).errors ?? [], await overSocket(query)])
       assert.deepEqual(
         errors.map((e) => [e.extensions?.["code"], e.extensions?.["limit"]]),

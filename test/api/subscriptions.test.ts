@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { WebSocket } from "ws";
 import { startServer } from "../../src/api/server.ts";
 import { claimRun, recordFailure, recordScoring, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
-import { type TestApi, testApi } from "../support/api.ts";
+import { type ApiError, type TestApi, testApi } from "../support/api.ts";
 import { inspected, newRun } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
@@ -198,6 +198,48 @@ test("a reader that stops reading for good is cut off, at a bounded cost, and to
   } finally {
     await server.stop();
   }
+});
+
+test("a condition on what is subscribed to is refused, and what else the socket carries goes on", async () => {
+  const { runId, scored } = await takenUp();
+  const socket = api.socket();
+  const beside = socket.iterate<{ pruningProgress: Event }>({ query, variables: { runId } });
+  assert.equal((await beside.next()).value?.data?.pruningProgress.sequence, 1);
+  const field = `pruningProgress(runId: "${runId}")`;
+  const conditional = [
+    [`subscription { ${field} @skip(if: true) { sequence } }`],
+    [`subscription($if: Boolean!) { ${field} @include(if: $if) { sequence } }`, { if: false }],
+    [`subscription($if: Boolean!) { ... @skip(if: $if) { ${field} { sequence } } }`, { if: true }],
+    [
+      "subscription($if: Boolean!) { ...F @skip(if: $if) } fragment F on Subscription { generate(input: null) { __typename } }",
+      { if: true },
+    ],
+    [`subscription($if: Boolean!) { ...F } fragment F on Subscription { ${field} @skip(if: $if) { sequence } }`, { if: true }],
+  ] as const;
+  for (const [conditioned, variables] of conditional) {
+    const errors = await new Promise<readonly ApiError[]>((resolve, reject) => {
+      const sink = { next: reject, error: (e: unknown) => (Array.isArray(e) ? resolve(e) : reject(e)), complete: () => {} };
+      socket.subscribe({ query: conditioned, variables: { ...variables } }, sink);
+    });
+    assert.equal(errors[0]?.extensions["code"], "GRAPHQL_VALIDATION_FAILED", conditioned);
+    assert.match(errors[0]?.message ?? "", /@(skip|include)/);
+  }
+  await scored(1);
+  assert.equal((await beside.next()).value?.data?.pruningProgress.sequence, 2);
+  await beside.return?.(undefined);
+  // Within an event conditions are as everywhere.
+  const [first] = await all(
+    (async function* () {
+      for await (const { data } of socket.iterate<{ pruningProgress: Event }>({
+        query: `subscription($if: Boolean!) { ${field} { sequence createdAt @include(if: $if) } }`,
+        variables: { if: false },
+      })) {
+        yield data?.pruningProgress as Event;
+        return;
+      }
+    })(),
+  );
+  assert.deepEqual(first, { sequence: 1 });
 });
 
 test("stopping the server tells subscribers to connect again", async () => {
