@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { encode } from "../onnx/encode.ts";
 import type { Model } from "../onnx/ir.ts";
@@ -7,6 +7,7 @@ import { besideGraph, writeData } from "../onnx/write-data.ts";
 import { discover } from "../structures/discover.ts";
 import { divide, removeStructures } from "../structures/divide.ts";
 import { isDivided, type StructureId } from "../structures/structure.ts";
+import { readJson, writeJson } from "../text/model-config.ts";
 import { prunedConfig } from "./pruned-config.ts";
 import type { ModelFile } from "./types.ts";
 
@@ -52,10 +53,7 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
     await copyFile(join(folder, path), join(destination, path));
   }
   if (files.some((f) => f.path === "config.json")) {
-    const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
-    await writeFile(
-      join(destination, "config.json"),
-      `${JSON.stringify(prunedConfig(config, anatomy, divided?.groups ?? [], removed), null, 2)}\n`,
-    );
+    const config = (await readJson(folder, "config.json")) ?? {};
+    await writeFile(join(destination, "config.json"), `${writeJson(prunedConfig(config, anatomy, divided?.groups ?? [], removed))}\n`);
   }
 }

@@ -120,6 +120,7 @@ export function parseDataset(extension: string, bytes: Uint8Array): DatasetConte
   } catch {
     throw invalid("the file is not UTF-8");
   }
+  if (text.includes("\0")) throw invalid("the file holds NUL characters, as UTF-16 does where it is read as UTF-8");
   return contentOf(read(text));
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
@@ -12,12 +13,38 @@ export async function readJson(folder: string, name: string): Promise<Readonly<R
     throw error;
   }
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (cause) {
     throw new EspalierError("INVALID_JSON", `${name} is not JSON: ${(cause as Error).message}`, { file: name }, { cause });
   }
   throw new EspalierError("INVALID_JSON", `${name} is not a JSON object`, { file: name });
+}
+
+/**
+ * JSON as Python reads it: `Infinity`, which its writer puts into configurations, and `NaN`, which no number of JSON can say
+ * and which comes out as null.
+ *
+ * @throws SyntaxError
+ */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // What stands in strings is matched first, and stays.
+    const plain = text.replace(/"(?:[^"\\]|\\.)*"|\bInfinity\b|\bNaN\b/gs, (found) =>
+      found === "Infinity" ? "1e999" : found === "NaN" ? "null" : found,
+    );
+    if (plain === text) throw error;
+    return JSON.parse(plain);
+  }
+}
+
+/** JSON with the infinities that `parseJson` reads. */
+export function writeJson(value: unknown): string {
+  const mark = randomUUID();
+  const json = JSON.stringify(value, (_, v: unknown) => (v === Infinity || v === -Infinity ? `${mark}${v}` : v), 2);
+  return json.replaceAll(new RegExp(`"${mark}(-?Infinity)"`, "g"), "$1");
 }
 
 /** What the files beside a model's graph say of it that the graph itself cannot. */
@@ -33,6 +60,11 @@ export interface ModelConfig {
 /** The names under which model families keep their context length. */
 const contextLengthNames = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"];
 
+/** Where models of more than text keep what concerns text. */
+const textParts = ["text_config", "language_config", "llm_config"];
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null;
+
 const idsOf = (value: unknown): number[] => [value].flat().filter((v): v is number => Number.isInteger(v));
 
 /**
@@ -43,8 +75,10 @@ const idsOf = (value: unknown): number[] => [value].flat().filter((v): v is numb
  */
 export async function readModelConfig(folder: string): Promise<ModelConfig> {
   const [config, generation] = await Promise.all([readJson(folder, "config.json"), readJson(folder, "generation_config.json")]);
-  const either = (name: string) => generation?.[name] ?? config?.[name];
-  const lengths = contextLengthNames.map((name) => config?.[name]).filter((v): v is number => Number.isInteger(v));
+  const parts = [config, ...textParts.map((name) => config?.[name])].filter(isObject);
+  const stated = (name: string) => parts.map((part) => part[name]).find((value) => value != null);
+  const either = (name: string) => generation?.[name] ?? stated(name);
+  const lengths = contextLengthNames.map(stated).filter((v): v is number => Number.isInteger(v));
   return {
     contextLength: lengths[0] ?? null,
     bosId: idsOf(either("bos_token_id"))[0] ?? null,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { extname } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type ChoiceItem, contentOf, digestOf, maximumRecords, parseDataset, serialise, textsOf } from "../../src/text/dataset-content.ts";
@@ -107,6 +108,52 @@ describe("dataset content", () => {
         message: words,
         details: line === undefined ? {} : { line },
       }));
+
+  // What people have brought, each under the name it came by.
+  const brought: Readonly<Record<string, readonly [text: string | Uint8Array, found: readonly (string | ChoiceItem)[] | RegExp]>> = {
+    "hf_text.jsonl": ['{"text":"a b c"}\n{"text":"d e f"}\n', ["a b c", "d e f"]],
+    "crlf.jsonl": ['{"text":"a b c"}\r\n{"text":"d"}\r\n', ["a b c", "d"]],
+    "bom.jsonl": ['\uFEFF{"text":"a b c"}\n', ["a b c"]],
+    "u2028.jsonl": ['{"text":"a\u2028b"}\n', ["a\u2028b"]],
+    "dupkey.jsonl": ['{"text":"a","text":"b"}\n', ["b"]],
+    "one.txt": ["word ".repeat(500), ["word ".repeat(500)]],
+    "emptyctx.jsonl": ['{"context":"","choices":["b x","c y"],"gold":0}\n', [{ context: "", choices: ["b x", "c y"], gold: 0 }]],
+    "trailing.jsonl": [
+      '{"context":"The answer is ","choices":["yes","no"],"gold":0}\n',
+      [{ context: "The answer is ", choices: ["yes", "no"], gold: 0 }],
+    ],
+    "alpaca.json": ['[{"instruction":"x","input":"","output":"y"}]', /^record 1 is neither a text/],
+    "content.jsonl": ['{"content":"code here"}\n', /^record 1 is neither a text/],
+    "hellaswag_raw.jsonl": ['{"ctx":"A man","endings":["runs","sits","flies","eats"],"label":"2"}\n', /^record 1 is neither a text/],
+    "openai_chat.jsonl": [
+      '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"yo"}]}\n',
+      /^record 1 is neither a text/,
+    ],
+    "arc.jsonl": [
+      '{"question":"q","choices":{"text":["a","b"],"label":["A","B"]},"answerKey":"B"}\n',
+      /^record 1 must have a string "context"/,
+    ],
+    "choices_one.jsonl": ['{"context":"A","choices":[" b"],"gold":0}\n', /"choices" of 2 to 100 strings/],
+    "gold_multi.jsonl": ['{"context":"A","choices":[" b"," c"],"gold":[0,1]}\n', /in "gold" the place of the right one, from 0/],
+    "gold_str.jsonl": ['{"context":"A man","choices":["runs","sits"],"gold":"1"}\n', /in "gold" the place of the right one, from 0/],
+    "nulltext.jsonl": ['{"text":null}\n{"text":"b"}\n', /^record 1 must have a string "text"/],
+    "nan.jsonl": ['{"text":"a","score":NaN}\n', /^line 1 is not JSON/],
+    "jsonl_as.json": ['{"text":"a"}\n{"text":"b"}\n', /^the file is not JSON/],
+    "obj.json": ['{"data":[{"text":"a"}]}', /^the file is not a JSON array/],
+    "empty.txt": ["", /^the texts are empty/],
+    "data.csv": ["text\nhello\n", /end in \.txt, \.json, \.jsonl/],
+    "data.jsonl.gz": [Uint8Array.of(0x1f, 0x8b), /end in \.txt, \.json, \.jsonl/],
+    "data.parquet": ["PAR1xxxx", /end in \.txt, \.json, \.jsonl/],
+    "latin1.txt": [Buffer.from("caf\xe9 na\xefve", "latin1"), /^the file is not UTF-8/],
+    "utf16.txt": [Buffer.from("\uFEFFhello world", "utf16le"), /^the file is not UTF-8/],
+    "utf16_without_mark.txt": [Buffer.from("hello world", "utf16le"), /holds NUL characters/],
+  };
+  for (const [name, [file, found]] of Object.entries(brought))
+    it(`${name} is ${found instanceof RegExp ? "refused with a sentence" : "read"}`, () => {
+      const read = () => parseDataset(extname(name), typeof file === "string" ? bytes(file) : file);
+      if (found instanceof RegExp) assert.throws(read, { code: "INVALID_DATASET", message: found });
+      else assert.deepEqual(read(), contentOf(found));
+    });
 
   it("is not more than the limits, and UTF-8", () => {
     assert.throws(() => contentOf(new Array<string>(maximumRecords + 1).fill("x")), { code: "INVALID_DATASET" });

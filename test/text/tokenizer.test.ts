@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
@@ -8,6 +7,7 @@ import fc from "fast-check";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { StreamDecoder } from "../../src/text/stream-decoder.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { withFolder } from "../support/folders.ts";
 import { testModels } from "../support/models.ts";
 
 const named = (name: string) => {
@@ -18,18 +18,6 @@ const named = (name: string) => {
 const ahab = named("ahab");
 const text = (await loadDataset({ name: "literature-heldout" })).documents.join("\n");
 const awkward = "Naïve façade, 東京タワー, Ελλάδα, 🐳🚢👩‍👩‍👧 and \t tabs\n\n\nAhab's   spaces.";
-
-/** Runs `work` on a folder that holds these files. */
-async function withFolder(files: Readonly<Record<string, unknown>>, work: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "espalier-test-"));
-  try {
-    for (const [name, value] of Object.entries(files))
-      await writeFile(join(folder, name), typeof value === "string" ? value : JSON.stringify(value));
-    await work(folder);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 const parsed = async (folder: string, name: string) => JSON.parse(await readFile(join(folder, name), "utf8"));
 
