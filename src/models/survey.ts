@@ -13,6 +13,7 @@ import { readModelConfig } from "../text/model-config.ts";
 import { describe, type Facts } from "./describe.ts";
 import { describeQuantised } from "./describe-quantised.ts";
 import { externalFiles, type ModelFolder } from "./model-folder.ts";
+import { requireCausal } from "./probe.ts";
 
 /** What is known of a model's files; null is what an obstacle kept from being known. */
 export interface Survey {
@@ -37,8 +38,8 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  * nothing in the result is null.
  *
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
- *   (model-folder.ts); UNSUPPORTED_OPSET; NO_LOGITS; QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; NO_TOKEN_INPUT, UNSUPPORTED_INPUT,
- *   NO_STRUCTURES; ONNX_RUNTIME if ONNX Runtime does not load it
+ *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS; QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; NO_TOKEN_INPUT,
+ *   UNSUPPORTED_INPUT, NO_STRUCTURES; ONNX_RUNTIME if ONNX Runtime does not load or run it
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
@@ -57,6 +58,9 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
       opset,
       oldestOpset,
     });
+  const trial = sound && external ? await triedOut(model, path) : null;
+  // Before all that an encoder lacks beside this, which would be no help.
+  if (trial?.code === "NOT_CAUSAL") yield trial;
   const logits = yield* attempt(() => logitsOf(graph.outputs));
   // Before the structures: what operators are not known may be why none are found.
   const obstacle = logits && gradientObstacle(graph, logits.name);
@@ -69,14 +73,26 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
           obstacle?.code === "QUANTISED_WEIGHTS" ? describeQuantised(model, read, length, obstacle) : describe(model, read, length),
         )
       : null;
-  if (sound && external)
-    yield* attempt(async () => {
-      // Unoptimised: folding constants would copy weights that are else only mapped.
-      const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
-      const session = await openSession(modelSource(model, path), options);
-      await session.close();
-    });
+  if (trial && trial.code !== "NOT_CAUSAL") yield trial;
   return { model, external, facts };
+}
+
+/** What a short run of the model as it is says against it; null if nothing. */
+async function triedOut(model: Model, path: string): Promise<EspalierError | null> {
+  // Unoptimised: folding constants would copy weights that are else only mapped.
+  const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
+  try {
+    const session = await openSession(modelSource(model, path), options);
+    try {
+      await requireCausal(session);
+    } finally {
+      await session.close();
+    }
+    return null;
+  } catch (error) {
+    if (error instanceof EspalierError) return error;
+    throw error;
+  }
 }
 
 async function* attempt<T>(step: () => T | Promise<T>): AsyncGenerator<EspalierError, T | null> {
