@@ -13,7 +13,8 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && rm -rf node_modules/onnxruntime-node/bin/napi-v6/darwin node_modules/onnxruntime-node/bin/napi-v6/win32
 
 FROM node:20-slim
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000 ESPALIER_DATA_DIRECTORY=/data
+# Others reach a container: at its first start it prints a token for its administrator.
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000 ESPALIER_DATA_DIRECTORY=/data ESPALIER_FIRST_TOKEN=true
 WORKDIR /app
 COPY package.json ./
 COPY models models

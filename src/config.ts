@@ -23,6 +23,14 @@ export interface Config {
   readonly workerConcurrency: number;
   readonly host: string;
   readonly port: number;
+  /** Names that the server is called by, beside its address and those of the loopback interface. */
+  readonly allowedHosts: readonly string[];
+  /** Origins of other sites whose pages may use the server. */
+  readonly allowedOrigins: readonly string[];
+  /** Lets everybody in, as long as there is no token, also from other machines. */
+  readonly open: boolean;
+  /** Makes an administrator's token at the start where there is none. */
+  readonly firstToken: boolean;
   /** Where artifacts lie, and the embedded database. */
   readonly dataDirectory: string;
   /** Null: the embedded database. */
@@ -50,6 +58,12 @@ const someOf =
     const found = text.split(",").map((part) => oneOf(values)(part.trim()));
     return found.every((value) => value !== undefined) && new Set(found).size === found.length ? found : undefined;
   };
+const listOf =
+  (parse: Parse<string>): Parse<readonly string[]> =>
+  (text) => {
+    const found = text.split(",").map((part) => parse(part.trim()));
+    return found.every((value) => value !== undefined) ? found : undefined;
+  };
 const upTo =
   (most: number): Parse<number> =>
   (text) =>
@@ -59,6 +73,11 @@ const postgresUrl: Parse<string> = (text) => (URL.canParse(text) && /^postgres(q
 const s3Address: Parse<string> = (text) => (URL.canParse(text) && /^s3:\/\/[^/?@:]+([/?]|$)/.test(text) ? text : undefined);
 const folder: Parse<string> = (text) => resolve(text);
 const mebibytes: Parse<number> = (value) => (/^[1-9]\d{0,8}$/.test(value) ? Number(value) : undefined);
+/** As URLs spell it: in lower case. */
+const hostName: Parse<string> = (text) =>
+  /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text) && URL.canParse(`http://${text}`) ? new URL(`http://${text}`).hostname : undefined;
+const origin: Parse<string> = (text) => (/^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text ? text : undefined);
+const yesOrNo: Parse<boolean> = (text) => ({ true: true, false: false })[text];
 const text: Parse<string> = (value) => value;
 
 /** Each setting: its variable, how it is read, what it must be, and what it is when the variable is unset or empty. */
@@ -68,6 +87,10 @@ const settings: { readonly [Key in keyof Config]: readonly [variable: string, Pa
   workerConcurrency: ["ESPALIER_WORKER_CONCURRENCY", upTo(64), "be a number from 1 to 64", 1],
   host: ["HOST", text, "be a host name or address", "127.0.0.1"],
   port: ["PORT", port, "be a number from 0 to 65535", 4000],
+  allowedHosts: ["ESPALIER_ALLOWED_HOSTS", listOf(hostName), "list names of hosts, without ports, with commas", []],
+  allowedOrigins: ["ESPALIER_ALLOWED_ORIGINS", listOf(origin), "list origins, such as https://example.org, with commas", []],
+  open: ["ESPALIER_OPEN", yesOrNo, "be true or false", false],
+  firstToken: ["ESPALIER_FIRST_TOKEN", yesOrNo, "be true or false", false],
   dataDirectory: ["ESPALIER_DATA_DIRECTORY", folder, "be a folder", join(root, "data")],
   databaseUrl: ["DATABASE_URL", postgresUrl, "be a postgresql:// address", null],
   artifacts: ["ESPALIER_ARTIFACTS", s3Address, "be an s3:// address, such as s3://bucket/prefix?endpoint=https://host", null],

@@ -16,6 +16,7 @@ async function main(): Promise<void> {
       });
   });
   const espalier: Espalier = await start(config, logger);
+  if (espalier.firstToken) console.log(`The administrator's token, shown this once: ${espalier.firstToken}`);
   console.log(espalier.url ? `Espalier answers at ${espalier.url}` : "Espalier works on what is in its queue");
   logger.info({ signal: await signalled }, "stopping");
   await espalier.stop();

@@ -8,10 +8,13 @@ import { startWorker } from "./jobs/worker.ts";
 import { settleArtifacts } from "./models/artifacts.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { openStore } from "./store/store.ts";
+import { createFirstToken } from "./store/tokens.ts";
 
 export interface Espalier {
   /** Of the API; null in a process that is a worker only. */
   readonly url: string | null;
+  /** An administrator's token, made now and kept nowhere; null where there was one, or none was asked for. */
+  readonly firstToken: string | null;
   /** Stops everything, last started first. */
   stop(): Promise<void>;
 }
@@ -49,13 +52,20 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       stops.push(() => worker.stop());
     }
     let server: Server | null = null;
+    let firstToken: string | null = null;
     if (role !== "worker") {
+      const { allowedHosts, allowedOrigins, open } = config;
+      if (config.firstToken && !open) firstToken = await createFirstToken(store);
       const generators = new ModelProcesses(config.modelMemory === null ? {} : { memoryBytes: config.modelMemory * 2 ** 20 });
       stops.push(() => generators.close());
-      server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot }, host, port, logger);
+      server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot }, host, port, logger, {
+        allowedHosts,
+        allowedOrigins,
+        open,
+      });
       stops.push(server.stop);
     }
-    return { url: server?.url ?? null, stop };
+    return { url: server?.url ?? null, firstToken, stop };
   } catch (error) {
     await stop();
     throw error;

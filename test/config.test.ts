@@ -13,6 +13,10 @@ test("an empty environment gives a server for this machine alone, with all its d
       workerConcurrency: 1,
       host: "127.0.0.1",
       port: 4000,
+      allowedHosts: [],
+      allowedOrigins: [],
+      open: false,
+      firstToken: false,
       dataDirectory: "",
       databaseUrl: null,
       artifacts: null,
@@ -34,6 +38,9 @@ test("variables that are set count; those set to nothing do not", () => {
     ESPALIER_DATA_DIRECTORY: "somewhere",
     DATABASE_URL: "postgres://user:secret@db/espalier",
     LOG_LEVEL: "silent",
+    ESPALIER_ALLOWED_HOSTS: "Espalier.Example.org, gpu-1",
+    ESPALIER_ALLOWED_ORIGINS: "https://example.org,http://localhost:3000",
+    ESPALIER_OPEN: "true",
     ESPALIER_WORKER_PROVIDERS: "CPU, CUDA",
     ESPALIER_WORKER_CONCURRENCY: "3",
   });
@@ -45,6 +52,9 @@ test("variables that are set count; those set to nothing do not", () => {
   assert.equal(config.dataDirectory, resolve("somewhere"));
   assert.equal(config.databaseUrl, "postgres://user:secret@db/espalier");
   assert.equal(config.logLevel, "silent");
+  assert.deepEqual(config.allowedHosts, ["espalier.example.org", "gpu-1"]);
+  assert.deepEqual(config.allowedOrigins, ["https://example.org", "http://localhost:3000"]);
+  assert.deepEqual([config.open, config.firstToken], [true, false]);
 });
 
 test("every wrong variable is named at once, without its value", () => {
@@ -54,6 +64,13 @@ test("every wrong variable is named at once, without its value", () => {
       "PORT must be a number from 0 to 65535; DATABASE_URL must be a postgresql:// address; " +
       "LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent",
   });
+  // Anything that is not exactly an origin or a name would never match what a browser sends.
+  for (const [variable, values] of Object.entries({
+    ESPALIER_ALLOWED_ORIGINS: ["*", "null", "https://example.org/", "https://*.example.org/x", "example.org", "https://EXAMPLE.org"],
+    ESPALIER_ALLOWED_HOSTS: ["*", "a b", "example.org:4000", "https://example.org", "-"],
+    ESPALIER_OPEN: ["yes", "1", "TRUE"],
+  }))
+    for (const value of values) assert.throws(() => readConfig({ [variable]: value }), { code: "BAD_CONFIGURATION" }, value);
   for (const port of ["-1", "1.5", "4000x", " 4000"]) assert.throws(() => readConfig({ PORT: port }), { code: "BAD_CONFIGURATION" });
 });
 

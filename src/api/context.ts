@@ -3,6 +3,7 @@ import { EspalierError } from "../errors.ts";
 import type { ModelProcesses } from "../jobs/model-processes.ts";
 import type { Queue } from "../jobs/queue.ts";
 import type { Store } from "../store/store.ts";
+import type { Access, Caller } from "./access.ts";
 import { createLoaders, type Loaders } from "./loaders.ts";
 
 /** What the API works with. */
@@ -15,21 +16,36 @@ export interface Services {
   readonly datasetRoot: string;
 }
 
+/** What one server works with beside. */
+export interface ServerServices extends Services {
+  readonly access: Access;
+}
+
+/** Where an operation comes from. */
+export interface Origin {
+  readonly caller: Caller;
+  /** A socket, or over HTTP an address: tells clients apart that show no token. */
+  readonly connection: string;
+  /** The address of the client, or of the proxy before it. */
+  readonly address: string;
+}
+
 /** What the resolvers of one operation work with. */
-export interface Context extends Services {
+export interface Context extends ServerServices, Origin {
   readonly loaders: Loaders;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has gone, or has lost its right. */
   readonly signal: AbortSignal;
-  /** Who asks: a socket, or over HTTP an address. What there is to share is shared out among clients. */
+  /** Who asks: a token, or without one a connection. What there is to share is shared out among clients. */
   readonly client: string;
   /** Of a subscription to a run: the last event that it was given. */
   progress?: { readonly runId: string; readonly sequence: number };
 }
 
-export const createContext = (services: Services, signal: AbortSignal, client: string): Context => ({
+export const createContext = (services: ServerServices, closed: AbortSignal, origin: Origin): Context => ({
   ...services,
-  signal,
-  client,
+  ...origin,
+  signal: AbortSignal.any([closed, origin.caller.ended]),
+  client: origin.caller.token ? `token ${origin.caller.token.id}` : origin.connection,
   loaders: createLoaders(services.store.prisma),
 });
 

@@ -44,7 +44,7 @@ ReactDOM.createRoot(document.getElementById("graphiql")).render(React.createElem
 
 const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; frame-ancestors 'none'";
 
-/** Whether a request to the API's own path comes from a browser's address bar. */
+/** Whether a page is asked for, as a browser's address bar does. */
 export const wantsPage = (accept: string | undefined): boolean => accept?.includes("text/html") ?? false;
 
 export const graphiqlPage = {
@@ -54,10 +54,11 @@ export const graphiqlPage = {
 
 /** Serves the page's files, and leads from `/` to the page. */
 export function serveGraphiql(app: FastifyInstance): void {
-  app.get("/", (_request, reply) => reply.redirect("/graphql"));
-  app.get("/graphiql/start.js", (_request, reply) => reply.type(types[".js"] as string).send(start));
+  const config = { needs: null };
+  app.get("/", { config }, (_request, reply) => reply.redirect("/graphql"));
+  app.get("/graphiql/start.js", { config }, (_request, reply) => reply.type(types[".js"] as string).send(start));
   for (const [name, path] of Object.entries(files))
-    app.get(`/graphiql/${name}`, (_request, reply) =>
+    app.get(`/graphiql/${name}`, { config }, (_request, reply) =>
       reply
         .type(types[extname(name)] as string)
         .header("cache-control", "public, max-age=3600")

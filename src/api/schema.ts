@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
 import { buildSchemaSync } from "type-graphql";
+import { authChecker, describeRoles } from "./needs.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
@@ -21,7 +22,7 @@ const noPubSub = {
 
 /** The GraphQL schema with its resolvers, which work with a `Context`. */
 export function buildSchema(): GraphQLSchema {
-  return buildSchemaSync({
+  const schema = buildSchemaSync({
     resolvers: [
       ModelResolver,
       PruningRunResolver,
@@ -36,8 +37,10 @@ export function buildSchema(): GraphQLSchema {
     ],
     orphanedTypes: pruningEventTypes,
     validate: false,
+    authChecker,
     pubSub: noPubSub,
   });
+  return describeRoles(schema);
 }
 
 /** The schema as `schema.graphql` holds it. */

@@ -2,12 +2,16 @@ import { ApolloServer, type ApolloServerPlugin } from "@apollo/server";
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginDrainHttpServer } from "@apollo/server/plugin/drainHttpServer";
 import { fastifyApolloHandler } from "@as-integrations/fastify";
-import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from "fastify";
 import type { GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
+import { Access, type Caller } from "./access.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
+import { isLoopback } from "./cross-site.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
+import { guard } from "./guard.ts";
+import { answerErrors } from "./http-errors.ts";
 import { limits, tooComplex } from "./limits.ts";
 import { ownRules } from "./operation.ts";
 import { presentError } from "./present-error.ts";
@@ -19,6 +23,19 @@ export interface Server {
   readonly url: string;
   /** Refuses new work, lets requests finish, and tells subscribers to connect again. */
   stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** Names that the server is called by, beside its address and those of the loopback interface. */
+  readonly allowedHosts?: readonly string[];
+  /** Pages of other origins that may use it. */
+  readonly allowedOrigins?: readonly string[];
+  /** Whether everybody may come in, as long as there is no token, although others than this machine reach it. */
+  readonly open?: boolean;
+  /** How often what is known of tokens is looked up again. */
+  readonly recheckMs?: number;
+  /** A subscriber that takes nothing for so long is cut off. */
+  readonly stalledMs?: number;
 }
 
 /** Requests under way at `stop` may take this long to finish. */
@@ -33,26 +50,34 @@ const complexityLimit = (schema: GraphQLSchema): ApolloServerPlugin<Context> => 
   }),
 });
 
+/** Whether a request to the API's own path comes from a browser's address bar. */
+const isPage = ({ method, headers }: FastifyRequest): boolean => method === "GET" && wantsPage(headers.accept);
+
 /**
  * Serves the API: GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`, and `/healthz`.
  *
- * @throws EspalierError CANNOT_LISTEN
+ * @throws EspalierError NO_TOKEN, CANNOT_LISTEN
  */
 export async function startServer(
   services: Services,
   host: string,
   port: number,
   log: Logger,
-  { stalledMs }: { readonly stalledMs?: number } = {},
+  { allowedHosts = [], allowedOrigins = [], open = false, recheckMs, stalledMs }: ServerOptions = {},
 ): Promise<Server> {
   const schema = buildSchema();
+  const access = await Access.open(services.store.prisma, open || isLoopback(host), log, recheckMs);
+  const own = { ...services, access };
+  const rules = { bound: host, hosts: allowedHosts, origins: allowedOrigins };
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bytes,
     forceCloseConnections: "idle",
   });
-  const sockets = serveSockets(app.server, schema, services, log, stalledMs);
+  answerErrors(app, log);
+  guard(app, rules, access);
+  const sockets = serveSockets(app.server, schema, own, rules, log, stalledMs);
   let ready = true;
 
   const apollo = new ApolloServer<Context>({
@@ -77,17 +102,23 @@ export async function startServer(
   });
   await apollo.start();
 
-  app.get("/healthz", (_request, reply) => reply.code(ready ? 200 : 503).send({ ready }));
+  app.get("/healthz", { config: { needs: null } }, (_request, reply) => reply.code(ready ? 200 : 503).send({ ready }));
   serveGraphiql(app);
   const handler = fastifyApolloHandler(apollo, {
-    context: async (request, reply) => createContext(services, untilClosed(reply.raw), `http ${request.ip}`),
+    context: async (request, reply) =>
+      createContext(own, untilClosed(reply.raw), {
+        caller: request.caller as Caller,
+        connection: `http ${request.ip}`,
+        address: request.ip,
+      }),
   });
   app.route({
     url: "/graphql",
     method: ["GET", "POST"],
+    // Whatever else an operation needs, its fields say.
+    config: { needs: (request) => (isPage(request) ? null : "READ") },
     handler(request, reply) {
-      const isPage = request.method === "GET" && wantsPage(request.headers.accept);
-      return isPage ? reply.headers(graphiqlPage.headers).send(graphiqlPage.body) : handler.call(this, request, reply);
+      return isPage(request) ? reply.headers(graphiqlPage.headers).send(graphiqlPage.body) : handler.call(this, request, reply);
     },
   });
 
@@ -100,6 +131,7 @@ export async function startServer(
       ready = false;
       await apollo.stop();
       await app.close();
+      access.close();
     },
   };
 }

@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
-import type { Server as HttpServer, IncomingMessage } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import { GraphQLError, type GraphQLSchema } from "graphql";
+import { CloseCode } from "graphql-ws";
 import { useServer as serve } from "graphql-ws/use/ws";
 import type { Logger } from "pino";
-import { WebSocket, WebSocketServer } from "ws";
+import { type VerifyClientCallbackAsync, WebSocket, WebSocketServer } from "ws";
 import { EspalierError } from "../errors.ts";
-import { createContext, type Services, untilClosed } from "./context.ts";
+import { createContext, type Origin, type ServerServices, untilClosed } from "./context.ts";
+import { requireAllowedSite, type SiteRules } from "./cross-site.ts";
+import { presentHttpError } from "./http-errors.ts";
 import { limits } from "./limits.ts";
 import { perform, prepareOperation } from "./operation.ts";
 import { presentGraphQLError } from "./present-error.ts";
@@ -17,21 +20,33 @@ const graceMs = 2000;
 /** A client that does not answer a ping by the next is gone. One that is there and has stopped to read is told so before. */
 const pingMs = 30_000;
 
-/** Browsers let any page open a socket to any server, and say where the page is from: only our own pages may. */
-function sameOrigin({ origin, req }: { readonly origin?: string; readonly req: IncomingMessage }): boolean {
-  return !origin || (URL.canParse(origin) && new URL(origin).host === req.headers.host);
+/** What is known of a socket. */
+interface Extra {
+  readonly closed: AbortSignal;
+  readonly origin: Origin;
 }
 
 /** Serves graphql-ws at `/graphql`, within the same limits and with the same errors as over HTTP. */
 export function serveSockets(
   http: HttpServer,
   schema: GraphQLSchema,
-  services: Services,
+  services: ServerServices,
+  rules: SiteRules,
   log: Logger,
   stalledMs: number = limits.stalledMs,
 ): { close(): Promise<void> } {
   const stalled = new StalledSockets(stalledMs, log);
-  const sockets = new WebSocketServer({ noServer: true, path: "/graphql", maxPayload: limits.bytes, verifyClient: sameOrigin });
+  // Browsers let any page open a socket to any server, and say where the page is from.
+  const verifyClient: VerifyClientCallbackAsync = ({ req }, answer) => {
+    try {
+      requireAllowedSite(req.headers, rules);
+      answer(true);
+    } catch (error) {
+      const { status, body } = presentHttpError(log, error);
+      answer(false, status, JSON.stringify(body), { "content-type": "application/json; charset=utf-8" });
+    }
+  };
+  const sockets = new WebSocketServer({ noServer: true, path: "/graphql", maxPayload: limits.bytes, verifyClient });
   http.on("upgrade", (request, stream, head) => {
     sockets.handleUpgrade(request, stream, head, (socket) => {
       stalled.watch(socket, stream);
@@ -39,21 +54,31 @@ export function serveSockets(
     });
   });
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
-  const server = serve<Record<string, unknown>, { closed: AbortSignal; client: string }>(
+  const server = serve<Record<string, unknown>, Partial<Extra>>(
     {
       execute: perform,
       subscribe: perform,
       connectionInitWaitTimeout: 5000,
-      onConnect: ({ extra }) => {
-        extra.closed = untilClosed(extra.socket);
-        extra.client = `socket ${randomUUID()}`;
+      onConnect: async ({ connectionParams, extra }) => {
+        const { socket, request } = extra;
+        try {
+          const closed = untilClosed(socket);
+          const caller = await services.access.identify(shownToken(connectionParams));
+          const address = request.socket.remoteAddress ?? "unknown";
+          Object.assign(extra, { closed, origin: { caller, connection: `socket ${randomUUID()}`, address } } satisfies Extra);
+          caller.ended.addEventListener("abort", () => closeFor(log, socket, caller.ended.reason), { signal: closed });
+          return true;
+        } catch (error) {
+          closeFor(log, socket, error);
+          return false;
+        }
       },
       onSubscribe: ({ subscriptions, extra }, id, { query, variables, operationName }) => {
         // The one that asks is counted.
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
         const prepared = prepareOperation(schema, { query, variables, operationName });
         if (!("args" in prepared)) return prepared;
-        const contextValue = createContext(services, extra.closed as AbortSignal, extra.client as string);
+        const contextValue = createContext(services, extra.closed as AbortSignal, extra.origin as Origin);
         stalled.operationsOf(extra.socket)?.set(id, contextValue);
         return { ...prepared.args, contextValue };
       },
@@ -77,6 +102,18 @@ export function serveSockets(
       clearTimeout(late);
     },
   };
+}
+
+/** What a client shows when it connects: `{ authorization: "Bearer esp_..." }`, in any case, as a header would be. */
+function shownToken(parameters: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const [, shown] = Object.entries(parameters ?? {}).find(([name]) => name.toLowerCase() === "authorization") ?? [];
+  return typeof shown === "string" ? shown : undefined;
+}
+
+/** Closes with what graphql-ws calls Forbidden, at which a client may come back with another token; or as one that may try again later. */
+function closeFor(log: Logger, socket: WebSocket, error: unknown): void {
+  const { code } = presentGraphQLError(log, new GraphQLError("no access", { originalError: error as Error })).extensions ?? {};
+  socket.close(code === "UNAUTHENTICATED" ? CloseCode.Forbidden : 1013, JSON.stringify({ code }));
 }
 
 function tooMany(): GraphQLError {

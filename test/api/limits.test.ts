@@ -98,7 +98,7 @@ test("a socket carries 20 operations at once and no more", async () => {
 test("pages of other origins can neither open a socket nor send a mutation", async () => {
   const foreign = new WebSocket(api.url.replace("http", "ws"), "graphql-transport-ws", { origin: "https://elsewhere.example" });
   const [error] = await once(foreign, "error");
-  assert.match(String(error), /401/);
+  assert.match(String(error), /403/);
   const own = new WebSocket(api.url.replace("http", "ws"), "graphql-transport-ws", { origin: new URL(api.url).origin });
   await once(own, "open");
   own.close();

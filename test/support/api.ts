@@ -5,7 +5,7 @@ import { createClient } from "graphql-ws";
 import { pino } from "pino";
 import { WebSocket } from "ws";
 import type { Services } from "../../src/api/context.ts";
-import { startServer } from "../../src/api/server.ts";
+import { type ServerOptions, startServer } from "../../src/api/server.ts";
 import { ModelProcesses } from "../../src/jobs/model-processes.ts";
 import { Queue } from "../../src/jobs/queue.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
@@ -27,34 +27,49 @@ export interface TestApi {
   /** What has been logged, line by line. */
   readonly log: readonly string[];
   /** One operation over HTTP. */
-  ask(query: string, variables?: Record<string, unknown>): Promise<Answer>;
+  ask(query: string, variables?: Record<string, unknown>, token?: string): Promise<Answer>;
   /** One operation over HTTP that must succeed: its data. */
   // biome-ignore lint/suspicious/noExplicitAny: tests read answers as they come
   data(query: string, variables?: Record<string, unknown>): Promise<any>;
   /** A graphql-ws client of the test's own, closed with the API. */
-  socket(): ReturnType<typeof createClient>;
+  socket(token?: string): ReturnType<typeof createClient>;
   close(): Promise<void>;
 }
 
 /** Where tests put files to register datasets from. */
 const datasetRoot = join(tmpdir(), `espalier-datasets-${process.pid}`);
 
+export interface TestApiOptions {
+  readonly worker?: boolean;
+  readonly modelRoot?: string;
+  readonly logLevel?: string;
+  readonly server?: ServerOptions;
+}
+
+/** What a request with a token, or without one, has among its headers or in a connection's parameters. */
+export const bearing = (token: string | undefined): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {});
+
 /** The whole server on a database of its own: API and, unless told otherwise, a worker, with real compute processes. */
-export async function testApi({ worker: works = true, modelRoot: root = modelRoot } = {}): Promise<TestApi> {
+export async function testApi({
+  worker: works = true,
+  modelRoot: root = modelRoot,
+  logLevel = "warn",
+  server: options = {},
+}: TestApiOptions = {}): Promise<TestApi> {
   const database = await testDatabase();
   await mkdir(datasetRoot, { recursive: true });
   const { store, dataDirectory } = database;
   const log: string[] = [];
-  const logger = pino({ level: "warn" }, { write: (line) => void log.push(line) });
+  const logger = pino({ level: logLevel }, { write: (line) => void log.push(line) });
   const queue = await Queue.open(store, logger);
   const worker = works ? await startWorker(queue, { store, dataDirectory, logger }) : null;
   const generators = new ModelProcesses();
   const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot };
-  const server = await startServer(services, "127.0.0.1", 0, logger);
+  const server = await startServer(services, "127.0.0.1", 0, logger, options);
   const sockets: ReturnType<typeof createClient>[] = [];
 
-  async function ask(query: string, variables = {}): Promise<Answer> {
-    const headers = { "content-type": "application/json" };
+  async function ask(query: string, variables = {}, token?: string): Promise<Answer> {
+    const headers = { "content-type": "application/json", ...bearing(token) };
     const response = await fetch(server.url, { method: "POST", headers, body: JSON.stringify({ query, variables }) });
     return (await response.json()) as Answer;
   }
@@ -68,8 +83,9 @@ export async function testApi({ worker: works = true, modelRoot: root = modelRoo
       if (errors) throw new Error(JSON.stringify(errors, null, 2));
       return data;
     },
-    socket() {
-      const client = createClient({ url: server.url.replace("http", "ws"), webSocketImpl: WebSocket, retryAttempts: 0, lazy: true });
+    socket(token) {
+      const [url, connectionParams] = [server.url.replace("http", "ws"), bearing(token)];
+      const client = createClient({ url, connectionParams, webSocketImpl: WebSocket, retryAttempts: 0, lazy: true });
       sockets.push(client);
       return client;
     },

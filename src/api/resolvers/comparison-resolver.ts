@@ -3,12 +3,14 @@ import { compareRuns } from "../../store/comparison.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import type { Context } from "../context.ts";
 import { listCost } from "../limits.ts";
+import { Needs } from "../needs.ts";
 import { Comparison, ComparisonRow } from "../types/comparison.ts";
 import { Model } from "../types/model.ts";
 import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Comparison)
 export class ComparisonResolver {
+  @Needs("READ")
   @Query(() => Comparison, {
     description:
       "What runs made of one model, side by side: each of them, and the model itself, with all that was measured in the same way.",

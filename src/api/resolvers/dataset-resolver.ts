@@ -4,17 +4,20 @@ import { type DatasetRecord, findDataset, listDatasets } from "../../store/datas
 import { datasets } from "../../text/datasets.ts";
 import type { Context } from "../context.ts";
 import { pageCost } from "../limits.ts";
+import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset, DatasetConnection, RegisterDatasetInput } from "../types/dataset.ts";
 import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
+  @Needs("READ")
   @Query(() => Dataset, { nullable: true, description: "A dataset; null if there is none." })
   dataset(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { store }: Context): Promise<DatasetRecord | null> {
     return findDataset(store.prisma, { id });
   }
 
+  @Needs("READ")
   @Query(() => DatasetConnection, {
     description: "Datasets that have names, newest first: those that come with the server and those that were registered.",
     complexity: pageCost,
@@ -24,6 +27,7 @@ export class DatasetResolver {
     return connect(await blaming("after", listDatasets(context.store.prisma, pageRequest(page))), ({ id }) => id);
   }
 
+  @Needs("PRUNE")
   @Mutation(() => Dataset, {
     description:
       "Registers a dataset: reads it, checks it and keeps its records. The same records registered twice are one dataset, under its first name.",

@@ -13,6 +13,7 @@ import type { ModelRecord } from "../../store/models.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { datasetFor } from "../dataset-input.ts";
+import { Needs } from "../needs.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
 import { Dataset } from "../types/dataset.ts";
 import { EvaluateModelInput, Evaluation, Retained } from "../types/evaluation.ts";
@@ -21,6 +22,7 @@ import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
+  @Needs("READ")
   @Query(() => Evaluation, { nullable: true, description: "An evaluation; null if there is none." })
   evaluation(
     @Arg("id", () => ID, { description: "Its identity." }) id: string,
@@ -29,6 +31,7 @@ export class EvaluationResolver {
     return findEvaluation(store.prisma, id);
   }
 
+  @Needs("GENERATE")
   @Mutation(() => Evaluation, {
     description:
       "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `evaluationProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned with the same texts.",
@@ -57,6 +60,7 @@ export class EvaluationResolver {
     );
   }
 
+  @Needs("GENERATE")
   @Mutation(() => Evaluation, { description: "Ends an evaluation that is not over." })
   cancelEvaluation(
     @Arg("id", () => ID, { description: "The evaluation." }) id: string,
@@ -65,6 +69,7 @@ export class EvaluationResolver {
     return blaming("id", cancelEvaluation(store, id));
   }
 
+  @Needs("READ")
   @Subscription(() => Evaluation, {
     description: "An evaluation as it is, and again whenever it has come further. It completes once the evaluation is over.",
     subscribe: async ({ args: { id }, context: { store } }: { args: { readonly id: string }; context: Context }) => {

@@ -3,6 +3,7 @@ import type { GenerationRequest } from "../../jobs/tasks.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { merged } from "../merged.ts";
+import { Needs } from "../needs.ts";
 import { servingModel, writingRules } from "../serving-request.ts";
 import {
   CompareInput,
@@ -62,6 +63,7 @@ async function comparisons(context: Context, { modelIds, ...input }: CompareInpu
 
 @Resolver()
 export class GenerationResolver {
+  @Needs("GENERATE")
   @Mutation(() => GenerationResult, { description: "Writes on from a prompt, or answers a conversation, and gives the whole text." })
   async generate(
     @Arg("input", () => GenerateInput, { description: "What to write on from, and how." }) input: GenerateInput,
@@ -92,6 +94,7 @@ export class GenerationResolver {
     }
   }
 
+  @Needs("GENERATE")
   @Subscription(() => GenerationEvent, {
     name: "generate",
     description: "Writes on from a prompt, or answers a conversation, piece by piece, and then says how it went. Leaving stops it.",
@@ -107,6 +110,7 @@ export class GenerationResolver {
     return event;
   }
 
+  @Needs("GENERATE")
   @Subscription(() => GenerationEvent, {
     description:
       "Lets several models write on from the same prompt side by side, for instance a pruned model and its parent. Leaving stops it.",

@@ -1,6 +1,7 @@
 import { Arg, Ctx, Float, Mutation, Resolver } from "type-graphql";
 import type { ServingTask, Tasks } from "../../jobs/tasks.ts";
 import type { Context } from "../context.ts";
+import { Needs } from "../needs.ts";
 import { longestPrompt, servingModel } from "../serving-request.ts";
 import { ContinuationScore, EmbedInput, ScoreInput } from "../types/measure.ts";
 import { requireAll } from "../validate.ts";
@@ -19,6 +20,7 @@ const together = (texts: readonly string[]): number => texts.reduce((n, text) =>
 // Mutations, as they make the server compute: a query may be repeated at will, and its fields run at once.
 @Resolver()
 export class MeasureResolver {
+  @Needs("GENERATE")
   @Mutation(() => [ContinuationScore], {
     description: "How probable a model finds each of some continuations of a text; in their order. What evaluation harnesses ask for.",
   })
@@ -37,6 +39,7 @@ export class MeasureResolver {
     return resultOf(context, "score", { model, executionProvider, prompt, continuations, client: context.client });
   }
 
+  @Needs("GENERATE")
   @Mutation(() => [[Float]], { description: "Texts as vectors, in their order: the hidden states that the model's head reads, pooled." })
   async embed(
     @Arg("input", () => EmbedInput, { description: "The texts." }) { modelId, ...input }: EmbedInput,

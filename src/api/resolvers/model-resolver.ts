@@ -7,6 +7,7 @@ import type { StructureKind } from "../../structures/structure.ts";
 import type { Context } from "../context.ts";
 import { structureKindEnum } from "../enums.ts";
 import { listCost, pageCost } from "../limits.ts";
+import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
@@ -44,6 +45,7 @@ const byId = ({ id }: { readonly id: string }): string => id;
 
 @Resolver(() => Model)
 export class ModelResolver {
+  @Needs("READ")
   @Query(() => ModelConnection, { description: "Models, newest first.", complexity: pageCost })
   async models(
     @Args(() => PageArgs) page: PageArgs,
@@ -54,11 +56,13 @@ export class ModelResolver {
     return connect(await blaming("after", found), byId);
   }
 
+  @Needs("READ")
   @Query(() => Model, { nullable: true, description: "A model; null if there is none." })
   model(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
     return loaders.models.load(id);
   }
 
+  @Needs("READ")
   @Query(() => Lineage, { description: "A model's family: what it came from and what came from it.", complexity: listCost })
   async lineage(
     @Arg("modelId", () => ID, { description: "The model." }) modelId: string,
@@ -79,6 +83,7 @@ export class ModelResolver {
     return Object.assign(new Lineage(), { nodes, edges, truncated: down.length > largestFamily });
   }
 
+  @Needs("PRUNE")
   @Mutation(() => Model, {
     description:
       "Registers a model: reads it, checks that it can be pruned and served, and copies it into the artifact store. The same bytes registered twice are one model, under its first name.",
@@ -99,6 +104,7 @@ export class ModelResolver {
     );
   }
 
+  @Needs("PRUNE")
   @Mutation(() => ID, {
     description:
       "Deletes a model with its runs and measurements, and those of its files that no other model has. A model that others were made from is kept, unless they are to stay without a parent. Gives its identity.",

@@ -5,6 +5,7 @@ import { followRun } from "../../store/run-feed.ts";
 import { getRun, type RunRecord } from "../../store/runs.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
+import { Needs } from "../needs.ts";
 import { Model } from "../types/model.ts";
 import { PruningEvent, PruningSucceeded } from "../types/pruning-event.ts";
 import { PruningRun } from "../types/pruning-run.ts";
@@ -17,6 +18,7 @@ interface ProgressArgs {
 
 @Resolver(() => PruningEvent)
 export class PruningProgressResolver {
+  @Needs("READ")
   @Subscription(() => PruningEvent, {
     description:
       "What happens in a run: its events after `after`, those there are and then those to come, each once and in order. It completes after the run's last event. A client that was cut off passes the last `sequence` it saw and misses nothing.",

@@ -26,6 +26,7 @@ import { datasetFor } from "../dataset-input.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import { listCost, pageCost } from "../limits.ts";
 import type { Loaders } from "../loaders.ts";
+import { Needs } from "../needs.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset } from "../types/dataset.ts";
@@ -126,11 +127,13 @@ async function requireStructures(modelId: string, { structureKinds }: PruningOpt
 
 @Resolver(() => PruningRun)
 export class PruningRunResolver {
+  @Needs("READ")
   @Query(() => PruningRun, { nullable: true, description: "A pruning run; null if there is none." })
   pruningRun(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { loaders }: Context): Promise<RunRecord | null> {
     return loaders.runs.load(id);
   }
 
+  @Needs("READ")
   @Query(() => PruningRunConnection, { description: "Pruning runs, newest first.", complexity: pageCost })
   async pruningRuns(
     @Args(() => PageArgs) page: PageArgs,
@@ -141,11 +144,13 @@ export class PruningRunResolver {
     return connect(await blaming("after", listRuns(store.prisma, pageRequest(page), filter)), byId);
   }
 
+  @Needs("READ")
   @Query(() => [PruningMethodInfo], { description: "The ways of scoring structures." })
   pruningMethods(): readonly PruningMethodInfo[] {
     return methods.map(({ name, description, kinds, perturbs = false }) => ({ name, description, kinds, perturbs }));
   }
 
+  @Needs("READ")
   @Query(() => StructureScoreConnection, {
     description: "The scores that structures had in a run, of every iteration: up to 1,000 a page.",
     complexity: pageCost,
@@ -161,6 +166,7 @@ export class PruningRunResolver {
     return scorePage(loaders, id, page, filter, orderBy);
   }
 
+  @Needs("PRUNE")
   @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
   async startPruning(
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
@@ -194,6 +200,7 @@ export class PruningRunResolver {
     return createRun(store, { ...run, from }, enqueueIn(queue, options.executionProvider, priority), keyed);
   }
 
+  @Needs("PRUNE")
   @Mutation(() => PruningRun, {
     description: "Puts a run that was cancelled or failed back into the queue: it goes on after the iterations it has stored.",
   })
@@ -204,6 +211,7 @@ export class PruningRunResolver {
     return blaming("id", resumeRun(store, id, enqueue));
   }
 
+  @Needs("PRUNE")
   @Mutation(() => PruningRun, { description: "Ends a pruning run that is not over. What it has recorded stays." })
   cancelPruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store }: Context): Promise<RunRecord> {
     return blaming("id", cancelRun(store, id));
