@@ -26,6 +26,8 @@ export const limits = {
   subscriptionsPerSocket: 20,
   /** A subscriber that takes nothing for so long is cut off. */
   stalledMs: 10_000,
+  /** A stream of events says so often that it goes on: proxies close one on which nothing happens. */
+  keepAliveMs: 12_000,
 } as const;
 
 const exceeded = (limit: keyof typeof limits, actual: number): GraphQLError => {

@@ -68,7 +68,12 @@ export async function perform(args: ExecutionArgs): Promise<ExecutionResult | As
   try {
     return await run(args);
   } catch (error) {
-    const originalError = error instanceof Error ? error : new Error(String(error));
-    return { errors: [new GraphQLError(originalError.message, { originalError })] };
+    return { errors: [thrown(error)] };
   }
+}
+
+/** What was thrown, as an error of a result. */
+export function thrown(error: unknown): GraphQLError {
+  const originalError = error instanceof Error ? error : new Error(String(error));
+  return new GraphQLError(originalError.message, { originalError });
 }

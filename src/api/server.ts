@@ -2,21 +2,24 @@ import { ApolloServer, type ApolloServerPlugin } from "@apollo/server";
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginDrainHttpServer } from "@apollo/server/plugin/drainHttpServer";
 import { fastifyApolloHandler } from "@as-integrations/fastify";
-import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import type { GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
 import { Access, type Caller } from "./access.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
+import { EventStreams } from "./event-streams.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
 import { guard } from "./guard.ts";
 import { answerErrors } from "./http-errors.ts";
+import { httpOperation, kindOf, requireFitting, wantsEvents } from "./http-operation.ts";
 import { limits, tooComplex } from "./limits.ts";
 import { ownRules } from "./operation.ts";
 import { presentError } from "./present-error.ts";
 import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
+import { StalledClients } from "./stalled-clients.ts";
 
 export interface Server {
   /** Of the API, e.g. `http://127.0.0.1:4000/graphql`. */
@@ -36,6 +39,8 @@ export interface ServerOptions {
   readonly recheckMs?: number;
   /** A subscriber that takes nothing for so long is cut off. */
   readonly stalledMs?: number;
+  /** A stream of events says so often that it goes on. */
+  readonly keepAliveMs?: number;
 }
 
 /** Requests under way at `stop` may take this long to finish. */
@@ -63,7 +68,7 @@ export async function startServer(
   host: string,
   port: number,
   log: Logger,
-  { allowedHosts = [], allowedOrigins = [], open = false, recheckMs, stalledMs }: ServerOptions = {},
+  { allowedHosts = [], allowedOrigins = [], open = false, recheckMs, stalledMs, keepAliveMs }: ServerOptions = {},
 ): Promise<Server> {
   const schema = buildSchema();
   const access = await Access.open(services.store.prisma, open || isLoopback(host), log, recheckMs);
@@ -77,13 +82,23 @@ export async function startServer(
   });
   answerErrors(app, log);
   guard(app, rules, access);
-  const sockets = serveSockets(app.server, schema, own, rules, log, stalledMs);
+  // JSON only: browsers send plain text for pages of other sites unasked.
+  app.removeContentTypeParser("text/plain");
+  const stalled = new StalledClients(stalledMs ?? limits.stalledMs, log);
+  const sockets = serveSockets(app.server, schema, own, rules, log, stalled);
+  const streams = new EventStreams(schema, stalled, log, keepAliveMs ?? limits.keepAliveMs);
   let ready = true;
+  const close = async () => {
+    stalled.close();
+    streams.close();
+    await sockets.close();
+  };
 
   const apollo = new ApolloServer<Context>({
     schema,
     introspection: true,
-    csrfPrevention: true,
+    // `requireFitting` sees to it: Apollo's own refuses every GET without a header of its liking.
+    csrfPrevention: false,
     allowBatchedHttpRequests: false,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
@@ -97,28 +112,34 @@ export async function startServer(
       ApolloServerPluginDrainHttpServer({ httpServer: app.server, stopGracePeriodMillis: graceMs }),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
-      { serverWillStart: async () => ({ drainServer: () => sockets.close() }) },
+      { serverWillStart: async () => ({ drainServer: close }) },
     ],
   });
   await apollo.start();
 
   app.get("/healthz", { config: { needs: null } }, (_request, reply) => reply.code(ready ? 200 : 503).send({ ready }));
   serveGraphiql(app);
-  const handler = fastifyApolloHandler(apollo, {
-    context: async (request, reply) =>
-      createContext(own, untilClosed(reply.raw), {
-        caller: request.caller as Caller,
-        connection: `http ${request.ip}`,
-        address: request.ip,
-      }),
-  });
+  const contextOf = async (request: FastifyRequest, reply: FastifyReply) =>
+    createContext(own, untilClosed(reply.raw), {
+      caller: request.caller as Caller,
+      connection: `http ${request.ip}`,
+      address: request.ip,
+    });
+  const handler = fastifyApolloHandler(apollo, { context: contextOf });
   app.route({
     url: "/graphql",
     method: ["GET", "POST"],
     // Whatever else an operation needs, its fields say.
     config: { needs: (request) => (isPage(request) ? null : "READ") },
-    handler(request, reply) {
-      return isPage(request) ? reply.headers(graphiqlPage.headers).send(graphiqlPage.body) : handler.call(this, request, reply);
+    async handler(request, reply) {
+      if (isPage(request)) return reply.headers(graphiqlPage.headers).send(graphiqlPage.body);
+      const operation = httpOperation(request);
+      const kind = operation && kindOf(operation);
+      requireFitting(request, kind);
+      if (!operation || !wantsEvents(request.headers, kind)) return handler.call(this, request, reply);
+      const context = await contextOf(request, reply);
+      reply.hijack();
+      return streams.answer(operation, context, reply.raw);
     },
   });
 

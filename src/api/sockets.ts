@@ -12,13 +12,24 @@ import { presentHttpError } from "./http-errors.ts";
 import { limits } from "./limits.ts";
 import { perform, prepareOperation } from "./operation.ts";
 import { presentGraphQLError } from "./present-error.ts";
-import { StalledSockets } from "./stalled-sockets.ts";
+import type { StalledClients, TooSlow } from "./stalled-clients.ts";
 
 /** Sockets that have not closed when asked to are cut after this long. */
 const graceMs = 2000;
 
 /** A client that does not answer a ping by the next is gone. One that is there and has stopped to read is told so before. */
 const pingMs = 30_000;
+
+/** Try again later: clients of graphql-ws connect again. */
+const tryAgainLater = 1013;
+/** Characters: what fits beside the code when a socket is closed. */
+const longestReason = 123;
+
+/** `{"code":"SUBSCRIBER_TOO_SLOW","after":{"<run>":123}}`, without the sequences where they do not fit. */
+function closeReason({ code, after }: TooSlow): string {
+  const whole = JSON.stringify({ code, after });
+  return whole.length <= longestReason ? whole : JSON.stringify({ code });
+}
 
 /** What is known of a socket. */
 interface Extra {
@@ -33,9 +44,8 @@ export function serveSockets(
   services: ServerServices,
   rules: SiteRules,
   log: Logger,
-  stalledMs: number = limits.stalledMs,
+  stalled: StalledClients,
 ): { close(): Promise<void> } {
-  const stalled = new StalledSockets(stalledMs, log);
   // Browsers let any page open a socket to any server, and say where the page is from.
   const verifyClient: VerifyClientCallbackAsync = ({ req }, answer) => {
     try {
@@ -49,7 +59,8 @@ export function serveSockets(
   const sockets = new WebSocketServer({ noServer: true, path: "/graphql", maxPayload: limits.bytes, verifyClient });
   http.on("upgrade", (request, stream, head) => {
     sockets.handleUpgrade(request, stream, head, (socket) => {
-      stalled.watch(socket, stream);
+      const cut = (reason: TooSlow) => socket.close(tryAgainLater, closeReason(reason));
+      stalled.watch(socket, { stream, waiting: () => socket.bufferedAmount, cut });
       sockets.emit("connection", socket, request);
     });
   });
@@ -94,7 +105,6 @@ export function serveSockets(
   return {
     // Closes with 1001, at which clients connect again.
     async close() {
-      stalled.close();
       const late = setTimeout(() => {
         for (const socket of sockets.clients) socket.terminate();
       }, graceMs);
@@ -113,7 +123,7 @@ function shownToken(parameters: Readonly<Record<string, unknown>> | undefined): 
 /** Closes with what graphql-ws calls Forbidden, at which a client may come back with another token; or as one that may try again later. */
 function closeFor(log: Logger, socket: WebSocket, error: unknown): void {
   const { code } = presentGraphQLError(log, new GraphQLError("no access", { originalError: error as Error })).extensions ?? {};
-  socket.close(code === "UNAUTHENTICATED" ? CloseCode.Forbidden : 1013, JSON.stringify({ code }));
+  socket.close(code === "UNAUTHENTICATED" ? CloseCode.Forbidden : tryAgainLater, JSON.stringify({ code }));
 }
 
 function tooMany(): GraphQLError {

@@ -1,10 +1,24 @@
+import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import type { WebSocket } from "ws";
 import type { Context } from "./context.ts";
 
-interface Watched {
+/** What a client reads from: a socket, or the response to a request. */
+interface Channel {
   readonly stream: Duplex & { readonly bytesWritten?: number };
+  /** Bytes that were written and that the client's side has not taken. */
+  waiting(): number;
+  /** Ends it, and says why as soon as the client reads on. */
+  cut(reason: TooSlow): void;
+}
+
+/** Why a client was cut off, and of each run that it followed the sequence to go on after. */
+export interface TooSlow {
+  readonly code: "SUBSCRIBER_TOO_SLOW";
+  readonly after: Readonly<Record<string, number>>;
+}
+
+interface Watched extends Channel {
   /** By the client's id of each. */
   readonly operations: Map<string, Context>;
   /** Bytes that the client's side has taken, and when that last grew. */
@@ -12,17 +26,12 @@ interface Watched {
   since: number;
 }
 
-/** Try again later: clients of graphql-ws connect again. */
-const tryAgainLater = 1013;
-/** What fits beside the code when a socket is closed. */
-const longestReason = 123;
-
 /**
  * Cuts off clients that have stopped to read. What is sent waits until the client takes it, so one that takes nothing costs a
  * message or two of memory; but it need not do so for ever. The reason it is closed with names the sequences to go on from.
  */
-export class StalledSockets {
-  private readonly watched = new Map<WebSocket, Watched>();
+export class StalledClients {
+  private readonly watched = new Map<EventEmitter, Watched>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(
@@ -33,14 +42,15 @@ export class StalledSockets {
     this.timer.unref();
   }
 
-  watch(socket: WebSocket, stream: Duplex): void {
-    this.watched.set(socket, { stream, operations: new Map(), taken: 0, since: performance.now() });
-    socket.once("close", () => this.watched.delete(socket));
+  /** Watches a client's channel until its connection closes. */
+  watch(connection: EventEmitter, channel: Channel): void {
+    this.watched.set(connection, { ...channel, operations: new Map(), taken: 0, since: performance.now() });
+    connection.once("close", () => this.watched.delete(connection));
   }
 
-  /** The operations of a socket, whose progress is told if it is cut off. */
-  operationsOf(socket: WebSocket): Map<string, Context> | undefined {
-    return this.watched.get(socket)?.operations;
+  /** The operations that a connection carries, whose progress is told if it is cut off. */
+  operationsOf(connection: EventEmitter): Map<string, Context> | undefined {
+    return this.watched.get(connection)?.operations;
   }
 
   close(): void {
@@ -49,25 +59,23 @@ export class StalledSockets {
 
   private look(): void {
     const now = performance.now();
-    for (const [socket, watched] of this.watched) {
-      const waiting = socket.bufferedAmount;
+    for (const [connection, watched] of this.watched) {
+      const waiting = watched.waiting();
       const taken = (watched.stream.bytesWritten ?? 0) - waiting;
       if (waiting === 0 || taken > watched.taken) {
         watched.taken = taken;
         watched.since = now;
       } else if (now - watched.since >= this.stalledMs) {
-        this.watched.delete(socket);
+        this.watched.delete(connection);
         const reason = reasonFor([...watched.operations.values()]);
         this.log.warn({ reason }, "cut off a client that has stopped to read");
-        socket.close(tryAgainLater, reason);
+        watched.cut(reason);
       }
     }
   }
 }
 
-/** `{"code":"SUBSCRIBER_TOO_SLOW","after":{"<run>":123}}`, without the sequences where they do not fit. */
-function reasonFor(operations: readonly Context[]): string {
+function reasonFor(operations: readonly Context[]): TooSlow {
   const after = Object.fromEntries(operations.flatMap(({ progress }) => (progress ? [[progress.runId, progress.sequence]] : [])));
-  const whole = JSON.stringify({ code: "SUBSCRIBER_TOO_SLOW", after });
-  return whole.length <= longestReason ? whole : JSON.stringify({ code: "SUBSCRIBER_TOO_SLOW" });
+  return { code: "SUBSCRIBER_TOO_SLOW", after };
 }
