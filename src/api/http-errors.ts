@@ -13,6 +13,7 @@ const statuses: Readonly<Record<string, number>> = {
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   EVENT_STREAM_REQUIRED: 406,
+  REQUEST_TOO_LARGE: 413,
   HOST_NOT_ALLOWED: 421,
 };
 

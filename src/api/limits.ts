@@ -1,19 +1,12 @@
-import {
-  type DocumentNode,
-  type FragmentDefinitionNode,
-  GraphQLError,
-  type GraphQLSchema,
-  Kind,
-  type SelectionSetNode,
-  type ValidationRule,
-} from "graphql";
-import { type ComplexityEstimatorArgs, fieldExtensionsEstimator, getComplexity, simpleEstimator } from "graphql-query-complexity";
+import { type FragmentDefinitionNode, GraphQLError, Kind, type SelectionSetNode, type ValidationRule } from "graphql";
 import { EspalierError } from "../errors.ts";
 
 /** What one request may ask for. */
 export const limits = {
   /** Of a request over HTTP, or a message over WebSocket. */
   bytes: 4 * 1024 * 1024,
+  /** Of a document: what is longer belongs into variables. */
+  characters: 150_000,
   /** Of a document. */
   tokens: 2000,
   /** Fields within fields; the usual introspection query needs 15. */
@@ -23,21 +16,29 @@ export const limits = {
   fields: 2000,
   /** Fields of the answer, at its largest. */
   complexity: 20_000,
+  /** Numbers, texts, lists and so on in the variables. */
+  values: 200_000,
+  /** Told of one request, however much is wrong with it. */
+  errors: 5,
   subscriptionsPerSocket: 20,
+  /** Of what a client calls an operation of a socket, and of what it says of itself when it opens one; characters. */
+  idLength: 200,
+  connectionParameters: 16_000,
+  /** A socket with more that its client has not taken is not read on. */
+  unreadBytes: 2 ** 20,
+  /** Within which a request's headers, and the whole of it, must have come. */
+  headersMs: 10_000,
+  requestMs: 60_000,
   /** A subscriber that takes nothing for so long is cut off. */
   stalledMs: 10_000,
   /** A stream of events says so often that it goes on: proxies close one on which nothing happens. */
   keepAliveMs: 12_000,
 } as const;
 
-const exceeded = (limit: keyof typeof limits, actual: number): GraphQLError => {
+export const exceeded = (limit: keyof typeof limits, actual: number): GraphQLError => {
   const maximum = limits[limit];
   const message = `the request has ${limit} ${actual}; the limit is ${maximum}`;
-  return new GraphQLError(message, {
-    originalError: new EspalierError("REQUEST_TOO_LARGE", message, { limit, maximum, actual }),
-    // Apollo answers what it did not find itself with 500.
-    extensions: { http: { status: 400 } },
-  });
+  return new GraphQLError(message, { originalError: new EspalierError("REQUEST_TOO_LARGE", message, { limit, maximum, actual }) });
 };
 
 interface Extent {
@@ -81,29 +82,3 @@ export const boundedOperations: ValidationRule = (context) => {
     },
   };
 };
-
-/** The cost of a page: all that may be on it. */
-export const pageCost = ({ args, childComplexity }: ComplexityEstimatorArgs): number =>
-  1 + Math.max(0, Number(args["first"] ?? 1)) * childComplexity;
-
-/** The cost of a list without pages: as if of a dozen. */
-export const listCost = ({ childComplexity }: ComplexityEstimatorArgs): number => 1 + 12 * childComplexity;
-
-/** An error if the answer to an operation, which fits the schema and the other limits, could be too large. */
-export function tooComplex(
-  schema: GraphQLSchema,
-  query: DocumentNode,
-  variables: Readonly<Record<string, unknown>> = {},
-  operationName?: string | null,
-): GraphQLError | undefined {
-  const estimators = [fieldExtensionsEstimator(), simpleEstimator({ defaultComplexity: 1 })];
-  let complexity: number;
-  try {
-    complexity = getComplexity({ schema, query, variables, estimators, ...(operationName ? { operationName } : {}) });
-  } catch (error) {
-    // Variables that do not fit: execution refuses them, and says more.
-    if (error instanceof GraphQLError) return undefined;
-    throw error;
-  }
-  return complexity > limits.complexity ? exceeded("complexity", complexity) : undefined;
-}

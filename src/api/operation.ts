@@ -13,7 +13,8 @@ import {
   type ValidationRule,
   validate,
 } from "graphql";
-import { boundedOperations, limits, tooComplex } from "./limits.ts";
+import { checkRequest, tooLong } from "./check-request.ts";
+import { boundedOperations, limits } from "./limits.ts";
 import { unconditionalSubscriptions } from "./unconditional-subscriptions.ts";
 
 /** What a client asks for, over whichever transport. */
@@ -39,6 +40,8 @@ export function prepareOperation(
   schema: GraphQLSchema,
   { query, variables, operationName }: OperationRequest,
 ): PreparedOperation | readonly GraphQLError[] {
+  const long = tooLong(query);
+  if (long) return [long];
   let document: DocumentNode;
   try {
     document = parse(query, { maxTokens: limits.tokens });
@@ -47,7 +50,7 @@ export function prepareOperation(
   }
   // Ours first: of GraphQL's own one throws where a condition of a subscription's root is a variable.
   for (const rules of [ownRules, specifiedRules]) {
-    const errors = validate(schema, document, rules);
+    const errors = validate(schema, document, rules, { maxErrors: limits.errors });
     if (errors.length > 0) return errors;
   }
   const operation = getOperationAST(document, operationName);
@@ -57,8 +60,8 @@ export function prepareOperation(
       : "the document has several operations: say which by operationName";
     return [new GraphQLError(message, { extensions: { code: "OPERATION_RESOLUTION_FAILURE" } })];
   }
-  const error = tooComplex(schema, document, variables ?? {}, operationName);
-  if (error) return [error];
+  const refusals = checkRequest(schema, document, operation, variables ?? {});
+  if (refusals.length > 0) return refusals;
   return { kind: operation.operation, args: { schema, document, variableValues: variables ?? {}, operationName: operationName ?? null } };
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
+import { shortened, shortenedData } from "./shortened.ts";
 
 /** What threw, behind the errors that wrap it. */
 function rootOf(error: unknown): unknown {
@@ -9,15 +10,13 @@ function rootOf(error: unknown): unknown {
   return cause ? rootOf(cause) : error;
 }
 
-/** `Variable "$input" got invalid value "x" at "input.options.seed"; ...`: GraphQL tells a variable's path in words only. */
-const variablePath = /^Variable "\$(\w+)"(?:[\s\S]* at "([\w.[\]]+)";)?/;
-
-/** A request that never ran: it does not parse, does not fit the schema, or its variables do not. */
-function refused(error: GraphQLFormattedError): GraphQLFormattedError {
-  const { message, locations, extensions } = error;
-  const [, variable, path] = variablePath.exec(message) ?? [];
-  const code = variable ? "BAD_USER_INPUT" : (extensions?.["code"] ?? "GRAPHQL_VALIDATION_FAILED");
-  return { message, locations, extensions: { code, ...(variable ? { argument: path ?? variable } : {}) } };
+/** A request that never ran: it does not parse, or does not fit the schema. */
+function refused({ message, locations, extensions }: GraphQLFormattedError): GraphQLFormattedError {
+  return {
+    message: shortened(message),
+    locations: locations?.slice(0, 10),
+    extensions: { code: extensions?.["code"] ?? "GRAPHQL_VALIDATION_FAILED" },
+  };
 }
 
 /**
@@ -28,7 +27,12 @@ export function presentError(log: Logger, formatted: GraphQLFormattedError, erro
   const cause = rootOf(error);
   const { message, locations, path } = formatted;
   if (cause instanceof EspalierError && cause.code !== "INTERNAL")
-    return { message: cause.message, locations, path, extensions: { ...cause.details, code: cause.code } };
+    return {
+      message: shortened(cause.message),
+      locations,
+      path,
+      extensions: { ...(shortenedData(cause.details) as object), code: cause.code },
+    };
   // GraphQL gives every error of a resolver the path of its field; Apollo marks its own accidents.
   if (cause instanceof GraphQLError && !path && formatted.extensions?.["code"] !== "INTERNAL_SERVER_ERROR") return refused(formatted);
   const logId = randomUUID();

@@ -1,4 +1,4 @@
-import { ApolloServer, type ApolloServerPlugin } from "@apollo/server";
+import { ApolloServer, type ApolloServerPlugin, HeaderMap } from "@apollo/server";
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginDrainHttpServer } from "@apollo/server/plugin/drainHttpServer";
 import { fastifyApolloHandler } from "@as-integrations/fastify";
@@ -7,6 +7,7 @@ import type { GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
 import { Access, type Caller } from "./access.ts";
+import { checkRequest, tooLong } from "./check-request.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -14,9 +15,9 @@ import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
 import { guard } from "./guard.ts";
 import { answerErrors } from "./http-errors.ts";
 import { httpOperation, kindOf, requireFitting, wantsEvents } from "./http-operation.ts";
-import { limits, tooComplex } from "./limits.ts";
+import { limits } from "./limits.ts";
 import { ownRules } from "./operation.ts";
-import { presentError } from "./present-error.ts";
+import { presentError, presentGraphQLError } from "./present-error.ts";
 import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
 import { StalledClients } from "./stalled-clients.ts";
@@ -41,16 +42,23 @@ export interface ServerOptions {
   readonly stalledMs?: number;
   /** A stream of events says so often that it goes on. */
   readonly keepAliveMs?: number;
+  /** Within which the headers of a request, and the whole of it, must have come. */
+  readonly headersMs?: number;
+  readonly requestMs?: number;
 }
 
 /** Requests under way at `stop` may take this long to finish. */
 const graceMs = 5000;
 
-const complexityLimit = (schema: GraphQLSchema): ApolloServerPlugin<Context> => ({
+/** Answers operations that are not to be carried out. */
+const refusing = (schema: GraphQLSchema, log: Logger): ApolloServerPlugin<Context> => ({
   requestDidStart: async () => ({
-    didResolveOperation: async ({ document, request, operationName }) => {
-      const error = tooComplex(schema, document, request.variables, operationName);
-      if (error) throw error;
+    responseForOperation: async ({ document, operation, request }) => {
+      // Apollo's types say that there always is one; where there is none, execution says so.
+      const errors = operation ? checkRequest(schema, document, operation, request.variables ?? {}) : [];
+      if (errors.length === 0) return null;
+      const singleResult = { errors: errors.map((error) => presentGraphQLError(log, error)) };
+      return { http: { status: 400, headers: new HeaderMap() }, body: { kind: "single", singleResult } };
     },
   }),
 });
@@ -68,7 +76,16 @@ export async function startServer(
   host: string,
   port: number,
   log: Logger,
-  { allowedHosts = [], allowedOrigins = [], open = false, recheckMs, stalledMs, keepAliveMs }: ServerOptions = {},
+  {
+    allowedHosts = [],
+    allowedOrigins = [],
+    open = false,
+    recheckMs,
+    stalledMs,
+    keepAliveMs,
+    headersMs = limits.headersMs,
+    requestMs = limits.requestMs,
+  }: ServerOptions = {},
 ): Promise<Server> {
   const schema = buildSchema();
   const access = await Access.open(services.store.prisma, open || isLoopback(host), log, recheckMs);
@@ -78,6 +95,8 @@ export async function startServer(
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bytes,
+    requestTimeout: requestMs,
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: Math.min(1000, headersMs) },
     forceCloseConnections: "idle",
   });
   answerErrors(app, log);
@@ -105,10 +124,11 @@ export async function startServer(
     persistedQueries: false,
     parseOptions: { maxTokens: limits.tokens },
     validationRules: [...ownRules],
+    validationOptions: { maxErrors: limits.errors },
     formatError: (formatted, error) => presentError(log, formatted, error),
     logger: log,
     plugins: [
-      complexityLimit(schema),
+      refusing(schema, log),
       ApolloServerPluginDrainHttpServer({ httpServer: app.server, stopGracePeriodMillis: graceMs }),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
@@ -134,6 +154,8 @@ export async function startServer(
     async handler(request, reply) {
       if (isPage(request)) return reply.headers(graphiqlPage.headers).send(graphiqlPage.body);
       const operation = httpOperation(request);
+      const long = operation && tooLong(operation.query);
+      if (long) throw long.originalError;
       const kind = operation && kindOf(operation);
       requireFitting(request, kind);
       if (!operation || !wantsEvents(request.headers, kind)) return handler.call(this, request, reply);

@@ -30,6 +30,8 @@ function closeReason({ code, after }: TooSlow): string {
   const whole = JSON.stringify({ code, after });
   return whole.length <= longestReason ? whole : JSON.stringify({ code });
 }
+/** What graphql-ws closes a socket with that was sent what is no message. */
+const badRequest = 4400;
 
 /** What is known of a socket. */
 interface Extra {
@@ -62,6 +64,11 @@ export function serveSockets(
       const cut = (reason: TooSlow) => socket.close(tryAgainLater, closeReason(reason));
       stalled.watch(socket, { stream, waiting: () => socket.bufferedAmount, cut });
       sockets.emit("connection", socket, request);
+      // In place of graphql-ws's own, which prints each as an internal error. The socket is closed with the reason all the same.
+      socket.removeAllListeners("error").on("error", (error) => log.info({ reason: error.message }, "a socket broke the protocol"));
+      // One that asks on and takes no answers is not read on.
+      socket.on("message", () => socket.bufferedAmount > limits.unreadBytes && socket.pause());
+      stream.on("drain", () => socket.resume());
     });
   });
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
@@ -73,6 +80,8 @@ export function serveSockets(
       onConnect: async ({ connectionParams, extra }) => {
         const { socket, request } = extra;
         try {
+          // They are kept for as long as the socket is open.
+          if (JSON.stringify(connectionParams ?? {}).length > limits.connectionParameters) return false;
           const closed = untilClosed(socket);
           const caller = await services.access.identify(shownToken(connectionParams));
           const address = request.socket.remoteAddress ?? "unknown";
@@ -85,6 +94,8 @@ export function serveSockets(
         }
       },
       onSubscribe: ({ subscriptions, extra }, id, { query, variables, operationName }) => {
+        // Every message about the operation repeats it.
+        if (id.length > limits.idLength) extra.socket.close(badRequest, `An id has at most ${limits.idLength} characters`);
         // The one that asks is counted.
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
         const prepared = prepareOperation(schema, { query, variables, operationName });

@@ -1,8 +1,8 @@
 import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from "type-graphql";
 import { compareRuns } from "../../store/comparison.ts";
 import type { ModelRecord } from "../../store/models.ts";
+import { listCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { listCost } from "../limits.ts";
 import { Needs } from "../needs.ts";
 import { Comparison, ComparisonRow } from "../types/comparison.ts";
 import { Model } from "../types/model.ts";

@@ -21,10 +21,10 @@ import {
 } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
+import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { datasetFor } from "../dataset-input.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
-import { listCost, pageCost } from "../limits.ts";
 import type { Loaders } from "../loaders.ts";
 import { Needs } from "../needs.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
