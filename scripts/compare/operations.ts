@@ -19,6 +19,8 @@ export interface Result {
   readonly accuracyStandardError: number | null;
   readonly normalizedAccuracy: number | null;
   readonly normalizedAccuracyStandardError: number | null;
+  readonly byteNormalizedAccuracy: number | null;
+  readonly byteNormalizedAccuracyStandardError: number | null;
   /** What guessing would get. */
   readonly chanceAccuracy: number | null;
   readonly decodeTokensPerSecond: number | null;
@@ -57,7 +59,8 @@ export interface Run {
 const model = "id name parameterCount sizeBytes";
 const result =
   "perplexity perplexityStandardError nextTokenAccuracy nextTokenAccuracyStandardError itemCount accuracy accuracyStandardError " +
-  "normalizedAccuracy normalizedAccuracyStandardError chanceAccuracy decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
+  "normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy " +
+  "decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
 const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio }`;
 const perturbation = "perturbation { kind rate regenerate }";
 const options = `targetRatio structureKinds structuresPerIteration samples sequenceLength ${perturbation} protectFirst protectLast normalization gradientBy seed`;

@@ -38,6 +38,9 @@ export function tableOf(rows: readonly Row[], taskNames: readonly string[]): str
   return [head, ...[...groups].map(([method, of]) => line(method || "(unpruned)", of, taskNames, base))];
 }
 
+/** `acc`, `acc_norm` and `acc_bytes`, as a task's cell shows them. */
+const choiceMetrics = ["accuracy", "normalizedAccuracy", "byteNormalizedAccuracy"] as const;
+
 function line(name: string, rows: readonly Row[], taskNames: readonly string[], base: Row | undefined): string[] {
   const done = rows.filter((r) => r.failure === null);
   if (done.length === 0) return [name, "none"];
@@ -71,9 +74,9 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
       (r) => r.text?.result?.nextTokenAccuracyStandardError,
     ),
     ...taskNames.map((task) => {
-      const of = (key: "accuracy" | "accuracyStandardError" | "normalizedAccuracy" | "normalizedAccuracyStandardError") => (r: Row) =>
+      const of = (key: (typeof choiceMetrics)[number] | `${(typeof choiceMetrics)[number]}StandardError`) => (r: Row) =>
         r.tasks[task]?.result?.[key];
-      return `${cell(percent, of("accuracy"), of("accuracyStandardError"))} / ${cell(percent, of("normalizedAccuracy"), of("normalizedAccuracyStandardError"))}`;
+      return choiceMetrics.map((name) => cell(percent, of(name), of(`${name}StandardError`))).join(" / ");
     }),
     unpruned ? "" : cell((n) => `${percent(n)}%`, retained),
     ...(taskNames.length === 0

@@ -36,6 +36,8 @@ export interface EvaluationResult {
   readonly accuracyStandardError: number | null;
   readonly normalizedAccuracy: number | null;
   readonly normalizedAccuracyStandardError: number | null;
+  readonly byteNormalizedAccuracy: number | null;
+  readonly byteNormalizedAccuracyStandardError: number | null;
   readonly chanceAccuracy: number | null;
   readonly prefillTokensPerSecond: number | null;
   readonly decodeTokensPerSecond: number | null;
@@ -80,7 +82,7 @@ export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Prog
 
 const noSpeed = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
 
-const measured = ["perplexity", "nextTokenAccuracy", "accuracy", "normalizedAccuracy"] as const;
+const measured = ["perplexity", "nextTokenAccuracy", "accuracy", "normalizedAccuracy", "byteNormalizedAccuracy"] as const;
 type Measured = (typeof measured)[number];
 type Counted = "tokenCount" | "itemCount" | "chanceAccuracy";
 type Found = { readonly [Name in Counted]?: number } & { readonly [Name in Measured]?: Estimate };

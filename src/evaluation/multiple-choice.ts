@@ -12,15 +12,18 @@ export interface MultipleChoiceResult {
   readonly itemCount: number;
   /** `acc`: share of items whose right choice has the highest log-likelihood. */
   readonly accuracy: Estimate;
-  /** `acc_norm`: the same with each log-likelihood divided by the choice's length in bytes. */
+  /** `acc_norm`: the same with each log-likelihood divided by the choice's length in characters. */
   readonly normalizedAccuracy: Estimate;
+  /** `acc_bytes`: the same with the length in bytes of UTF-8. */
+  readonly byteNormalizedAccuracy: Estimate;
   /** What guessing would get: the mean over items of one over the number of choices. */
   readonly chanceAccuracy: number;
 }
 
 /** One way to fill in an item: what is read before, and the tokens whose likelihood counts. */
 interface Candidate extends Row {
-  /** Of the choice in UTF-8, the white space that joins it to its context left out. */
+  /** Of the choice, the white space that joins it to its context left out: code points, and bytes of UTF-8. */
+  readonly characters: number;
   readonly bytes: number;
 }
 
@@ -30,7 +33,9 @@ const heldPerRun = 8192;
 
 /**
  * Multiple choice as lm-evaluation-harness scores it: each choice's log-likelihood is the sum over its tokens, after its context;
- * the item is right if the gold one is highest (the first of equals wins).
+ * the item is right if the gold one is highest (the first of equals wins). A context begins with what the tokenizer itself puts
+ * before a text, and often that is nothing; an empty one is the BOS token, or else EOS. Contexts that share one continuation
+ * have one length, so all three accuracies are one.
  *
  * What the choices of an item begin with is read once, for many items together. Yields after every run.
  *
@@ -78,7 +83,8 @@ export async function* judgeChoices(
     logLikelihoods: likelihoods,
     itemCount: items.length,
     accuracy: share((l) => l),
-    normalizedAccuracy: share((l, { bytes }) => l / bytes),
+    normalizedAccuracy: share((l, { characters }) => l / characters),
+    byteNormalizedAccuracy: share((l, { bytes }) => l / bytes),
     chanceAccuracy: candidates.reduce((sum, { length }) => sum + 1 / length, 0) / items.length,
   };
 }
@@ -91,8 +97,6 @@ function candidatesOf(item: ChoiceItem, index: number, tokenizer: Tokenizer, lon
     "choices" in item
       ? item.choices.map((choice) => [item.context, choice] as const)
       : item.contexts.map((context) => [context, item.continuation] as const);
-  // Nothing can be predicted from nothing: without a context, and where documents begin with no token, the end of one before it stands in.
-  const start = tokenizer.documentStart.length > 0 ? tokenizer.documentStart : tokenizer.eosIds.slice(0, 1);
   return pairs.map(([context, choice]) => {
     // White space before a choice belongs to it: tokenizers join it to the word that follows.
     const before = tokenizer.encode(context.trimEnd());
@@ -100,13 +104,22 @@ function candidatesOf(item: ChoiceItem, index: number, tokenizer: Tokenizer, lon
     // Where the two run together into no more tokens than the context has ("ship", "s"), each is encoded by itself.
     const after =
       whole.length > before.length ? whole.slice(before.length) : tokenizer.encode(context.slice(context.trimEnd().length) + choice);
-    const sequence = [
-      ...(before.length > 0 ? tokenizer.documentStart : start),
-      ...(whole.length > before.length ? whole : [...before, ...after]),
-    ];
+    const start = startOf(before, tokenizer);
+    if (start.length + before.length === 0)
+      throw new EspalierError("INVALID_DATASET", `item ${index} has an empty context, and the model has no token that stands for one`, {
+        item: index,
+      });
+    const sequence = [...start, ...(whole.length > before.length ? whole : [...before, ...after])];
     const ids = sequence.slice(0, -1).slice(-longest);
     if (after.length > ids.length)
       throw new EspalierError("INVALID_DATASET", `item ${index} has a choice that is longer than the model's context`, { item: index });
-    return { ids, targets: after, bytes: Buffer.byteLength(choice.trimStart()) };
+    const text = choice.trimStart();
+    return { ids, targets: after, characters: [...text].length, bytes: Buffer.byteLength(text) };
   });
+}
+
+/** What goes before a context, unless the context begins so itself. Nothing can be predicted from nothing. */
+function startOf(context: readonly number[], { ownStart, emptyId }: Tokenizer): readonly number[] {
+  if (context.length === 0) return emptyId === null ? [] : [emptyId];
+  return context[0] === ownStart[0] ? [] : ownStart;
 }

@@ -23,7 +23,7 @@ export interface ContinuationScore {
 
 /**
  * How probable a model finds each continuation of a text. Prompt and continuation are read as one text, split where the tokens
- * of the prompt alone end; if the two meet inside a token, the continuation begins with that token (as in lm-evaluation-harness).
+ * of the prompt alone end; if the two meet inside a token, the continuation begins with that token.
  *
  * @throws EspalierError CONTINUATION_EMPTY; PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
  */

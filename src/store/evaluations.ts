@@ -35,6 +35,12 @@ const settingsThatCount: Readonly<Record<DatasetRecord["form"], readonly (keyof 
   MULTIPLE_CHOICE: ["maxItems"],
 };
 
+/** What has changed in how a form is measured: numbers from before compare with none from after. */
+const changes: Readonly<Record<DatasetRecord["form"], readonly string[]>> = {
+  TEXT: [],
+  MULTIPLE_CHOICE: ["contexts begin as the tokenizer has them"],
+};
+
 /**
  * Evaluations with equal keys measured the same thing the same way: the same records, settings that bear on the result, and
  * tokenizer, without which numbers per token say nothing of each other. Where they ran changes no more than rounding.
@@ -42,7 +48,7 @@ const settingsThatCount: Readonly<Record<DatasetRecord["form"], readonly (keyof 
 function comparisonKeyOf({ digest, form }: DatasetRecord, settings: EvaluationSettings, tokenizer: string): string {
   const counting = settingsThatCount[form].map((name) => [name, settings[name]]);
   return createHash("sha256")
-    .update(JSON.stringify([digest, form, counting, tokenizer]))
+    .update(JSON.stringify([digest, form, counting, tokenizer, ...changes[form]]))
     .digest("hex");
 }
 

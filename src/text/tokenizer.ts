@@ -8,6 +8,10 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** What begins every document: usually one id, for some models none. */
   readonly documentStart: readonly number[];
+  /** What the tokenizer itself puts before a text: none where its post-processor adds nothing. */
+  readonly ownStart: readonly number[];
+  /** What stands in an empty text's place: the tokenizer's BOS token, else its EOS; null if it has neither. */
+  readonly emptyId: number | null;
   /** Ids that end a text. */
   readonly eosIds: readonly number[];
   /** Ids that are control signs and never text. */
@@ -45,13 +49,15 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     const token = settings?.[name] as string | { content?: string } | null | undefined;
     return library.token_to_id((typeof token === "object" ? token?.content : token) ?? "");
   };
-  const bosId = config.bosId ?? idOf("bos_token") ?? null;
-  const eosId = idOf("eos_token");
-  const added = prefixOf(library);
-  const documentStart = added.length > 0 || bosId === null ? added : [bosId];
+  const [ownBosId, eosId] = [idOf("bos_token"), idOf("eos_token")];
+  const bosId = config.bosId ?? ownBosId ?? null;
+  const ownStart = prefixOf(library);
+  const documentStart = ownStart.length > 0 || bosId === null ? ownStart : [bosId];
   return {
     vocabularySize: [...library.get_vocab().values()].reduce((a, b) => Math.max(a, b)) + 1,
     documentStart,
+    ownStart,
+    emptyId: ownBosId ?? eosId ?? bosId ?? config.eosIds[0] ?? null,
     eosIds: config.eosIds.length > 0 || eosId === undefined ? config.eosIds : [eosId],
     specialIds: new Set([...library.get_added_tokens_decoder()].filter(([, token]) => token.special).map(([id]) => id)),
     encode,

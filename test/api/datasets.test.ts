@@ -35,9 +35,9 @@ const questions = [
 
 async function finished(id: string) {
   const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
-    retained { accuracyRatio aboveChanceRatio normalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
+    retained { accuracyRatio aboveChanceRatio normalizedAccuracyRatio byteNormalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
     result { executionProvider tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
-      normalizedAccuracy chanceAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
+      normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
   return until("the evaluation ends", async () => {
     const { evaluation } = await api.data(query, { id });
     return ["QUEUED", "RUNNING"].includes(evaluation.status) ? null : evaluation;
@@ -150,6 +150,7 @@ test("a child is measured against its parent, and not on what it was pruned with
     accuracyRatio: after.result.nextTokenAccuracy / before.result.nextTokenAccuracy,
     aboveChanceRatio: null,
     normalizedAccuracyRatio: null,
+    byteNormalizedAccuracyRatio: null,
     perplexityRatio: after.result.perplexity / before.result.perplexity,
     decodeSpeedRatio: after.result.decodeTokensPerSecond / before.result.decodeTokensPerSecond,
   });
@@ -162,6 +163,18 @@ test("a child is measured against its parent, and not on what it was pruned with
   assert.equal(answers.result.chanceAccuracy, 0.5, "two choices each");
   const above = parentAccuracy > 0.5 ? Math.max(0, answers.result.accuracy - 0.5) / (parentAccuracy - 0.5) : null;
   assert.equal(answers.retained.aboveChanceRatio, above);
+
+  // Characters and bytes answer these otherwise: each ratio is of its own.
+  const apart = { modelId: child, dataset: { name: "apart" }, measureSpeed: false };
+  const items = ["…………", "zq zq"].map((_, gold) => ({ context: "The sea", choices: [" …………", " zq zq"], gold }));
+  await writeFile(join(root, "apart.jsonl"), [...items, items[0]].map((item) => `${JSON.stringify(item)}\n`).join(""));
+  await api.data(register, { input: { name: "apart", path: "apart.jsonl" } });
+  const { result: theirs } = await evaluated({ ...apart, modelId });
+  const { result: mine, retained } = await evaluated(apart);
+  assert.notEqual(theirs.normalizedAccuracy, theirs.byteNormalizedAccuracy);
+  assert.ok(theirs.normalizedAccuracyStandardError > 0 && theirs.byteNormalizedAccuracyStandardError > 0);
+  assert.equal(retained.normalizedAccuracyRatio, mine.normalizedAccuracy / theirs.normalizedAccuracy);
+  assert.equal(retained.byteNormalizedAccuracyRatio, mine.byteNormalizedAccuracy / theirs.byteNormalizedAccuracy);
 
   const compare = `query($modelId: ID!, $runIds: [ID!]) { comparison(modelId: $modelId, runIds: $runIds) {
     model { id } columns { comparisonKey evaluation { dataset { name } } }

@@ -20,7 +20,8 @@ const texts: EvaluationOptions = {
   measureSpeed: false,
   executionProvider: "CPU",
 };
-const items: EvaluationOptions = { ...texts, content: { form: "MULTIPLE_CHOICE", items: reference.multipleChoice.items } };
+const question = { context: "The white", choices: [" whale", " Constitution of the several States"], gold: 0 };
+const items: EvaluationOptions = { ...texts, content: { form: "MULTIPLE_CHOICE", items: [question] } };
 
 async function collect(request: EvaluationOptions) {
   const progress = [];
@@ -51,20 +52,11 @@ describe("evaluate", () => {
       assert.deepEqual([result.itemCount, result.accuracy, result.normalizedAccuracy, result.chanceAccuracy], [null, null, null, null]);
     });
 
-  it("answers questions as PyTorch does by the harness's definitions", async () => {
-    const expected = reference.multipleChoice;
-    const { progress, result } = await collect(items);
-    assert.equal(result.itemCount, expected.itemCount);
-    assert.equal(result.accuracy, expected.accuracy);
-    assertClose("its error", result.accuracyStandardError, expected.accuracyStandardError);
-    assert.equal(result.normalizedAccuracy, expected.normalizedAccuracy);
-    assertClose("its error", result.normalizedAccuracyStandardError, expected.normalizedAccuracyStandardError);
-    const counts = expected.logLikelihoods.map((own) => own.length);
-    assertClose("guessing", result.chanceAccuracy, counts.reduce((sum, n) => sum + 1 / n, 0) / counts.length);
-    const choices = counts.reduce((a, b) => a + b);
-    assert.deepEqual(progress.at(-1), { done: choices, total: choices });
-    assert.deepEqual([result.tokenCount, result.perplexity], [null, null]);
-    assert.equal((await collect({ ...items, maxItems: 3 })).result.itemCount, 3);
+  it("counts the choices of items as they are answered", async () => {
+    const { progress, result } = await collect({ ...items, content: { form: "MULTIPLE_CHOICE", items: [question, question, question] } });
+    assert.deepEqual([result.itemCount, result.chanceAccuracy, result.tokenCount, result.perplexity], [3, 0.5, null, null]);
+    assert.deepEqual(progress.at(-1), { done: 6, total: 6 });
+    assert.equal((await collect({ ...items, maxItems: 1 })).result.itemCount, 1);
   });
 
   it("finds on the held-out documents what the model's card says", async () => {
@@ -103,9 +95,9 @@ describe("evaluate", () => {
     await assert.rejects(collect({ ...texts, sequenceLength: 513 }), { code: "SEQUENCE_TOO_LONG" });
     await assert.rejects(collect({ ...texts, content: { form: "TEXT", documents: [""] } }), { code: "INVALID_DATASET" });
     const long = { context: "The whale", choices: [" swam", " and".repeat(600)], gold: 0 };
-    await assert.rejects(collect({ ...items, content: { form: "MULTIPLE_CHOICE", items: [...reference.multipleChoice.items, long] } }), {
+    await assert.rejects(collect({ ...items, content: { form: "MULTIPLE_CHOICE", items: [question, long] } }), {
       code: "INVALID_DATASET",
-      details: { item: reference.multipleChoice.itemCount },
+      details: { item: 1 },
     });
   });
 
@@ -118,8 +110,8 @@ describe("evaluate", () => {
       const story = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her friends.";
       const { result } = await collect({ ...texts, folder: other.folder, content: { form: "TEXT", documents: [story] } });
       assert.ok(result.perplexity && result.perplexity > 1 && result.perplexity < 40, `${other.name}: ${result.perplexity}`);
-      const question = { context: "Once upon a time, there was a", choices: [" little girl", " integral equation"], gold: 0 };
-      const answered = await collect({ ...items, folder: other.folder, content: { form: "MULTIPLE_CHOICE", items: [question] } });
+      const girl = { context: "Once upon a time, there was a", choices: [" little girl", " integral equation"], gold: 0 };
+      const answered = await collect({ ...items, folder: other.folder, content: { form: "MULTIPLE_CHOICE", items: [girl] } });
       assert.equal(answered.result.accuracy, 1, other.name);
     }
   });

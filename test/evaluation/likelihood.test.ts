@@ -4,11 +4,6 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Likelihood } from "../../src/evaluation/likelihood.ts";
-import { judgeChoices } from "../../src/evaluation/multiple-choice.ts";
-import { finished } from "../../src/finished.ts";
-import { loadTokenizer } from "../../src/text/tokenizer.ts";
-import { testModels } from "../support/models.ts";
-import { reference } from "./reference.ts";
 
 const exporters = fileURLToPath(new URL("../fixtures/exporters/", import.meta.url));
 const fixtures = readdirSync(exporters)
@@ -60,21 +55,4 @@ describe("likelihood", () => {
         await model.close();
       }
     });
-
-  it("of choices is what the harness's definitions give, choice by choice", async () => {
-    const { folder } = testModels[0] as (typeof testModels)[0];
-    const model = await Likelihood.open({ folder, graph: "onnx/model.onnx", executionProvider: "CPU" });
-    try {
-      const { items, logLikelihoods } = reference.multipleChoice;
-      const steps = judgeChoices(model, await loadTokenizer(folder), items);
-      const result = await finished(steps);
-      for (const [i, expected] of logLikelihoods.entries())
-        for (const [c, log] of expected.entries()) {
-          const found = result.logLikelihoods[i]?.[c] ?? Number.NaN;
-          assert.ok(Math.abs(found - log) < 1e-3, `choice ${c} of item ${i}: ${found}, not ${log}`);
-        }
-    } finally {
-      await model.close();
-    }
-  });
 });

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import type { ChoiceItem } from "../../src/text/dataset-content.ts";
 
 /** What PyTorch says of the bundled model in float64, by the definitions of the field: scripts/fixtures/likelihood.py. */
 export interface Reference {
@@ -14,15 +13,6 @@ export interface Reference {
     readonly nextTokenAccuracy: number;
     readonly nextTokenAccuracyStandardError: number | null;
   }[];
-  readonly multipleChoice: {
-    readonly items: readonly ChoiceItem[];
-    readonly logLikelihoods: readonly (readonly number[])[];
-    readonly itemCount: number;
-    readonly accuracy: number;
-    readonly accuracyStandardError: number;
-    readonly normalizedAccuracy: number;
-    readonly normalizedAccuracyStandardError: number;
-  };
 }
 
 export const reference: Reference = JSON.parse(readFileSync(new URL("../fixtures/likelihood.json", import.meta.url), "utf8"));

@@ -129,6 +129,46 @@ test("runs recorded before an option was there have it as they ran", () =>
     });
   }));
 
+test("accuracies that were divided by bytes are called so, and compare with no others", () =>
+  withEmptyDatabase("bytes", async (url) => {
+    await withPool(url, async (pool) => {
+      await migrate(pool);
+      await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
+      await pool.query(`INSERT INTO "Artifact" VALUES (repeat('1', 64), 1), (repeat('2', 64), 1)`);
+      await pool.query(`INSERT INTO "Dataset" (id, digest, form, "recordCount", "sizeBytes")
+        VALUES (uuidv7(), repeat('1', 64), 'TEXT', 1, 1), (uuidv7(), repeat('2', 64), 'MULTIPLE_CHOICE', 1, 1)`);
+      const results = [
+        { accuracy: 0.5, normalizedAccuracy: 0.75, normalizedAccuracyStandardError: 0.125 },
+        { accuracy: null, normalizedAccuracy: null, normalizedAccuracyStandardError: null, perplexity: 9 },
+        null,
+      ];
+      for (const [form, status, result] of [
+        ["MULTIPLE_CHOICE", "SUCCEEDED", results[0]],
+        ["TEXT", "SUCCEEDED", results[1]],
+        ["MULTIPLE_CHOICE", "QUEUED", null],
+        ["TEXT", "RUNNING", null],
+      ] as const)
+        await pool.query(
+          `INSERT INTO "Evaluation" (id, "modelId", "datasetId", status, settings, "comparisonKey", result)
+          SELECT uuidv7(), m.id, d.id, $1::"RunStatus", '{}', repeat('3', 64), $2 FROM "Model" m, "Dataset" d WHERE d.form = $3`,
+          [status, result && JSON.stringify(result), form],
+        );
+      // Applied once more, to rows as they were: twice is as once.
+      for (let times = 0; times < 2; times++)
+        await pool.query(readFileSync(`${migrations}20261126000500_accuracy_by_bytes/migration.sql`, "utf8"));
+      const { rows } = await pool.query(`SELECT result, "comparisonKey" IS NOT NULL AS compares FROM "Evaluation" ORDER BY id`);
+      assert.deepEqual(rows, [
+        { result: { accuracy: 0.5, byteNormalizedAccuracy: 0.75, byteNormalizedAccuracyStandardError: 0.125 }, compares: true },
+        {
+          result: { accuracy: null, byteNormalizedAccuracy: null, byteNormalizedAccuracyStandardError: null, perplexity: 9 },
+          compares: true,
+        },
+        { result: null, compares: false },
+        { result: null, compares: true },
+      ]);
+    });
+  }));
+
 test("a database of a newer program is refused", () =>
   withEmptyDatabase("newer", async (url) => {
     await withPool(url, async (pool) => {

@@ -126,7 +126,8 @@ export class EvaluationResolver {
   })
   async retained(@Root() evaluation: EvaluationRecord, @Ctx() { loaders }: Context): Promise<Retained | null> {
     const parent = evaluation.result && (await loaders.comparableOfParents.load(evaluation.id));
-    const ratio = (name: "accuracy" | "nextTokenAccuracy" | "normalizedAccuracy" | "perplexity" | "decodeTokensPerSecond") => {
+    type Name = "accuracy" | "nextTokenAccuracy" | "normalizedAccuracy" | "byteNormalizedAccuracy" | "perplexity" | "decodeTokensPerSecond";
+    const ratio = (name: Name) => {
       const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
       return mine != null && theirs ? mine / theirs : null;
     };
@@ -137,6 +138,7 @@ export class EvaluationResolver {
       accuracyRatio,
       aboveChanceRatio: aboveChanceRatio(evaluation, parent),
       normalizedAccuracyRatio: ratio("normalizedAccuracy"),
+      byteNormalizedAccuracyRatio: ratio("byteNormalizedAccuracy"),
       perplexityRatio: ratio("perplexity"),
       decodeSpeedRatio: ratio("decodeTokensPerSecond"),
     };

@@ -41,12 +41,21 @@ export class EvaluationResult {
   @Field(() => Float, {
     nullable: true,
     description:
-      "`acc_norm`: the same with each choice's log-likelihood divided by its length in bytes, so that short ones have no advantage.",
+      "`acc_norm`: the same with each choice's log-likelihood divided by its length in characters, so that short ones have no advantage. Null where a version measured `acc_bytes` only.",
   })
   readonly normalizedAccuracy?: number | null;
 
   @Field(() => Float, { nullable: true, description: "Its standard error." })
   readonly normalizedAccuracyStandardError?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "`acc_bytes`: the same with the length in bytes of UTF-8, which tokenizers see; for English it is `acc_norm`.",
+  })
+  readonly byteNormalizedAccuracy?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error." })
+  readonly byteNormalizedAccuracyStandardError?: number | null;
 
   @Field(() => Float, {
     nullable: true,
@@ -126,6 +135,9 @@ export class Retained {
 
   @Field(() => Float, { nullable: true, description: "`acc_norm` over the parent's, for items with choices." })
   readonly normalizedAccuracyRatio!: number | null;
+
+  @Field(() => Float, { nullable: true, description: "`acc_bytes` over the parent's, for items with choices." })
+  readonly byteNormalizedAccuracyRatio!: number | null;
 
   @Field(() => Float, { nullable: true, description: "Perplexity over the parent's, for texts: above 1 is worse." })
   readonly perplexityRatio!: number | null;
