@@ -1,0 +1,135 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { seededRandom, shuffled } from "../../src/random.ts";
+import { Ledger, type Verdict } from "./ledger.ts";
+import { type Mutation, mutated, mutationsOf } from "./mutations.ts";
+import { filesUnder, testsByNearness } from "./nearest-tests.ts";
+import { placeAround, withNotes } from "./reach.ts";
+import { Workbench } from "./workbench.ts";
+
+export interface MutantOptions {
+  /** The checkout: it has `src`, `test` and `node_modules`, and stays as it is. */
+  readonly root: string;
+  /** Sources or folders of sources, from the root. */
+  readonly paths: readonly string[];
+  /** So many mutants of all there are, drawn by the seed; null for all. */
+  readonly sample: number | null;
+  readonly seed: number;
+  /** So many test files a source at most, the nearest. */
+  readonly tests: number;
+  /** Where verdicts are kept from run to run. */
+  readonly ledger: string;
+  readonly say: (line: string) => void;
+}
+
+export interface Mutant {
+  readonly source: string;
+  /** Of the source, unchanged. */
+  readonly text: string;
+  readonly mutation: Mutation;
+}
+
+export interface TriedMutant extends Mutant {
+  readonly verdict: Verdict;
+}
+
+/** A mutant may take so many times as long as the unchanged source, and so much longer: loops that do not end are found out. */
+const slack = { factor: 3, ms: 5000 };
+/** The tests of one mutant may take so long together with the sources unchanged; the nearest is run whatever it takes. */
+const budgetMs = 30_000;
+/** A test file that takes longer with the sources unchanged is not used. */
+const longestTestMs = 60_000;
+
+/** All mutants of some sources, by source and place. */
+export function mutantsIn(root: string, paths: readonly string[]): Mutant[] {
+  const sources = paths.flatMap((path) => (statSync(join(root, path)).isDirectory() ? filesUnder(root, path, ".ts") : [path]));
+  return [...new Set(sources)].flatMap((source) => {
+    const text = readFileSync(join(root, source), "utf8");
+    return mutationsOf(text).map((mutation) => ({ source, text, mutation }));
+  });
+}
+
+/** A sample in the order of the whole, so that mutants of one source come together. */
+function sampleOf<T>(items: readonly T[], sample: number | null, seed: number): readonly T[] {
+  if (sample === null) return items;
+  const drawn = new Set(shuffled(seededRandom(seed, "mutants"), items).slice(0, sample));
+  return items.filter((item) => drawn.has(item));
+}
+
+/** What is known of a test that passes as things are. */
+interface Baseline {
+  readonly test: string;
+  readonly durationMs: number;
+  /** The functions that it reaches. */
+  readonly places: ReadonlySet<string>;
+}
+
+/** Runs tests with the sources unchanged, each once. */
+class Baselines {
+  private readonly known = new Map<string, Baseline | null>();
+
+  constructor(
+    private readonly bench: Workbench,
+    private readonly texts: ReadonlyMap<string, string>,
+    private readonly say: (line: string) => void,
+  ) {}
+
+  /** Null for a test that is of no use: it fails, or takes too long. */
+  async of(test: string): Promise<Baseline | null> {
+    const known = this.known.get(test);
+    if (known !== undefined) return known;
+    for (const [source, text] of this.texts) await this.bench.write(source, withNotes(source, text, this.bench.notes));
+    const { passed, failed, timedOut, durationMs } = await this.bench.run(test, longestTestMs);
+    const places = new Set(readFileSync(this.bench.notes, "utf8").split("\n"));
+    for (const [source, text] of this.texts) await this.bench.write(source, text);
+    const why = timedOut
+      ? `it takes more than ${longestTestMs / 1000} s`
+      : `it fails without a mutant (${failed ?? "it could not be run"})`;
+    if (!passed) this.say(`${test} is left out: ${why}`);
+    const baseline = passed ? { test, durationMs, places } : null;
+    this.known.set(test, baseline);
+    return baseline;
+  }
+}
+
+/**
+ * Tries mutants one after another: each in a copy of the checkout, against the tests nearest to its source that reach its
+ * function, until one fails.
+ * A test that fails without any mutant is left out, and said.
+ */
+export async function* tryMutants(options: MutantOptions): AsyncGenerator<TriedMutant> {
+  const { root, paths, sample, seed } = options;
+  const chosen = sampleOf(mutantsIn(root, paths), sample, seed);
+  const ledger = new Ledger(options.ledger, root);
+  const nearest = testsByNearness(root, options.tests);
+  const bench = await Workbench.open(root);
+  const baselines = new Baselines(bench, new Map(chosen.map(({ source, text }) => [source, text])), options.say);
+
+  const judge = async ({ source, text, mutation }: Mutant, tests: readonly string[]): Promise<Verdict> => {
+    const place = placeAround(source, text, mutation.start);
+    let spentMs = 0;
+    for (const test of tests) {
+      const baseline = await baselines.of(test);
+      if (!baseline?.places.has(place) || (spentMs > 0 && spentMs + baseline.durationMs > budgetMs)) continue;
+      spentMs += baseline.durationMs;
+      await bench.write(source, mutated(text, mutation));
+      const run = await bench.run(test, baseline.durationMs * slack.factor + slack.ms);
+      await bench.write(source, text);
+      if (!run.passed) return { outcome: run.timedOut ? "TIMED_OUT" : "KILLED", tests: [test], failed: run.failed };
+    }
+    return { outcome: spentMs > 0 ? "SURVIVED" : "UNREACHED", tests, failed: null };
+  };
+
+  try {
+    for (const mutant of chosen) {
+      const { source, mutation } = mutant;
+      const tests = nearest(source);
+      const known = ledger.find(source, mutation, tests);
+      const verdict = known ?? (await judge(mutant, tests));
+      if (!known) ledger.add(source, mutation, verdict);
+      yield { ...mutant, verdict };
+    }
+  } finally {
+    await bench.close();
+  }
+}
