@@ -7,6 +7,7 @@ import type { GradientPoint, Normalization } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
 import type { RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
+import type { AccessRole } from "../store/tokens.ts";
 import type { StructureKind } from "../structures/structure.ts";
 import type { DatasetForm } from "../text/dataset-content.ts";
 import type { PerturbationKind } from "../text/perturb.ts";
@@ -95,6 +96,13 @@ export const loadingStageEnum = enumOf<LoadingStage>("LoadingStage", "How far lo
 export const poolingEnum = enumOf<EmbedOptions["pooling"]>("Pooling", "How a text's tokens become one vector.", {
   MEAN: "The mean over all tokens.",
   LAST: "The last token's.",
+});
+
+export const accessRoleEnum = enumOf<AccessRole>("AccessRole", "What a client may do. Each role may do what those before it may.", {
+  READ: "See all there is: models, runs, measurements, scores.",
+  GENERATE: "Let models write and measure them.",
+  PRUNE: "Register, prune and delete.",
+  ADMIN: "Make and withdraw tokens, and read the audit trail.",
 });
 
 export const scoreOrderEnum = enumOf<ScoreOrder>("StructureScoreOrder", "What structure scores are ordered by.", {

@@ -2,6 +2,7 @@ import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
 import { buildSchemaSync } from "type-graphql";
 import { authChecker, describeRoles } from "./needs.ts";
+import { AuditResolver } from "./resolvers/audit-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
@@ -10,6 +11,7 @@ import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
 import { PruningProgressResolver, PruningSucceededResolver } from "./resolvers/pruning-progress-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
+import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
 
 /** type-graphql wants one wherever there are subscriptions; ours bring their own streams. */
@@ -34,6 +36,8 @@ export function buildSchema(): GraphQLSchema {
       EvaluationResolver,
       GenerationResolver,
       MeasureResolver,
+      TokenResolver,
+      AuditResolver,
     ],
     orphanedTypes: pruningEventTypes,
     validate: false,

@@ -7,6 +7,7 @@ import type { GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
 import { Access, type Caller } from "./access.ts";
+import { keepTrail } from "./audit-trail.ts";
 import { checkRequest, tooLong } from "./check-request.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
@@ -88,6 +89,7 @@ export async function startServer(
   }: ServerOptions = {},
 ): Promise<Server> {
   const schema = buildSchema();
+  keepTrail(schema, log);
   const access = await Access.open(services.store.prisma, open || isLoopback(host), log, recheckMs);
   const own = { ...services, access };
   const rules = { bound: host, hosts: allowedHosts, origins: allowedOrigins };

@@ -16,6 +16,8 @@ export interface RegisterRequest {
   readonly name: string;
   /** A request with the key of an earlier one gives what that one gave, whatever has become of the files. */
   readonly idempotencyKey?: string | undefined;
+  /** The token of the client; null where it has none. */
+  readonly owner?: string | null;
 }
 
 /**
@@ -26,9 +28,9 @@ export interface RegisterRequest {
  */
 export async function registerModel(
   { store, dataDirectory, modelRoot }: RegisterServices,
-  { path, name, idempotencyKey: key }: RegisterRequest,
+  { path, name, idempotencyKey: key, owner = null }: RegisterRequest,
 ): Promise<ModelRecord> {
-  const keyed = key === undefined ? undefined : { operation: "registerModel", key, request: { path, name } };
+  const keyed = key === undefined ? undefined : { operation: "registerModel", owner, key, request: { path, name } };
   const earlier = keyed && (await earlierResult(store.prisma, keyed));
   if (earlier) return getModel(store.prisma, earlier);
   const inspected = await computeOnce("inspect", { dataDirectory, modelRoot, path });

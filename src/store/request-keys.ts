@@ -5,6 +5,8 @@ import type { Database } from "./store.ts";
 /** A client's key for a request that makes something. */
 export interface KeyedRequest {
   readonly operation: string;
+  /** The token of the client, whose keys are its own; null where clients have none. */
+  readonly owner: string | null;
   readonly key: string;
   /** All that was asked for: plain data. */
   readonly request: unknown;
@@ -19,12 +21,16 @@ function digestOf(request: unknown): string {
   return createHash("sha256").update(JSON.stringify(request, sorted)).digest("hex");
 }
 
+const ownOperation = ({ operation, owner }: Pick<KeyedRequest, "operation" | "owner">): string =>
+  owner === null ? operation : `${operation} ${owner}`;
+
 /**
  * The id of what an earlier request with the same key made; null if there was none.
  *
  * @throws EspalierError IDEMPOTENCY_KEY_REUSED if that request asked for something else
  */
-export async function earlierResult(db: Database, { operation, key, request }: KeyedRequest): Promise<string | null> {
+export async function earlierResult(db: Database, { key, request, ...asked }: KeyedRequest): Promise<string | null> {
+  const operation = ownOperation(asked);
   const row = await db.requestKey.findUnique({ where: { operation_key: { operation, key } } });
   if (row && row.digest !== digestOf(request))
     throw new EspalierError("IDEMPOTENCY_KEY_REUSED", `the key "${key}" belongs to an earlier request that asked for something else`, {
@@ -43,7 +49,8 @@ export async function earlierResult(db: Database, { operation, key, request }: K
  */
 export async function makeOnce(tx: Database, keyed: KeyedRequest | undefined, make: () => Promise<string>): Promise<string> {
   if (!keyed) return make();
-  const { operation, key, request } = keyed;
+  const { key, request } = keyed;
+  const operation = ownOperation(keyed);
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${operation} ${key}`}, 1))`;
   const earlier = await earlierResult(tx, keyed);
   if (earlier !== null) return earlier;

@@ -90,7 +90,7 @@ export class ModelResolver {
   })
   registerModel(
     @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name, idempotencyKey }: RegisterModelInput,
-    @Ctx() { store, dataDirectory, modelRoot }: Context,
+    @Ctx() { store, dataDirectory, modelRoot, caller }: Context,
   ): Promise<ModelRecord> {
     const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
     requireAll([
@@ -98,10 +98,8 @@ export class ModelResolver {
       ["input.name", called.trim() !== "" && called.length <= 200, "must be a name of 1 to 200 characters"],
       keyRule(idempotencyKey),
     ]);
-    return blaming(
-      "input.path",
-      registerModel({ store, dataDirectory, modelRoot }, { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined }),
-    );
+    const request = { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined, owner: caller.token?.id ?? null };
+    return blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request));
   }
 
   @Needs("PRUNE")

@@ -195,7 +195,10 @@ export class PruningRunResolver {
     const { method, priority, idempotencyKey: key } = input;
     requireAll([["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"], keyRule(key)]);
     const run = { modelId: input.modelId, method, options, datasetId: dataset.id, priority };
-    const keyed = key == null ? undefined : { operation: "startPruning", key, request: { ...run, from: input.from ?? null } };
+    const keyed =
+      key == null
+        ? undefined
+        : { operation: "startPruning", owner: context.caller.token?.id ?? null, key, request: { ...run, from: input.from ?? null } };
     const from = input.from == null ? undefined : await beginning(store, run, input.from);
     return createRun(store, { ...run, from }, enqueueIn(queue, options.executionProvider, priority), keyed);
   }

@@ -1,0 +1,43 @@
+import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
+import { createToken, listTokens, revokeToken, type TokenRecord } from "../../store/tokens.ts";
+import { pageCost } from "../complexity.ts";
+import type { Context } from "../context.ts";
+
+import { Needs } from "../needs.ts";
+import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { AccessToken, AccessTokenConnection, CreatedToken, CreateTokenInput } from "../types/token.ts";
+import { blaming } from "../validate.ts";
+
+@Resolver()
+export class TokenResolver {
+  @Needs("ADMIN")
+  @Query(() => AccessTokenConnection, {
+    description: "The tokens there are, newest first; those that were withdrawn or have expired too.",
+    complexity: pageCost,
+  })
+  async tokens(@Args(() => PageArgs) page: PageArgs, @Ctx() { store }: Context): Promise<Connection<TokenRecord>> {
+    return connect(await blaming("after", listTokens(store.prisma, pageRequest(page))), ({ id }) => id);
+  }
+
+  @Needs("ADMIN")
+  @Mutation(() => CreatedToken, { description: "Makes a token, and shows it this once." })
+  createToken(
+    @Arg("input", () => CreateTokenInput, { description: "Which token." }) { name, role, expiresAt }: CreateTokenInput,
+    @Ctx() { store }: Context,
+  ): Promise<CreatedToken> {
+    return createToken(store.prisma, { name, role, expiresAt: expiresAt ?? null });
+  }
+
+  @Needs("ADMIN")
+  @Mutation(() => AccessToken, {
+    description: "Withdraws a token. What goes on in its name ends within seconds, open sockets too.",
+  })
+  async revokeToken(
+    @Arg("id", () => ID, { description: "The token's identity." }) id: string,
+    @Ctx() { store, access }: Context,
+  ): Promise<TokenRecord> {
+    const revoked = await blaming("id", revokeToken(store.prisma, id));
+    await access.recheck();
+    return revoked;
+  }
+}
