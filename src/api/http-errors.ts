@@ -15,6 +15,8 @@ const statuses: Readonly<Record<string, number>> = {
   EVENT_STREAM_REQUIRED: 406,
   REQUEST_TOO_LARGE: 413,
   HOST_NOT_ALLOWED: 421,
+  SERVER_STOPPING: 503,
+  DATABASE_UNAVAILABLE: 503,
 };
 
 /** The codes of what Fastify refuses, by its status. */
@@ -36,7 +38,7 @@ export function presentHttpError(
       ? new EspalierError(codes[statusCode] ?? "BAD_REQUEST", message)
       : (error as Error);
   const presented = presentGraphQLError(log, new GraphQLError(own.message, { originalError: own }));
-  return { status: own === error ? (statuses[(error as EspalierError).code] ?? 500) : statusCode, body: { errors: [presented] } };
+  return { status: own === error ? (statuses[String(presented.extensions?.["code"])] ?? 500) : statusCode, body: { errors: [presented] } };
 }
 
 /** Answers whatever goes wrong around GraphQL in its form. */

@@ -29,6 +29,8 @@ export const limits = {
   /** Within which a request's headers, and the whole of it, must have come. */
   headersMs: 10_000,
   requestMs: 60_000,
+  /** Of requests that are under way when the server stops. */
+  graceMs: 5000,
   /** A subscriber that takes nothing for so long is cut off. */
   stalledMs: 10_000,
   /** A stream of events says so often that it goes on: proxies close one on which nothing happens. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
+import { isConnectionLoss } from "../store/reconnect.ts";
 import { shortened, shortenedData } from "./shortened.ts";
 
 /** What threw, behind the errors that wrap it. */
@@ -35,6 +36,10 @@ export function presentError(log: Logger, formatted: GraphQLFormattedError, erro
     };
   // GraphQL gives every error of a resolver the path of its field; Apollo marks its own accidents.
   if (cause instanceof GraphQLError && !path && formatted.extensions?.["code"] !== "INTERNAL_SERVER_ERROR") return refused(formatted);
+  if (isConnectionLoss(cause)) {
+    log.warn({ err: cause, path }, "the database is out of reach");
+    return { message: "the database does not answer; try again later", locations, path, extensions: { code: "DATABASE_UNAVAILABLE" } };
+  }
   const logId = randomUUID();
   log.error({ logId, err: cause, path }, message);
   return {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { ApolloServer, type ApolloServerPlugin, HeaderMap } from "@apollo/server";
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginDrainHttpServer } from "@apollo/server/plugin/drainHttpServer";
@@ -14,10 +15,12 @@ import { isLoopback } from "./cross-site.ts";
 import { EventStreams } from "./event-streams.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
 import { guard } from "./guard.ts";
+import { serveHealth } from "./health.ts";
 import { answerErrors } from "./http-errors.ts";
 import { httpOperation, kindOf, requireFitting, wantsEvents } from "./http-operation.ts";
 import { limits } from "./limits.ts";
 import { ownRules } from "./operation.ts";
+import { orAborted } from "./or-aborted.ts";
 import { presentError, presentGraphQLError } from "./present-error.ts";
 import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
@@ -26,7 +29,7 @@ import { StalledClients } from "./stalled-clients.ts";
 export interface Server {
   /** Of the API, e.g. `http://127.0.0.1:4000/graphql`. */
   readonly url: string;
-  /** Refuses new work, lets requests finish, and tells subscribers to connect again. */
+  /** Refuses new work, lets requests finish, answers those that do not with SERVER_STOPPING, and tells subscribers to connect again. */
   stop(): Promise<void>;
 }
 
@@ -46,10 +49,12 @@ export interface ServerOptions {
   /** Within which the headers of a request, and the whole of it, must have come. */
   readonly headersMs?: number;
   readonly requestMs?: number;
+  /** Requests under way at `stop` may take this long to finish. */
+  readonly graceMs?: number;
 }
 
-/** Requests under way at `stop` may take this long to finish. */
-const graceMs = 5000;
+/** An answer that says that the server stops has so long to reach its client. */
+const farewellMs = 2000;
 
 /** Answers operations that are not to be carried out. */
 const refusing = (schema: GraphQLSchema, log: Logger): ApolloServerPlugin<Context> => ({
@@ -68,7 +73,7 @@ const refusing = (schema: GraphQLSchema, log: Logger): ApolloServerPlugin<Contex
 const isPage = ({ method, headers }: FastifyRequest): boolean => method === "GET" && wantsPage(headers.accept);
 
 /**
- * Serves the API: GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`, and `/healthz`.
+ * Serves the API: GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`, and what monitors ask.
  *
  * @throws EspalierError NO_TOKEN, CANNOT_LISTEN
  */
@@ -86,6 +91,7 @@ export async function startServer(
     keepAliveMs,
     headersMs = limits.headersMs,
     requestMs = limits.requestMs,
+    graceMs = limits.graceMs,
   }: ServerOptions = {},
 ): Promise<Server> {
   const schema = buildSchema();
@@ -108,7 +114,10 @@ export async function startServer(
   const stalled = new StalledClients(stalledMs ?? limits.stalledMs, log);
   const sockets = serveSockets(app.server, schema, own, rules, log, stalled);
   const streams = new EventStreams(schema, stalled, log, keepAliveMs ?? limits.keepAliveMs);
-  let ready = true;
+  let stopping = false;
+  /** Aborts when those who still wait at `stop` have waited long enough. */
+  const late = new AbortController();
+  setMaxListeners(0, late.signal);
   const close = async () => {
     stalled.close();
     streams.close();
@@ -131,7 +140,7 @@ export async function startServer(
     logger: log,
     plugins: [
       refusing(schema, log),
-      ApolloServerPluginDrainHttpServer({ httpServer: app.server, stopGracePeriodMillis: graceMs }),
+      ApolloServerPluginDrainHttpServer({ httpServer: app.server, stopGracePeriodMillis: graceMs + farewellMs }),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
       { serverWillStart: async () => ({ drainServer: close }) },
@@ -139,7 +148,11 @@ export async function startServer(
   });
   await apollo.start();
 
-  app.get("/healthz", { config: { needs: null } }, (_request, reply) => reply.code(ready ? 200 : 503).send({ ready }));
+  serveHealth(
+    app,
+    () => services.store.answers(),
+    () => stopping,
+  );
   serveGraphiql(app);
   const contextOf = async (request: FastifyRequest, reply: FastifyReply) =>
     createContext(own, untilClosed(reply.raw), {
@@ -160,7 +173,8 @@ export async function startServer(
       if (long) throw long.originalError;
       const kind = operation && kindOf(operation);
       requireFitting(request, kind);
-      if (!operation || !wantsEvents(request.headers, kind)) return handler.call(this, request, reply);
+      if (!operation || !wantsEvents(request.headers, kind))
+        return orAborted(handler.call(this, request, reply) as Promise<unknown>, late.signal);
       const context = await contextOf(request, reply);
       reply.hijack();
       return streams.answer(operation, context, reply.raw);
@@ -173,8 +187,10 @@ export async function startServer(
   return {
     url: `${address}/graphql`,
     async stop() {
-      ready = false;
+      stopping = true;
+      const answered = setTimeout(() => late.abort(new EspalierError("SERVER_STOPPING", "the server stops: ask again")), graceMs);
       await apollo.stop();
+      clearTimeout(answered);
       await app.close();
       access.close();
     },

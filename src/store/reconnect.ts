@@ -6,7 +6,7 @@ const maxRetryMs = 2000;
 /** PostgreSQL's classes of lost connections (08), of a server that stops or crashed (57P), and of Node's and Prisma's own words. */
 const lostCodes = /^(08\w{3}|57P0[1-5]|ECONN\w+|EPIPE|ENOTCONN|ETIMEDOUT|P1001|P1002|P1008|P1017|P2024|P2028)$/;
 const lostWords =
-  /connection (terminated|ended|closed|refused|timeout)|closed the connection|ECONNRE|not queryable|starting up|shutting down|not yet accepting|in recovery mode|Can't reach database|Server has closed/i;
+  /timeout e(xceeded|xpired)|connection (terminated|ended|closed|refused|timeout)|closed the connection|ECONNRE|not queryable|starting up|shutting down|not yet accepting|in recovery mode|Can't reach database|Server has closed/i;
 
 /** Whether an error says that the database was out of reach: the same again may succeed, once it is back. */
 export function isConnectionLoss(error: unknown): boolean {

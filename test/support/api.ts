@@ -33,6 +33,8 @@ export interface TestApi {
   data(query: string, variables?: Record<string, unknown>): Promise<any>;
   /** A graphql-ws client of the test's own, closed with the API. */
   socket(token?: string): ReturnType<typeof createClient>;
+  /** Stops the server, and nothing else yet. */
+  stop(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,6 +46,8 @@ export interface TestApiOptions {
   readonly modelRoot?: string;
   readonly logLevel?: string;
   readonly server?: ServerOptions;
+  /** In place of what the database may be silent for. */
+  readonly silenceMs?: number;
 }
 
 /** What a request with a token, or without one, has among its headers or in a connection's parameters. */
@@ -55,8 +59,9 @@ export async function testApi({
   modelRoot: root = modelRoot,
   logLevel = "warn",
   server: options = {},
+  silenceMs,
 }: TestApiOptions = {}): Promise<TestApi> {
-  const database = await testDatabase();
+  const database = await testDatabase(silenceMs);
   await mkdir(datasetRoot, { recursive: true });
   const { store, dataDirectory } = database;
   const log: string[] = [];
@@ -89,6 +94,7 @@ export async function testApi({
       sockets.push(client);
       return client;
     },
+    stop: () => server.stop(),
     async close() {
       for (const client of sockets) await client.dispose();
       await server.stop();

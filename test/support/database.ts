@@ -20,10 +20,10 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** A real, empty, migrated PostgreSQL of the test's own. */
-export async function testDatabase(): Promise<TestDatabase> {
+export async function testDatabase(silenceMs?: number): Promise<TestDatabase> {
   const dataDirectory = await temporaryFolder();
   const postgres = await startEmbeddedPostgres(dataDirectory, { durable: false });
-  const store = await openStore(postgres.url);
+  const store = await openStore(postgres.url, silenceMs);
   return {
     store,
     url: postgres.url,
