@@ -12,7 +12,7 @@ const longestTimeMs = 600_000;
 /** A registered model as the process that serves it needs it. @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING */
 export async function servingModel({ store, dataDirectory }: Context, argument: string, modelId: string): Promise<StoredModel> {
   const { model, files } = await tokenizedModel(store, argument, modelId);
-  return { dataDirectory, digest: model.digest, files };
+  return { dataDirectory, digest: model.digest, files, vocabularySize: model.architecture.vocabularySize };
 }
 
 const within = (value: number, least: number, most: number): boolean => value >= least && value <= most;

@@ -21,6 +21,8 @@ export interface EvaluationSettings extends TextOptions {
 
 export interface EvaluationOptions extends EvaluationSettings, LikelihoodOptions {
   readonly content: DatasetContent;
+  /** Rows of the model's embedding; 0 or nothing if that is not known. */
+  readonly vocabularySize?: number;
 }
 
 /** What was measured: of texts or of items, and what it took. Null is what was not. */
@@ -57,7 +59,7 @@ const promptTokens = 128;
  * @throws EspalierError SEQUENCE_TOO_LONG; what opening the model, its tokenizer and judging throw
  */
 export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Progress, EvaluationResult> {
-  const tokenizer = await loadTokenizer(options.folder);
+  const tokenizer = await loadTokenizer(options.folder, options.vocabularySize);
   const model = await Likelihood.open(options);
   try {
     const { content, maxItems } = options;

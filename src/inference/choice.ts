@@ -68,7 +68,7 @@ export class Choice implements Work {
     this.#sampler = new Sampler(options, promptIds);
     // The last tokens are context enough to know how text goes on.
     this.#decoder = new StreamDecoder(tokenizer, promptIds.slice(-32));
-    this.#stop = new StopStrings(options.stop ?? []);
+    this.#stop = new StopStrings(options.stop ?? [], tokenizer.specialTokens);
     this.#eos = new Set(tokenizer.eosIds);
   }
 
@@ -102,7 +102,8 @@ export class Choice implements Work {
     this.lastTokenAt = now;
     this.#pending.push(id);
     if (this.options.topLogprobs != null) this.#logprobs.push(logProbabilities(logits, id, this.options.topLogprobs));
-    const { text, stopped } = this.#stop.push(this.#decoder.push(id));
+    const special = this.tokenizer.specialTokens.has(id) ? id : undefined;
+    const { text, stopped } = this.#stop.push(this.#decoder.push(id), special);
     if (text !== "") this.#give(text, stopped);
     if (stopped) return this.#finish("STOP", false);
     return this.completionTokens === this.maxTokens ? this.#finish("LENGTH") : id;

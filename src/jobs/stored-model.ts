@@ -11,6 +11,6 @@ export async function storedModel(
   { store, dataDirectory }: { readonly store: Store; readonly dataDirectory: string },
   modelId: string,
 ): Promise<StoredModel> {
-  const { id, digest } = await getModel(store.prisma, modelId);
-  return { dataDirectory, digest, files: await modelFiles(store.prisma, id) };
+  const { id, digest, architecture } = await getModel(store.prisma, modelId);
+  return { dataDirectory, digest, files: await modelFiles(store.prisma, id), vocabularySize: architecture.vocabularySize };
 }

@@ -15,6 +15,8 @@ export interface StoredModel {
   readonly dataDirectory: string;
   readonly digest: string;
   readonly files: readonly ModelFile[];
+  /** Rows of its embedding; 0 if that is not known. */
+  readonly vocabularySize: number;
 }
 
 export interface PruneRequest {

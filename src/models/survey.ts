@@ -9,7 +9,9 @@ import { logitsOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { openSession } from "../runtime/session.ts";
+import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
 import { readModelConfig } from "../text/model-config.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
 import { describe, type Facts } from "./describe.ts";
 import { describeQuantised } from "./describe-quantised.ts";
 import { externalFiles, type ModelFolder } from "./model-folder.ts";
@@ -39,7 +41,8 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  *
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
  *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS; QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; NO_TOKEN_INPUT,
- *   UNSUPPORTED_INPUT, NO_STRUCTURES; ONNX_RUNTIME if ONNX Runtime does not load or run it
+ *   UNSUPPORTED_INPUT, NO_STRUCTURES; ONNX_RUNTIME if ONNX Runtime does not load or run it; INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER,
+ *   UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
@@ -74,6 +77,9 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
         )
       : null;
   if (trial && trial.code !== "NOT_CAUSAL") yield trial;
+  const beside = (name: string) => place.companions.includes(name);
+  if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
+  if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
   return { model, external, facts };
 }
 

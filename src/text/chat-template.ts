@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { EspalierError } from "../errors.ts";
 import { readJson } from "./model-config.ts";
+import { readSpecialTokens } from "./special-tokens.ts";
 
 export interface ChatMessage {
   /** `system`, `user`, `assistant`, or what else the model's template knows. */
@@ -12,6 +13,9 @@ export interface ChatMessage {
 
 /** Writes a conversation as a model was trained to read it, up to where its answer begins. */
 export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
+
+/** Where it may stand. */
+export const chatTemplateFiles = ["chat_template.jinja", "tokenizer_config.json", "chat_template.json"];
 
 /**
  * The chat template of a model folder, where Hugging Face's files keep it: `chat_template.jinja`, else `chat_template` in
@@ -30,11 +34,7 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | n
   ]);
   const source = own ?? templateIn(settings?.["chat_template"]) ?? templateIn(other?.["chat_template"]);
   if (source === null) return null;
-  const text = (name: string): string => {
-    const token = settings?.[name] as string | { content?: string } | null | undefined;
-    return (typeof token === "object" ? token?.content : token) ?? "";
-  };
-  const names = { bos_token: text("bos_token"), eos_token: text("eos_token") };
+  const names = await readSpecialTokens(folder);
   const attempt = <T>(work: () => T): T => {
     try {
       return work();

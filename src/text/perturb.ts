@@ -67,7 +67,7 @@ export function perturbTokens(tokenizer: Tokenizer, ids: readonly number[], rate
   const positions = shuffled(random, [...ids.keys()]).slice(0, Math.round(rate * ids.length));
   for (const at of positions) {
     do out[at] = randomInteger(random, tokenizer.vocabularySize);
-    while (out[at] === ids[at] || tokenizer.specialIds.has(out[at] as number));
+    while (out[at] === ids[at] || tokenizer.specialTokens.has(out[at] as number));
   }
   return out;
 }

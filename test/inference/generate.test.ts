@@ -75,6 +75,20 @@ describe("generate", () => {
     assert.equal(almost.text, free.text);
   });
 
+  it("ends before a stop string that holds a special token, which is in the tokens and not in the text", async () => {
+    // Token 77 made a special one.
+    const signed = {
+      ...tokenizer,
+      specialTokens: new Map([...tokenizer.specialTokens, [77, "<|sign|>"]]),
+      decode: (ids: readonly number[]) => tokenizer.decode(ids.filter((id) => id !== 77)),
+    };
+    const request = { ...greedy, prompt: "The whale", logitBias: [{ tokenId: 77, bias: 100 }] };
+    const { text, tokenIds, summaries } = await written({ ...writer, tokenizer: signed }, { ...request, stop: ["<|sign|>"] });
+    assert.deepEqual([text, tokenIds, summaries[0]?.finishReason], ["", [77], "STOP"]);
+    const other = await written({ ...writer, tokenizer: signed }, { ...request, maxTokens: 5, stop: ["<|sign|>x"] });
+    assert.deepEqual([other.text, other.tokenIds, other.summaries[0]?.finishReason], ["", [77, 77, 77, 77, 77], "LENGTH"]);
+  });
+
   it("gives log probabilities that are the model's own, and the prompt's with echo", async () => {
     const plain = await written(writer, { ...greedy, prompt: "The whale", maxTokens: 9 });
     const { chunks, tokenIds, text } = await written(writer, {

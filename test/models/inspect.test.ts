@@ -219,7 +219,33 @@ describe("inspect", () => {
       () =>
         lone(changed({ nodes: model.graph.nodes.map((n) => (n.opType === "Sqrt" ? { ...n, inputs: [...n.inputs, ...n.inputs] } : n)) })),
     ],
+    [
+      "a tokenizer that cannot be done as it was meant",
+      "UNSUPPORTED_TOKENIZER",
+      /pre_tokenizer: the type "UnicodeScripts"/,
+      () => bundled("tokenizer.json", (t) => ({ ...t, pre_tokenizer: { type: "UnicodeScripts" } })),
+    ],
+    [
+      "another model's tokenizer",
+      "INVALID_TOKENIZER",
+      /"other" has the id 9999, and the model's embedding has 2048 rows/,
+      () => bundled("tokenizer.json", ({ model: m, ...t }) => ({ ...t, model: { ...m, vocab: { ...m?.vocab, other: 9999 } } })),
+    ],
+    [
+      "a chat template that is broken",
+      "INVALID_CHAT_TEMPLATE",
+      /./,
+      () => bundled("tokenizer_config.json", (t) => ({ ...t, chat_template: "{% for m in messages %}{{ m.content }}" })),
+    ],
   ];
+
+  /** The bundled model with one of its files changed. */
+  const bundled = async (file: string, change: (value: { model?: { vocab?: object } }) => object): Promise<string> => {
+    await cp(ahabFolder, join(root(), "model"), { recursive: true });
+    const place = join(root(), "model", file);
+    await writeFile(place, JSON.stringify(change(JSON.parse(await readFile(place, "utf8")))));
+    return "model";
+  };
 
   const lone = async (bytes: Uint8Array): Promise<string> => {
     await writeFile(join(root(), "lone.onnx"), bytes);

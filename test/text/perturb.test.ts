@@ -115,7 +115,7 @@ describe("perturbed words", () => {
         assert.equal(out.length, ids.length);
         const changes = out.filter((id, i) => id !== ids[i]);
         assert.equal(changes.length, Math.round(rate * ids.length));
-        assert.ok(changes.every((id) => id < tokenizer.vocabularySize && !tokenizer.specialIds.has(id)));
+        assert.ok(changes.every((id) => id < tokenizer.vocabularySize && !tokenizer.specialTokens.has(id)));
       }),
       { numRuns: 30 },
     );

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { Tokenizer as Library } from "@huggingface/tokenizers";
 import fc from "fast-check";
+import type { EspalierError } from "../../src/errors.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
+import { readSpecialTokens } from "../../src/text/special-tokens.ts";
 import { StreamDecoder } from "../../src/text/stream-decoder.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
 import { withFolder } from "../support/folders.ts";
@@ -34,18 +35,11 @@ describe("tokenizer", () => {
       const { documentStart, eosIds, vocabularySize } = tokenizer;
       assert.deepEqual({ documentStart, eosIds, vocabularySize }, frame);
       const ids = tokenizer.encode("Once upon a time");
-      assert.equal(ids.length > 0 && ids.some((id) => tokenizer.specialIds.has(id)), false);
+      assert.equal(ids.length > 0 && ids.some((id) => tokenizer.specialTokens.has(id)), false);
       assert.deepEqual(tokenizer.encodeDocument("Once upon a time"), [...frame.documentStart, ...ids]);
       assert.equal(tokenizer.decode(tokenizer.encodeDocument("Once upon a time")), "Once upon a time");
       assert.deepEqual(tokenizer.encode(""), []);
       assert.equal(tokenizer.decode([]), "");
-    });
-
-    it(`${name}: gives the tokens that the library gives for the file as it is`, { skip }, async () => {
-      const tokenizer = await loadTokenizer(folder);
-      const library = new Library(await parsed(folder, "tokenizer.json"), await parsed(folder, "tokenizer_config.json"));
-      for (const sample of [text.slice(0, 20_000), awkward, "  two  spaces ", "▁sign▁▁"])
-        assert.deepEqual(tokenizer.encode(sample), library.encode(sample, { add_special_tokens: false }).ids);
     });
   }
 
@@ -107,6 +101,159 @@ describe("tokenizer", () => {
       { files: { "tokenizer.json": {} }, code: "INVALID_TOKENIZER" },
     ];
     for (const { files, code } of rows) await withFolder(files, (folder) => assert.rejects(loadTokenizer(folder), { code }));
+  });
+});
+
+/** A small tokenizer of words, with some of its parts changed. */
+const wordLevel = { type: "WordLevel", vocab: { "[UNK]": 0, sea: 1, whale: 2 }, unk_token: "[UNK]" };
+const withParts = (parts: object) => ({
+  added_tokens: [],
+  pre_tokenizer: { type: "WhitespaceSplit" },
+  decoder: null,
+  model: wordLevel,
+  ...parts,
+});
+const bpe = (parts: object) => withParts({ model: { type: "BPE", vocab: { a: 0, b: 1, ab: 2 }, merges: [["a", "b"]], ...parts } });
+const regex = (source: string) =>
+  withParts({ pre_tokenizer: { type: "Split", pattern: { Regex: source }, behavior: "Isolated", invert: false } });
+
+describe("a tokenizer that is not done as Hugging Face's does it", () => {
+  const unsupported: readonly (readonly [what: string, definition: object, component: string, problem: RegExp])[] = [
+    ["splits by scripts", withParts({ pre_tokenizer: { type: "UnicodeScripts" } }), "pre_tokenizer", /"UnicodeScripts"/],
+    [
+      "splits so within a sequence",
+      withParts({ pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, { type: "Mine" }] } }),
+      "pre_tokenizer.pretokenizers[1]",
+      /"Mine"/,
+    ],
+    ["decodes sounds", withParts({ decoder: { type: "CTC" } }), "decoder", /"CTC"/],
+    ["normalises in its own way", withParts({ normalizer: { type: "Mine" } }), "normalizer", /"Mine"/],
+    ["has another model", withParts({ model: { type: "Mine" } }), "model", /"Mine"/],
+    ["has another post-processor", withParts({ post_processor: { type: "Mine" } }), "post_processor", /"Mine"/],
+    ["drops merges by chance", bpe({ dropout: 0.1 }), "model", /dropout/],
+    ["refers back", regex("(a)\\1"), "pre_tokenizer", /\\1/],
+    ["calls what it does not know", regex("\\p{Klingon}"), "pre_tokenizer", /Klingon/],
+    ["looks back for an atomic group", regex("(?<=(?>a+))b"), "pre_tokenizer", /looked back/],
+    ["ignores the case of letters that one character stands for", regex("(?i:fist)"), "pre_tokenizer", /"fi"|"f.*i"/],
+    ["has half a regular expression", regex("a("), "pre_tokenizer", /bracket/],
+    ["spells out its regular expression", regex("(?x: a )"), "pre_tokenizer", /options/],
+  ];
+  for (const [what, definition, component, problem] of unsupported)
+    it(`is refused with the component: ${what}`, () =>
+      withFolder({ "tokenizer.json": definition }, (folder) =>
+        assert.rejects(loadTokenizer(folder), (error: EspalierError) => {
+          assert.deepEqual([error.code, error.details["component"]], ["UNSUPPORTED_TOKENIZER", component]);
+          assert.match(error.message, problem);
+          return true;
+        }),
+      ));
+
+  const invalid: readonly (readonly [what: string, definition: object, component: string, problem: RegExp])[] = [
+    ["a merge of tokens that are none", bpe({ merges: [["a", "c"]] }), "model", /"c"/],
+    ["a merge to a token that is none", bpe({ merges: [["b", "a"]] }), "model", /"ba"/],
+    ["a merge of three", bpe({ merges: [["a", "b", "a"]] }), "model", /merge 0/],
+    ["an unknown token that is none", withParts({ model: { ...wordLevel, unk_token: "?" } }), "model", /unknown token "\?"/],
+    ["no vocabulary", withParts({ model: { type: "WordLevel", unk_token: "?" } }), "model.vocab", /not an object/],
+    ["an id that is none", withParts({ model: { ...wordLevel, vocab: { "[UNK]": -1 } } }), "model", /"\[UNK\]"/],
+    [
+      "an added token with another id than in the vocabulary",
+      withParts({ added_tokens: [{ id: 3, content: "sea" }] }),
+      "added_tokens[0]",
+      /3/,
+    ],
+    ["an added token with another's id", withParts({ added_tokens: [{ id: 1, content: "x" }] }), "added_tokens[0]", /"sea"/],
+    ["a behavior that is none", withParts({ pre_tokenizer: { type: "Punctuation", behavior: "Mine" } }), "pre_tokenizer", /behavior/],
+    [
+      "a prefix that is and is not",
+      withParts({ pre_tokenizer: { type: "Metaspace", replacement: "_", add_prefix_space: false } }),
+      "pre_tokenizer",
+      /different/,
+    ],
+    ["half a normalisation", withParts({ normalizer: { type: "Precompiled", precompiled_charsmap: "AAAB" } }), "normalizer", /cut off/],
+  ];
+  for (const [what, definition, component, problem] of invalid)
+    it(`is invalid with ${what}`, () =>
+      withFolder({ "tokenizer.json": definition }, (folder) =>
+        assert.rejects(loadTokenizer(folder), (error: EspalierError) => {
+          assert.deepEqual(
+            [error.code === "INVALID_TOKENIZER" || /bracket/.test(error.message), error.details["component"]],
+            [true, component],
+          );
+          assert.match(error.message, problem);
+          return true;
+        }),
+      ));
+});
+
+describe("tokens that the model has no row for", () => {
+  const pad = { id: 640, content: "[PAD]", special: true };
+  const folderOf = (work: (folder: string) => Promise<void>, parts: object = {}, config: object = {}) =>
+    withFolder({ "tokenizer.json": withParts({ added_tokens: [pad], ...parts }), "config.json": config }, work);
+
+  it("are refused where a text has them, by name, and are not counted", () =>
+    folderOf(async (folder) => {
+      const tokenizer = await loadTokenizer(folder, 640);
+      assert.deepEqual(tokenizer.encode("sea whale"), [1, 2]);
+      assert.equal(tokenizer.vocabularySize, 640);
+      for (const encode of [tokenizer.encode, tokenizer.encodeDocument])
+        assert.throws(() => encode("sea [PAD]"), {
+          code: "UNKNOWN_TOKEN",
+          message: /token 640 \("\[PAD\]"\).*640 rows/,
+          details: { tokenId: 640, vocabularySize: 640 },
+        });
+      assert.deepEqual((await loadTokenizer(folder, 641)).encode("sea [PAD]"), [1, 640]);
+      assert.deepEqual((await loadTokenizer(folder)).encode("sea [PAD]"), [1, 640]);
+    }));
+
+  it("are refused at once where each document would begin with them", () =>
+    folderOf(
+      (folder) => assert.rejects(loadTokenizer(folder, 640), { code: "UNKNOWN_TOKEN", message: /beginning of every document/ }),
+      {},
+      { bos_token_id: 640 },
+    ));
+
+  it("show a tokenizer that is another model's", () =>
+    folderOf((folder) =>
+      assert.rejects(loadTokenizer(folder, 2), {
+        code: "INVALID_TOKENIZER",
+        message: /"whale" has the id 2, and the model's embedding has 2 rows/,
+      }),
+    ));
+});
+
+describe("special tokens", () => {
+  const read = async (files: Readonly<Record<string, unknown>>) => {
+    let found: unknown;
+    await withFolder(files, async (folder) => {
+      found = await readSpecialTokens(folder);
+    });
+    return found;
+  };
+  const config = { bos_token: "<s>", eos_token: { content: "</s>", lstrip: false }, unk_token: null, tokenizer_class: "X" };
+  const map = { bos_token: "<b>", pad_token: { content: "<pad>" }, additional_special_tokens: ["<x>", { content: "<y>" }] };
+
+  it("are those of both files; the map counts more, unless the configuration lists all tokens", async () => {
+    const rest = { eos_token: "</s>", pad_token: "<pad>", additional_special_tokens: ["<x>", "<y>"] };
+    assert.deepEqual(await read({ "tokenizer_config.json": config, "special_tokens_map.json": map }), { ...rest, bos_token: "<b>" });
+    const newer = { ...config, added_tokens_decoder: {} };
+    assert.deepEqual(await read({ "tokenizer_config.json": newer, "special_tokens_map.json": map }), { ...rest, bos_token: "<s>" });
+    assert.deepEqual(await read({}), {});
+  });
+
+  it("begin and end documents, whichever file names them", async () => {
+    const definition = withParts({
+      added_tokens: [
+        { id: 3, content: "<s>", special: true },
+        { id: 4, content: "</s>", special: true },
+      ],
+    });
+    await withFolder(
+      { "tokenizer.json": definition, "special_tokens_map.json": { bos_token: "<s>", eos_token: { content: "</s>" } } },
+      async (folder) => {
+        const { documentStart, eosIds } = await loadTokenizer(folder);
+        assert.deepEqual([documentStart, eosIds], [[3], [4]]);
+      },
+    );
   });
 });
 

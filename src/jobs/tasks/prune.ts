@@ -10,7 +10,7 @@ import type { Task } from "../compute.ts";
 
 export const pruneTask: Task<"prune"> = async function* ({ model: stored, method, dataset, options, done, scratch }) {
   const { model, folder, graphFolder } = await openStoredModel(stored);
-  const [tokenizer, documents] = await Promise.all([loadTokenizer(folder), readDocuments(dataset)]);
+  const [tokenizer, documents] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDocuments(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done, scratch };
   const { removed, model: left } = yield* prune(job);
   const pruned = await inFolder(scratch, async (destination) => {

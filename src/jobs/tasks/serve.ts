@@ -27,7 +27,7 @@ function load({ model, executionProvider }: ServingRequest): Loading {
   const open = async (): Promise<Writer> => {
     const folder = await materialise(model);
     // The tokenizer first: if it cannot be had, no session is left behind.
-    const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(folder), loadChatTemplate(folder)]);
+    const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(folder, model.vocabularySize), loadChatTemplate(folder)]);
     const decoder = await openDecoder({ folder, executionProvider, cacheBytes: servingMemory(model).cacheBytes }, (stage) => {
       made.stage = stage;
       wake();

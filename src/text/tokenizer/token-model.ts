@@ -1,0 +1,20 @@
+import type { Component } from "./component.ts";
+
+/** Tokens of words, by a vocabulary. */
+export interface TokenModel {
+  /** Token to id. */
+  readonly vocabulary: ReadonlyMap<string, number>;
+  /** The ids of a word that is not empty. */
+  encode(word: string): readonly number[];
+}
+
+/** Token to id, as `vocab` says. */
+export function vocabularyOf(component: Component): Map<string, number> {
+  const vocabulary = new Map<string, number>();
+  for (const [token, id] of component.part("vocab").entries()) {
+    if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) >= 2 ** 26)
+      throw component.invalid(`token ${JSON.stringify(token)} has no whole number for its id`);
+    vocabulary.set(token, id as number);
+  }
+  return vocabulary;
+}
