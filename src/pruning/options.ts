@@ -44,7 +44,8 @@ export interface PruningOptions {
   readonly protectFirst: number;
   /** Layers at the output side that are never removed. */
   readonly protectLast: number;
-  readonly normalization: Normalization;
+  /** Null: the method's own (`normalizationOf`). */
+  readonly normalization: Normalization | null;
   /** Of methods that take norms of gradients. */
   readonly gradientBy: GradientPoint;
   readonly seed: number;
@@ -67,7 +68,7 @@ export const defaultPruningOptions: PruningOptions = {
   perturbation: { kind: "TOKEN", rate: 1, regenerate: true },
   protectFirst: 0,
   protectLast: 0,
-  normalization: "SQRT_PARAMETER_COUNT",
+  normalization: null,
   gradientBy: "OUTPUT",
   seed: 0,
   executionProvider: "AUTO",

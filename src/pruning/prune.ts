@@ -14,7 +14,7 @@ import { inputMoments } from "./evidence/activity.ts";
 import type { Scene } from "./evidence/evidence.ts";
 import { scored } from "./evidence/gatherers.ts";
 import { mean } from "./mean.ts";
-import type { Method } from "./methods/method.ts";
+import { type Method, normalizationOf } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
 import { Harvest, normalized, tables, takeLowest } from "./select.ts";
@@ -96,7 +96,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
       yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: texts.length };
     const { groups, loss, perturbedLoss } = step.value;
 
-    const ranked = normalized(groups, options.normalization);
+    const ranked = normalized(groups, options.normalization ?? normalizationOf(method));
     const before = current;
     const mayGo = (taken: ReadonlySet<string>) => leavesAttention(structures, (p) => taken.has(p) || !before.graph.initializers.has(p));
     const harvest = new Harvest(atOnce, left - target, mayGo);

@@ -87,6 +87,11 @@ const rows = (): Record<string, Row> => ({
     bad,
     "input.options.structureKinds",
   ],
+  "scores in one unit divided": [
+    ...options({ structureKinds: ["CHANNEL"], normalization: "KIND_MEAN" }, { method: "FLAP" }),
+    bad,
+    "input.options.normalization",
+  ],
   "uniform layers": [...options({ structureKinds: ["LAYER"], uniform: {} }), bad, "input.options.uniform"],
   "uniform but protected": [...options({ structureKinds: ["CHANNEL"], uniform: {}, protectFirst: 1 }), bad, "input.options.uniform"],
   "no samples": [...options({ samples: 0 }), bad, "input.options.samples"],

@@ -324,23 +324,24 @@ describe("methods by activations", () => {
       return mean(terms);
     }));
 
-  const fluctuation = (id: StructureId) =>
-    sum(
-      vectorsOf(id)
-        .filter(({ parameter, axis }) => inputs.has(parameter) && axis === 0)
-        .map(({ parameter, elements }) => {
-          const x = column(parameter, Math.floor((elements[0] as number) / (dimsOf(parameter)[1] as number)));
-          const variance = mean(x.map((v) => (v - mean(x)) ** 2));
-          return variance * sum(elements.map((i) => (weights(parameter)[i] as number) ** 2));
-        }),
-    );
+  /** Of each input channel that a head or channel has of its layer's last product: Var(x_j) ||W_:j||^2. */
+  const fluctuations = (id: StructureId) =>
+    vectorsOf(id)
+      .filter(({ parameter, axis }) => inputs.has(parameter) && axis === 0)
+      .map(({ parameter, elements }) => {
+        const x = column(parameter, Math.floor((elements[0] as number) / (dimsOf(parameter)[1] as number)));
+        const variance = mean(x.map((v) => (v - mean(x)) ** 2));
+        return variance * sum(elements.map((i) => (weights(parameter)[i] as number) ** 2));
+      });
 
-  it("FLAP: sum of Var(x_j) ||W_:j||^2, standardised within the layer", () =>
+  it("FLAP: Var(x_j) ||W_:j||^2, squared for heads, standardised over the layer's channels, on the mean of the structure's", () =>
     assertScores("FLAP", ["HEAD", "CHANNEL"], ({ kind, index }) => {
       const group = whole.divided?.groups.find((g) => g.kind === kind && g.index <= index && index < g.index + g.count);
-      const all = Array.from({ length: group?.count as number }, (_, i) => fluctuation({ kind, index: (group?.index as number) + i }));
-      const deviation = Math.sqrt(mean(all.map((f) => (f - mean(all)) ** 2)));
-      return (fluctuation({ kind, index }) - mean(all)) / deviation;
+      const metric = (i: number) => fluctuations({ kind, index: i }).map((m) => (kind === "HEAD" ? m ** 2 : m));
+      const all = Array.from({ length: group?.count as number }, (_, i) => metric((group?.index as number) + i)).flat();
+      assert.equal(all.length, kind === "HEAD" ? 3 * 2 * 16 : 52);
+      const deviation = Math.sqrt(sum(all.map((m) => (m - mean(all)) ** 2)) / (all.length - 1));
+      return mean(metric(index).map((m) => (m - mean(all)) / deviation));
     }));
 
   it("FLAP's bias: the smaller model's products give, on the average, what the whole ones gave", async () => {

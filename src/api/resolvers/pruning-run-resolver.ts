@@ -2,6 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutati
 import { EspalierError } from "../../errors.ts";
 import { requireAlike, sharedIterations } from "../../jobs/shared-iterations.ts";
 import { methodNamed, methods } from "../../pruning/methods/index.ts";
+import { normalizationOf } from "../../pruning/methods/method.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
@@ -179,14 +180,20 @@ export class PruningRunResolver {
       throw new EspalierError(code, message, { argument: "input.modelId" });
     }
     const { perturbation, uniform, ...rest } = input.options;
-    const options: PruningOptions = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
-    const { kinds } = methodNamed(input.method);
+    const { kinds, undivided } = methodNamed(input.method);
+    const normalization = rest.normalization ?? normalizationOf({ undivided });
+    const options: PruningOptions = { ...rest, normalization, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
     requireAll([
       ...optionRules(options, model.architecture),
       [
         "input.options.structureKinds",
         options.structureKinds.every((kind) => kinds.includes(kind)),
         `must be of those that ${input.method} can score: ${kinds.join(", ")}`,
+      ],
+      [
+        "input.options.normalization",
+        !undivided || normalization === "NONE",
+        `must be NONE or left out: scores of ${input.method} are in one unit already, and may be negative`,
       ],
     ]);
     await requireStructures(input.modelId, options, loaders);

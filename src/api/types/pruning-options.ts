@@ -92,8 +92,13 @@ export class Options implements PruningOptions {
   @Field(() => Int, { defaultValue: defaults.protectLast, description: "Layers at the output side that are never removed." })
   readonly protectLast!: number;
 
-  @Field(() => normalizationEnum, { defaultValue: defaults.normalization, description: "How scores of structures of unlike size compare." })
-  readonly normalization!: Normalization;
+  @Field(() => normalizationEnum, {
+    nullable: true,
+    defaultValue: defaults.normalization,
+    description:
+      "How scores of structures of unlike size compare. Null: as the method has it, which is recorded: SQRT_PARAMETER_COUNT, or NONE for FLAP, whose scores are in one unit and are divided by nothing else.",
+  })
+  readonly normalization!: Normalization | null;
 
   @Field(() => gradientPointEnum, {
     defaultValue: defaults.gradientBy,

@@ -19,11 +19,9 @@ export interface Activity {
   /** `sum |W_ij| ||x_i||2` over its weights in products, and how many these are. */
   readonly weighted: number;
   readonly weights: number;
-  /** `sum Var(x_i) ||W_i||2^2` over the input channels it consists of. */
-  readonly fluctuation: number;
 }
 
-/** Of the inputs of one product: what each channel is on the average, and the sum of its squares. */
+/** Of the inputs of one product, by channel: the mean, the sum of squares, and the variance, over all calibration tokens. */
 export interface InputMoments {
   /** The axis of the parameter along which its channels lie. */
   readonly axis: number;
@@ -32,7 +30,11 @@ export interface InputMoments {
   readonly variance: Float64Array;
 }
 
-/** Moments, by parameter, of the inputs that products multiply parameters with; of the unperturbed texts, in forward passes. */
+/**
+ * Moments, by parameter, of the inputs that products multiply parameters with; of the unperturbed texts, in forward passes.
+ * A run gives each channel's mean and its variance about that, which are joined in float64 (Chan, Golub and LeVeque, 1979): the mean
+ * of squares less the square of the mean would lose a small variance beside a large mean.
+ */
 export async function* inputMoments(
   scene: Scene,
   parameters: readonly string[],
@@ -44,43 +46,55 @@ export async function* inputMoments(
   const typed = lower(await specialise(model, scoringBinding(model, B, T, [...whole.parameters.keys()]), [logits]));
   const products = productsOf(typed, parameters);
   const b = new GraphBuilder(typed, "activity");
-  const counted = b.input("activity/counted", "float32", [B, T]);
+  const weights = b.input("activity/weights", "float32", [B, T]);
   const inputs = [...new Set([...products.values()].map((p) => p.input))];
-  const sums = inputs.flatMap((name): Value[] => {
+  const found = inputs.flatMap((name): Value[] => {
     const x = b.value(name);
     const width = x.shape.at(-1) as number;
-    const rows = b.mul(b.reshape(x, [B * T, sizeOf(x.shape) / (B * T * width), width]), b.reshape(counted, [B * T, 1, 1]));
-    return [rows, b.mul(rows, rows)].map((v) => b.reduceSum(v, [0, 1], false));
+    const perToken = sizeOf(x.shape) / (B * T * width);
+    const rows = b.reshape(x, [B * T, perToken, width]);
+    const average = (v: Value) => b.reduceSum(b.mul(v, b.div(b.reshape(weights, [B * T, 1, 1]), b.scalar(perToken))), [0, 1], false);
+    const mean = average(rows);
+    const off = b.sub(rows, mean);
+    return [mean, average(b.mul(off, off))];
   });
-  const joined = b.concat([...sums, b.floats([0])], 0);
+  const joined = b.concat([...found, b.floats([0])], 0);
   const session = await openScoring(scene, model, b.build([joined]));
-  const totals = new Float64Array(joined.shape[0] as number);
+  const widths = inputs.map((input) => b.value(input).shape.at(-1) as number);
+  const moments = widths.map((width) => ({ mean: new Float64Array(width), variance: new Float64Array(width) }));
   let tokens = 0;
   try {
     const name = signatureOf(model.graph.inputs).tokens.name;
     for (let done = 0; done < samples.length; done += B) {
       const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const { ids, weights } = batchOf(texts, B, T);
-      const mask = weights.data.map((w) => (w > 0 ? 1 : 0));
-      tokens += mask.reduce((a, c) => a + c, 0);
-      const out = await session.run({ [name]: ids, [counted.name]: { ...weights, data: mask } });
-      for (const [i, v] of (out[joined.name] as TensorValue<Float32Array>).data.entries()) totals[i] = (totals[i] as number) + v;
+      const feeds = batchOf(texts, B, T);
+      const own = feeds.weights.data.filter((w) => w > 0).length;
+      const data = feeds.weights.data.map((w) => (w > 0 ? 1 / own : 0));
+      const out = await session.run({ [name]: feeds.ids, [weights.name]: { ...feeds.weights, data } });
+      const values = (out[joined.name] as TensorValue<Float32Array>).data;
+      tokens += own;
+      let start = 0;
+      for (const { mean, variance } of moments) {
+        for (let i = 0; i < mean.length; i++) {
+          const [theirMean, theirVariance] = [values[start + i] as number, values[start + mean.length + i] as number];
+          const share = own / tokens;
+          const apart = theirMean - (mean[i] as number);
+          mean[i] = (mean[i] as number) + share * apart;
+          variance[i] = (1 - share) * (variance[i] as number) + share * theirVariance + share * (1 - share) * apart * apart;
+        }
+        start += 2 * mean.length;
+      }
       yield done + texts.length;
     }
   } finally {
     await session.close();
   }
-  const moments = new Map<string, Omit<InputMoments, "axis">>();
-  let start = 0;
-  for (const name of inputs) {
-    const width = b.value(name).shape.at(-1) as number;
-    const mean = totals.slice(start, start + width).map((v) => v / tokens);
-    const squares = totals.slice(start + width, start + 2 * width);
-    moments.set(name, { mean, squares, variance: squares.map((s, i) => Math.max(0, s / tokens - (mean[i] as number) ** 2)) });
-    start += 2 * width;
-  }
+  const byInput = new Map(inputs.map((input, i) => [input, moments[i] as (typeof moments)[number]]));
   return new Map(
-    [...products].map(([parameter, { input, axis }]) => [parameter, { axis, ...(moments.get(input) as Omit<InputMoments, "axis">) }]),
+    [...products].map(([parameter, { input, axis }]): [string, InputMoments] => {
+      const { mean, variance } = byInput.get(input) as (typeof moments)[number];
+      return [parameter, { axis, mean, variance, squares: mean.map((m, i) => tokens * (m * m + (variance[i] as number))) }];
+    }),
   );
 }
 
@@ -91,7 +105,7 @@ export const activity: Gather<Activity> = async function* (scene, groups) {
     const tensor = scene.model.graph.initializers.get(parameter) as Tensor;
     const found = moments.get(parameter);
     const size = axis === null ? 1 : (tensor.dims[axis] as number);
-    const [weighted, weights, fluctuation] = [new Float64Array(size), new Float64Array(size), new Float64Array(size)];
+    const [weighted, weights] = [new Float64Array(size), new Float64Array(size)];
     if (found) {
       const values = floatsOf(tensor, scene.read(tensor));
       const norms = found.squares.map(Math.sqrt);
@@ -101,10 +115,9 @@ export const activity: Gather<Activity> = async function* (scene, groups) {
         const x = channel(i++);
         weighted[at] = (weighted[at] as number) + Math.abs(w) * (norms[x] as number);
         weights[at] = (weights[at] as number) + 1;
-        if (axis === found.axis) fluctuation[at] = (fluctuation[at] as number) + w * w * (found.variance[x] as number);
       });
     }
-    return { weighted, weights, fluctuation };
+    return { weighted, weights };
   });
   const by = (name: keyof Activity) =>
     byStructure(
@@ -112,10 +125,8 @@ export const activity: Gather<Activity> = async function* (scene, groups) {
       requests,
       sums.map((s) => s[name]),
     );
-  const [weighted, weights, fluctuation] = [by("weighted"), by("weights"), by("fluctuation")];
-  const evidence = weighted.map((own, g) =>
-    own.map((w, i) => ({ weighted: w, weights: weights[g]?.[i] as number, fluctuation: fluctuation[g]?.[i] as number })),
-  );
+  const [weighted, weights] = [by("weighted"), by("weights")];
+  const evidence = weighted.map((own, g) => own.map((w, i) => ({ weighted: w, weights: weights[g]?.[i] as number })));
   return { evidence, loss: null, perturbedLoss: null };
 };
 

@@ -1,10 +1,10 @@
-import { mean } from "../mean.ts";
 import type { Method, MethodOf } from "../methods/method.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import type { ScoredGroup } from "../select.ts";
 import { type Activity, activity } from "./activity.ts";
 import { chance } from "./chance.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
+import { fluctuations } from "./fluctuations.ts";
 import { absoluteTaylor, gradientDifferences, gradientNorms, vectorTaylor } from "./gradients.ts";
 import { keepProbabilities } from "./keep-probabilities.ts";
 import { lossesWithout } from "./losses-without.ts";
@@ -23,6 +23,8 @@ export interface EvidenceTypes {
   readonly absoluteTaylor: readonly number[];
   readonly weightSums: WeightSums;
   readonly activity: Activity;
+  /** Of each channel by which a head or channel is given to the trunk, how much it fluctuates. */
+  readonly fluctuations: readonly number[];
   /** Mean cosine between what goes into the structure and what comes out. */
   readonly similarity: number;
   /** For each sample, its loss without the structure, less its loss. */
@@ -40,6 +42,7 @@ const gatherers: { readonly [Need in keyof EvidenceTypes]: Gather<EvidenceTypes[
   absoluteTaylor,
   weightSums,
   activity,
+  fluctuations,
   similarity,
   lossesWithout,
   keepProbability: keepProbabilities,
@@ -53,17 +56,11 @@ export async function* scored(
   groups: readonly OpenGroup[],
 ): AsyncGenerator<number, Omit<Findings<never>, "evidence"> & { readonly groups: ScoredGroup[] }> {
   // What a method needs and what it scores are of one type, which a union of methods no longer shows.
-  const { needs, score, standardises } = method as MethodOf<"chance">;
+  const { needs, score, among } = method as MethodOf<"chance">;
   const { evidence, loss, perturbedLoss } = yield* gatherers[needs](scene, groups);
   const scores = groups.map((group, g): ScoredGroup => {
-    const own = (evidence[g] ?? []).map((e) => score(e));
-    return { ...group, scores: standardises ? standardised(own) : own };
+    const own = evidence[g] ?? [];
+    return { ...group, scores: (among?.(own, group.kind) ?? own).map((e) => score(e)) };
   });
   return { groups: scores, loss, perturbedLoss };
-}
-
-function standardised(scores: readonly number[]): number[] {
-  const centre = mean(scores);
-  const deviation = Math.sqrt(mean(scores.map((s) => (s - centre) ** 2)));
-  return scores.map((s) => (s - centre) / (deviation || 1));
 }

@@ -1,5 +1,6 @@
 import type { StructureKind } from "../../structures/structure.ts";
 import type { EvidenceTypes } from "../evidence/gatherers.ts";
+import type { Normalization } from "../options.ts";
 
 /**
  * A pruning method: how the evidence of one structure becomes one number. The lowest number is removed first.
@@ -16,11 +17,16 @@ export interface MethodOf<Need extends keyof EvidenceTypes> {
   readonly needs: Need;
   /** Whether it compares a text with its perturbed view; else there is nothing to perturb. */
   readonly perturbs?: true;
-  /** Scores count by their distance from the mean of their group, in standard deviations. */
-  readonly standardises?: true;
+  /** Scores of all kinds and sizes are in one unit already: they are divided by nothing. */
+  readonly undivided?: true;
   /** What a removed structure gave on the average is added as a bias to where it went. */
   readonly compensates?: true;
+  /** The evidence as it is scored, where it counts by what the others of its kind in the same layer have. */
+  readonly among?: (group: readonly EvidenceTypes[Need][], kind: StructureKind) => readonly EvidenceTypes[Need][];
   score(evidence: EvidenceTypes[Need]): number;
 }
+
+/** What a method's scores are divided by where nothing else is asked for. */
+export const normalizationOf = ({ undivided }: Pick<Method, "undivided">): Normalization => (undivided ? "NONE" : "SQRT_PARAMETER_COUNT");
 
 export type Method = { [Need in keyof EvidenceTypes]: MethodOf<Need> }[keyof EvidenceTypes];

@@ -2,11 +2,12 @@ import { structureKinds } from "../../structures/structure.ts";
 import type { MethodOf } from "./method.ts";
 
 /**
- * Wanda (arXiv 2306.11695) made structured, as the FLAP paper compares it (arXiv 2312.11983):
+ * Wanda (arXiv 2306.11695) made structured, over all of a structure's weights:
  *
  *     score(i) = mean over the weights W_ab of i of |W_ab| ||x_a||2
  *
- * x_a being channel a of what the weight is multiplied with, over all calibration tokens.
+ * x_a being channel a of what the weight is multiplied with, over all calibration tokens. What the FLAP paper (arXiv 2312.11983) compares
+ * as Wanda-sp looks at the last product of an attention or MLP alone, sums over a head's channels, and cuts every layer alike.
  */
 export const wandaSp: MethodOf<"activity"> = {
   name: "WANDA_SP",

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { insertModel } from "../../src/store/models.ts";
+import { type TestApi, testApi } from "../support/api.ts";
+import { inspected } from "../support/records.ts";
+
+let api: TestApi;
+let modelId: string;
+before(async () => {
+  api = await testApi();
+  const model = inspected("model");
+  const channels = model.structures.map((s) => ({ ...s, kind: s.kind === "MLP" ? ("CHANNEL" as const) : s.kind, count: 4 }));
+  ({ id: modelId } = await api.services.store.prisma.$transaction((tx) =>
+    insertModel(tx, { ...model, structures: channels }, "model", null),
+  ));
+});
+after(() => api.close());
+
+const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { options { normalization } } }";
+const rows = [
+  { method: "PIP", asked: {}, recorded: "SQRT_PARAMETER_COUNT" },
+  { method: "PIP", asked: { normalization: null }, recorded: "SQRT_PARAMETER_COUNT" },
+  { method: "PIP", asked: { normalization: "KIND_MEAN" }, recorded: "KIND_MEAN" },
+  { method: "FLAP", asked: {}, recorded: "NONE" },
+  { method: "FLAP", asked: { normalization: "NONE" }, recorded: "NONE" },
+];
+for (const { method, asked, recorded } of rows)
+  test(`${method} asked ${JSON.stringify(asked)} is recorded to divide by ${recorded}`, async () => {
+    const input = { modelId, method, dataset: { texts: ["A whale."] }, options: { structureKinds: ["CHANNEL"], ...asked } };
+    const { startPruning } = await api.data(start, { input });
+    assert.deepEqual(startPruning.options, { normalization: recorded });
+  });
