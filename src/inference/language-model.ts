@@ -5,7 +5,7 @@ import { decode } from "../onnx/decode.ts";
 import { type CacheEntry, cacheEntries, logitsOf, type Signature, signatureOf } from "../onnx/signature.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
-import { openSession, type Session, type TensorValue } from "../runtime/session.ts";
+import { openSession, type Session, type SessionOptions, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { emptyCache, nextCache } from "./cache.ts";
 import { feedsOf } from "./feeds.ts";
@@ -17,6 +17,8 @@ export interface LanguageModelOptions {
   readonly executionProvider: ExecutionProvider;
   /** Threads within an operator; the number of physical cores unless told otherwise. */
   readonly threads?: number;
+  /** As of a session. */
+  readonly native?: SessionOptions["native"];
 }
 
 /** A sequence as far as the model has read it. */
@@ -50,10 +52,10 @@ export class LanguageModel {
    * @throws EspalierError GRAPH_MISSING if the folder holds no graph; NO_TOKEN_INPUT, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE or
    *   NO_LOGITS if the graph is not that of a language model; and what openSession throws
    */
-  static async open({ folder, executionProvider, threads }: LanguageModelOptions): Promise<LanguageModel> {
+  static async open({ folder, ...options }: LanguageModelOptions): Promise<LanguageModel> {
     const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);
     const source = modelSource(decode(await readFile(path)), path);
-    const session = await openSession(source, threads === undefined ? { executionProvider } : { executionProvider, threads });
+    const session = await openSession(source, options);
     try {
       return new LanguageModel(session, contextLength);
     } catch (error) {

@@ -28,16 +28,21 @@ const probe = encode({
   },
 });
 
-/** Why CUDA cannot be had in this process, or null if it can. Asked once: libraries do not come and go. */
-let cudaObstacle: Promise<unknown> | undefined;
+let asked: Promise<string | null> | undefined;
 
-async function probeCuda(): Promise<unknown> {
+/** Why CUDA cannot be had in this process, in ONNX Runtime's words, or null if it can. Asked once: libraries do not come and go. */
+export function cudaObstacle(): Promise<string | null> {
+  asked ??= probeCuda();
+  return asked;
+}
+
+async function probeCuda(): Promise<string | null> {
   try {
     const session = await ort.InferenceSession.create(probe, { executionProviders: ["cuda"] });
     await session.release();
     return null;
   } catch (cause) {
-    return cause ?? new Error("unknown");
+    return cause instanceof Error ? cause.message.trim() : String(cause);
   }
 }
 
@@ -48,16 +53,13 @@ async function probeCuda(): Promise<unknown> {
  */
 export async function resolveProvider(requested: ExecutionProvider): Promise<ConcreteProvider> {
   if (requested === "CPU") return "CPU";
-  cudaObstacle ??= probeCuda();
-  const obstacle = await cudaObstacle;
-  if (obstacle === null) return "CUDA";
+  const reason = await cudaObstacle();
+  if (reason === null) return "CUDA";
   if (requested === "AUTO") return "CPU";
-  const reason = obstacle instanceof Error ? obstacle.message.trim() : String(obstacle);
   throw new EspalierError(
     "EXECUTION_PROVIDER_UNAVAILABLE",
-    "CUDA was asked for but cannot be loaded. It needs Linux x64, an NVIDIA driver, CUDA 12, cuDNN 9 and ONNX Runtime's CUDA libraries; " +
-      `install the last with: ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install. ONNX Runtime says: ${reason}`,
+    "CUDA was asked for but cannot be loaded. It needs Linux x64, an NVIDIA driver, and ONNX Runtime's CUDA provider with the CUDA and " +
+      `cuDNN that it was built for; docs/cuda.md says how to install them. ONNX Runtime says: ${reason}`,
     { executionProvider: requested, reason },
-    { cause: obstacle },
   );
 }

@@ -2,18 +2,13 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { rowOutputNorms } from "../../src/autodiff/ghost.ts";
-import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
+import { wholeScoreGraph } from "../../scripts/cuda/score-graph.ts";
 import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
 import { servingGraph } from "../../src/inference/graph/serving-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
-import { scoringBinding } from "../../src/pruning/binding.ts";
 import { openSession } from "../../src/runtime/session.ts";
-import { specialise } from "../../src/runtime/specialise.ts";
-import { anatomyOf } from "../../src/structures/anatomy.ts";
-import { everyWay } from "../support/norms.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "./kernel-table.ts";
 
 // No GPU is needed to know that a graph will run on one: ONNX Runtime publishes which operators and types its CUDA
@@ -93,26 +88,8 @@ describe(`CUDA kernels (${fixture.source})`, () => {
     const skip = existsSync(url) ? false : "the model is not here";
     it(`every node of ${name}'s score graph has one`, { skip }, async () => {
       const stored = decode(readFileSync(url));
-      const { flow, places } = anatomyOf(stored);
-      const model = { ...stored, graph: flow.graph };
-      const weights = [...model.graph.initializers.values()].filter((t) => t.dataType === "float32" && t.dims.length > 0);
-      const parameters = weights.map((t) => t.name);
-      const outputs = places.map(({ branches }) => ({
-        outputs: branches.map((b) => b.output),
-        sum: branches.at(-1)?.sum ?? "",
-        parameters,
-      }));
-      const inner = outputs.flatMap((o) => [...o.outputs, o.sum]);
-      const forward = await specialise(model, scoringBinding(model, 4, 32, parameters), ["logits", ...inner]);
-      const { graph, opsets, types } = buildScoreGraph(
-        forward,
-        "logits",
-        parameters.flatMap((p) => everyWay(p, forward.types.get(p)?.shape.length ?? 0)),
-        rowOutputNorms,
-        2,
-        outputs,
-      ).graph;
-      assert.ok(graph.nodes.length > 2 * forward.graph.nodes.length, "a backward pass is in it");
+      const { graph, opsets, types } = (await wholeScoreGraph(stored, fileURLToPath(new URL(".", url)), 4, 32)).graph;
+      assert.ok(graph.nodes.length > 2 * stored.graph.nodes.filter((n) => n.opType === "MatMul").length, "a backward pass is in it");
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
       assert.deepEqual(missing, []);
     });
