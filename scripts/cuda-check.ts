@@ -9,7 +9,7 @@
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { EspalierError } from "../src/errors.ts";
@@ -34,6 +34,8 @@ const { values } = parseArgs({
     fixtures: { type: "string", default: join(repository, "test", "fixtures", "exporters") },
   },
 });
+
+const models = values.model.map((folder) => resolve(folder));
 
 /** The largest difference between two lists, by the largest entry of the first. */
 function apart(expected: ArrayLike<number>, found: ArrayLike<number>): number {
@@ -75,7 +77,7 @@ console.log(
   "| model | logits | a token after the cache | scores by output | scores by weights | forward nodes: on the GPU, on the CPU | score nodes: on the GPU, on the CPU |",
 );
 console.log("| --- | ---: | ---: | ---: | ---: | --- | --- |");
-for (const path of [...fixtures, ...(await Promise.all(values.model.map(graphFile)))]) {
+for (const path of [...fixtures, ...(await Promise.all(models.map(graphFile)))]) {
   const folder = dirname(path);
   const name = relative(path.startsWith(values.fixtures) ? values.fixtures : repository, folder);
   try {
@@ -143,7 +145,7 @@ const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
 
 console.log("\n| PIP, 20% | iterations | CPU, s | CUDA, s | an iteration on CUDA after the first, s | GPU memory, MiB | removed alike |");
 console.log("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-for (const folder of values.model.filter((f) => existsSync(join(f, "tokenizer.json"))))
+for (const folder of models.filter((f) => existsSync(join(f, "tokenizer.json"))))
   for (const [name, options] of Object.entries(granularities)) {
     try {
       const cpu = await run("CPU", folder, options);
