@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { type Server, startServer } from "./api/server.ts";
 import type { Config } from "./config.ts";
-import { computeOnce } from "./jobs/compute-process.ts";
+import { computeOnce } from "./jobs/compute-once.ts";
 import { ModelProcesses } from "./jobs/model-processes.ts";
 import { Queue } from "./jobs/queue.ts";
 import { startWorker } from "./jobs/worker.ts";
@@ -46,7 +46,8 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       const { workerProviders, workerConcurrency: concurrency } = config;
       // A server on its own answers for every run: what asks for CUDA here, without it, fails with the reason. One worker of many
       // leaves such a run to those that can do it.
-      const providers = workerProviders ?? (role === "worker" ? await computeOnce("providers", null) : ["CPU", "CUDA"]);
+      const providers =
+        workerProviders ?? (role === "worker" ? await computeOnce("providers", null, new AbortController().signal) : ["CPU", "CUDA"]);
       logger.info({ providers, concurrency }, "working");
       const worker = await startWorker(queue, { store, dataDirectory, logger }, { providers, concurrency });
       stops.push(() => worker.stop());

@@ -2,7 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { calibrationDatasets, type DatasetRecord, findOverlap, recordOverlap } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
 import type { Overlap } from "../text/overlap.ts";
-import { computeOnce } from "./compute-process.ts";
+import { computeOnce } from "./compute-once.ts";
 
 /** Speakers quote each other, and tasks ask alike: of the built-in datasets 1.2% of the held-out passages are quotations. */
 const tolerated = 0.02;
@@ -12,17 +12,18 @@ const tolerated = 0.02;
  * calibration texts too. What a method was calibrated on says little about what it lost.
  *
  * @param allow tell, but do not refuse
- * @throws EspalierError DATASET_OVERLAP if more than 2% is, naming the calibration dataset
+ * @throws EspalierError DATASET_OVERLAP if more than 2% is, naming the calibration dataset; OVERLOADED; the signal's reason
  */
 export async function checkOverlap(
   services: { readonly store: Store; readonly dataDirectory: string },
   modelId: string,
   dataset: DatasetRecord,
   allow: boolean,
+  signal: AbortSignal,
 ): Promise<number> {
   let most = 0;
   for (const calibration of await calibrationDatasets(services.store.prisma, modelId)) {
-    const { ratio, example } = await overlap(services, dataset, calibration);
+    const { ratio, example } = await overlap(services, dataset, calibration, signal);
     most = Math.max(most, ratio);
     if (ratio <= tolerated || allow) continue;
     const share = `${(100 * ratio).toFixed(1)}%`;
@@ -41,12 +42,13 @@ async function overlap(
   { store, dataDirectory }: { readonly store: Store; readonly dataDirectory: string },
   dataset: DatasetRecord,
   other: DatasetRecord,
+  signal: AbortSignal,
 ): Promise<Overlap> {
   if (dataset.id === other.id) return { ratio: 1, example: null };
   const known = await findOverlap(store.prisma, dataset.id, other.id);
   if (known) return known;
   const stored = ({ digest }: DatasetRecord) => ({ dataDirectory, digest });
-  const found = await computeOnce("overlap", { dataset: stored(dataset), other: stored(other) });
+  const found = await computeOnce("overlap", { dataset: stored(dataset), other: stored(other) }, signal);
   await recordOverlap(store.prisma, dataset.id, other.id, found);
   return found;
 }

@@ -4,7 +4,8 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EspalierError } from "../errors.ts";
 import { causeOfDeath, outOfMemoryKills } from "./cause-of-death.ts";
-import type { FromCompute, ToCompute } from "./compute-protocol.ts";
+import type { AboutRun, FromCompute, ToCompute } from "./compute-protocol.ts";
+import { type ComputePatience, type Occupation, patienceMs } from "./sign-of-life.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
 
 // In development this file is TypeScript and its loader is among our own arguments, which a forked process inherits.
@@ -13,7 +14,7 @@ const program = fileURLToPath(new URL(`./compute${extname(import.meta.url)}`, im
 /** So much of what a process wrote to its standard error is kept, to tell what it died of. */
 const lastWordsLength = 8192;
 
-type Message = FromCompute extends infer M ? M : never;
+type Message = AboutRun extends infer M ? M : never;
 
 /** The messages of one run, from the process that sends them to the generator that takes them. */
 class Inbox {
@@ -52,6 +53,8 @@ export class ComputeProcess {
   private readonly inboxes = new Map<number, Inbox>();
   private lastId = 0;
 
+  constructor(private readonly patience: ComputePatience = patienceMs) {}
+
   /** Of the process while it runs. */
   get pid(): number | undefined {
     return this.child?.pid;
@@ -62,7 +65,7 @@ export class ComputeProcess {
    * next event; `kill` stops it at once.
    *
    * @throws EspalierError what the task throws, INTERNAL for what it should not throw; OUT_OF_MEMORY or COMPUTE_PROCESS_DIED
-   *   if the process ended; or the signal's reason
+   *   if the process ended, COMPUTE_STALLED if it was ended because it gave no sign of life; or the signal's reason
    */
   async *run<Name extends TaskName>(
     task: Name,
@@ -115,8 +118,23 @@ export class ComputeProcess {
       process.stderr.write(data);
       lastWords = (lastWords + data).slice(-lastWordsLength);
     });
-    child.on("message", (message: FromCompute) => this.inboxes.get(message.id)?.push(message));
+    let at: Occupation = "WORKING";
+    let silentTicks = 0;
+    child.on("message", (message: FromCompute) => {
+      silentTicks = 0;
+      if (message.kind === "alive") at = message.at;
+      else this.inboxes.get(message.id)?.push(message);
+    });
+    // Counted, not measured: while this process is held up itself, what the other says lies unread.
+    const watch = setInterval(() => {
+      silentTicks = this.inboxes.size > 0 ? silentTicks + 1 : 0;
+      if (silentTicks * tickMs < this.patience[at]) return;
+      died(stalled(at, this.patience[at]));
+      child.kill("SIGKILL");
+    }, tickMs);
+    watch.unref();
     const died = (error: EspalierError) => {
+      clearInterval(watch);
       if (this.child !== child) return;
       this.child = undefined;
       for (const inbox of this.inboxes.values()) inbox.fail(error);
@@ -130,19 +148,23 @@ export class ComputeProcess {
   }
 }
 
-function toError({ code, message, details, stack }: (FromCompute & { kind: "error" })["error"]): EspalierError {
+const tickMs = 250;
+
+const whatFor: Readonly<Record<Occupation, string>> = {
+  WORKING: "at its work",
+  LOADING: "loading the model",
+  WRITING: "running the model",
+  READING_TEXT: "reading a text with the model's own tokenizer or chat template",
+};
+
+const stalled = (at: Occupation, silenceMs: number): EspalierError =>
+  new EspalierError("COMPUTE_STALLED", `the compute process gave no sign of life for ${silenceMs} ms, ${whatFor[at]}, and was ended`, {
+    at,
+    silenceMs,
+  });
+
+function toError({ code, message, details, stack }: (AboutRun & { kind: "error" })["error"]): EspalierError {
   const error = new EspalierError(code, message, details);
   error.stack = stack;
   return error;
-}
-
-/** Runs a task without events in a process of its own. */
-export async function computeOnce<Name extends TaskName>(task: Name, request: Tasks[Name]["request"]): Promise<Tasks[Name]["result"]> {
-  const compute = new ComputeProcess();
-  try {
-    const steps = compute.run(task, request);
-    for (let step = await steps.next(); ; step = await steps.next()) if (step.done) return step.value;
-  } finally {
-    await compute.kill();
-  }
 }

@@ -1,3 +1,4 @@
+import type { Occupation } from "./sign-of-life.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
 
 /** What a parent says to its compute process. Runs are told apart by id, so that many share one process. */
@@ -6,7 +7,10 @@ export type ToCompute =
   | { readonly id: number; readonly cancel: true };
 
 /** What the compute process says to its parent, in order for each run: events, then a result or an error. */
-export type FromCompute = { readonly id: number } & (
+export type FromCompute = AboutRun | { readonly kind: "alive"; readonly at: Occupation };
+
+/** Of one run. */
+export type AboutRun = { readonly id: number } & (
   | { readonly kind: "event"; readonly event: unknown }
   | { readonly kind: "result"; readonly result: unknown }
   | { readonly kind: "error"; readonly error: ComputeError }

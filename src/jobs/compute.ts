@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { EspalierError } from "../errors.ts";
-import type { ComputeError, FromCompute, ToCompute } from "./compute-protocol.ts";
+import type { AboutRun, ComputeError, ToCompute } from "./compute-protocol.ts";
+import { signOfLife } from "./sign-of-life.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
 
 /** Runs a task: yields its events and returns its result. The signal aborts once nobody waits for it any more. */
@@ -25,7 +26,7 @@ const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
 const running = new Map<number, AbortController>();
 
 // Sending fails only when the parent is gone, and then so are we.
-const say = (message: FromCompute): void => void process.send?.(message, undefined, undefined, () => {});
+const say = (message: AboutRun): void => void process.send?.(message, undefined, undefined, () => {});
 
 /** What ONNX Runtime, CUDA and Node say when an allocation fails. */
 const noMemory =
@@ -69,6 +70,7 @@ process.on("message", (message: ToCompute) => {
   running.set(message.id, cancelling);
   void run(message.id, message.task, message.request, cancelling.signal);
 });
+setInterval(() => running.size > 0 && signOfLife(), 1000).unref();
 process.on("disconnect", () => process.exit());
 // Ctrl-C reaches every process of the terminal; the parent decides when this one ends.
 process.on("SIGINT", () => {});

@@ -2,6 +2,7 @@ import { totalmem } from "node:os";
 import { EspalierError } from "../errors.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { servingMemory } from "./serving-memory.ts";
+import { type ComputePatience, patienceMs } from "./sign-of-life.ts";
 import type { ServingTask, StoredModel, Tasks } from "./tasks.ts";
 
 interface Loaded {
@@ -13,11 +14,43 @@ interface Loaded {
   idle?: NodeJS.Timeout;
 }
 
+/** Requests that wait for room for their model. */
+const mostWaiting = 256;
+/** Of requests that say no limit of their own. */
+const longestMs = 600_000;
+/** A process keeps a request's limit itself, and tells what it has by then. */
+const marginMs = 5000;
+
+/** Aborts with a signal, or when time is up. */
+class Deadline {
+  private readonly late = new AbortController();
+  private timer: NodeJS.Timeout | undefined;
+  readonly signal: AbortSignal;
+
+  constructor(
+    private readonly ms: number,
+    signal: AbortSignal,
+  ) {
+    this.signal = AbortSignal.any([signal, this.late.signal]);
+    this.restart();
+  }
+
+  restart(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.late.abort(new EspalierError("TIME_LIMIT", `there was no answer within ${this.ms} ms`)), this.ms);
+  }
+
+  clear(): void {
+    clearTimeout(this.timer);
+  }
+}
+
 export interface ModelProcessOptions {
   /** That all models together may take. */
   readonly memoryBytes?: number;
   /** A model that is not used for so long is unloaded. */
   readonly idleMs?: number;
+  readonly patience?: ComputePatience;
 }
 
 /**
@@ -30,8 +63,10 @@ export class ModelProcesses {
   private readonly waiting: (() => void)[] = [];
   private readonly memoryBytes: number;
   private readonly idleMs: number;
+  private readonly patience: ComputePatience;
 
-  constructor({ memoryBytes = totalmem() / 2, idleMs = 5 * 60_000 }: ModelProcessOptions = {}) {
+  constructor({ memoryBytes = totalmem() / 2, idleMs = 5 * 60_000, patience = patienceMs }: ModelProcessOptions = {}) {
+    this.patience = patience;
     this.memoryBytes = memoryBytes;
     this.idleMs = idleMs;
   }
@@ -39,7 +74,8 @@ export class ModelProcesses {
   /**
    * Runs a task on a model: yields its events and returns its result. Leaving early, or aborting, stops it.
    *
-   * @throws EspalierError what the task throws, COMPUTE_PROCESS_DIED, MODEL_TOO_LARGE; the signal's reason
+   * @throws EspalierError what the task throws, COMPUTE_PROCESS_DIED, COMPUTE_STALLED, MODEL_TOO_LARGE, OVERLOADED; TIME_LIMIT if the
+   *   process does not keep the request's own limit; the signal's reason
    */
   async *run<Name extends ServingTask>(
     task: Name,
@@ -47,11 +83,23 @@ export class ModelProcesses {
     signal: AbortSignal,
   ): AsyncGenerator<Tasks[Name]["event"], Tasks[Name]["result"]> {
     const key = `${request.model.digest} ${request.executionProvider}`;
-    const model = await this.acquire(key, request.model, signal);
+    const limitMs = ("timeLimitMs" in request ? request.timeLimitMs : null) ?? longestMs;
+    const deadline = new Deadline(limitMs + marginMs, signal);
+    let model: Loaded | undefined;
+    let steps: ReturnType<typeof ComputeProcess.prototype.run<Name>> | undefined;
     try {
-      return yield* model.process.run(task, request, signal);
+      model = await this.acquire(key, request.model, deadline.signal);
+      steps = model.process.run(task, request, deadline.signal);
+      for (let step = await steps.next(); ; step = await steps.next()) {
+        if (step.done) return step.value;
+        // How long a model takes to load is not in the request's hands.
+        if ("loading" in step.value) deadline.restart();
+        yield step.value;
+      }
     } finally {
-      this.release(key, model);
+      deadline.clear();
+      await steps?.return(undefined as never);
+      if (model) this.release(key, model);
     }
   }
 
@@ -97,11 +145,13 @@ export class ModelProcesses {
     });
     if (over > 0) return null;
     for (const [key] of going) void this.unload(key);
-    return { process: new ComputeProcess(), bytes, active: 0 };
+    return { process: new ComputeProcess(this.patience), bytes, active: 0 };
   }
 
   /** Resolves when a process may have become free, or the signal aborts. */
   private async turn(signal: AbortSignal): Promise<void> {
+    if (this.waiting.length >= mostWaiting)
+      throw new EspalierError("OVERLOADED", `${mostWaiting} requests already wait for a model to be loaded: ask again later`);
     await new Promise<void>((resolve) => {
       this.waiting.push(resolve);
       signal.addEventListener("abort", () => resolve(), { once: true });

@@ -2,7 +2,7 @@ import { requireFiles } from "../models/artifact-store.ts";
 import { getModel, type ModelRecord, registerRootModel } from "../store/models.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import type { Store } from "../store/store.ts";
-import { computeOnce } from "./compute-process.ts";
+import { computeOnce } from "./compute-once.ts";
 
 export interface RegisterServices {
   readonly store: Store;
@@ -24,15 +24,17 @@ export interface RegisterRequest {
  * Registers a model: validates it, copies its files into the artifact store, stores its rows. The same bytes registered
  * twice are one model, under its first name.
  *
- * @throws EspalierError what the `inspect` task throws about the model; IDEMPOTENCY_KEY_REUSED; nothing is stored then
+ * @throws EspalierError what the `inspect` task throws about the model; OVERLOADED; IDEMPOTENCY_KEY_REUSED; the signal's reason; nothing is
+ *   stored then
  */
 export async function registerModel(
   { store, dataDirectory, modelRoot }: RegisterServices,
   { path, name, idempotencyKey: key, owner = null }: RegisterRequest,
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<ModelRecord> {
   const keyed = key === undefined ? undefined : { operation: "registerModel", owner, key, request: { path, name } };
   const earlier = keyed && (await earlierResult(store.prisma, keyed));
   if (earlier) return getModel(store.prisma, earlier);
-  const inspected = await computeOnce("inspect", { dataDirectory, modelRoot, path });
+  const inspected = await computeOnce("inspect", { dataDirectory, modelRoot, path }, signal);
   return registerRootModel(store, inspected, name, { keyed, confirmFiles: (files) => requireFiles(dataDirectory, files) });
 }

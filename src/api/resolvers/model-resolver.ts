@@ -90,7 +90,7 @@ export class ModelResolver {
   })
   registerModel(
     @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name, idempotencyKey }: RegisterModelInput,
-    @Ctx() { store, dataDirectory, modelRoot, caller }: Context,
+    @Ctx() { store, dataDirectory, modelRoot, caller, signal }: Context,
   ): Promise<ModelRecord> {
     const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
     requireAll([
@@ -99,7 +99,7 @@ export class ModelResolver {
       keyRule(idempotencyKey),
     ]);
     const request = { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined, owner: caller.token?.id ?? null };
-    return blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request));
+    return blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request, signal));
   }
 
   @Needs("PRUNE")

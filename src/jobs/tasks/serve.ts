@@ -3,10 +3,11 @@ import { generate, type Writer } from "../../inference/generate.ts";
 import { embed, score } from "../../inference/measure.ts";
 import { type LoadingStage, openDecoder } from "../../inference/open-decoder.ts";
 import { materialise } from "../../models/artifact-store.ts";
-import { loadChatTemplate } from "../../text/chat-template.ts";
-import { loadTokenizer } from "../../text/tokenizer.ts";
+import { type ChatTemplate, loadChatTemplate } from "../../text/chat-template.ts";
+import { loadTokenizer, type Tokenizer } from "../../text/tokenizer.ts";
 import type { Task } from "../compute.ts";
 import { servingMemory } from "../serving-memory.ts";
+import { occupied, signOfLife } from "../sign-of-life.ts";
 import type { LoadingEvent, ServingRequest } from "../tasks.ts";
 
 interface Loading {
@@ -18,6 +19,18 @@ interface Loading {
   next: Promise<void>;
 }
 
+/** A model's own code, which can be anything: the parent is told before it begins. */
+function watched(tokenizer: Tokenizer, chatTemplate: ChatTemplate | null): Pick<Writer, "tokenizer" | "chatTemplate"> {
+  const reading = <Text, Result>(read: (text: Text) => Result) => {
+    return (text: Text) => occupied("READING_TEXT", () => read(text));
+  };
+  const { encode, encodeDocument } = tokenizer;
+  return {
+    tokenizer: { ...tokenizer, encode: reading(encode), encodeDocument: reading(encodeDocument) },
+    chatTemplate: chatTemplate && reading(chatTemplate),
+  };
+}
+
 /** By model and provider: many requests may be on their way at once. */
 const loading = new Map<string, Loading>();
 
@@ -25,6 +38,7 @@ function load({ model, executionProvider }: ServingRequest): Loading {
   let wake = () => {};
   const turn = () => new Promise<void>((resolve) => (wake = resolve));
   const open = async (): Promise<Writer> => {
+    signOfLife("LOADING");
     const folder = await materialise(model);
     // The tokenizer first: if it cannot be had, no session is left behind.
     const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(folder, model.vocabularySize), loadChatTemplate(folder)]);
@@ -33,7 +47,8 @@ function load({ model, executionProvider }: ServingRequest): Loading {
       wake();
       made.next = turn();
     });
-    return { tokenizer, chatTemplate, engine: new Engine(decoder) };
+    signOfLife("WRITING");
+    return { ...watched(tokenizer, chatTemplate), engine: new Engine(decoder) };
   };
   const made: Loading = { stage: "READING", over: false, next: turn(), writer: Promise.resolve().then(open) };
   const over = () => {

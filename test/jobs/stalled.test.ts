@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { ModelProcesses } from "../../src/jobs/model-processes.ts";
+import { registerModel } from "../../src/jobs/register.ts";
+import { patienceMs } from "../../src/jobs/sign-of-life.ts";
+import { storedModel } from "../../src/jobs/stored-model.ts";
+import type { GenerationRequest, ServingTask, Tasks } from "../../src/jobs/tasks.ts";
+import { ahabFolder } from "../support/ahab.ts";
+import { type TestDatabase, temporaryFolder, testDatabase } from "../support/database.ts";
+import { isAlive, until } from "../support/wait.ts";
+
+/** A text that a pre-tokenizer with the expression below takes for ever over. */
+const catastrophe = `${"a".repeat(36)}b`;
+const looping = "{% for i in range(1000000000) %}{% for message in messages %}{{ message.content }}{% endfor %}{% endfor %}";
+
+let database: TestDatabase;
+let folder: string;
+let processes: ModelProcesses;
+let base: Omit<GenerationRequest, "prompt">;
+before(async () => {
+  database = await testDatabase();
+  folder = await temporaryFolder();
+  await cp(ahabFolder, join(folder, "model"), { recursive: true });
+  const edit = async (name: string, change: (content: Record<string, unknown>) => object) => {
+    const path = join(folder, "model", name);
+    await writeFile(path, JSON.stringify(change(JSON.parse(await readFile(path, "utf8")))));
+  };
+  await edit("tokenizer.json", (tokenizer) => ({
+    ...tokenizer,
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [{ type: "Split", pattern: { Regex: "^(a+)+$" }, behavior: "Isolated", invert: false }, tokenizer["pre_tokenizer"]],
+    },
+  }));
+  await edit("tokenizer_config.json", (settings) => ({ ...settings, chat_template: looping }));
+  const { id } = await registerModel({ ...database, modelRoot: folder }, { path: "model", name: "slow" });
+  const model = await storedModel(database, id);
+  base = { model, maxTokens: 4, temperature: 0, topK: 0, topP: 1, seed: 0, executionProvider: "CPU" };
+  processes = new ModelProcesses({ patience: { ...patienceMs, READING_TEXT: 1500 } });
+});
+after(async () => {
+  await processes.close();
+  await database.close();
+  await rm(folder, { recursive: true });
+});
+
+const staying = new AbortController().signal;
+
+async function result<Name extends ServingTask>(task: Name, request: Tasks[Name]["request"]): Promise<Tasks[Name]["result"]> {
+  const steps = processes.run(task, request, staying);
+  for (let step = await steps.next(); ; step = await steps.next()) if (step.done) return step.value;
+}
+
+const pid = (): number => {
+  const { loaded } = processes as unknown as { loaded: Map<string, { process: { pid: number } }> };
+  return [...loaded.values()][0]?.process.pid as number;
+};
+
+const stuck: Record<string, () => Promise<unknown>> = {
+  "a tokenizer's catastrophic expression, in a prompt": () => result("generate", { ...base, prompt: catastrophe }),
+  "in a continuation": () => result("score", { ...base, prompt: "a", continuations: [catastrophe] }),
+  "in a text to embed": () => result("embed", { ...base, texts: [catastrophe], pooling: "MEAN", normalize: false }),
+  "a chat template's loop": () => result("generate", { ...base, messages: [{ role: "user", content: "The whale" }] }),
+};
+
+for (const [name, work] of Object.entries(stuck))
+  test(`${name}: the process ends, and the model goes on answering`, { timeout: 60_000 }, async () => {
+    const [before] = await result("generate", { ...base, prompt: "The whale" });
+    assert.equal(before?.completionTokens, 4);
+    const stalled = pid();
+    await assert.rejects(work(), { code: "COMPUTE_STALLED", details: { at: "READING_TEXT", silenceMs: 1500 } });
+    await until("the process ends", () => !isAlive(stalled));
+    const [again] = await result("generate", { ...base, prompt: "The whale" });
+    assert.equal(again?.completionTokens, 4);
+  });
+
+test("a request's own time limit holds while its process is stuck with another's text", { timeout: 60_000 }, async () => {
+  const patient = new ModelProcesses({ patience: { ...patienceMs, READING_TEXT: 8000 } });
+  try {
+    const signal = AbortSignal.timeout(50_000);
+    const run = async (request: GenerationRequest) => {
+      for await (const _ of patient.run("generate", request, signal));
+    };
+    await run({ ...base, prompt: "The whale" });
+    const stalled = run({ ...base, prompt: catastrophe });
+    const begun = performance.now();
+    await assert.rejects(run({ ...base, prompt: "The whale", timeLimitMs: 100 }), { code: "TIME_LIMIT" });
+    assert.ok(performance.now() - begun < 7500);
+    await assert.rejects(stalled, { code: "COMPUTE_STALLED" });
+  } finally {
+    await patient.close();
+  }
+});
