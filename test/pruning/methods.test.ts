@@ -38,8 +38,14 @@ const url = new URL("../fixtures/exporters/optimum/llama/model.onnx", import.met
 const model = decode(readFileSync(url));
 const read = tensorReader(".");
 const T = 8;
-const text = (seed: number) => Array.from({ length: T + 1 }, (_, t) => (7 + 31 * seed + 13 * t * (seed + 2)) % 97);
-const samples = [0, 1, 2].map((s) => ({ unperturbed: text(s), perturbed: text(s + 10) }));
+const text = (seed: number, predicted = T) => Array.from({ length: predicted + 1 }, (_, t) => (7 + 31 * seed + 13 * t * (seed + 2)) % 97);
+// Views of unlike length, most shorter than the batch is wide: each counts by its own tokens.
+const lengths = [
+  [T, 5],
+  [3, T],
+  [6, 2],
+] as const;
+const samples = lengths.map(([own, other], s) => ({ unperturbed: text(s, own), perturbed: text(s + 10, other) }));
 const found = discover(model, read);
 let whole: Whole;
 before(async () => {
@@ -100,9 +106,10 @@ async function gradientsOf(
   names: readonly string[] = [...found.parameters.keys()],
 ): Promise<Map<string, Float32Array>> {
   const { logits } = found.anatomy;
-  const typed = await specialise(model, scoringBinding(model, 1, T, [...found.parameters.keys()]), [logits, ...names]);
+  const n = ids.length - 1;
+  const typed = await specialise(model, scoringBinding(model, 1, n, [...found.parameters.keys()]), [logits, ...names]);
   const b = new GraphBuilder(typed, "gradient");
-  const inputs = [b.input("targets", "int64", [1, T]), b.input("weights", "float32", [1, T])] as const;
+  const inputs = [b.input("targets", "int64", [1, n]), b.input("weights", "float32", [1, n])] as const;
   const { dLogits } = signedCrossEntropy(b, b.value(logits), ...inputs);
   const { uses } = backward(b, new Map([[logits, dLogits]]), names);
   const own = names.flatMap((name) => {
@@ -116,13 +123,13 @@ async function gradientsOf(
   );
   const integers = (values: readonly number[]): TensorValue => ({
     dataType: "int64",
-    dims: [1, T],
+    dims: [1, n],
     data: BigInt64Array.from(values, BigInt),
   });
   const out = await session.run({
-    [found.anatomy.tokens]: integers(ids.slice(0, T)),
+    [found.anatomy.tokens]: integers(ids.slice(0, n)),
     targets: integers(ids.slice(1)),
-    weights: { dataType: "float32", dims: [1, T], data: new Float32Array(T).fill(1 / T) },
+    weights: { dataType: "float32", dims: [1, n], data: new Float32Array(n).fill(1 / n) },
   });
   await session.close();
   return new Map(own.map(([name, g]) => [name, out[g.name]?.data as Float32Array]));
@@ -136,10 +143,10 @@ async function trunkOf(ids: readonly number[], names: readonly string[]) {
   return { at, by };
 }
 
-/** Sum over tokens t of x_ti y_tj, for x and y of [T, width]. */
+/** Sum over tokens t of x_ti y_tj, for x and y of [tokens, width]. */
 function outer(x: Float32Array, y: Float32Array, width: number): number[] {
   const products = new Array<number>(width * width).fill(0);
-  for (let t = 0; t < T; t++)
+  for (let t = 0; t < x.length / width; t++)
     for (let i = 0; i < width; i++)
       for (let j = 0; j < width; j++)
         products[i * width + j] = (products[i * width + j] as number) + (x[t * width + i] as number) * (y[t * width + j] as number);
@@ -156,7 +163,7 @@ async function valuesOf(
     { bytes: encode(of, names) },
     { executionProvider: "CPU", native: { graphOptimizationLevel: "disabled" } },
   );
-  const out = await session.run(feedsOf(of, [ids.slice(0, T)]), names);
+  const out = await session.run(feedsOf(of, [ids.slice(0, -1)]), names);
   await session.close();
   return new Map(names.map((n) => [n, { width: out[n]?.dims.at(-1) as number, data: out[n]?.data as Float32Array }]));
 }
@@ -166,11 +173,11 @@ async function lossOf(of: Model, ids: readonly number[]): Promise<number> {
   const { logits } = found.anatomy;
   const { data, width } = (await valuesOf(of, ids, [logits])).get(logits) as { width: number; data: Float32Array };
   let total = 0;
-  for (let t = 0; t < T; t++) {
+  for (let t = 0; t < ids.length - 1; t++) {
     const z = data.subarray(t * width, (t + 1) * width);
     total += Math.log(z.reduce((s, x) => s + Math.exp(x), 0)) - (z[ids[t + 1] as number] as number);
   }
-  return total / T;
+  return total / (ids.length - 1);
 }
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
@@ -241,7 +248,7 @@ describe("methods by gradients", () => {
           const own = places.find((p) => p.kind === kind && p.index === index)?.branches ?? [];
           const map = ({ at, by }: Awaited<ReturnType<typeof trunkOf>>) => {
             const d = own.map((b) => at.get(b.output) as Float32Array).reduce((x, y) => x.map((v, i) => v + (y[i] as number)));
-            return outer(d, by.get(own.at(-1)?.sum as string) as Float32Array, d.length / T);
+            return outer(d, by.get(own.at(-1)?.sum as string) as Float32Array, 40);
           };
           return mean(
             trunks.map((views) => {
@@ -362,7 +369,9 @@ describe("methods by activations", () => {
       const rows = await Promise.all(
         samples.map(async (s) => (await valuesOf(of, s.unperturbed, [output])).get(output)?.data as Float32Array),
       );
-      return Array.from({ length: 40 }, (_, h) => mean(rows.flatMap((r) => Array.from({ length: T }, (_, t) => r[t * 40 + h] as number))));
+      return Array.from({ length: 40 }, (_, h) =>
+        mean(rows.flatMap((r) => Array.from({ length: r.length / 40 }, (_, t) => r[t * 40 + h] as number))),
+      );
     };
     const [before, after, without] = [await average(model), await average(child), await average(rest)];
     const distance = (a: readonly number[], b: readonly number[]) => Math.sqrt(sum(a.map((v, i) => (v - (b[i] as number)) ** 2)));
@@ -370,7 +379,7 @@ describe("methods by activations", () => {
     assert.ok(distance(before, without) > 0.01 * Math.hypot(...before), "the bias is not for nothing");
   });
 
-  it("BLOCK_INFLUENCE: 1 - mean cos(x_in, x_out)", () => {
+  it("BLOCK_INFLUENCE: 1 - mean over samples of mean cos(x_in, x_out)", () => {
     const kinds = ["LAYER", "ATTENTION", "MLP"] as const;
     return assertScores("BLOCK_INFLUENCE", kinds, async (id) => {
       const branches = placesOf(anatomyOf(model), [id])[0]?.branches ?? [];
@@ -379,13 +388,14 @@ describe("methods by activations", () => {
         samples.map(async ({ unperturbed }) => {
           const values = await valuesOf(model, unperturbed, [from, to]);
           const row = (name: string, t: number) => [...(values.get(name)?.data.subarray(t * 40, (t + 1) * 40) ?? [])];
-          return Array.from({ length: T }, (_, t) => {
+          const cosines = Array.from({ length: unperturbed.length - 1 }, (_, t) => {
             const [x, y] = [row(from, t), row(to, t)];
             return sum(x.map((v, i) => v * (y[i] as number))) / (Math.hypot(...x) * Math.hypot(...y));
           });
+          return mean(cosines);
         }),
       );
-      return 1 - mean(cosines.flat());
+      return 1 - mean(cosines);
     });
   });
 });

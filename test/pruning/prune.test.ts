@@ -41,6 +41,26 @@ describe("prune", () => {
     assert.equal(await graphDigest(resumed.removed), await graphDigest(whole.removed));
   });
 
+  it("estimates what is left by the mean iteration so far, those of an earlier worker too", async () => {
+    // Of layers that are alike three must go.
+    const estimates = ({ durations, of }: { durations: readonly number[]; of: readonly IterationRecord[] }) =>
+      of.map((_, i) => {
+        const sofar = [...durations, ...of.slice(0, i + 1).map((o) => o.durationMs)];
+        return (sofar.reduce((a, b) => a + b, 0) / sofar.length) * (3 - sofar.length);
+      });
+    const assertEstimates = (of: readonly IterationRecord[], durations: readonly number[] = []) => {
+      for (const [i, right] of estimates({ durations, of }).entries())
+        assert.ok(Math.abs((of[i]?.estimatedMsLeft ?? Number.NaN) - right) <= 1e-9 * right, `${of[i]?.estimatedMsLeft}, not ${right}`);
+    };
+    const { iterations } = await pruneAhab({ targetRatio: 0.2 });
+    assert.equal(iterations.length, 3);
+    assertEstimates(iterations);
+    const [first] = iterations as [IterationRecord];
+    const resumed = await pruneAhab({ targetRatio: 0.2 }, [{ ...first, durationMs: 1e6 }]);
+    assert.equal(resumed.iterations.length, 2);
+    assertEstimates(resumed.iterations, [1e6]);
+  });
+
   it("draws other texts for another seed, and new perturbations for every iteration if asked to", async () => {
     const scores = async (options: Partial<PruningOptions>) =>
       (await pruneAhab({ targetRatio: 0.1, ...options })).iterations.map((i) => [i.loss, i.perturbedLoss]);

@@ -184,6 +184,17 @@ describe("overlap", () => {
     assert.equal(overlapOf(["Chapter 1. The Whale"], ["Chapter 1. The Whale"]).ratio, 0);
   });
 
+  it("is of a passage of which more than half is known: half alone is not enough", () => {
+    // A passage of 100 sequences of 13 words; 62 words have 50 of them, 63 have 51.
+    assert.equal(overlapOf([text(0, 112)], [text(0, 62)]).ratio, 0);
+    assert.equal(overlapOf([text(0, 112)], [text(0, 63)]).ratio, 1);
+    // The passage after it, of one sequence, is one of its own.
+    assert.equal(overlapOf([text(0, 113)], [text(0, 63)]).ratio, 0.5);
+    assert.equal(overlapOf([text(0, 113)], [text(0, 62), text(100, 113)]).ratio, 0.5);
+    // Of a short text, which is one sequence, six words are enough and five say nothing.
+    assert.deepEqual([overlapOf([text(0, 6)], [text(0, 6)]).ratio, overlapOf([text(0, 5)], [text(0, 5)]).ratio], [1, 0]);
+  });
+
   it("finds single documents and short items", () => {
     const documents = Array.from({ length: 10 }, (_, i) => text(i * 1000, i * 1000 + 100));
     assert.equal(overlapOf(documents, [documents[3] as string, documents[7] as string]).ratio, 0.2);

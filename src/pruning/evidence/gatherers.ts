@@ -25,7 +25,7 @@ export interface EvidenceTypes {
   readonly activity: Activity;
   /** Of each channel by which a head or channel is given to the trunk, how much it fluctuates. */
   readonly fluctuations: readonly number[];
-  /** Mean cosine between what goes into the structure and what comes out. */
+  /** Mean cosine between what goes into the structure and what comes out, each text counting alike. */
   readonly similarity: number;
   /** For each sample, its loss without the structure, less its loss. */
   readonly lossesWithout: readonly number[];

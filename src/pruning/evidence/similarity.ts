@@ -9,7 +9,7 @@ import type { Gather } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
 import { trunkOf } from "./trunk.ts";
 
-/** Mean over all tokens of the cosine between the trunk before a structure and after it. Forward passes only. */
+/** The mean over a text's tokens of the cosine between the trunk before a structure and after it, on the mean of the texts. Forward passes only. */
 export const similarity: Gather<number> = async function* (scene, groups) {
   const { samples, sequenceLength: T, whole } = scene;
   const trunk = trunkOf(scene, groups);

@@ -3,7 +3,7 @@ import type { MethodOf } from "./method.ts";
 /**
  * ShortGPT's Block Influence (arXiv 2403.03853):
  *
- *     score(i) = 1 - mean over tokens of cos(x_in, x_out)
+ *     score(i) = 1 - mean over samples of the mean over tokens of cos(x_in, x_out)
  *
  * x_in and x_out being the residual stream before and after the structure.
  */
