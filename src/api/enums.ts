@@ -24,7 +24,7 @@ export const structureKindEnum = enumOf<StructureKind>("StructureKind", "A kind 
   LAYER: "A whole transformer layer: attention and feed-forward. What the paper prunes.",
   ATTENTION: "The attention branch of a layer.",
   MLP: "The feed-forward branch of a layer.",
-  HEAD: "A head of an attention; where queries share keys and values, the whole group.",
+  HEAD: "A head of an attention: where queries share keys and values, the whole group; where all share one, a query alone.",
   CHANNEL: "A neuron of a feed-forward branch.",
 });
 

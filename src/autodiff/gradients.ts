@@ -2,6 +2,7 @@ import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
 import { dataTypes, type Node, sizeOf } from "../onnx/ir.ts";
 import { constantNumber, gemm, integersIn, onto, scaled, shifted, zero } from "./arithmetic.ts";
+import { refuse } from "./refuse.ts";
 
 /** What a rule sees of the forward node: only values that its operator requires are named without asking. */
 export interface Primal {
@@ -82,20 +83,60 @@ const slice: GradientRule = (b, { inputs }, dy) => {
   return [whole];
 };
 
+/** Indices as int64, those counted from the end of `rows` counted from its beginning. */
+function counted(b: GraphBuilder, indices: Value, rows: Value): Value {
+  const ids = b.cast(indices, "int64", dataTypes.int64.onnx);
+  return b.where(b.op("Less", [ids, b.ints([0])], ids.shape, {}, "bool"), b.add(ids, rows), ids);
+}
+
 /**
  * Adds up what was read of each row, as a product with the one-hot matrix of the indices: unlike a scatter that adds,
  * it is in every operator set.
+ *
+ * @param at which row each of n was, [1, n]
+ * @param dy [before, n, after]
+ * @returns [before, rows, after]
  */
+function addedUp(b: GraphBuilder, at: Value, rows: number, dy: Value): Value {
+  const ids = b.ints([...Array(rows).keys()], [rows, 1]);
+  return b.matMul(onto(b, b.op("Equal", [ids, at], [rows, at.shape[1] as number], {}, "bool"), dy), dy);
+}
+
 const gather: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
   const axis = axisOf(node, data, 0);
   const rows = data.shape[axis] as number;
   const n = sizeOf(indices.shape);
   const [before, after] = [sizeOf(data.shape.slice(0, axis)), sizeOf(data.shape.slice(axis + 1))];
-  const flat = b.cast(b.reshape(indices, [1, n]), "int64", dataTypes.int64.onnx);
-  const wrapped = b.where(b.op("Less", [flat, b.ints([0])], flat.shape, {}, "bool"), b.add(flat, b.ints([rows])), flat);
-  const ids = b.ints([...Array(rows).keys()], [rows, 1]);
-  const oneHot = onto(b, b.op("Equal", [ids, wrapped], [rows, n], {}, "bool"), dy);
-  return [b.reshape(b.matMul(oneHot, b.reshape(dy, [before, n, after])), data.shape), null];
+  const at = counted(b, b.reshape(indices, [1, n]), b.ints([rows]));
+  return [b.reshape(addedUp(b, at, rows, b.reshape(dy, [before, n, after])), data.shape), null];
+};
+
+/** Each index names a place on the first axes, whose places are counted here as rows of one. */
+const gatherND: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
+  if (attr.intOf(node, "batch_dims", 0) !== 0) return refuse(node, "GatherND by batches has no gradient rule");
+  const width = indices.shape.at(-1) as number;
+  const n = sizeOf(indices.shape) / width;
+  const sizes = data.shape.slice(0, width);
+  const places = counted(b, b.reshape(indices, [n, width]), b.ints(sizes));
+  const strides = sizes.map((_, i) => sizeOf(sizes.slice(i + 1)));
+  const at = b.reshape(b.reduceSum(b.mul(places, b.ints(strides)), [1]), [1, n]);
+  return [b.reshape(addedUp(b, at, sizeOf(sizes), b.reshape(dy, [1, n, sizeOf(data.shape.slice(width))])), data.shape), null];
+};
+
+/** Each element was read at the place that its own index names on one axis; the other places it has in common with its index. */
+const gatherElements: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
+  const axis = axisOf(node, data, 0);
+  const rows = data.shape[axis] as number;
+  const [before, after] = [indices.shape.slice(0, axis), indices.shape.slice(axis + 1)];
+  const spread = (v: Value) => b.reshape(v, [...before, 1, indices.shape[axis] as number, ...after]);
+  const ids = b.ints([...Array(rows).keys()], [rows, 1, ...after.map(() => 1)]);
+  const at = spread(counted(b, indices, b.ints([rows])));
+  const wins = b.op("Equal", [ids, at], [...before, rows, indices.shape[axis] as number, ...after], {}, "bool");
+  const summed = b.reduceSum(b.mul(onto(b, wins, dy), spread(dy)), [axis + 1], false);
+  // Indices may leave out the ends of the other axes.
+  const missing = data.shape.map((d, i) => d - (summed.shape[i] as number));
+  if (missing.every((m) => m === 0)) return [summed, null];
+  return [b.op("Pad", [summed, b.ints([...missing.map(() => 0), ...missing])], data.shape), null];
 };
 
 /** A vector counts as a row on the left and as a column on the right. Rank-2 right sides, the weights, become one Gemm. */
@@ -229,6 +270,8 @@ export const gradients = {
   Tile: tile,
   Slice: slice,
   Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: gatherND,
   Split: (b, { node, inputs: [x] }, ...dys) => [b.concat(dys, axisOf(node, x, 0))],
   Concat: (b, { node, inputs }, dy) => {
     const axis = axisOf(node, dy, 0);

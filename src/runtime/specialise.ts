@@ -7,6 +7,7 @@ import { removeDead, removeUnusedInputs, renameValues, replaceUses, usesOf } fro
 import { encode } from "../onnx/encode.ts";
 import { type DataType, type Graph, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
 import { verify } from "../onnx/verify.ts";
+import { evaluate, isSizedByElements, withResults } from "./evaluate.ts";
 import { openSession } from "./session.ts";
 
 /** What is fixed before a graph is specialised. Every graph input is in one of the two. */
@@ -50,7 +51,7 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
     valueInfo: [],
   });
 
-  const folded = await fold({ ...model, graph: weightsAsInputs(spellOut(graph), weights) });
+  const folded = await foldAll({ ...model, graph: weightsAsInputs(spellOut(graph), weights) });
   const lean = removeUnusedInputs(removeDead(joinEmpty(folded.graph)));
   const types = await typesOf({ ...folded, graph: lean });
   for (const t of weights.values()) if (types.has(t.name)) types.set(t.name, { dataType: t.dataType, shape: t.dims });
@@ -95,6 +96,21 @@ export function spellOut(graph: Graph): Graph {
     return [...parts, { ...node, opType: "Or", inputs: parts.flatMap((p) => p.outputs) }];
   });
   return { ...graph, nodes };
+}
+
+/** Constant folding; what ONNX Runtime does not fold of it is run, and what follows is folded again. */
+async function foldAll(model: Model): Promise<Model> {
+  const folded = await fold(model);
+  const { graph } = folded;
+  const left = graph.nodes.filter((n) => isSizedByElements(n) && usesOf(n).every((i) => graph.initializers.has(i)));
+  if (left.length === 0) return folded;
+  const read = new Set(left.flatMap(usesOf));
+  const part = { ...graph, nodes: left, initializers: new Map([...graph.initializers].filter(([name]) => read.has(name))) };
+  const results = await evaluate(
+    { ...folded, graph: part },
+    left.flatMap((n) => n.outputs.filter((o) => o !== "")),
+  );
+  return foldAll({ ...folded, graph: withResults(graph, results) });
 }
 
 /** Constant folding and the removal of redundant nodes, by ONNX Runtime. */

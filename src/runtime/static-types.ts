@@ -1,8 +1,9 @@
 import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
-import { isFloat, type Model, type StaticType, sizeOf, type Tensor } from "../onnx/ir.ts";
+import { type Dim, isFloat, type Model, type StaticType, sizeOf, type Tensor } from "../onnx/ir.ts";
 import { widen } from "../onnx/widen.ts";
-import { openSession, type TensorValue } from "./session.ts";
+import { isSizedByElements, knownFromShapes, withResults } from "./evaluate.ts";
+import { openSession } from "./session.ts";
 import { spellOut } from "./specialise.ts";
 
 /** Small constants may take part in shape arithmetic; larger float tensors are weights, whose elements are never looked at. */
@@ -19,7 +20,27 @@ const isWeight = (t: Tensor) => isFloat(t.dataType) && sizeOf(t.dims) > 1;
  */
 export async function staticTypes(model: Model, shapes: Readonly<Record<string, readonly number[]>>): Promise<Map<string, StaticType>> {
   // Shapes do not depend on how narrow the numbers are, but ONNX Runtime takes not all narrow ones.
-  const { graph } = widen(model);
+  let { graph } = widen(model);
+  for (;;) {
+    const { types, open } = await stated({ ...model, graph }, shapes);
+    const [first] = open;
+    if (!first) return types;
+    const sized = graph.nodes.filter((n) => isSizedByElements(n) && n.outputs.some((o) => open.has(o)));
+    const outputs = new Set(sized.flatMap((n) => n.outputs));
+    const { computed } = await knownFromShapes({ ...model, graph }, types, outputs);
+    const found = Object.entries(computed).filter(([name]) => outputs.has(name));
+    if (found.length === 0)
+      throw new EspalierError("DYNAMIC_SHAPE", `the shape of "${first[0]}" depends on the data: [${first[1]}]`, { value: first[0] });
+    graph = withResults(graph, Object.fromEntries(found));
+  }
+}
+
+/** The values whose shapes ONNX Runtime states, and those whose shapes it leaves open, as it has them. */
+async function stated(
+  model: Model,
+  shapes: Readonly<Record<string, readonly number[]>>,
+): Promise<{ readonly types: Map<string, StaticType>; readonly open: ReadonlyMap<string, readonly Dim[] | null> }> {
+  const { graph } = model;
   const weights = [...graph.initializers.values()].filter(isWeight);
   const names = new Set(weights.map((t) => t.name));
   const inputs = graph.inputs
@@ -41,32 +62,17 @@ export async function staticTypes(model: Model, shapes: Readonly<Record<string, 
     outputs: [],
     valueInfo: [],
   });
-  const values = model.graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
+  const values = graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
   const session = await openSession(
     { bytes: encode({ ...model, graph: probe }, values) },
     { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic" } },
   );
   const types = new Map<string, StaticType>(inputs.map(({ name, dataType, shape }) => [name, { dataType, shape }]));
-  for (const { name, dataType, shape } of session.outputs) {
-    if (!shape?.every((d) => typeof d === "number"))
-      throw new EspalierError("DYNAMIC_SHAPE", `the shape of "${name}" depends on the data: [${shape}]`, { value: name });
-    types.set(name, { dataType, shape: shape as number[] });
-  }
+  const open = new Map<string, readonly Dim[] | null>();
+  for (const { name, dataType, shape } of session.outputs)
+    if (shape?.every((d) => typeof d === "number")) types.set(name, { dataType, shape: shape as number[] });
+    else open.set(name, shape);
   await session.close();
   for (const t of graph.initializers.values()) types.set(t.name, { dataType: t.dataType, shape: t.dims });
-  return types;
-}
-
-/** What a graph without inputs computes. @throws EspalierError ONNX_RUNTIME */
-export async function evaluate(model: Model, values: readonly string[]): Promise<Record<string, TensorValue>> {
-  if (values.length === 0) return {};
-  const session = await openSession(
-    { bytes: encode({ ...model, graph: { ...model.graph, inputs: [], outputs: [], valueInfo: [] } }, values) },
-    { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "disabled" } },
-  );
-  try {
-    return await session.run({});
-  } finally {
-    await session.close();
-  }
+  return { types, open };
 }

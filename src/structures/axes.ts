@@ -124,22 +124,57 @@ const slice: Rule = (call) => {
     const { start, step } = cut.get(i) ?? { start: 0, step: 1 };
     const from = Math.min(start < 0 ? start + a.size : start, a.size);
     if (step === 1) call.same(a, concatenation([leaf(from), b, leaf(a.size - from - b.size)]));
-    else if (step > 1 && b.size * step === a.size && start < step) call.same(a, product([b, leaf(step)]));
-    else call.freeze([a, b]);
+    else if (step > 1 && b.size * step === a.size && from < step) {
+      // Places within a stride tell what lies there (gate or up): they are no entries that could go.
+      const places = leaf(step);
+      call.freeze([places]);
+      call.same(a, product([b, places]));
+    } else call.freeze([a, b]);
   }
 };
 
 /** Looking up by the text needs every entry of the table; one place known beforehand is a cut. */
+function lookedUp(call: Call, axis: Axis): void {
+  const [index, ...more] = call.ints(1) ?? [];
+  if (index === undefined || more.length > 0) call.freeze([axis]);
+  else {
+    const before = index < 0 ? index + axis.size : index;
+    call.same(axis, concatenation([leaf(before), leaf(1), leaf(axis.size - before - 1)]));
+  }
+}
+
 const gather: Rule = (call) => {
   const [x, indices, y] = [pick(call, "x", 0), pick(call, "x", 1), pick(call, "y", 0)];
   const at = normalizeAxis(intOf(call.node, "axis", 0), x.length);
   for (const [i, a] of x.entries()) if (i !== at) call.same(a, y[i < at ? i : i + indices.length - 1]);
   for (const [i, a] of indices.entries()) call.same(a, y[at + i]);
-  const axis = x[at] as Axis;
-  const [index, ...more] = call.ints(1) ?? [];
-  if (index === undefined || more.length > 0) return call.freeze([axis]);
-  const before = index < 0 ? index + axis.size : index;
-  call.same(axis, concatenation([leaf(before), leaf(1), leaf(axis.size - before - 1)]));
+  lookedUp(call, x[at] as Axis);
+};
+
+/** Places on the first axes, told by the last axis of the indices. */
+const gatherND: Rule = (call) => {
+  const [x, indices, y] = [pick(call, "x", 0), pick(call, "x", 1), pick(call, "y", 0)];
+  const batches = intOf(call.node, "batch_dims", 0);
+  const lead = indices.length - 1;
+  const [first, ...more] = x.slice(batches, batches + (indices[lead]?.size ?? 0));
+  for (let i = 0; i < lead; i++) call.same(indices[i], y[i]);
+  for (let i = 0; i < batches; i++) call.same(x[i], y[i]);
+  for (const [i, a] of x.slice(batches + 1 + more.length).entries()) call.same(a, y[lead + i]);
+  if (first && more.length === 0) lookedUp(call, first);
+  else call.freeze([first, ...more]);
+};
+
+/** Elements of the indices' shape, from anywhere on one axis. */
+const gatherElements: Rule = (call) => {
+  const [x, indices, y] = [pick(call, "x", 0), pick(call, "x", 1), pick(call, "y", 0)];
+  const at = normalizeAxis(intOf(call.node, "axis", 0), x.length);
+  for (const [i, a] of indices.entries()) call.same(a, y[i]);
+  call.freeze([x[at]]);
+  for (const [i, a] of x.entries())
+    if (i !== at) {
+      if (a.size === y[i]?.size) call.same(a, y[i]);
+      else call.freeze([a, y[i]]);
+    }
 };
 
 const tile: Rule = (call) => {
@@ -232,6 +267,8 @@ const rules: Readonly<Record<string, Rule>> = {
   Expand: (call) => broadcast(call, pick(call, "x", 0), pick(call, "y", 0)),
   Flatten: regroup,
   Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: gatherND,
   Gemm: gemm,
   LayerNormalization: normalisation,
   LogSoftmax: softmax,

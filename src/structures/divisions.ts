@@ -65,8 +65,8 @@ function probeShapes(inputs: readonly ValueInfo[]): Record<string, number[]> {
  *
  * An axis divides a branch if every value on the way to the logits that has the axis lies inside that branch (so that it is
  * summed away before the trunk), if a weight has it, and if no operator mixes its entries. Heads are the entries of the
- * axis on which a product in which tokens meet is batched, if keys and values have it too: where queries share them, an
- * entry is a whole group.
+ * axis on which the products in which tokens meet are batched, if keys and values have it too: where queries share them, an
+ * entry is a whole group. Where they are all one, or have parts that are (latent attention), entries are those of the queries.
  *
  * @throws EspalierError as `staticTypes` and `shapeValues`
  */
@@ -108,37 +108,45 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
   const obstacles: Obstacle[] = [];
   for (const { layer, branch } of branches.sort((a, b) => a.layer - b.layer)) {
     const kind = branch.kind === "ATTENTION" ? "HEAD" : "CHANNEL";
-    const own = [...(kind === "HEAD" ? batched(branch) : having([...branch.nodes].flatMap((n) => n.outputs)))].filter(
-      (leaf) => homes.get(leaf)?.size === 1 && trained.has(leaf),
+    const within = [...having([...branch.nodes].flatMap((n) => n.outputs))].filter(
+      (leaf) => trained.has(leaf) && homes.get(leaf)?.size === 1,
     );
+    const own = kind === "HEAD" ? batched(branch, within) : within;
     const free = own.filter((leaf) => leaf.frozen === null);
     const chosen = kind === "HEAD" ? free.slice(0, 1) : free;
     divisions.push(...chosen.map((leaf) => ({ kind, layer, branch, leaf }) as const));
     if (chosen.length > 0) continue;
-    const within = [...having([...branch.nodes].flatMap((n) => n.outputs))].filter(
-      (leaf) => trained.has(leaf) && homes.get(leaf)?.size === 1,
-    );
     const reasons = [...own, ...within].flatMap((leaf) => leaf.frozen ?? []);
     obstacles.push({ kind, layer, reason: reasons[0] ?? "no axis of its weights is its own" });
   }
   return { unshared, types, shapes, axes, divisions, obstacles };
 
-  /** Leaves that the operands of a node in which tokens meet have from their projections on, and its result has as well. */
-  function batched(branch: Branch): Set<Axis> {
+  /**
+   * Those of a branch's leaves that the result of every node in which tokens meet has, and that its operands have from their
+   * projections on: all operands, or, where all queries share one key and value, the queries alone.
+   */
+  function batched(branch: Branch, own: readonly Axis[]): Axis[] {
     const meets = [...branch.nodes].filter((n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && !projects(n)));
-    return new Set(
-      meets.flatMap((n) => [...having(n.outputs)].filter((leaf) => n.inputs.every((i) => !stream.has(i) || carried(leaf, i, branch)))),
-    );
+    const results = meets.map((n) => having(n.outputs));
+    const by = (which: "every" | "some") =>
+      own.filter((leaf) => results.every((r) => r.has(leaf)) && meets.every((n) => carriedInto(n, leaf, which, branch)));
+    const whole = by("every");
+    return whole.length > 0 ? whole : by("some");
   }
 
-  /** Whether all that leads from projections to a value has a leaf: what is repeated for several queries has not. */
-  function carried(leaf: Axis, value: string, branch: Branch, seen: Set<string> = new Set()): boolean {
-    if (seen.has(value)) return true;
+  /** Whether the values that a node reads of the stream, every one or some, have a leaf from their projections on. */
+  function carriedInto(node: Node, leaf: Axis, which: "every" | "some", branch: Branch, seen: Set<string> = new Set()): boolean {
+    return node.inputs.filter((i) => stream.has(i))[which]((i) => carried(leaf, i, which, branch, seen));
+  }
+
+  /** Whether what leads from projections to a value has a leaf: what is repeated for several queries has not. */
+  function carried(leaf: Axis, value: string, which: "every" | "some", branch: Branch, seen: Set<string>): boolean {
+    if (seen.has(value)) return which === "every";
     seen.add(value);
     if (!leaves.get(value)?.has(leaf)) return false;
     const node = made.get(value);
     if (!node || !owners.get(value)?.has(branch) || projects(node)) return true;
-    return node.inputs.every((i) => !stream.has(i) || carried(leaf, i, branch, seen));
+    return carriedInto(node, leaf, which, branch, seen);
   }
 
   function projects(node: Node): boolean {

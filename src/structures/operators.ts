@@ -10,6 +10,20 @@ export const products: ReadonlySet<string> = new Set([
   "com.microsoft::Attention",
 ]);
 
+/** Tables: entries of the first input are chosen by the second. */
+export const lookups: ReadonlySet<string> = new Set(["Gather", "GatherElements", "GatherND"]);
+
+/** Where what does not depend on the text scales the stream, element by element: norms of heads have a scale for each head. */
+export const scalings: ReadonlySet<string> = new Set([
+  "Mul",
+  "Div",
+  "LayerNormalization",
+  "RMSNormalization",
+  "SimplifiedLayerNormalization",
+  "com.microsoft::SkipLayerNormalization",
+  "com.microsoft::SkipSimplifiedLayerNormalization",
+]);
+
 /** Whole attentions in one node. */
 export const attentions: ReadonlySet<string> = new Set([
   "Attention",

@@ -49,23 +49,29 @@ const slice: Target = (r) => {
     if (position > size || position < -size) return position;
     return position < 0 ? r.moved(axis, size + position) - r.moved(axis, size) : r.moved(axis, position);
   };
+  const steps = r.ints(4);
+  // Of a stride the start is a place within it, which stays.
+  const strided = (i: number) => (steps?.[i] ?? 1) !== 1;
   return [
-    [1, starts.map(place)],
+    [1, starts.map((start, i) => (strided(i) ? start : place(start, i)))],
     [2, ends.map(place)],
   ];
 };
 
-const gather: Target = (r) => {
-  const index = r.ints(1);
-  const at = normalizeAxis(intOf(r.node, "axis", 0), r.before.length);
-  return index?.length === 1 && (index[0] as number) >= 0 ? [[1, [r.moved(at, index[0] as number)]]] : [];
-};
+/** One place known beforehand moves with the entries before it; places chosen by the text are of an axis that stays whole. */
+const lookup =
+  (axisOf: (r: Resized) => number): Target =>
+  (r) => {
+    const index = r.ints(1);
+    return index?.length === 1 && (index[0] as number) >= 0 ? [[1, [r.moved(axisOf(r), index[0] as number)]]] : [];
+  };
 
 /** What each operator's shape operands must be after entries went. */
 const targets: Readonly<Record<string, Target>> = {
   ConstantOfShape: (r) => r.ints(0) && [[0, r.y[0] ?? []]],
   Expand: expand,
-  Gather: gather,
+  Gather: lookup((r) => normalizeAxis(intOf(r.node, "axis", 0), r.before.length)),
+  GatherND: lookup((r) => intOf(r.node, "batch_dims", 0)),
   Reshape: reshape,
   Slice: slice,
   Split: split,

@@ -1,6 +1,7 @@
 /**
  * The kinds of structure, coarse to fine. LAYER is the paper's; ATTENTION and MLP are a layer's residual branches; HEAD is a
- * group of an attention's queries with the key and value that they share, CHANNEL a neuron of an MLP.
+ * group of an attention's queries with the key and value that they share (a query alone, if all share one), CHANNEL a neuron of
+ * an MLP.
  */
 export const structureKinds = ["LAYER", "ATTENTION", "MLP", "HEAD", "CHANNEL"] as const;
 export type StructureKind = (typeof structureKinds)[number];

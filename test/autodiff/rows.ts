@@ -187,6 +187,30 @@ export const rows: readonly Row[] = [
   { operator: "Gather", form: "inner axis", shapes: [[2, 4, 3]], make: (b, x) => b.gather(x, b.ints([3, 1, 3]), 1) },
   { operator: "Gather", form: "one element", shapes: [[2, 4, 3]], make: (b, x) => b.gather(x, b.ints([1], []), -1) },
   {
+    operator: "GatherElements",
+    form: "inner axis, some twice",
+    shapes: [[2, 3, 4]],
+    make: (b, x) => b.op("GatherElements", [x, b.ints([0, 2, 2, -1, 1, 1, 0, 2], [2, 1, 4])], [2, 1, 4], { axis: attr.int(1) }),
+  },
+  {
+    operator: "GatherElements",
+    form: "fewer rows and columns than there are",
+    shapes: [[4, 3]],
+    make: (b, x) => b.op("GatherElements", [x, b.ints([3, 1, 1, 0, -2, 3], [3, 2])], [3, 2], { axis: attr.int(0) }),
+  },
+  {
+    operator: "GatherND",
+    form: "rows, some twice",
+    shapes: [[4, 3]],
+    make: (b, x) => b.op("GatherND", [x, b.ints([2, 0, 2, -1], [4, 1])], [4, 3]),
+  },
+  {
+    operator: "GatherND",
+    form: "places on two axes",
+    shapes: [[2, 3, 2]],
+    make: (b, x) => b.op("GatherND", [x, b.ints([0, 1, 1, -1, 0, 1, -1, 0, 1, 1, 1, 2], [3, 2, 2])], [3, 2, 2]),
+  },
+  {
     operator: "Split",
     shapes: [[2, 6]],
     make: (b, x) =>

@@ -15,7 +15,7 @@ import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { type Range, rangesOf } from "../../src/structures/entries.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
 import { feedsOf as allFeeds } from "../support/feeds.ts";
-import { fixtures } from "../support/fixtures.ts";
+import { fixtures, headsOf } from "../support/fixtures.ts";
 import { testModels } from "../support/models.ts";
 import { assertClose, logitsOf, masked as maskedWhole } from "./masked.ts";
 
@@ -26,7 +26,7 @@ interface Case {
   readonly name: string;
   readonly path: string;
   readonly skip: string | false;
-  /** By layer: number of KV groups and parameters of each, number of neurons and parameters of each. */
+  /** By layer: number of heads that go one by one and parameters of each, number of neurons and parameters of each. */
   readonly heads: number;
   readonly channels: number;
   readonly head?: number;
@@ -49,7 +49,7 @@ const real: Case[] = testModels.map(({ name, folder, skip }) => ({
 /** From the configuration that the exporter was given: a KV group has its queries, keys and values, and their biases. */
 const exported: Case[] = fixtures.map(({ name, folder, read }) => {
   const { expected } = read();
-  return { name, path: join(folder, "model.onnx"), skip: false, heads: expected.kvHeads, channels: expected.intermediateSize };
+  return { name, path: join(folder, "model.onnx"), skip: false, heads: headsOf(expected), channels: expected.intermediateSize };
 });
 const cases = [...real, ...exported];
 
@@ -74,6 +74,14 @@ async function inspect(model: Model) {
   return { ...found, ...divisions, units };
 }
 
+/** Elements of a weight that no unit has: the key and value that all queries share, beside them in one matrix. */
+function sharedBy({ graph }: Model, parameter: string, units: readonly Unit[]): number {
+  const dims = graph.initializers.get(parameter)?.dims ?? [];
+  const own = units.flatMap((u) => u.slices.filter((s) => s.parameter === parameter));
+  const left = dims.map((d, axis) => own.filter((s) => s.axis === axis).reduce((n, s) => s.ranges.reduce((m, r) => m - r.length, n), d));
+  return left.reduce((a, b) => a * b, 1);
+}
+
 /** The model with all weights of the units set to 0. */
 function masked(model: Model, units: readonly Unit[]): Model {
   const initializers = new Map(model.graph.initializers);
@@ -92,14 +100,25 @@ function masked(model: Model, units: readonly Unit[]): Model {
   return { ...model, graph: { ...model.graph, initializers } };
 }
 
-/** Feeds of two texts, cache entries as in `whole`: of a layer, which KV heads the model has left. */
-function feedsOf(model: Model, whole: Model, ids: readonly number[][], past: number, kept: (layer: number) => readonly number[]) {
+/**
+ * Feeds of two texts, cache entries as in `whole`: of the heads of a layer, which the model has left. A head may have several
+ * entries (where the cache holds those repeated for each query) or all heads share one.
+ */
+function feedsOf(
+  model: Model,
+  whole: Model,
+  ids: readonly number[][],
+  past: number,
+  of: number,
+  kept: (layer: number) => readonly number[],
+) {
   const names = signatureOf(model.graph.inputs).caches.map((c) => c.name);
   const feeds = allFeeds(whole, ids, names.length > 0 ? past : 0, (cache) => names.indexOf(cache));
   for (const [i, name] of names.entries()) {
     const { dims, data } = feeds[name] as TensorValue<Float32Array>;
-    const heads = kept(Math.floor(i / 2));
     const [B, K, P, D] = dims as [number, number, number, number];
+    const per = K / of;
+    const heads = per < 1 ? [0] : kept(Math.floor(i / 2)).flatMap((h) => Array.from({ length: per }, (_, j) => h * per + j));
     const left = Float32Array.from({ length: B * heads.length * P * D }, (_, at) => {
       const [b, h, rest] = [Math.floor(at / (heads.length * P * D)), Math.floor(at / (P * D)) % heads.length, at % (P * D)];
       return data[(b * K + (heads[h] as number)) * P * D + rest] as number;
@@ -163,7 +182,8 @@ for (const { name, path, skip, ...expected } of cases)
           const branch = structures.find((s) => s.kind === whole && s.layer === layer);
           if (!branch) continue;
           const cut = new Set(of(kind).flatMap((u) => u.slices.map((s) => s.parameter)));
-          const rest = branch.parameters.filter((p) => !cut.has(p)).reduce((n, p) => n + (parameters.get(p) ?? 0), 0);
+          const shared = (p: string): number => (cut.has(p) ? sharedBy(model, p, of(kind)) : (parameters.get(p) ?? 0));
+          const rest = branch.parameters.reduce((n: number, p) => n + shared(p), 0);
           assert.equal(
             of(kind).reduce((n, u) => n + u.parameterCount, rest),
             branch.parameterCount,
@@ -205,8 +225,8 @@ for (const { name, path, skip, ...expected } of cases)
             const kept = (layer: number) =>
               units.filter((u) => u.kind === "HEAD" && u.layer === layer).flatMap((u, i) => (chosen.includes(u) ? [] : [i]));
             assertClose(
-              await logitsOf(pruned, feedsOf(pruned, model, ids, past, kept)),
-              await logitsOf(masked(model, chosen), feedsOf(model, model, ids, past, every)),
+              await logitsOf(pruned, feedsOf(pruned, model, ids, past, expected.heads, kept)),
+              await logitsOf(masked(model, chosen), feedsOf(model, model, ids, past, expected.heads, every)),
             );
             if (signatureOf(pruned.graph.inputs).caches.length > 0 && T > 1) assertClose(...(await lastLogits(pruned, ids)));
           },

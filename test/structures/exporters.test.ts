@@ -41,8 +41,9 @@ describe(`structures of what the exporters write (seed ${seed})`, () => {
       );
       assert.equal(found.parameterCount, expected.parameterCount + (2 * expected.layers + 1) * bias);
 
-      const torch = Float32Array.from(expected.logits.flat(2));
-      assertClose(await logitsOf({ ...model, graph: spellOut(model.graph) }, feedsOf(model, expected.tokens)), torch);
+      const { tokens: ids, logits } = expected;
+      if (ids && logits)
+        assertClose(await logitsOf({ ...model, graph: spellOut(model.graph) }, feedsOf(model, ids)), Float32Array.from(logits.flat(2)));
 
       const token = fc.integer({ min: 3, max: expected.vocabularySize - 1 });
       const someTexts = fc

@@ -8,13 +8,16 @@ import type { Model } from "../../src/onnx/ir.ts";
 export interface Expected {
   readonly parameterCount: number;
   readonly layers: number;
+  /** Of queries. */
+  readonly heads: number;
   readonly kvHeads: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly vocabularySize: number;
   readonly layerParameters: readonly { readonly layer: number; readonly attention: number; readonly mlp: number }[];
-  readonly tokens: readonly (readonly number[])[];
-  readonly logits: readonly (readonly (readonly number[])[])[];
+  /** Absent where PyTorch's own were not kept. */
+  readonly tokens?: readonly (readonly number[])[];
+  readonly logits?: readonly (readonly (readonly number[])[])[];
 }
 
 /** A tiny model with random weights as an exporter wrote it (scripts/fixtures). */
@@ -23,6 +26,12 @@ export interface Fixture {
   readonly name: string;
   readonly folder: string;
   read(): { readonly model: Model; readonly expected: Expected };
+}
+
+/** How many heads go one by one: key and value with the queries that share them, or the queries of the only key and value. */
+export function headsOf({ heads, kvHeads }: Expected, removed = 0): number {
+  const groups = kvHeads - (kvHeads > 1 ? removed : 0);
+  return groups > 1 ? groups : heads / kvHeads - (kvHeads > 1 ? 0 : removed);
 }
 
 const root = fileURLToPath(new URL("../fixtures/exporters/", import.meta.url));

@@ -19,7 +19,7 @@ import { randomInteger, seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import { structureKinds } from "../../src/structures/structure.ts";
-import type { Expected, Fixture } from "./fixtures.ts";
+import { type Expected, type Fixture, headsOf } from "./fixtures.ts";
 import { scratch } from "./scratch.ts";
 
 /** What the product does with a model, step after step; each needs those before it. */
@@ -127,11 +127,12 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
     { layers, hiddenSize, vocabularySize },
     { layers: expected.layers, hiddenSize: expected.hiddenSize, vocabularySize: expected.vocabularySize },
   );
-  const { kvHeads, intermediateSize } = expected;
+  const { intermediateSize } = expected;
+  const heads = headsOf(expected);
   for (const kind of structureKinds) {
     const own = stored.structures.filter((s) => s.kind === kind);
     assert.equal(own.length, expected.layers, kind);
-    const count = { HEAD: kvHeads, CHANNEL: intermediateSize }[kind as string] ?? 1;
+    const count = { HEAD: heads, CHANNEL: intermediateSize }[kind as string] ?? 1;
     assert.ok(
       own.every((s) => s.count === count),
       `${kind}: ${own.map((s) => s.count)}, not ${count} in each layer`,
@@ -150,7 +151,7 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
   const left = (kind: string) => child.structures.filter((s) => s.kind === kind).map((s) => s.count);
   assert.deepEqual(
     [left("HEAD"), left("CHANNEL")],
-    [[kvHeads - 1], [intermediateSize - 3]].map((n) => Array(expected.layers - 1).fill(n[0])),
+    [[headsOf(expected, 1)], [intermediateSize - 3]].map((n) => Array(expected.layers - 1).fill(n[0])),
   );
   yield;
   const prompt = [5, 17, 42, 3];
