@@ -3,6 +3,7 @@ import { calibrationDatasets, type DatasetRecord, findOverlap, recordOverlap } f
 import type { Store } from "../store/store.ts";
 import type { Overlap } from "../text/overlap.ts";
 import { computeOnce } from "./compute-once.ts";
+import type { DatasetCandidate } from "./register-dataset.ts";
 
 /** Speakers quote each other, and tasks ask alike: of the built-in datasets 1.2% of the held-out passages are quotations. */
 const tolerated = 0.02;
@@ -17,7 +18,7 @@ const tolerated = 0.02;
 export async function checkOverlap(
   services: { readonly store: Store; readonly dataDirectory: string },
   modelId: string,
-  dataset: DatasetRecord,
+  dataset: Pick<DatasetCandidate, "id" | "records">,
   allow: boolean,
   signal: AbortSignal,
 ): Promise<number> {
@@ -40,15 +41,14 @@ export async function checkOverlap(
 /** Worked out in a process of its own, for it takes seconds of large texts, and once: neither dataset changes. */
 async function overlap(
   { store, dataDirectory }: { readonly store: Store; readonly dataDirectory: string },
-  dataset: DatasetRecord,
+  { id, records }: Pick<DatasetCandidate, "id" | "records">,
   other: DatasetRecord,
   signal: AbortSignal,
 ): Promise<Overlap> {
-  if (dataset.id === other.id) return { ratio: 1, example: null };
-  const known = await findOverlap(store.prisma, dataset.id, other.id);
+  if (id === other.id) return { ratio: 1, example: null };
+  const known = id && (await findOverlap(store.prisma, id, other.id));
   if (known) return known;
-  const stored = ({ digest }: DatasetRecord) => ({ dataDirectory, digest });
-  const found = await computeOnce("overlap", { dataset: stored(dataset), other: stored(other) }, signal);
-  await recordOverlap(store.prisma, dataset.id, other.id, found);
+  const found = await computeOnce("overlap", { dataset: records, other: { dataDirectory, digest: other.digest } }, signal);
+  if (id) await recordOverlap(store.prisma, id, other.id, found);
   return found;
 }

@@ -8,6 +8,7 @@ import type { InspectedModel, ModelFile } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
+import type { DatasetContent } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
 
 /** A stored model as a compute process needs it: where the artifacts are, and which of them make the folder. */
@@ -44,7 +45,8 @@ export interface EvaluationRequest {
 }
 
 export interface OverlapRequest {
-  readonly dataset: StoredDataset;
+  /** One that is stored, or its records. */
+  readonly dataset: StoredDataset | DatasetContent;
   readonly other: StoredDataset;
 }
 

@@ -16,10 +16,12 @@ export type ModelRecord = DatabaseRecord<
 >;
 
 export interface ModelFilter {
-  /** Null: registered models only; an id: that model's children. */
-  readonly parentId?: string | null;
+  /** That model's children. */
+  readonly parentId?: string | undefined;
+  /** Whether they have no parent. */
+  readonly root?: boolean | undefined;
   /** Part of the name, in any case. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** Those who store models share this lock, and whoever removes files has it alone. */
@@ -97,10 +99,13 @@ export async function getModel(db: Database, id: string): Promise<ModelRecord> {
 }
 
 /** @throws EspalierError BAD_CURSOR */
-export async function listModels(db: Database, page: PageRequest, { parentId, name }: ModelFilter = {}): Promise<Page<ModelRecord>> {
-  if (parentId != null && !isId(parentId)) return pageOf([], page.first);
+export async function listModels(db: Database, page: PageRequest, { parentId, root, name }: ModelFilter = {}): Promise<Page<ModelRecord>> {
+  if (parentId !== undefined && !isId(parentId)) return pageOf([], page.first);
   const { before, order } = newestFirst(page);
-  const where = { parentId, ...(name ? { name: { contains: name, mode: "insensitive" as const } } : {}), ...before };
+  const parents = [{ parentId }, root === undefined ? {} : { parentId: root ? null : { not: null } }];
+  // Prisma leaves the signs of LIKE as they are.
+  const contains = name?.replace(/[\\%_]/g, "\\$&");
+  const where = { AND: parents, ...(contains ? { name: { contains, mode: "insensitive" as const } } : {}), ...before };
   const rows = await db.model.findMany({ where, ...order });
   return pageOf(
     rows.map((row) => toRecord(row)),

@@ -27,6 +27,8 @@ const generate = "mutation($input: GenerateInput!) { generate(input: $input) { t
 const register = "mutation($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
 
 const dataset = { name: "literature-train" };
+/** Texts that nothing has kept yet. */
+const own = { dataset: { texts: ["Nobody has ever asked for this text."] } };
 const options = (options: object, more: object = {}) => [start, { input: { modelId, dataset, options, ...more } }] as const;
 const evaluation = (input: object) => [evaluate, { input: { modelId, dataset, ...input } }] as const;
 const score = "mutation($input: ScoreInput!) { score(input: $input) { logprob } }";
@@ -103,6 +105,10 @@ const rows = (): Record<string, Row> => ({
   "negative protection": [...options({ protectFirst: -1 }), bad, "input.options.protectFirst"],
   "negative protection at the end": [...options({ protectLast: -1 }), bad, "input.options.protectLast"],
   "every layer protected": [...options({ protectFirst: 1, protectLast: 1 }), bad, "input.options.protectFirst"],
+  "too urgent": [...options({}, { ...own, priority: 101 }), bad, "input.priority"],
+  "an empty key": [...options({}, { ...own, idempotencyKey: " " }), bad, "input.idempotencyKey"],
+  "from nobody": [...options({}, { ...own, from: nobody }), "RUN_NOT_FOUND", "input.from"],
+  "from a run with other texts": [...options({}, { ...own, from: runId }), bad, "input.modelId"],
   "cancel nobody": [`mutation { cancelPruning(id: "${nobody}") { id } }`, {}, "RUN_NOT_FOUND", "id"],
   "evaluate nobody": [...evaluation({ modelId: nobody }), "MODEL_NOT_FOUND", "input.modelId"],
   "evaluate windows of one token": [...evaluation({ sequenceLength: 1 }), bad, "input.sequenceLength"],
@@ -137,7 +143,7 @@ const rows = (): Record<string, Row> => ({
 
 test("bad input is refused with a code and the argument at fault, and stores nothing", async (t) => {
   const { prisma } = api.services.store;
-  const counts = () => Promise.all([prisma.model.count(), prisma.pruningRun.count(), prisma.evaluation.count()]);
+  const counts = () => Promise.all([prisma.model.count(), prisma.pruningRun.count(), prisma.evaluation.count(), prisma.dataset.count()]);
   const stored = await counts();
   for (const [name, [query, variables, code, argument]] of Object.entries(rows()))
     await t.test(name, async () => {

@@ -79,7 +79,7 @@ test("the same records are one dataset, and a name is that of one", async () => 
   const { registerDataset: again } = await api.data(register, { input: { name: "the same", path: "again.json" } });
   assert.equal(again.name, "questions");
   const texts = ["A whale is no fish."];
-  assert.deepEqual(await refusal(register, { name: "questions", texts }), ["DATASET_NAME_TAKEN", "input.texts"]);
+  assert.deepEqual(await refusal(register, { name: "questions", texts }), ["DATASET_NAME_TAKEN", "input.name"]);
   // Texts that came with a request have no name until they are given one.
   const { dataset } = await evaluated({ modelId, dataset: { texts }, measureSpeed: false });
   assert.deepEqual([dataset.name, dataset.recordCount], [null, 1]);

@@ -186,7 +186,19 @@ test("lists go by pages, newest first, and by filters", async () => {
   assert.deepEqual([second.nodes, second.pageInfo.hasNextPage], [[{ name: "page a" }], false]);
   const { models: named } = await api.data(query, { filter: { name: "PAGE A" } });
   assert.deepEqual(named.nodes, [{ name: "page a" }]);
-  const { models: registered } = await api.data(query, { filter: { name: "page", parentId: null } });
+  // Signs of LIKE are characters like any other, and null is a filter that is not set.
+  const special = "50%_off\\";
+  await newModel(store, special);
+  await newModel(store, "50 or more, off");
+  for (const name of ["%", "_", "off\\", "0%_O", special]) {
+    const { models } = await api.data(query, { filter: { name, parentId: null, root: null } });
+    assert.deepEqual(models.nodes, [{ name: special }], name);
+  }
+  const { models: unfiltered } = await api.data(query, { filter: { name: null, parentId: null } });
+  assert.deepEqual(unfiltered.nodes, (await api.data("{ models(first: 2) { nodes { name } } }")).models.nodes);
+  const { models: made } = await api.data(query, { filter: { root: false } });
+  assert.deepEqual(made.nodes, [{ name: "page c" }, { name: "page b" }]);
+  const { models: registered } = await api.data(query, { filter: { name: "page", root: true, parentId: null } });
   assert.deepEqual(registered.nodes, [{ name: "page parent" }]);
   const { models: none } = await api.data(query, { filter: { parentId: "x" } });
   assert.deepEqual([none.nodes, none.pageInfo], [[], { hasNextPage: false, endCursor: null }]);

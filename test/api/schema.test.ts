@@ -46,6 +46,19 @@ test("every type, field, argument and enum value is described", () => {
   assert.deepEqual(undescribed, []);
 });
 
+test("a list says how many it gives at most: of scores more than of anything else", () => {
+  const told = Object.values(buildSchema().getTypeMap()).flatMap((type) =>
+    isObjectType(type)
+      ? Object.values(type.getFields()).flatMap(({ name, args, type: list }) =>
+          args.filter((arg) => arg.name === "first").map((arg) => [`${type}.${name}`, String(list), arg.description] as const),
+        )
+      : [],
+  );
+  assert.ok(told.length >= 8);
+  for (const [field, list, description] of told)
+    assert.match(description ?? "", list.startsWith("StructureScore") ? /, 1 to 1000\.$/ : /, 1 to 100\.$/, field);
+});
+
 test("every example of GraphiQL fits the schema and the limits, its variables too", () => {
   const schema = buildSchema();
   for (const { query, variables } of examples) {

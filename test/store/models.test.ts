@@ -84,7 +84,7 @@ test("a list is paged newest first, and what is added meanwhile moves nothing", 
     named.items.map((m) => m.name),
     ["kid 3"],
   );
-  const roots = await listModels(prisma, { first: 100 }, { parentId: null });
+  const roots = await listModels(prisma, { first: 100 }, { root: true });
   assert.ok(roots.items.every((m) => m.parentId === null));
   await assert.rejects(listModels(prisma, { first: 1, after: "nonsense" }), { code: "BAD_CURSOR" });
 });

@@ -39,10 +39,10 @@ export async function jobBench(): Promise<JobBench> {
     queue,
     logger,
     ahab,
-    dataset: (name) => datasetOf({ store, dataDirectory }, { name }),
+    dataset: async (name) => (await datasetOf({ store, dataDirectory }, { name })).keep(),
     prune: async (options, more) => {
       const small = { ...defaultPruningOptions, samples: 4, sequenceLength: 32, targetRatio: 0.4, ...options };
-      const { id: datasetId } = await datasetOf({ store, dataDirectory }, { name: "literature-train" });
+      const { id: datasetId } = await (await datasetOf({ store, dataDirectory }, { name: "literature-train" })).keep();
       const request = { modelId: ahab.id, method: "PIP", options: small, datasetId, ...more };
       const { executionProvider: provider } = small;
       return createRun(store, request, (tx, id) => queue.add(tx, "prune", id, { provider, priority: more?.priority ?? 0 }));

@@ -1,5 +1,5 @@
 import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
-import { datasetOf, registerDatasetFrom } from "../../jobs/register-dataset.ts";
+import { datasetFrom, datasetOf } from "../../jobs/register-dataset.ts";
 import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import { datasets } from "../../text/datasets.ts";
 import { pageCost } from "../complexity.ts";
@@ -23,7 +23,7 @@ export class DatasetResolver {
     complexity: pageCost,
   })
   async datasets(@Args(() => PageArgs) page: PageArgs, @Ctx() context: Context): Promise<Connection<DatasetRecord>> {
-    for (const { name } of datasets) await datasetOf(context, { name });
+    for (const { name } of datasets) await (await datasetOf(context, { name })).keep();
     return connect(await blaming("after", listDatasets(context.store.prisma, pageRequest(page))), ({ id }) => id);
   }
 
@@ -32,7 +32,7 @@ export class DatasetResolver {
     description:
       "Registers a dataset: reads it, checks it and keeps its records. The same records registered twice are one dataset, under its first name.",
   })
-  registerDataset(
+  async registerDataset(
     @Arg("input", () => RegisterDatasetInput, { description: "Which dataset." }) { name, description, path, texts }: RegisterDatasetInput,
     @Ctx() context: Context,
   ): Promise<DatasetRecord> {
@@ -44,7 +44,7 @@ export class DatasetResolver {
       ["input.path", path == null || (path.trim() !== "" && path.length <= 4096), "must be a path of 1 to 4,096 characters"],
     ]);
     const source = path == null ? { texts: texts as string[] } : { path };
-    const registered = registerDatasetFrom(context, source, name.trim(), description);
-    return blaming(path == null ? "input.texts" : "input.path", registered);
+    const dataset = await blaming(path == null ? "input.texts" : "input.path", datasetFrom(context, source, name.trim(), description));
+    return blaming("input.name", dataset.keep());
   }
 }

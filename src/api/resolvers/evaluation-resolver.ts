@@ -52,8 +52,9 @@ export class EvaluationResolver {
       ["input.maxTokens", maxTokens === null || maxTokens >= 1, "must be at least 1"],
       ["input.maxItems", maxItems === null || maxItems >= 1, "must be at least 1"],
     ]);
-    const dataset = await datasetFor(context, "input.dataset", input.dataset);
-    const overlapRatio = await blaming("input.dataset", checkOverlap(context, model.id, dataset, allowOverlap, context.signal));
+    const chosen = await datasetFor(context, "input.dataset", input.dataset);
+    const overlapRatio = await blaming("input.dataset", checkOverlap(context, model.id, chosen, allowOverlap, context.signal));
+    const dataset = await chosen.keep();
     const settings = { sequenceLength, stride, maxTokens, maxItems, measureSpeed, executionProvider };
     return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, (tx, id) =>
       queue.add(tx, "evaluate", id, { provider: executionProvider }),

@@ -19,8 +19,11 @@ class ModelFilter {
   @Field(() => String, { nullable: true, description: "Those whose name has this in it, in any case." })
   readonly name?: string | null;
 
-  @Field(() => ID, { nullable: true, description: "The children of this model; null for models that were registered, not made." })
+  @Field(() => ID, { nullable: true, description: "The children of this model." })
   readonly parentId?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: "Whether they have no parent: those that were registered, not made." })
+  readonly root?: boolean | null;
 }
 
 @InputType({ description: "Which model to register." })
@@ -49,10 +52,11 @@ export class ModelResolver {
   @Query(() => ModelConnection, { description: "Models, newest first.", complexity: pageCost })
   async models(
     @Args(() => PageArgs) page: PageArgs,
-    @Arg("filter", () => ModelFilter, { defaultValue: {}, description: "Which ones." }) { name, parentId }: ModelFilter,
+    @Arg("filter", () => ModelFilter, { defaultValue: {}, description: "Which ones." }) { name, parentId, root }: ModelFilter,
     @Ctx() { store }: Context,
   ): Promise<Connection<ModelRecord>> {
-    const found = listModels(store.prisma, pageRequest(page), { parentId, ...(name ? { name } : {}) });
+    const filter = { name: name ?? undefined, parentId: parentId ?? undefined, root: root ?? undefined };
+    const found = listModels(store.prisma, pageRequest(page), filter);
     return connect(await blaming("after", found), byId);
   }
 

@@ -7,6 +7,7 @@ import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
+import { earlierResult } from "../../store/request-keys.ts";
 import {
   cancelRun,
   countIterations,
@@ -29,7 +30,7 @@ import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import type { Loaders } from "../loaders.ts";
 import { Needs } from "../needs.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
-import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { type Connection, connect, PageArgs, pageRequest, ScorePageArgs } from "../types/connection.ts";
 import { Dataset } from "../types/dataset.ts";
 import { Model } from "../types/model.ts";
 import {
@@ -59,9 +60,6 @@ class StructureScoreFilter {
   @Field(() => [structureKindEnum], { nullable: true, description: "Those of these kinds of structure." })
   readonly kinds?: StructureKind[] | null;
 }
-
-/** Scores on a page: rows are small, and an iteration has many. */
-const largestScorePage = 1000;
 
 const byId = ({ id }: { readonly id: string }): string => id;
 
@@ -120,7 +118,7 @@ async function requireStructures(modelId: string, { structureKinds }: PruningOpt
       (kind): Requirement => [
         "input.options.structureKinds",
         known.has(kind),
-        `names ${kind}, of which the model has none that can go; \`npm run inspect\` says why`,
+        `names ${kind}, of which the model has none that can go; it has ${[...known].join(", ") || "none of any kind"}`,
       ],
     ),
   );
@@ -158,7 +156,7 @@ export class PruningRunResolver {
   })
   async structureScores(
     @Arg("runId", () => ID, { description: "The run." }) runId: string,
-    @Args(() => PageArgs) page: PageArgs,
+    @Args(() => ScorePageArgs) page: ScorePageArgs,
     @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
     @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
     @Ctx() { store, loaders }: Context,
@@ -180,7 +178,8 @@ export class PruningRunResolver {
       throw new EspalierError(code, message, { argument: "input.modelId" });
     }
     const { perturbation, uniform, ...rest } = input.options;
-    const { kinds, undivided } = methodNamed(input.method);
+    const { method, priority, idempotencyKey: key } = input;
+    const { kinds, undivided } = methodNamed(method);
     const normalization = rest.normalization ?? normalizationOf({ undivided });
     const options: PruningOptions = { ...rest, normalization, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
     requireAll([
@@ -188,26 +187,30 @@ export class PruningRunResolver {
       [
         "input.options.structureKinds",
         options.structureKinds.every((kind) => kinds.includes(kind)),
-        `must be of those that ${input.method} can score: ${kinds.join(", ")}`,
+        `must be of those that ${method} can score: ${kinds.join(", ")}`,
       ],
       [
         "input.options.normalization",
         !undivided || normalization === "NONE",
-        `must be NONE or left out: scores of ${input.method} are in one unit already, and may be negative`,
+        `must be NONE or left out: scores of ${method} are in one unit already, and may be negative`,
       ],
+      ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
+      keyRule(key),
     ]);
     await requireStructures(input.modelId, options, loaders);
     const dataset = await datasetFor(context, "input.dataset", input.dataset);
     requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
-    const { method, priority, idempotencyKey: key } = input;
-    requireAll([["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"], keyRule(key)]);
-    const run = { modelId: input.modelId, method, options, datasetId: dataset.id, priority };
-    const keyed =
-      key == null
-        ? undefined
-        : { operation: "startPruning", owner: context.caller.token?.id ?? null, key, request: { ...run, from: input.from ?? null } };
-    const from = input.from == null ? undefined : await beginning(store, run, input.from);
-    return createRun(store, { ...run, from }, enqueueIn(queue, options.executionProvider, priority), keyed);
+    const runOf = (datasetId: string) => ({ modelId: input.modelId, method, options, datasetId, priority });
+    const owner = context.caller.token?.id ?? null;
+    const keyed = (run: NewRun) =>
+      key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: input.from ?? null } };
+    // A dataset that is not stored yet is that of no earlier request and of no other run.
+    const asked = runOf(dataset.id ?? "");
+    const known = keyed(asked);
+    if (known) await earlierResult(store.prisma, known);
+    const from = input.from == null ? undefined : await beginning(store, asked, input.from);
+    const run = runOf((await dataset.keep()).id);
+    return createRun(store, { ...run, from }, enqueueIn(queue, options.executionProvider, priority), keyed(run));
   }
 
   @Needs("PRUNE")
@@ -274,7 +277,7 @@ export class PruningRunResolver {
   })
   scores(
     @Root() { id }: RunRecord,
-    @Args(() => PageArgs) page: PageArgs,
+    @Args(() => ScorePageArgs) page: ScorePageArgs,
     @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
     @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
     @Ctx() { loaders }: Context,
@@ -303,11 +306,11 @@ async function beginning({ prisma }: Context["store"], run: NewRun, fromId: stri
 async function scorePage(
   loaders: Context["loaders"],
   runId: string,
-  page: PageArgs,
+  page: ScorePageArgs,
   { iterations, kinds }: StructureScoreFilter,
   order: ScoreOrder,
 ): Promise<Connection<ScoreRecord>> {
   const filter = { iterations: iterations ?? undefined, kinds: kinds ?? undefined };
-  const found = loaders.scores(runId, { page: pageRequest(page, largestScorePage), order, filter });
+  const found = loaders.scores(runId, { page: pageRequest(page), order, filter });
   return connect(await blaming("after", found), (score) => scoreCursor(score, order));
 }

@@ -11,8 +11,10 @@ export class PageInfo {
   readonly endCursor!: string | null;
 }
 
-/** Records on a page of any list. */
+/** Records on a page of most lists. */
 const largestPage = 100;
+/** Scores on a page: rows are small, and an iteration has many. */
+const largestScorePage = 1000;
 
 @ArgsType()
 export class PageArgs {
@@ -23,8 +25,19 @@ export class PageArgs {
   readonly after?: string | null;
 }
 
+@ArgsType()
+export class ScorePageArgs {
+  @Field(() => Int, { defaultValue: 20, description: `How many to give, 1 to ${largestScorePage}.` })
+  readonly first!: number;
+
+  @Field(() => String, { nullable: true, description: "Give those after this cursor." })
+  readonly after?: string | null;
+}
+
 /** @throws EspalierError BAD_USER_INPUT if the page is too large */
-export function pageRequest({ first, after }: PageArgs, largest = largestPage): PageRequest {
+export function pageRequest(args: PageArgs | ScorePageArgs): PageRequest {
+  const { first, after } = args;
+  const largest = args instanceof ScorePageArgs ? largestScorePage : largestPage;
   requireAll([["first", first >= 1 && first <= largest, `must be from 1 to ${largest}`]]);
   return { first, after };
 }

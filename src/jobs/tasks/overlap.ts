@@ -5,5 +5,5 @@ import type { Task } from "../compute.ts";
 
 // biome-ignore lint/correctness/useYield: it has nothing to report before its result
 export const overlapTask: Task<"overlap"> = async function* ({ dataset, other }) {
-  return overlapOf(textsOf(await readDataset(dataset)), textsOf(await readDataset(other)));
+  return overlapOf(textsOf("digest" in dataset ? await readDataset(dataset) : dataset), textsOf(await readDataset(other)));
 };
