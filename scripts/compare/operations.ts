@@ -35,7 +35,7 @@ export interface Evaluation {
   readonly result: Result | null;
   readonly error: Failure | null;
   readonly overlapRatio: number;
-  readonly retained: { readonly accuracyRatio: number; readonly normalizedAccuracyRatio: number | null } | null;
+  readonly retained: { readonly accuracyRatio: number | null; readonly normalizedAccuracyRatio: number | null } | null;
 }
 
 interface Failure {

@@ -43,7 +43,9 @@ export async function* judgeText(
   documents: readonly string[],
   { sequenceLength, stride, maxTokens }: TextOptions,
 ): AsyncGenerator<Progress, TextResult> {
-  const stream = streamOf(documents, tokenizer, maxTokens === null ? null : maxTokens + Math.ceil(maxTokens / stride) + sequenceLength);
+  // Every window's first token may be read only, and the last window reaches beyond what is predicted.
+  const enough = maxTokens === null ? null : maxTokens + Math.ceil(maxTokens / (sequenceLength - 1)) + sequenceLength;
+  const stream = streamOf(documents, tokenizer, enough);
   const windows = windowsOf(stream.length, sequenceLength, stride, maxTokens);
   const total = windows.reduce((n, w) => n + w.predicted, 0);
   if (total === 0) throw new EspalierError("INVALID_DATASET", "the dataset has no token to predict");
@@ -63,6 +65,8 @@ export async function* judgeText(
   const counts = windows.map((w) => w.predicted);
   const loss = ratioOf(losses, counts);
   const perplexity = Math.exp(loss.value);
+  if (!Number.isFinite(perplexity))
+    throw new EspalierError("NON_FINITE_LOGITS", "the model finds a token of the texts impossible: their perplexity is infinite");
   const standardError = loss.standardError === null ? null : perplexity * loss.standardError;
   return { tokenCount: total, perplexity: { value: perplexity, standardError }, nextTokenAccuracy: ratioOf(hits, counts) };
 }

@@ -24,8 +24,8 @@ const divisors: Record<Normalization, (group: OpenGroup, ofKind: readonly number
   NONE: () => 1,
   PARAMETER_COUNT: (group) => group.parameterCount,
   SQRT_PARAMETER_COUNT: (group) => Math.sqrt(group.parameterCount),
-  // If all of a kind score 0 they stay at 0.
-  KIND_MEAN: (_, ofKind) => mean(ofKind) || 1,
+  // Of absolute values, for a mean below 0 would turn the order round. If all of a kind score 0 they stay at 0.
+  KIND_MEAN: (_, ofKind) => mean(ofKind.map(Math.abs)) || 1,
 };
 
 export function normalized(groups: readonly ScoredGroup[], normalization: Normalization): ScoredGroup[] {

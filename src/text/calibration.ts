@@ -1,3 +1,4 @@
+import { EspalierError } from "../errors.ts";
 import { type Random, randomInteger, seededRandom } from "../random.ts";
 import { type PerturbationKind, perturbations } from "./perturb.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -23,12 +24,15 @@ export interface Views {
 
 /** More characters a token than any tokenizer makes of running text; what is too much is cut off again. */
 const charactersPerToken = 8;
+/** Texts of a token may be among others, not be all there is. */
+const mostTries = 100;
 
 /**
  * Draws texts of about `sequenceLength` tokens, cut at word boundaries, from anywhere in the documents. Each has its own
  * stream of chance, so asking for more keeps those there were.
  *
  * @param documents at least one that is not empty
+ * @throws EspalierError INVALID_DATASET if hardly any has two tokens
  */
 export function calibrationSamples(
   tokenizer: Tokenizer,
@@ -37,9 +41,14 @@ export function calibrationSamples(
 ): string[] {
   return Array.from({ length: samples }, (_, i) => {
     const random = seededRandom(seed, `calibration/${i}`);
-    const wide = window(documents, sequenceLength * charactersPerToken, random);
-    const tokens = tokenizer.encode(wide).length;
-    return tokens <= sequenceLength ? wide : wide.slice(0, wordEnd(wide, Math.ceil((wide.length * sequenceLength) / tokens)));
+    for (let tries = 0; tries < mostTries; tries++) {
+      const wide = window(documents, sequenceLength * charactersPerToken, random);
+      const tokens = tokenizer.encode(wide).length;
+      // Of one token there is nothing to predict: such a text would say of every structure that it does nothing.
+      if (tokenizer.documentStart.length + tokens < 2) continue;
+      return tokens <= sequenceLength ? wide : wide.slice(0, wordEnd(wide, Math.ceil((wide.length * sequenceLength) / tokens)));
+    }
+    throw new EspalierError("INVALID_DATASET", "the calibration texts are too short: almost none has a token to predict");
   });
 }
 

@@ -22,6 +22,10 @@ const rows = [
   { method: "PIP", asked: { normalization: null }, recorded: "SQRT_PARAMETER_COUNT" },
   { method: "PIP", asked: { normalization: "KIND_MEAN" }, recorded: "KIND_MEAN" },
   { method: "FLAP", asked: {}, recorded: "NONE" },
+  { method: "WANDA_SP", asked: {}, recorded: "NONE" },
+  { method: "WANDA_SP", asked: { normalization: "KIND_MEAN" }, recorded: "KIND_MEAN" },
+  { method: "POLICY_GRADIENT", asked: {}, recorded: "NONE" },
+  { method: "RANDOM", asked: {}, recorded: "NONE" },
   { method: "FLAP", asked: { normalization: "NONE" }, recorded: "NONE" },
 ];
 for (const { method, asked, recorded } of rows)

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type EvaluationOptions, evaluate } from "../../src/evaluation/evaluate.ts";
 import { Likelihood } from "../../src/evaluation/likelihood.ts";
 import { ratioOf } from "../../src/evaluation/statistics.ts";
+import { judgeText } from "../../src/evaluation/text.ts";
+import { finished } from "../../src/finished.ts";
+import { decode } from "../../src/onnx/decode.ts";
+import { encode } from "../../src/onnx/encode.ts";
+import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { testModels } from "../support/models.ts";
@@ -51,6 +59,45 @@ describe("evaluate", () => {
       assert.ok(progress.every((p, i) => p.done > (progress[i - 1]?.done ?? 0)));
       assert.deepEqual([result.itemCount, result.accuracy, result.normalizedAccuracy, result.chanceAccuracy], [null, null, null, null]);
     });
+
+  it("predicts as many tokens as are asked for, however short windows and documents are", async () => {
+    const documents = Array.from({ length: 60 }, (_, i) => `The whale swam ${i} miles.`);
+    for (const [sequenceLength, stride] of [
+      [2, 2],
+      [3, 3],
+      [3, 1],
+      [8, 8],
+    ] as const)
+      for (const maxTokens of [1, 40, 100]) {
+        const content = { form: "TEXT", documents } as const;
+        const { result } = await collect({ ...texts, content, sequenceLength, stride, maxTokens });
+        assert.equal(result.tokenCount, maxTokens, `${maxTokens} in windows of ${sequenceLength} every ${stride}`);
+      }
+  });
+
+  it("says so where a text is impossible, rather than that its perplexity is unknown", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "espalier-impossible-"));
+    try {
+      const tiny = decode(readFileSync(new URL("../fixtures/exporters/optimum/llama/model.onnx", import.meta.url)));
+      const never = float32Tensor(
+        "never",
+        [97],
+        Float32Array.from({ length: 97 }, (_, id) => (id === 7 ? Number.NEGATIVE_INFINITY : 0)),
+      );
+      const nodes = tiny.graph.nodes.map((n) => ({ ...n, outputs: n.outputs.map((o) => (o === "logits" ? "possible" : o)) }));
+      const add = { name: "forbid", opType: "Add", domain: "", inputs: ["possible", "never"], outputs: ["logits"], attributes: {} };
+      const graph = { ...tiny.graph, nodes: [...nodes, add], initializers: new Map([...tiny.graph.initializers, ["never", never]]) };
+      writeFileSync(join(folder, "model.onnx"), encode({ ...tiny, graph }));
+      const model = await Likelihood.open({ folder, graph: "model.onnx", executionProvider: "CPU" });
+      const tokenizer = { ...(await loadTokenizer(texts.folder)), encodeDocument: (text: string) => [...text].map(Number) };
+      const judge = (text: string) => finished(judgeText(model, tokenizer, [text], { sequenceLength: 8, stride: 8, maxTokens: null }));
+      assert.ok((await judge("1234")).perplexity.value > 1);
+      await assert.rejects(judge("1274"), { code: "NON_FINITE_LOGITS", message: /infinite/ });
+      await model.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it("counts the choices of items as they are answered", async () => {
     const { progress, result } = await collect({ ...items, content: { form: "MULTIPLE_CHOICE", items: [question, question, question] } });

@@ -400,6 +400,31 @@ describe("methods by activations", () => {
   });
 });
 
+it("BLOCK_INFLUENCE is a number where the trunk is nothing: of padding's embedding, or of a token's", async () => {
+  const [embedding] = [...model.graph.initializers].filter(([name]) => /embed_tokens/.test(name)).map(([, t]) => t);
+  assert.ok(embedding);
+  const without = (token: number) => {
+    const values = Float32Array.from(float32Of(embedding));
+    values.fill(0, token * 40, (token + 1) * 40);
+    const initializers = new Map(model.graph.initializers).set(embedding.name, float32Tensor(embedding.name, embedding.dims, values));
+    return { ...model, graph: { ...model.graph, initializers } };
+  };
+  const kinds = ["LAYER", "ATTENTION", "MLP"] as const;
+  const whole = await scoresBy("BLOCK_INFLUENCE", kinds);
+  // Token 0 is what shorter texts are padded with; no text has it.
+  assert.ok(samples.every((s) => !s.unperturbed.includes(0)));
+  const padded = await scoresBy("BLOCK_INFLUENCE", kinds, { model: without(0) });
+  for (const [g, { scores }] of padded.entries())
+    assert.ok(Math.abs((scores[0] as number) - (whole[g]?.scores[0] as number)) < 1e-6, `${scores[0]}`);
+  // A token that is read turns from nothing into something: its cosine counts as 0.
+  const read = await scoresBy("BLOCK_INFLUENCE", kinds, { model: without(samples[0]?.unperturbed[0] as number) });
+  for (const { scores } of read)
+    assert.ok(
+      scores.every((s) => s >= 0 && s <= 2),
+      `${scores}`,
+    );
+});
+
 describe("methods by losses", () => {
   /** The model with all weights of a head set to 0. */
   const withoutHead = (id: StructureId): Model => {

@@ -76,6 +76,9 @@ it("scores are divided as the normalisation says", () => {
   assert.deepEqual(all("PARAMETER_COUNT"), [0.5, 1, 0.5, 1.5, 0, 0]);
   assert.deepEqual(all("SQRT_PARAMETER_COUNT"), [2, 4, 1, 3, 0, 0]);
   assert.deepEqual(all("KIND_MEAN"), [8 / 12, 16 / 12, 0.5, 1.5, 0, 0]);
+  // A mean below 0 leaves the order as it is.
+  const [signed] = normalized(groupsOf(0, { HEAD: [-3, 1] }), "KIND_MEAN");
+  assert.deepEqual(signed?.scores, [-1.5, 0.5]);
   assert.deepEqual(tables(groups), [
     { kind: "LAYER", indexes: [0, 1], scores: [8, 16] },
     { kind: "HEAD", indexes: [0, 0], scores: [2, 6] },

@@ -48,6 +48,16 @@ describe("calibration samples", () => {
     assert.deepEqual([...drawn].sort(), ["Call me Ishmael.", "The whale!"]);
   });
 
+  it("have a token to predict: shorter texts are passed over, and refused where there is nothing else", () => {
+    const bare = { ...tokenizer, documentStart: [] };
+    const token = "the";
+    assert.equal(bare.encode(token).length, 1);
+    const drawn = calibrationSamples(bare, [token, token, "Call me Ishmael."], { ...options, samples: 40 });
+    assert.deepEqual([...new Set(drawn)], ["Call me Ishmael."]);
+    assert.throws(() => calibrationSamples(bare, [token], options), { code: "INVALID_DATASET", message: /too short/ });
+    assert.equal(calibrationSamples(tokenizer, [token], options)[0], token, "after a document's start it can be predicted");
+  });
+
   it("keep characters whole in texts without spaces", () => {
     const drawn = calibrationSamples(tokenizer, ["🐳".repeat(3000)], options);
     assert.ok(drawn.every((text) => !/\p{Cs}/u.test(text) && text.length > 0));

@@ -132,11 +132,10 @@ export class EvaluationResolver {
       const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
       return mine != null && theirs ? mine / theirs : null;
     };
-    const accuracyRatio = ratio("accuracy") ?? ratio("nextTokenAccuracy");
-    if (!parent || accuracyRatio === null) return null;
+    if (!parent) return null;
     return {
       parent,
-      accuracyRatio,
+      accuracyRatio: ratio("accuracy") ?? ratio("nextTokenAccuracy"),
       aboveChanceRatio: aboveChanceRatio(evaluation, parent),
       normalizedAccuracyRatio: ratio("normalizedAccuracy"),
       byteNormalizedAccuracyRatio: ratio("byteNormalizedAccuracy"),

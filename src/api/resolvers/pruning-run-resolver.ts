@@ -179,20 +179,20 @@ export class PruningRunResolver {
     }
     const { perturbation, uniform, ...rest } = input.options;
     const { method, priority, idempotencyKey: key } = input;
-    const { kinds, undivided } = methodNamed(method);
-    const normalization = rest.normalization ?? normalizationOf({ undivided });
+    const chosen = methodNamed(method);
+    const normalization = rest.normalization ?? normalizationOf(chosen);
     const options: PruningOptions = { ...rest, normalization, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
     requireAll([
       ...optionRules(options, model.architecture),
       [
         "input.options.structureKinds",
-        options.structureKinds.every((kind) => kinds.includes(kind)),
-        `must be of those that ${method} can score: ${kinds.join(", ")}`,
+        options.structureKinds.every((kind) => chosen.kinds.includes(kind)),
+        `must be of those that ${method} can score: ${chosen.kinds.join(", ")}`,
       ],
       [
         "input.options.normalization",
-        !undivided || normalization === "NONE",
-        `must be NONE or left out: scores of ${method} are in one unit already, and may be negative`,
+        !chosen.among || normalization === "NONE",
+        `must be NONE or left out: scores of ${method} are distances from a mean, which dividing would put in another order`,
       ],
       ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
       keyRule(key),

@@ -123,8 +123,12 @@ export class Retained {
   @Field(() => Evaluation, { description: "The newest comparable evaluation of the parent." })
   readonly parent!: Evaluation;
 
-  @Field(() => Float, { description: "Accuracy over the parent's: of next tokens for texts, of answers for items with choices." })
-  readonly accuracyRatio!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "Accuracy over the parent's: of next tokens for texts, of answers for items with choices. Null where the parent's is 0, and so with the other ratios.",
+  })
+  readonly accuracyRatio!: number | null;
 
   @Field(() => Float, {
     nullable: true,

@@ -96,7 +96,7 @@ export class Options implements PruningOptions {
     nullable: true,
     defaultValue: defaults.normalization,
     description:
-      "How scores of structures of unlike size compare. Null: as the method has it, which is recorded: SQRT_PARAMETER_COUNT, or NONE for FLAP, whose scores are in one unit and are divided by nothing else.",
+      "How scores of structures of unlike size compare. Null: as the method has it, which is recorded: SQRT_PARAMETER_COUNT, or NONE where its scores do not grow with size (FLAP, WANDA_SP, POLICY_GRADIENT, RANDOM). FLAP's are divided by nothing else.",
   })
   readonly normalization!: Normalization | null;
 

@@ -1,5 +1,6 @@
 import { lower } from "../../autodiff/lower.ts";
 import { productsOf } from "../../autodiff/products.ts";
+import { EspalierError } from "../../errors.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf, type Tensor } from "../../onnx/ir.ts";
 import { signatureOf } from "../../onnx/signature.ts";
@@ -98,6 +99,7 @@ export async function* inputMoments(
   );
 }
 
+/** @throws EspalierError UNSUPPORTED_PARAMETER_USE if no plain product reads a structure's weights */
 export const activity: Gather<Activity> = async function* (scene, groups) {
   const requests = requestsOf(groups);
   const moments = yield* inputMoments(scene, [...new Set(requests.map((r) => r.parameter))]);
@@ -126,7 +128,13 @@ export const activity: Gather<Activity> = async function* (scene, groups) {
       sums.map((s) => s[name]),
     );
   const [weighted, weights] = [by("weighted"), by("weights")];
-  const evidence = weighted.map((own, g) => own.map((w, i) => ({ weighted: w, weights: weights[g]?.[i] as number })));
+  const evidence = groups.map(({ kind, layer, indexes }, g) =>
+    indexes.map((index, i): Activity => {
+      const own = { weighted: weighted[g]?.[i] as number, weights: weights[g]?.[i] as number };
+      if (own.weights > 0) return own;
+      throw new EspalierError("UNSUPPORTED_PARAMETER_USE", `${kind} ${index} has no weight in a plain product`, { kind, layer });
+    }),
+  );
   return { evidence, loss: null, perturbedLoss: null };
 };
 

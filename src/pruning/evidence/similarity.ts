@@ -27,7 +27,9 @@ export const similarity: Gather<number> = async function* (scene, groups) {
   const length = (v: Value) => b.sqrt(b.reduceSum(b.mul(v, v), [2], false));
   const cosines = ends.map(([before, after]) => {
     const [x, y] = [rows(before), rows(after)];
-    const cosine = b.div(b.reduceSum(b.mul(x, y), [2], false), b.mul(length(x), length(y)));
+    // Of nothing (a padding token's embedding may be all 0) the cosine is 0, not 0 / 0, which no weight would make 0 again.
+    const lengths = b.op("Max", [b.mul(length(x), length(y)), b.scalar(1e-30)], [B, T]);
+    const cosine = b.div(b.reduceSum(b.mul(x, y), [2], false), lengths);
     return b.reduceSum(b.mul(cosine, weights), [1]);
   });
   const joined = b.concat(cosines, 1);

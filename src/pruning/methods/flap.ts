@@ -17,7 +17,7 @@ export const flap: MethodOf<"fluctuations"> = {
     "FLAP (arXiv 2312.11983): removes the heads and channels whose outputs vary least, and puts their mean into a bias. Needs no gradient.",
   kinds: ["HEAD", "CHANNEL"],
   needs: "fluctuations",
-  undivided: true,
+  normalization: "NONE",
   compensates: true,
   among: standardised,
   score: mean,

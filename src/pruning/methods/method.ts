@@ -17,16 +17,16 @@ export interface MethodOf<Need extends keyof EvidenceTypes> {
   readonly needs: Need;
   /** Whether it compares a text with its perturbed view; else there is nothing to perturb. */
   readonly perturbs?: true;
-  /** Scores of all kinds and sizes are in one unit already: they are divided by nothing. */
-  readonly undivided?: true;
+  /** NONE: its scores do not grow with a structure's size, and are divided by nothing unless that is asked for. */
+  readonly normalization?: "NONE";
   /** What a removed structure gave on the average is added as a bias to where it went. */
   readonly compensates?: true;
-  /** The evidence as it is scored, where it counts by what the others of its kind in the same layer have. */
+  /** The evidence as it is scored, where it counts by its distance from what others of its kind in the same layer have: never divided. */
   readonly among?: (group: readonly EvidenceTypes[Need][], kind: StructureKind) => readonly EvidenceTypes[Need][];
   score(evidence: EvidenceTypes[Need]): number;
 }
 
 /** What a method's scores are divided by where nothing else is asked for. */
-export const normalizationOf = ({ undivided }: Pick<Method, "undivided">): Normalization => (undivided ? "NONE" : "SQRT_PARAMETER_COUNT");
+export const normalizationOf = ({ normalization }: Pick<Method, "normalization">): Normalization => normalization ?? "SQRT_PARAMETER_COUNT";
 
 export type Method = { [Need in keyof EvidenceTypes]: MethodOf<Need> }[keyof EvidenceTypes];

@@ -15,5 +15,6 @@ export const policyGradient: MethodOf<"keepProbability"> = {
     "Learns the probability that each structure is kept from the losses of random masks (arXiv 2406.10576). Needs no gradient, and many samples.",
   kinds: structureKinds,
   needs: "keepProbability",
+  normalization: "NONE",
   score: (probability) => probability,
 };

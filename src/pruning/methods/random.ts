@@ -7,5 +7,6 @@ export const random: MethodOf<"chance"> = {
   description: "Removes structures at random, by the seed. What any other method has to beat.",
   kinds: structureKinds,
   needs: "chance",
+  normalization: "NONE",
   score: (number) => number,
 };

@@ -23,11 +23,13 @@ export const taylorVector: MethodOf<"vectorTaylor"> = {
  * (arXiv 2402.02834), whose Taylor+ protects the first four and last two layers besides:
  *
  *     score(i) = mean over samples s of sum_{w in i} | w dL(s)/dw |
+ *
+ * Sample by sample, so that samples of opposite sign do not cancel: both papers' programs add gradients up over the samples first.
  */
 export const taylorElement: MethodOf<"absoluteTaylor"> = {
   name: "TAYLOR_ELEMENT",
   description:
-    "LLM-Pruner (arXiv 2305.11627), element-wise; for layers Shortened LLaMA's Taylor (arXiv 2402.02834), and its Taylor+ with protectFirst 4 and protectLast 2.",
+    "LLM-Pruner (arXiv 2305.11627), element-wise, by each sample for itself; for layers Shortened LLaMA's Taylor (arXiv 2402.02834), and its Taylor+ with protectFirst 4 and protectLast 2.",
   kinds: structureKinds,
   needs: "absoluteTaylor",
   score: mean,

@@ -15,5 +15,6 @@ export const wandaSp: MethodOf<"activity"> = {
     "Wanda (arXiv 2306.11695), structured: the weights' absolute values times the norms of what they are multiplied with, on the mean.",
   kinds: structureKinds,
   needs: "activity",
-  score: ({ weighted, weights }) => (weights === 0 ? 0 : weighted / weights),
+  normalization: "NONE",
+  score: ({ weighted, weights }) => weighted / weights,
 };

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type TestApi, testApi } from "../support/api.ts";
+import { newModel } from "../support/records.ts";
+
+let api: TestApi;
+let parentId: string;
+let childId: string;
+before(async () => {
+  api = await testApi();
+  ({ id: parentId } = await newModel(api.services.store, "parent"));
+  ({ id: childId } = await newModel(api.services.store, "child", parentId));
+});
+after(() => api.close());
+
+/** An evaluation that is over. */
+async function evaluated(modelId: string, key: string, result: object): Promise<string> {
+  const data = { modelId, status: "SUCCEEDED" as const, settings: {}, comparisonKey: key.repeat(64), result: { ...result } };
+  return (await api.services.store.prisma.evaluation.create({ data })).id;
+}
+
+const query = `query($id: ID!) { evaluation(id: $id) { retained {
+  accuracyRatio aboveChanceRatio normalizedAccuracyRatio byteNormalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id }
+} } }`;
+const none = {
+  accuracyRatio: null,
+  aboveChanceRatio: null,
+  normalizedAccuracyRatio: null,
+  byteNormalizedAccuracyRatio: null,
+  perplexityRatio: null,
+  decodeSpeedRatio: null,
+};
+
+// Worked out by hand.
+const rows = [
+  {
+    name: "of texts",
+    parent: { nextTokenAccuracy: 0.5, perplexity: 20, decodeTokensPerSecond: 100 },
+    child: { nextTokenAccuracy: 0.25, perplexity: 50, decodeTokensPerSecond: 125 },
+    expected: { accuracyRatio: 0.5, perplexityRatio: 2.5, decodeSpeedRatio: 1.25 },
+  },
+  {
+    name: "of items, each accuracy by its own",
+    parent: { accuracy: 0.75, normalizedAccuracy: 0.5, byteNormalizedAccuracy: 0.8, chanceAccuracy: 0.25 },
+    child: { accuracy: 0.375, normalizedAccuracy: 0.5, byteNormalizedAccuracy: 0.2, chanceAccuracy: 0.25 },
+    expected: { accuracyRatio: 0.5, normalizedAccuracyRatio: 1, byteNormalizedAccuracyRatio: 0.25, aboveChanceRatio: 0.25 },
+  },
+  {
+    name: "of a child below chance",
+    parent: { accuracy: 0.75, chanceAccuracy: 0.5 },
+    child: { accuracy: 0.25, chanceAccuracy: 0.5 },
+    expected: { accuracyRatio: 1 / 3, aboveChanceRatio: 0 },
+  },
+  {
+    name: "of a parent no better than chance",
+    parent: { accuracy: 0.5, chanceAccuracy: 0.5 },
+    child: { accuracy: 0.75, chanceAccuracy: 0.5 },
+    expected: { accuracyRatio: 1.5 },
+  },
+  {
+    name: "of a parent that had nothing right: the rest is still told",
+    parent: { nextTokenAccuracy: 0, perplexity: 2000 },
+    child: { nextTokenAccuracy: 0, perplexity: 3000 },
+    expected: { perplexityRatio: 1.5 },
+  },
+  {
+    name: "of one from when bytes alone were counted",
+    parent: { accuracy: 0.5, byteNormalizedAccuracy: 0.5 },
+    child: { accuracy: 0.5, normalizedAccuracy: 0.5, byteNormalizedAccuracy: 0.25 },
+    expected: { accuracyRatio: 1, byteNormalizedAccuracyRatio: 0.5 },
+  },
+];
+for (const [i, { name, parent, child, expected }] of rows.entries())
+  test(`what is retained ${name}`, async () => {
+    const key = "abcdef"[i] as string;
+    const parentEvaluation = await evaluated(parentId, key, parent);
+    const own = await evaluated(childId, key, child);
+    const { evaluation } = await api.data(query, { id: own });
+    assert.deepEqual(evaluation.retained, { ...none, ...expected, parent: { id: parentEvaluation } });
+    assert.equal((await api.data(query, { id: parentEvaluation })).evaluation.retained, null, "a registered model has no parent");
+  });
