@@ -4,7 +4,7 @@ import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from ".
 import { type Evaluation, Prisma } from "../generated/prisma/client.ts";
 import type { DatasetRecord } from "./datasets.ts";
 import { notify } from "./listener.ts";
-import { getModel } from "./models.ts";
+import { holdModel } from "./models.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { FailureRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
@@ -64,7 +64,7 @@ export function createEvaluation(
   enqueue: (tx: Database, evaluationId: string) => Promise<void>,
 ): Promise<EvaluationRecord> {
   return store.prisma.$transaction(async (tx) => {
-    const { id } = await getModel(tx, modelId);
+    const { id } = await holdModel(tx, modelId);
     const tokenizer = await tx.modelFile.findFirst({ where: { modelId: id, path: "tokenizer.json" } });
     const comparisonKey = comparisonKeyOf(dataset, settings, tokenizer?.sha256 ?? "");
     const row = await tx.evaluation.create({

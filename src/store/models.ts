@@ -98,6 +98,16 @@ export async function getModel(db: Database, id: string): Promise<ModelRecord> {
   return model;
 }
 
+/**
+ * A model that something is to be made of: nobody deletes it until the transaction ends. Waits for a deletion under way.
+ *
+ * @throws EspalierError MODEL_NOT_FOUND
+ */
+export async function holdModel(tx: Database, id: string): Promise<ModelRecord> {
+  if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${id}::uuid FOR KEY SHARE`;
+  return getModel(tx, id);
+}
+
 /** @throws EspalierError BAD_CURSOR */
 export async function listModels(db: Database, page: PageRequest, { parentId, root, name }: ModelFilter = {}): Promise<Page<ModelRecord>> {
   if (parentId !== undefined && !isId(parentId)) return pageOf([], page.first);
@@ -133,9 +143,9 @@ export interface Leftovers {
  */
 export function deleteModel(store: Store, id: string, keepDescendants: boolean): Promise<Leftovers> {
   return store.prisma.$transaction(async (tx) => {
+    // Nobody makes it a child or a run meanwhile, or deletes it too.
+    if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${id}::uuid FOR UPDATE`;
     const { id: modelId, digest } = await getModel(tx, id);
-    // Nobody makes it a child or a run meanwhile.
-    await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${modelId}::uuid FOR UPDATE`;
     const running = await tx.pruningRun.count({ where: { modelId, status: { in: ["QUEUED", "RUNNING"] } } });
     if (running > 0)
       throw new EspalierError("MODEL_IN_USE", `${running} pruning runs of the model are not over: cancel them first`, { id, running });

@@ -3,7 +3,7 @@ import { type Iteration, Prisma, type PruningRun } from "../generated/prisma/cli
 import type { RemovedStructure } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import { appendEvent } from "./events.ts";
-import { getModel } from "./models.ts";
+import { holdModel } from "./models.ts";
 import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
@@ -61,7 +61,7 @@ export function createRun(store: Store, run: NewRun, enqueue: Enqueue, keyed?: K
 
 async function insertRun(tx: Database, run: NewRun, enqueue: Enqueue): Promise<string> {
   const { method, datasetId, priority = 0, from } = run;
-  const { id: modelId, parameterCount } = await getModel(tx, run.modelId);
+  const { id: modelId, parameterCount } = await holdModel(tx, run.modelId);
   const options = { ...run.options } as unknown as Prisma.InputJsonObject;
   const { id } = await tx.pruningRun.create({ data: { modelId, method, parameterCount, priority, options, datasetId } });
   if (from) await beginFrom(tx, id, from);

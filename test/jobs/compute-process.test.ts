@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { TextSummary } from "../../src/inference/generate.ts";
 import { ComputeProcess } from "../../src/jobs/compute-process.ts";
+import type { FromCompute } from "../../src/jobs/compute-protocol.ts";
 import type { GenerationRequest, StoredModel, Tasks } from "../../src/jobs/tasks.ts";
 import { storeAhab } from "../support/ahab.ts";
 import { temporaryFolder } from "../support/database.ts";
@@ -88,6 +89,31 @@ test("an abort ends a run at once, and the process goes on", async () => {
   assert.equal(summary.completionTokens, 4);
   assert.equal(compute.pid, pid);
 });
+
+for (const [how, leave] of Object.entries({
+  "whose reader leaves": async (run: Generation) => void (await run.return(undefined as never)),
+  "that is aborted": async (run: Generation, controller: AbortController) => {
+    controller.abort(new Error("changed my mind"));
+    await assert.rejects(run.next(), /changed my mind/);
+  },
+}))
+  test(`a run ${how} is cancelled in the process too, not only forgotten here`, async () => {
+    // The results that come from the process, whether or not anybody here still waits for it.
+    const ended: number[] = [];
+    const controller = new AbortController();
+    const run = compute.run("generate", request("Call me", 100), controller.signal);
+    await run.next();
+    const child = compute["child"] as ChildProcess;
+    const listen = ({ id, kind }: FromCompute) => {
+      if (kind === "result") ended.push(id);
+    };
+    child.on("message", listen);
+    await leave(run, controller);
+    // The same work, begun later in the same process: it ends after the first would have.
+    await read(compute.run("generate", request("Call me", 100)));
+    child.off("message", listen);
+    assert.equal(ended.length, 1, "only the later run ended");
+  });
 
 test("a killed process takes its runs with it; the next run starts another", async () => {
   const runs = [compute.run("generate", request("Call me", 400)), compute.run("generate", request("The whale", 400))];

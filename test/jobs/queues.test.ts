@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 import { Queue } from "../../src/jobs/queue.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { cancelRun, getRun, queuePositions } from "../../src/store/runs.ts";
@@ -12,6 +12,8 @@ before(async () => {
   bench = await jobBench();
 });
 after(() => bench.close());
+// Jobs of cancelled runs lie in the queues until a worker comes by: no test finds those of another.
+beforeEach(async () => void (await bench.store.prisma.$executeRaw`DELETE FROM pgboss.job`));
 
 const statusOf = async (id: string) => (await getRun(bench.store.prisma, id)).status;
 
