@@ -104,8 +104,8 @@ for (const [how, leave] of Object.entries({
     const run = compute.run("generate", request("Call me", 100), controller.signal);
     await run.next();
     const child = compute["child"] as ChildProcess;
-    const listen = ({ id, kind }: FromCompute) => {
-      if (kind === "result") ended.push(id);
+    const listen = (message: FromCompute) => {
+      if (message.kind === "result") ended.push(message.id);
     };
     child.on("message", listen);
     await leave(run, controller);

@@ -70,7 +70,7 @@ test("the same bytes registered at once are one model", async () => {
 async function newRunOf(modelId: string, key?: string): Promise<RunRecord> {
   const { id: datasetId } = await newDataset(database.store);
   const run = { modelId, method: "PIP", options: defaultPruningOptions, datasetId };
-  const keyed = key === undefined ? undefined : { operation: "startPruning", key, request: { modelId } };
+  const keyed = key === undefined ? undefined : { owner: null, operation: "startPruning", key, request: { modelId } };
   return createRun(database.store, run, async () => {}, keyed);
 }
 
