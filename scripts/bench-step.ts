@@ -8,19 +8,17 @@
  * `chrt -f 10` before it, as root, keeps other work off the cores.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { BatchedDecoder } from "../src/inference/batched-decoder.ts";
 import type { Sequence } from "../src/inference/decoder.ts";
 import { mergeProducts } from "../src/inference/graph/merge-products.ts";
 import { servingGraph } from "../src/inference/graph/serving-graph.ts";
 import { graphFile } from "../src/inference/language-model.ts";
-import { inFile } from "../src/inference/open-decoder.ts";
 import { sample } from "../src/inference/sampling.ts";
-import { decode } from "../src/onnx/decode.ts";
 import type { Model } from "../src/onnx/ir.ts";
+import { readModel } from "../src/onnx/read-model.ts";
 import { seededRandom } from "../src/random.ts";
 import { InPlaceSession } from "../src/runtime/in-place.ts";
 
@@ -36,8 +34,7 @@ const [past, stepsPerTurn, warmUp] = [150, 8, 3];
 const cores = availableParallelism();
 
 const path = await graphFile(folder);
-const bytes = await readFile(path);
-const { model: apart, ...graph } = await servingGraph(inFile(decode(bytes), bytes, basename(path)), dirname(path), 4096);
+const { model: apart, ...graph } = await servingGraph(await readModel(path, "IN_FILE"), dirname(path), 4096);
 const merged = { ...apart, graph: mergeProducts(apart.graph) };
 
 /** Those that the last step of all gave. */

@@ -55,7 +55,7 @@ async function inspect(path: string): Promise<number> {
   const steps = survey(place);
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) obstacles.push(step.value);
-  const { model, facts } = step.value;
+  const { model, facts, notes } = step.value;
   if (model) {
     const counts = Object.entries(operatorCounts(model.graph)).sort(([a], [b]) => a.localeCompare(b));
     const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain || "ai.onnx"} ${version}`);
@@ -68,6 +68,7 @@ async function inspect(path: string): Promise<number> {
     printFacts(facts);
     printStructures(facts);
   }
+  for (const note of notes) console.log(`\nnote: ${note}`);
   if (obstacles.length === 0) {
     console.log("\nThe model can be pruned.");
     return 0;

@@ -1,10 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { decode } from "../onnx/decode.ts";
 import { encode } from "../onnx/encode.ts";
-import { referToFile } from "../onnx/file-references.ts";
 import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
+import { readModel } from "../onnx/read-model.ts";
 import { cacheDims } from "../onnx/signature.ts";
 import { integerArray } from "../onnx/tensors.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
@@ -56,12 +54,11 @@ export class Likelihood {
 
   /**
    * @throws EspalierError NO_TOKEN_INPUT, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE or NO_LOGITS if the graph is not that of a
-   *   language model; and what decode and openSession throw
+   *   language model; and what readModel and openSession throw
    */
   static async open({ folder, graph: path, executionProvider }: LikelihoodOptions): Promise<Likelihood> {
     const { contextLength } = await readModelConfig(folder);
-    const file = await readFile(join(folder, path));
-    const graph = likelihoodGraph(referToFile(decode(file), file, basename(path)));
+    const graph = likelihoodGraph(await readModel(join(folder, path), "IN_FILE"));
     const externalFolder = dirname(join(folder, path));
     return new Likelihood(graph, await openSession({ bytes: encode(graph.model), externalFolder }, { executionProvider }), contextLength);
   }

@@ -1,10 +1,10 @@
-import { readdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { decode } from "../onnx/decode.ts";
+import { readModel } from "../onnx/read-model.ts";
 import { type CacheEntry, cacheEntries, logitsOf, type Signature, signatureOf } from "../onnx/signature.ts";
 import { modelSource } from "../runtime/model-source.ts";
-import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
+import { type ConcreteProvider, type ExecutionProvider, resolveProvider } from "../runtime/providers.ts";
 import { openSession, type Session, type SessionOptions, type TensorValue } from "../runtime/session.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { emptyCache, nextCache } from "./cache.ts";
@@ -54,7 +54,7 @@ export class LanguageModel {
    */
   static async open({ folder, ...options }: LanguageModelOptions): Promise<LanguageModel> {
     const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);
-    const source = modelSource(decode(await readFile(path)), path);
+    const source = modelSource(await readModel(path, "IN_FILE"), dirname(path), await resolveProvider(options.executionProvider));
     const session = await openSession(source, options);
     try {
       return new LanguageModel(session, contextLength);
@@ -102,10 +102,11 @@ export class LanguageModel {
   }
 }
 
-/** The graph of a folder in the Hugging Face layout, or the one graph that lies in it under a name of its own. */
+/** The graph of a stored model's folder: in the Hugging Face layout, or the one that lies there under a name of its own. */
 export async function graphFile(folder: string): Promise<string> {
   const [nested, own] = await Promise.all([onnxFiles(join(folder, "onnx")), onnxFiles(folder)]);
-  const found = [...nested, ...own].find((path) => basename(path) === "model.onnx") ?? (own.length === 1 ? own[0] : undefined);
+  const all = [...nested, ...own];
+  const found = all.find((path) => basename(path) === "model.onnx") ?? (all.length === 1 ? all[0] : undefined);
   if (found) return found;
   throw new EspalierError("GRAPH_MISSING", "the model's folder has neither onnx/model.onnx nor model.onnx");
 }

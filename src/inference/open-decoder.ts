@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { decode } from "../onnx/decode.ts";
 import { encode } from "../onnx/encode.ts";
-import { isNarrow, type Model, type Tensor } from "../onnx/ir.ts";
+import { isNarrow, type Model } from "../onnx/ir.ts";
+import { readModel } from "../onnx/read-model.ts";
 import { logitsOf } from "../onnx/signature.ts";
 import { widen } from "../onnx/widen.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
@@ -39,9 +39,6 @@ const tolerance = 1e-3;
 /** Weights, in bytes, that one thread reads sooner than it can share the work. */
 const oneThreadsWork = 16 << 20;
 
-/** Kept in the file they lie in rather than in memory. */
-const largeTensor = 1 << 16;
-
 /**
  * Opens a model for serving: rewritten, if all of its graph is understood and the rewritten one answers as the original
  * does; else as it is, one sequence at a time, with the reason as the decoder's `limitation`.
@@ -56,13 +53,12 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
   try {
     if (options.plain) unfit("it was asked to be served as it is");
     if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
-    const bytes = await readFile(path);
-    const stored = inFile(decode(bytes), bytes, basename(path));
+    const stored = await readModel(path, "IN_FILE");
     const model = storesNarrow(stored) ? widen(stored) : stored;
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
-    const threads = options.threads ?? (bytes.length < oneThreadsWork ? 1 : 0);
+    const threads = options.threads ?? ((await stat(path)).size < oneThreadsWork ? 1 : 0);
     const fewer = { ...rewritten, graph: mergeProducts(rewritten.graph) };
     const session = await InPlaceSession.open(fewer, dirname(path), { ...options, threads });
     const decoder = new BatchedDecoder(session, graph, {
@@ -73,8 +69,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     });
     try {
       report("CHECKING");
-      const original = model === stored ? { path } : { bytes: encode(model), externalFolder: dirname(path) };
-      await requireSame(decoder, original, graph.vocabularySize);
+      await requireSame(decoder, { bytes: encode(model), externalFolder: dirname(path) }, graph.vocabularySize);
       return decoder;
     } catch (error) {
       await decoder.close();
@@ -86,19 +81,6 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     report("OPENING");
     return PlainDecoder.open(await LanguageModel.open(options), error.message, sequences);
   }
-}
-
-/** The same model with its large weights left where they are: in the file itself, which ONNX Runtime maps as it does external data. */
-export function inFile(model: Model, bytes: Uint8Array, file: string): Model {
-  const left = (t: Tensor): Tensor => {
-    if (t.data.kind !== "inline" || t.data.bytes.length < largeTensor || t.data.bytes.buffer !== bytes.buffer) return t;
-    return {
-      ...t,
-      data: { kind: "external", location: file, offset: t.data.bytes.byteOffset - bytes.byteOffset, length: t.data.bytes.length },
-    };
-  };
-  const initializers = new Map([...model.graph.initializers].map(([name, t]) => [name, left(t)]));
-  return { ...model, graph: { ...model.graph, initializers } };
 }
 
 /** Whether it stores numbers of 16 bits: of bfloat16 ONNX Runtime has no CPU kernels, of float16 few, and casts around each node. */

@@ -10,7 +10,7 @@ import { type StructureGroup, structureKinds } from "../structures/structure.ts"
 import type { Architecture, InspectedModel } from "./types.ts";
 
 /** What a model is, apart from its files. */
-export interface Facts extends Omit<InspectedModel, "digest" | "files" | "sizeBytes"> {
+export interface Facts extends Omit<InspectedModel, "digest" | "files" | "sizeBytes" | "notes"> {
   /** Why branches have no heads or channels that can go. */
   readonly obstacles: readonly Obstacle[];
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { digestOf, storeFile } from "./artifact-store.ts";
 import type { Facts } from "./describe.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
-import { survey } from "./survey.ts";
+import { type Survey, survey } from "./survey.ts";
 import type { InspectedModel, ModelFile } from "./types.ts";
 
 export interface InspectRequest {
@@ -34,12 +34,12 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) if (step.value.code !== "QUANTISED_WEIGHTS") throw step.value;
   // Without another obstacle, all is known.
-  const { external, facts } = step.value as { external: readonly string[]; facts: Facts };
+  const { external, facts, notes } = step.value as Survey & { external: readonly string[]; facts: Facts };
   const { obstacles, ...known } = facts;
 
   const files: ModelFile[] = [];
   for (const name of [place.graph, ...external, ...place.companions])
     files.push({ path: name, ...(await storeFile(dataDirectory, join(place.folder, name))) });
   const sizes = await Promise.all([place.graph, ...external].map(async (name) => (await stat(join(place.folder, name))).size));
-  return { digest: digestOf(files), files, sizeBytes: sizes.reduce((a, b) => a + b, 0), ...known };
+  return { digest: digestOf(files), files, sizeBytes: sizes.reduce((a, b) => a + b, 0), ...known, notes };
 }

@@ -1,5 +1,5 @@
 import type { Stats } from "node:fs";
-import { realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, posix, relative, sep } from "node:path";
 import { EspalierError } from "../errors.ts";
 import type { Graph, Model, Tensor } from "../onnx/ir.ts";
@@ -10,7 +10,7 @@ export interface ModelFolder {
   readonly root: string;
   /** Absolute. */
   readonly folder: string;
-  /** The graph, relative to the folder: `onnx/model.onnx` or `model.onnx`, or a lone file's own name. */
+  /** The graph, relative to the folder: `onnx/model.onnx`, `model.onnx`, or the file that was named. */
   readonly graph: string;
   /** Files beside the graph that belong to the model, relative to the folder. */
   readonly companions: readonly string[];
@@ -22,6 +22,7 @@ const companions: Readonly<Record<string, number>> = {
   LICENSE: 1 << 20,
   "config.json": 1 << 20,
   "generation_config.json": 1 << 20,
+  "genai_config.json": 1 << 20,
   "tokenizer.json": 64 << 20,
   "tokenizer_config.json": 4 << 20,
   "special_tokens_map.json": 1 << 20,
@@ -32,7 +33,8 @@ const companions: Readonly<Record<string, number>> = {
   "chat_template.json": 1 << 20,
 };
 
-const graphs = ["onnx/model.onnx", "model.onnx"];
+/** In the order in which they are looked for. Optimum's decoder merged of two reads a cache or none, as `model.onnx` of others does. */
+const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
 
 /** What realpath says of a name that leads nowhere: in circles or too long, too. */
 const noSuchThing: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"]);
@@ -75,24 +77,49 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
   const place = join(root, path);
   const found = await within(root, place);
   if (found === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
-  if (found.isFile() && place.endsWith(".onnx")) return { root, folder: dirname(place), graph: basename(place), companions: [] };
+  if (found.isFile() && place.endsWith(".onnx")) return folderAround(root, place);
   if (!found.isDirectory()) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx file`, { path });
-  for (const graph of graphs) {
-    if ((await sizeWithin(root, join(place, graph))) === null) continue;
-    const names: string[] = [];
-    for (const [name, limit] of Object.entries(companions)) {
-      const size = await sizeWithin(root, join(place, name));
-      if (size === null) continue;
-      if (size > limit)
-        throw new EspalierError("FILE_TOO_LARGE", `${name} has ${size} bytes; at most ${limit} make sense`, {
-          file: name,
-          sizeBytes: size,
-        });
-      names.push(name);
-    }
-    return { root, folder: place, graph, companions: names };
+  for (const graph of graphs)
+    if ((await sizeWithin(root, join(place, graph))) !== null)
+      return { root, folder: place, graph, companions: await companionsIn(root, place) };
+  const there = [...(await graphsIn(root, place)), ...(await graphsIn(root, join(place, "onnx"))).map((name) => `onnx/${name}`)];
+  const instead =
+    there.length > 0 ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"` : "";
+  throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}${instead}`, {
+    path,
+    graphs: there,
+  });
+}
+
+/** A graph that was named itself, with the configuration and tokenizer of the folder that it lies in, or in whose `onnx` it does. */
+async function folderAround(root: string, file: string): Promise<ModelFolder> {
+  const beside = dirname(file);
+  const above = basename(beside) === "onnx" && beside !== root ? [dirname(beside)] : [];
+  for (const folder of [...above, beside]) {
+    const names = await companionsIn(root, folder);
+    // A README alone may be of anything.
+    if (names.some((name) => name.endsWith(".json"))) return { root, folder, graph: posix.relative(folder, file), companions: names };
   }
-  throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.join(" nor ")}`, { path });
+  return { root, folder: beside, graph: basename(file), companions: [] };
+}
+
+async function companionsIn(root: string, folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const [name, limit] of Object.entries(companions)) {
+    const size = await sizeWithin(root, join(folder, name));
+    if (size === null) continue;
+    if (size > limit)
+      throw new EspalierError("FILE_TOO_LARGE", `${name} has ${size} bytes; at most ${limit} make sense`, { file: name, sizeBytes: size });
+    names.push(name);
+  }
+  return names;
+}
+
+/** Names of the first graphs in a folder under the root. */
+async function graphsIn(root: string, folder: string): Promise<string[]> {
+  if (!(await within(root, folder))?.isDirectory()) return [];
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".onnx")).sort();
+  return names.slice(0, 20);
 }
 
 /**
@@ -124,6 +151,21 @@ export async function externalFiles(model: Model, { root, folder, graph }: Model
     files.push(path);
   }
   return files;
+}
+
+/**
+ * The same model with its external data named from the root, links resolved. ONNX Runtime follows no link out of the folder that
+ * it is given, as those of a hub's cache lead.
+ */
+export async function namedFromRoot(model: Model, { root, folder, graph }: ModelFolder): Promise<Model> {
+  const locations = new Set(
+    [...model.graph.initializers.values()].flatMap(({ data }) => (data.kind === "external" ? [data.location] : [])),
+  );
+  const real = new Map<string, string>();
+  for (const location of locations) real.set(location, relative(root, await realpath(join(folder, dirname(graph), location))));
+  const named = ({ data, ...rest }: Tensor): Tensor =>
+    data.kind === "external" ? { ...rest, data: { ...data, location: real.get(data.location) as string } } : { ...rest, data };
+  return { ...model, graph: { ...model.graph, initializers: new Map([...model.graph.initializers].map(([name, t]) => [name, named(t)])) } };
 }
 
 /** Of bodies of control flow too. */

@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { decode } from "../onnx/decode.ts";
 import type { Model } from "../onnx/ir.ts";
+import { readModel } from "../onnx/read-model.ts";
 import { materialise } from "./artifact-store.ts";
 import type { ModelFile } from "./types.ts";
 
@@ -24,5 +23,5 @@ export async function openStoredModel(stored: {
   if (graph === undefined) throw new EspalierError("GRAPH_MISSING", "none of the model's files is a .onnx file");
   const folder = await materialise(stored);
   const path = join(folder, graph);
-  return { model: decode(await readFile(path)), folder, graphFolder: dirname(path) };
+  return { model: await readModel(path, "IN_MEMORY"), folder, graphFolder: dirname(path) };
 }

@@ -1,9 +1,12 @@
 import { readFile, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { gradientObstacle } from "../autodiff/gradient-obstacle.ts";
 import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
+import { referToFile } from "../onnx/file-references.ts";
 import type { Model } from "../onnx/ir.ts";
+import { bringInSmall } from "../onnx/passes/bring-in-small.ts";
+import { canonical } from "../onnx/passes/canonical.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
 import { logitsOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
@@ -14,7 +17,7 @@ import { readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { describe, type Facts } from "./describe.ts";
 import { describeQuantised } from "./describe-quantised.ts";
-import { externalFiles, type ModelFolder } from "./model-folder.ts";
+import { externalFiles, type ModelFolder, namedFromRoot } from "./model-folder.ts";
 import { requireCausal } from "./probe.ts";
 
 /** What is known of a model's files; null is what an obstacle kept from being known. */
@@ -23,6 +26,7 @@ export interface Survey {
   /** Files of external data, relative to the model's folder. */
   readonly external: readonly string[] | null;
   readonly facts: Facts | null;
+  readonly notes: readonly string[];
 }
 
 /** Gradient rules follow the forms that operators have had since then (axes as inputs). */
@@ -46,29 +50,33 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
-  const model = yield* attempt(() => readGraph(path));
-  if (!model) return { model, external: null, facts: null };
+  const file = yield* attempt(() => readGraph(path));
+  const decoded = file && (yield* attempt(() => decode(file)));
+  if (!decoded) return { model: null, external: null, facts: null, notes: [] };
+  // What is stored are the files as they are, whatever of them the canonical form leaves out.
+  const external = yield* attempt(() => externalFiles(decoded, place));
+  const read = external ? tensorReader(dirname(path)) : unread;
+  const { model: spelled, notes } = canonical(decoded);
+  const model = external ? bringInSmall(spelled, read) : spelled;
   const { graph } = model;
   const sound = yield* attempt(() => {
     verify(model);
     return true;
   });
   const config = yield* attempt(() => readModelConfig(place.folder));
-  const external = yield* attempt(() => externalFiles(model, place));
   const opset = model.opsets[""] ?? 0;
   if (opset < oldestOpset)
     yield new EspalierError("UNSUPPORTED_OPSET", `the model is of operator set ${opset}; export it anew with ${oldestOpset} or later`, {
       opset,
       oldestOpset,
     });
-  const trial = sound && external ? await triedOut(model, path) : null;
+  const trial = sound && external ? await triedOut(referToFile(model, file, basename(path)), place) : null;
   // Before all that an encoder lacks beside this, which would be no help.
   if (trial?.code === "NOT_CAUSAL") yield trial;
   const logits = yield* attempt(() => logitsOf(graph.outputs));
   // Before the structures: what operators are not known may be why none are found.
   const obstacle = logits && gradientObstacle(graph, logits.name);
   if (obstacle) yield obstacle;
-  const read = external ? tensorReader(dirname(path)) : unread;
   const length = config?.contextLength ?? null;
   const facts =
     sound && logits
@@ -80,15 +88,15 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   const beside = (name: string) => place.companions.includes(name);
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
-  return { model, external, facts };
+  return { model, external, facts, notes };
 }
 
 /** What a short run of the model as it is says against it; null if nothing. */
-async function triedOut(model: Model, path: string): Promise<EspalierError | null> {
+async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError | null> {
   // Unoptimised: folding constants would copy weights that are else only mapped.
   const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
   try {
-    const session = await openSession(modelSource(model, path), options);
+    const session = await openSession(modelSource(await namedFromRoot(model, place), place.root, "CPU"), options);
     try {
       await requireCausal(session);
     } finally {
@@ -111,9 +119,9 @@ async function* attempt<T>(step: () => T | Promise<T>): AsyncGenerator<EspalierE
   }
 }
 
-async function readGraph(path: string): Promise<Model> {
+async function readGraph(path: string): Promise<Buffer> {
   const { size } = await stat(path);
   if (size > largestGraph)
     throw new EspalierError("FILE_TOO_LARGE", `the graph has ${size} bytes; an ONNX file has at most ${largestGraph}`, { sizeBytes: size });
-  return decode(await readFile(path));
+  return readFile(path);
 }

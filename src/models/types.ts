@@ -35,4 +35,6 @@ export interface InspectedModel {
   readonly structures: readonly StructureGroup[];
   /** What keeps the model from being pruned, and not from being served; null if nothing does. */
   readonly pruningObstacle: { readonly code: string; readonly message: string } | null;
+  /** What users should know of how its files were read or written. */
+  readonly notes: readonly string[];
 }

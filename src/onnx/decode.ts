@@ -1,6 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import * as pb from "onnx-buf";
 import { EspalierError } from "../errors.ts";
+import { dense } from "./dense.ts";
+import { inlineFunctions } from "./inline-functions.ts";
 import {
   type Attribute,
   type DataType,
@@ -88,8 +90,18 @@ function tensor(t: pb.TensorProto): Tensor {
   return { name: t.name, dataType: type, dims, data: { kind: "inline", bytes } };
 }
 
+function sparseTensor({ values, indices, dims }: pb.SparseTensorProto, where: string): Tensor {
+  if (!values || !indices) return fail(`the sparse tensor of ${where} has no values or no indices`);
+  return dense(
+    tensor(values),
+    tensor(indices),
+    dims.map((d) => dimension(d, `the sparse tensor of ${where}`)),
+  );
+}
+
 function attribute(a: pb.AttributeProto, node: string): Attribute {
   const T = pb.AttributeProto_AttributeType;
+  if (a.refAttrName !== "") return fail(`attribute "${a.name}" of node "${node}" refers to one of a caller, and there is none`);
   switch (a.type) {
     case T.FLOAT:
       return { kind: "float", value: a.f };
@@ -99,6 +111,11 @@ function attribute(a: pb.AttributeProto, node: string): Attribute {
       return { kind: "string", value: a.s };
     case T.TENSOR:
       return { kind: "tensor", value: tensor(a.t ?? fail(`attribute "${a.name}" of node "${node}" holds no tensor`)) };
+    case T.SPARSE_TENSOR:
+      return {
+        kind: "tensor",
+        value: sparseTensor(a.sparseTensor ?? fail(`attribute "${a.name}" of node "${node}" holds no tensor`), `node "${node}"`),
+      };
     case T.GRAPH:
       return { kind: "graph", value: graph(a.g ?? fail(`attribute "${a.name}" of node "${node}" holds no graph`)) };
     case T.FLOATS:
@@ -122,7 +139,8 @@ function node(n: pb.NodeProto, index: number): Node {
     outputs: n.output,
     attributes: Object.fromEntries(
       once(
-        n.attribute.map((a) => [a.name, attribute(a, name)] as const),
+        // A sparse constant is written out, and is then a constant as others are.
+        n.attribute.map((a) => [a.name === "sparse_value" ? "value" : a.name, attribute(a, name)] as const),
         `attribute of node "${name}"`,
       ),
     ),
@@ -139,13 +157,12 @@ function valueInfo(v: pb.ValueInfoProto): ValueInfo {
 }
 
 function graph(g: pb.GraphProto): Graph {
-  if (g.sparseInitializer.length > 0) fail("sparse initializers are not supported");
   return {
     name: g.name,
     inputs: g.input.map(valueInfo),
     outputs: g.output.map(valueInfo),
     initializers: once(
-      g.initializer.map((t) => [t.name, tensor(t)] as const),
+      [...g.initializer.map(tensor), ...g.sparseInitializer.map((s) => sparseTensor(s, "an initializer"))].map((t) => [t.name, t] as const),
       "initializer",
     ),
     nodes: g.node.map(node),
@@ -154,10 +171,11 @@ function graph(g: pb.GraphProto): Graph {
 }
 
 /**
- * Reads an ONNX file. Tensor bytes stay views into `file`; external data is named, not read.
+ * Reads an ONNX file. Tensor bytes stay views into `file`; external data is named, not read. Local functions are inlined
+ * and sparse tensors written out, so that the IR needs no words for them.
  *
  * @throws EspalierError INVALID_ONNX if the bytes are not a whole ONNX model, or hold something the IR cannot say
- *   (local functions, sparse tensors, sequence types): what cannot be written back is not read.
+ *   (sequence types): what cannot be written back is not read.
  */
 export function decode(file: Uint8Array): Model {
   let m: pb.ModelProto;
@@ -168,14 +186,13 @@ export function decode(file: Uint8Array): Model {
     throw new EspalierError("INVALID_ONNX", "the file is not an ONNX model, or is cut short", {}, { cause });
   }
   if (!m.graph || m.graph.node.length === 0) return fail("the file is not an ONNX model: it holds no graph");
-  if (m.functions.length > 0)
-    fail(`the model defines local functions (${m.functions.map((f) => f.name).join(", ")}): export it with functions inlined`);
+  m = inlineFunctions(m);
   return {
     irVersion: Number(m.irVersion),
     opsets: Object.fromEntries(m.opsetImport.map((o) => [o.domain === "ai.onnx" ? "" : o.domain, Number(o.version)])),
     producerName: m.producerName,
     producerVersion: m.producerVersion,
     metadata: Object.fromEntries(m.metadataProps.map((p) => [p.key, p.value])),
-    graph: graph(m.graph),
+    graph: graph(m.graph as pb.GraphProto),
   };
 }

@@ -1,7 +1,16 @@
 import type { Model, Tensor } from "./ir.ts";
 
-/** Smaller tensors take part in shape arithmetic, which ONNX Runtime does not do on external data. */
-const smallestBytes = 1024;
+/** Of one axis a tensor is a norm, a bias or a shape, unless it is very large; of more it is a weight, unless it is very small. */
+const [smallVector, smallTensor] = [1 << 20, 1 << 16];
+
+/**
+ * Whether a tensor belongs in the graph itself. Sizes, positions and axes take part in shape arithmetic, which ONNX Runtime
+ * does on what the graph holds only; norms and biases are looked at and folded. Larger ones are only mapped.
+ */
+export const isSmall = ({ dims, data }: Tensor): boolean => {
+  const length = data.kind === "inline" ? data.bytes.length : data.length;
+  return length < (dims.length < 2 ? smallVector : smallTensor);
+};
 
 /**
  * The same model with its weights left in the file it was decoded from: each becomes external data at its place in the ONNX
@@ -12,7 +21,7 @@ const smallestBytes = 1024;
  */
 export function referToFile(model: Model, file: Uint8Array, location: string): Model {
   const refer = (t: Tensor): Tensor => {
-    if (t.data.kind === "external" || t.data.bytes.length < smallestBytes || t.data.bytes.buffer !== file.buffer) return t;
+    if (t.data.kind === "external" || isSmall(t) || t.data.bytes.buffer !== file.buffer) return t;
     return { ...t, data: { kind: "external", location, offset: t.data.bytes.byteOffset - file.byteOffset, length: t.data.bytes.length } };
   };
   const initializers = new Map([...model.graph.initializers].map(([name, t]) => [name, refer(t)]));

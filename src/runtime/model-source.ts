@@ -1,15 +1,20 @@
-import { dirname } from "node:path";
 import { encode } from "../onnx/encode.ts";
-import type { Model } from "../onnx/ir.ts";
+import { isNarrow, type Model } from "../onnx/ir.ts";
 import { widen } from "../onnx/widen.ts";
+import type { ConcreteProvider } from "./providers.ts";
 import type { ModelSource } from "./session.ts";
 
 /**
- * What a session is opened on for a model whose file lies at `path`: the file itself; or, if it stores bfloat16, of which
- * ONNX Runtime has no CPU kernels and its Node binding no tensors, the same graph in float32 over the same weights.
+ * What a session is opened on for a model: its graph as it was read, over the weights where they lie. Numbers of 16 bits are
+ * cast to float32 where a provider has no kernels for them: bfloat16 in no provider's Node binding, float16 on the CPU, where ONNX
+ * Runtime puts casts around each node, and unoptimised graphs of its own converter do not load for it.
+ *
+ * @param folder where the external data lies
  */
-export function modelSource({ graph, ...rest }: Model, path: string): ModelSource {
-  const stored = [...graph.initializers.values(), ...graph.inputs, ...graph.outputs];
-  if (!stored.some((v) => v.dataType === "bfloat16")) return { path };
-  return { bytes: encode(widen({ ...rest, graph })), externalFolder: dirname(path) };
+export function modelSource(model: Model, folder: string, provider: ConcreteProvider): ModelSource {
+  const { initializers, inputs, outputs } = model.graph;
+  const mustWiden = [...initializers.values(), ...inputs, ...outputs].some(
+    ({ dataType }) => isNarrow(dataType) && (dataType === "bfloat16" || provider === "CPU"),
+  );
+  return { bytes: encode(mustWiden ? widen(model) : model), externalFolder: folder };
 }

@@ -16,7 +16,7 @@ export interface Binding {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
   /** Inputs that become constants, so that all that follows from them (masks, rotary tables, empty caches) folds away. */
   readonly constants: readonly Tensor[];
-  /** Initializers that are kept as they are, under their names; all others are free to be folded. */
+  /** Initializers that are kept as they are, under their names, as those are that lie in other files; all others are free to be folded. */
   readonly parameters: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
     return { ...input, shape };
   });
   const kept = new Set(binding.parameters);
-  const weights = new Map([...model.graph.initializers].filter(([name]) => kept.has(name)));
+  const weights = new Map([...model.graph.initializers].filter(([name, t]) => kept.has(name) || t.data.kind === "external"));
   const graph = removeDead({
     ...model.graph,
     inputs: bound,

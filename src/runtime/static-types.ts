@@ -6,8 +6,8 @@ import { isSizedByElements, knownFromShapes, withResults } from "./evaluate.ts";
 import { openSession } from "./session.ts";
 import { spellOut } from "./specialise.ts";
 
-/** Small constants may take part in shape arithmetic; larger float tensors are weights, whose elements are never looked at. */
-const isWeight = (t: Tensor) => isFloat(t.dataType) && sizeOf(t.dims) > 1;
+/** Small constants may take part in shape arithmetic; larger float tensors, and what lies in other files, are never looked at. */
+const isWeight = (t: Tensor) => (isFloat(t.dataType) && sizeOf(t.dims) > 1) || t.data.kind === "external";
 
 /**
  * The type and static shape of every value of a model, for given shapes of its inputs; the graph itself is left alone.

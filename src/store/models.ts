@@ -41,7 +41,7 @@ export async function insertModel(
   await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${filesLock}::bigint)`;
   // They were stored before; a model that had the same may have been deleted just now.
   await confirmFiles?.(model.files);
-  const { digest, sizeBytes, parameterCount, opset, operators, architecture, files, structures, pruningObstacle } = model;
+  const { digest, sizeBytes, parameterCount, opset, operators, architecture, files, structures, pruningObstacle, notes } = model;
   await tx.artifact.createMany({ data: files.map((f) => ({ sha256: f.sha256, sizeBytes: f.sizeBytes })), skipDuplicates: true });
   const row = await tx.model.create({
     data: {
@@ -52,6 +52,7 @@ export async function insertModel(
       parameterCount,
       opset,
       operators,
+      notes: [...notes],
       architecture: { ...architecture, cache: architecture.cache.map((c) => ({ ...c })) },
       ...(pruningObstacle ? { pruningObstacle: { ...pruningObstacle } } : {}),
     },

@@ -13,7 +13,7 @@ export interface Branch {
   readonly skip: string;
   /** The trunk value that comes of the addition. */
   readonly sum: string;
-  /** The nodes between the two. */
+  /** The nodes between the two, and those that only make of theirs what the graph gives beside the logits, as a cache in another type. */
   readonly nodes: ReadonlySet<Node>;
 }
 
@@ -62,6 +62,17 @@ export function residualBranches(flow: Flow): Branch[] {
     return nodes;
   };
 
+  const onPath = new Set(path);
+  const aside = graph.nodes.filter((n) => !onPath.has(n) && n.outputs.some((o) => stream.has(o)));
+  const withAside = (nodes: Set<Node>): Set<Node> => {
+    spend(aside.length);
+    for (const node of aside) {
+      const makers = dataUses(node).flatMap((use) => (stream.has(use) ? [made.get(use)] : []));
+      if (makers.every((maker) => maker && nodes.has(maker))) nodes.add(node);
+    }
+    return nodes;
+  };
+
   return path.flatMap((node) => {
     const [sum] = node.outputs as [string];
     const inputs = trunk.has(sum) ? adds(sum) : null;
@@ -72,7 +83,7 @@ export function residualBranches(flow: Flow): Branch[] {
     if (skip === undefined || skips.length > 1) return [];
     return all
       .filter((t) => t !== skip)
-      .map((output) => ({ output, skip, sum, nodes: between(skip, output) }))
+      .map((output) => ({ output, skip, sum, nodes: withAside(between(skip, output)) }))
       .filter(({ nodes }) => [...nodes].some((n) => products.has(operatorKey(n)) && usesOf(n).some((i) => !stream.has(i))))
       .map((branch) => {
         const meets = [...branch.nodes].some(

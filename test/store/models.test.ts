@@ -29,6 +29,7 @@ test("a model comes back as it was stored", async () => {
     operators,
     architecture,
     pruningObstacle: null,
+    notes: [],
   });
   assert.ok(createdAt instanceof Date);
   assert.deepEqual(await modelFiles(prisma, id), model.files);

@@ -30,6 +30,7 @@ export function inspected(name: string, parameterCount = 1000): InspectedModel {
       dataType: "float32",
     },
     pruningObstacle: null,
+    notes: [],
     structures: [0, 1].flatMap((index) =>
       (["LAYER", "MLP"] as const).map((kind) => ({
         kind,

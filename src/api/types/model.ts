@@ -112,6 +112,11 @@ export class Model {
   })
   readonly pruningObstacle!: JobError | null;
 
+  @Field(() => [String], {
+    description: "What to know of how its files were read (a decoder merged of two is used by one branch), or, of a pruned model, written.",
+  })
+  readonly notes!: readonly string[];
+
   @Field(() => GraphQLDateTime, { description: "When it was registered or made." })
   readonly createdAt!: Date;
 }

@@ -1,0 +1,1 @@
+ALTER TABLE "Model" ADD COLUMN "notes" TEXT[] DEFAULT ARRAY[]::TEXT[];
