@@ -2,7 +2,9 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { childEnvironment } from "../child-environment.ts";
 import { EspalierError } from "../errors.ts";
+import { findCredentials } from "../models/s3-credentials.ts";
 import { causeOfDeath, outOfMemoryKills } from "./cause-of-death.ts";
 import type { AboutRun, FromCompute, ToCompute } from "./compute-protocol.ts";
 import { type ComputePatience, type Occupation, patienceMs } from "./sign-of-life.ts";
@@ -112,7 +114,7 @@ export class ComputeProcess {
 
   private start(): ChildProcess {
     const killsBefore = outOfMemoryKills();
-    const child = fork(program, [], { serialization: "advanced", stdio: ["ignore", "inherit", "pipe", "ipc"] });
+    const child = fork(program, [], { serialization: "advanced", env: childEnvironment(), stdio: ["ignore", "inherit", "pipe", "ipc"] });
     let lastWords = "";
     child.stderr?.on("data", (data: Buffer) => {
       process.stderr.write(data);
@@ -123,6 +125,7 @@ export class ComputeProcess {
     child.on("message", (message: FromCompute) => {
       silentTicks = 0;
       if (message.kind === "alive") at = message.at;
+      else if (message.kind === "credentials") void giveCredentials(child, message.asked);
       else this.inboxes.get(message.id)?.push(message);
     });
     // Counted, not measured: while this process is held up itself, what the other says lies unread.
@@ -146,6 +149,14 @@ export class ComputeProcess {
     child.once("close", (status, signal) => died(causeOfDeath({ pid: child.pid, status, signal, lastWords, killsBefore })));
     return child;
   }
+}
+
+async function giveCredentials(child: ChildProcess, asked: number): Promise<void> {
+  const answer: ToCompute = await findCredentials().then(
+    (credentials) => ({ asked, credentials }),
+    (error: Error) => ({ asked, noCredentials: error.message }),
+  );
+  child.send(answer, () => {});
 }
 
 const tickMs = 250;

@@ -1,6 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { EspalierError } from "../errors.ts";
+import { findCredentialsBy } from "../models/s3-credentials.ts";
 import type { AboutRun, ComputeError, ToCompute } from "./compute-protocol.ts";
+import { askParent, hearParent } from "./parents-credentials.ts";
 import { signOfLife } from "./sign-of-life.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
 
@@ -61,7 +63,10 @@ async function run(id: number, name: TaskName, request: Tasks[TaskName]["request
   }
 }
 
+findCredentialsBy(askParent);
+
 process.on("message", (message: ToCompute) => {
+  if ("asked" in message) return hearParent(message);
   if ("cancel" in message) {
     running.get(message.id)?.abort(new EspalierError("CANCELLED", "nobody waits for the result any more"));
     return;

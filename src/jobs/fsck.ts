@@ -63,7 +63,7 @@ async function restore(artifacts: Artifacts, file: FileInUse, problem: Finding["
     return "stored again from the folder of a model";
   }
   if (problem !== "CORRUPT") return null;
-  await mkdir(join(dataDirectory, "corrupt"), { recursive: true });
+  await mkdir(join(dataDirectory, "corrupt"), { recursive: true, mode: 0o700 });
   await pipeline(await artifacts.read(sha256), createWriteStream(join(dataDirectory, "corrupt", sha256)));
   await artifacts.remove(sha256);
   for (const { digest } of places) await rm(folderOf(dataDirectory, digest), { recursive: true, force: true });

@@ -51,7 +51,7 @@ export async function materialise(model: {
   try {
     for (const file of files) {
       const target = join(temporary, file.path);
-      await mkdir(dirname(target), { recursive: true });
+      await mkdir(dirname(target), { recursive: true, mode: 0o700 });
       const artifact = await artifacts.path(file.sha256);
       if (artifact === null) throw missing(file);
       await linkOrCopy(artifact, target);

@@ -1,8 +1,8 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { EspalierError } from "../errors.ts";
-import { DirectoryArtifacts } from "./directory-artifacts.ts";
+import { DirectoryArtifacts, unlessAbsent } from "./directory-artifacts.ts";
 
 export interface StoredArtifact {
   readonly sha256: string;
@@ -32,16 +32,19 @@ export interface Artifacts {
 export const addressFile = "artifacts-address";
 
 /**
- * Says in a data directory where its artifacts lie. To be called before they are opened.
+ * Says in a data directory where its artifacts lie, and closes its folders to others: those of earlier versions were not. To be
+ * called before they are opened.
  *
  * @param address `s3://...`, or null for what the directory says already, which is at first itself
  * @throws EspalierError ARTIFACTS_ELSEWHERE if it says otherwise already
  */
 export async function settleArtifacts(dataDirectory: string, address: string | null): Promise<void> {
+  // As root the embedded PostgreSQL runs as another user, which must get past the data directory.
+  await mkdir(dataDirectory, { recursive: true, mode: process.getuid?.() === 0 ? 0o755 : 0o700 });
+  for (const folder of ["artifacts", "models", "exports", "corrupt"]) await chmod(join(dataDirectory, folder), 0o700).catch(unlessAbsent);
   if (address === null) return;
-  await mkdir(dataDirectory, { recursive: true });
   const file = join(dataDirectory, addressFile);
-  await writeFile(file, `${address}\n`, { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
+  await writeFile(file, `${address}\n`, { flag: "wx", mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error;
   });
   const settled = (await readFile(file, "utf8")).trim();

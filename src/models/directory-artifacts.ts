@@ -27,12 +27,12 @@ export class DirectoryArtifacts implements Artifacts {
 
   /** Hashes the bytes while it writes them to a temporary name, syncs, renames. With a sha256, bytes of another are not kept. */
   async keep(bytes: Readable, expected?: string): Promise<{ sha256: string; sizeBytes: number }> {
-    await mkdir(this.folder, { recursive: true });
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const temporary = join(this.folder, `.${randomUUID()}`);
     try {
       const hash = createHash("sha256");
       // Read-only: the same bytes lie in the folders of all models that have them.
-      const target = await open(temporary, "wx", 0o444);
+      const target = await open(temporary, "wx", 0o400);
       let sizeBytes = 0;
       try {
         for await (const chunk of bytes) {

@@ -5,6 +5,7 @@ import { Upload } from "@aws-sdk/lib-storage";
 import { EspalierError } from "../errors.ts";
 import type { Artifacts, StoredArtifact } from "./artifacts.ts";
 import type { DirectoryArtifacts } from "./directory-artifacts.ts";
+import { givenFinder } from "./s3-credentials.ts";
 
 const isAbsent = (error: unknown): boolean => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404;
 
@@ -74,13 +75,15 @@ class S3Artifacts implements Artifacts {
 
 /**
  * Opens `s3://bucket/prefix`. Parameters of the address: `endpoint` for a service that is not AWS's own (its buckets are then
- * addressed by path), `region`. Credentials are found as AWS's tools find them, in the environment for instance.
+ * addressed by path), `region`. Credentials are found as AWS's tools find them, in the environment for instance; a compute process asks its parent.
  */
 export function openS3(address: string, copies: DirectoryArtifacts): Artifacts {
   const { hostname, pathname, searchParams } = new URL(address);
   const endpoint = searchParams.get("endpoint");
   const region = searchParams.get("region") ?? (endpoint ? "us-east-1" : undefined);
+  const credentials = givenFinder();
   const client = new S3Client({
+    ...(credentials ? { credentials } : {}),
     ...(region ? { region } : {}),
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
     // Our own digest proves the bytes; not every service knows the SDK's newer checksums.

@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
+import { childEnvironment } from "../child-environment.ts";
 import { EspalierError } from "../errors.ts";
 import { isReachable, platformPackage, postgresBinaries, postgresUser, unless } from "./postgres-binaries.ts";
 
@@ -58,6 +59,7 @@ async function createHome(parent: string, { binaries, durable }: { binaries: str
   try {
     await promisify(execFile)(join(binaries, "bin", "initdb"), [...args, ...locale, ...(durable ? [] : ["--no-sync"])], {
       ...postgresUser,
+      env: childEnvironment(),
       cwd: home,
     });
   } catch (cause) {
@@ -72,7 +74,8 @@ async function createHome(parent: string, { binaries, durable }: { binaries: str
  * to it where the server could not read it there. Of several processes that make one at once, the first wins.
  */
 async function openHome(dataDirectory: string, durable: boolean): Promise<Home> {
-  await mkdir(dataDirectory, { recursive: true });
+  // As root the server runs as another user, which must get past it; what else is in it is closed.
+  await mkdir(dataDirectory, { recursive: true, mode: postgresUser.uid === undefined ? 0o700 : 0o755 });
   const place = (await isReachable(dataDirectory)) ? dataDirectory : openFolder;
   await mkdir(place, { recursive: true });
   const binaries = await postgresBinaries(await platformPackage(), place);
@@ -158,6 +161,7 @@ async function attempt(home: Home, durable: boolean, port: number, deadline: num
   // Detached: Ctrl-C at the terminal reaches us alone, and we stop the server once we are done with it.
   const server = spawn(join(binaries, "bin", "postgres"), args, {
     ...postgresUser,
+    env: childEnvironment(),
     cwd: path,
     detached: true,
     stdio: ["ignore", "ignore", log.fd],
