@@ -14,6 +14,10 @@ const names = new Set([
 ]);
 const families = /^(LC|CUDA|CUDNN|ORT|OMP|KMP|MALLOC)_/;
 
+/** What is set where the environment says nothing: products in float32 on CUDA keep their bits, so that they agree with the CPU's. */
+const defaults = { NVIDIA_TF32_OVERRIDE: "0" };
+
 export function childEnvironment(environment: Readonly<NodeJS.ProcessEnv> = process.env): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => names.has(name.toUpperCase()) || families.test(name)));
+  const passed = Object.entries(environment).filter(([name]) => names.has(name.toUpperCase()) || families.test(name));
+  return { ...defaults, ...Object.fromEntries(passed) };
 }

@@ -69,7 +69,9 @@ test("what is needed is listed; everything else stays behind", () => {
     OMP_NUM_THREADS: "2",
     SystemRoot: "C:\\Windows",
   };
-  assert.deepEqual(childEnvironment({ ...needed, ...secrets, PORT: "4000", https_proxy: "http://u:p@proxy" }), needed);
+  const passed = childEnvironment({ ...needed, ...secrets, PORT: "4000", https_proxy: "http://u:p@proxy" });
+  assert.deepEqual(passed, { NVIDIA_TF32_OVERRIDE: "0", ...needed });
+  assert.equal(childEnvironment({ NVIDIA_TF32_OVERRIDE: "1" })["NVIDIA_TF32_OVERRIDE"], "1");
 });
 
 test("where artifacts lie in S3, a compute process without credentials in its environment works with them", async () => {
