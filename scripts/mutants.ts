@@ -28,6 +28,9 @@ const sample = values.sample === undefined ? null : Number(values.sample);
 const total = mutantsIn(root, paths).length;
 console.log(`${total} mutants${sample === null ? "" : `, of which ${Math.min(sample, total)} by seed ${values.seed}`}`);
 
+// Whatever was begun is cleared away on the way out.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 const counts = { KILLED: 0, TIMED_OUT: 0, SURVIVED: 0, UNREACHED: 0 };
 const begun = performance.now();
 const options = { root, paths, sample, seed: Number(values.seed), tests: Number(values.tests), say: console.log };

@@ -62,6 +62,9 @@ const clauses: readonly (readonly [RegExp, string])[] = [
   [/ LIMIT 1\b/g, ""],
 ];
 
+/** A larger number is a setting, such as a time or a size: one more or less of it is no slip. */
+const largestCount = 64;
+
 const isText = (node: ts.Node): boolean => ts.isStringLiteralLike(node) || ts.isTemplateExpression(node);
 const isFixed = (node: ts.Node): boolean => node.kind === ts.SyntaxKind.TrueKeyword || node.kind === ts.SyntaxKind.FalseKeyword;
 
@@ -100,7 +103,7 @@ export function mutationsOf(text: string): Mutation[] {
       cut(at, at + sign.length, operators[node.operator] && sign.length === 2 ? operators[node.operator] : "");
     } else if (ts.isNumericLiteral(node)) {
       const value = Number(node.text);
-      replace(node, String(value + 1), value === 0 ? "(-1)" : String(value - 1));
+      if (value <= largestCount) replace(node, String(value + 1), value === 0 ? "(-1)" : String(value - 1));
     } else if (isFixed(node)) {
       replace(node, node.kind === ts.SyntaxKind.TrueKeyword ? "false" : "true");
     } else if (ts.isIfStatement(node)) {

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmod, cp, mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +21,18 @@ export interface TestRun {
 
 /** A copy of the checkout in which sources can be changed and tests run, with a folder of its own for temporary files. */
 export class Workbench {
-  private constructor(private readonly home: string) {}
+  /** The process group of the test that runs. */
+  private group: number | undefined;
+  /** Also where the program ends in the middle. */
+  readonly close = (): void => {
+    process.off("exit", this.close);
+    this.endTest();
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+  };
+
+  private constructor(private readonly home: string) {
+    process.once("exit", this.close);
+  }
 
   static async open(root: string): Promise<Workbench> {
     const home = await mkdtemp(join(tmpdir(), "espalier-mutants-"));
@@ -39,7 +51,8 @@ export class Workbench {
     return join(this.home, "notes");
   }
 
-  private get tree(): string {
+  /** The copy. */
+  get tree(): string {
     return join(this.home, "checkout");
   }
 
@@ -65,45 +78,41 @@ export class Workbench {
     });
     let out = "";
     child.stdout.on("data", (data: Buffer) => (out += data));
+    this.group = child.pid;
+    const closed = once(child, "close");
     let timedOut = false;
-    const endGroup = () => {
-      if (child.pid === undefined) return;
-      try {
-        process.kill(-child.pid, "SIGKILL");
-      } catch {
-        // Nothing is left of it.
-      }
-    };
     const limit = setTimeout(() => {
       timedOut = true;
-      endGroup();
+      this.endTest();
     }, timeLimitMs);
     const [status] = await once(child, "exit");
     clearTimeout(limit);
-    endGroup();
-    await this.clear();
+    this.endTest();
+    await closed;
     const failed = out.trim().split("\n")[0] || null;
     return { passed: status === 0, failed, timedOut, durationMs: performance.now() - begun };
   }
 
-  async close(): Promise<void> {
-    await rm(this.home, { recursive: true, maxRetries: 5 });
-  }
-
-  /** Ends the database servers that a test left, which have groups of their own, and removes its temporary files. */
-  private async clear(): Promise<void> {
-    for (const name of await readdir(this.temporary)) {
+  /** Ends what a test left, database servers too, which have groups of their own, and removes its temporary files. */
+  private endTest(): void {
+    if (this.group !== undefined) end(-this.group, "SIGKILL");
+    this.group = undefined;
+    for (const name of readdirSync(this.temporary)) {
       // What tsx compiled is kept for the next run.
       if (name.startsWith("tsx-")) continue;
       const path = join(this.temporary, name);
-      const lock = await readFile(join(path, "postgres", "cluster", "postmaster.pid"), "utf8").catch(() => "");
-      const pid = Number(lock.split("\n")[0]);
-      try {
-        if (pid > 0) process.kill(pid, "SIGQUIT");
-      } catch {
-        // It has ended.
-      }
-      await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+      const lock = join(path, "postgres", "cluster", "postmaster.pid");
+      if (existsSync(lock)) end(Number.parseInt(readFileSync(lock, "utf8"), 10), "SIGQUIT");
+      rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     }
+  }
+}
+
+/** Ends a process or, negative, a group, if there is one. */
+function end(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

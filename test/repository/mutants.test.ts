@@ -16,6 +16,12 @@ const rows: readonly (readonly [source: string, mutants: readonly string[]])[] =
   ["const x = a ?? b;", ["const x = a;"]],
   ["const x = !a && true;", ["const x = a && true;", "const x = !a || true;", "const x = !a && false;"]],
   ["const x: 1 | 2 = -0;", ["const x: 1 | 2 = 0;", "const x: 1 | 2 = -1;", "const x: 1 | 2 = -(-1);"]],
+  [
+    "const settings = [64, 65, 4 * 1024];",
+    ["65", "63"]
+      .map((n) => `const settings = [${n}, 65, 4 * 1024];`)
+      .concat(["5 * 1024", "3 * 1024", "4 / 1024"].map((n) => `const settings = [64, 65, ${n}];`)),
+  ],
   ["if (a) await f();", ["if (true) await f();", "if (false) await f();", "if (a) ;"]],
   ["let i = n; i++;", ["let i = n; ;", "let i = n; i--;"]],
   ["const x = list.sort(f).some(g);", ["const x = list.some(g);", "const x = list.sort(f).every(g);"]],
