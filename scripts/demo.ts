@@ -46,7 +46,7 @@ async function prune(client: Client, model: api.Model): Promise<api.Model> {
       case "PruningIterationCompleted": {
         left = event.parameterCount;
         const removed = event.removed.map((r) => `${r.kind} ${r.index} (score ${r.score.toPrecision(4)})`).join(", ");
-        live.line(`  ${shown()}  iteration ${event.iteration + 1}: removed ${removed}, ${duration(event.estimatedMsLeft)} to go`);
+        live.line(`  ${shown()}  iteration ${event.iteration + 1}: removed ${removed}, ${duration(event.estimatedMsLeft ?? 0)} to go`);
         break;
       }
       case "PruningSucceeded":

@@ -1,3 +1,18 @@
+/** What a write gives on a full disk, beyond a quota and beyond the largest file allowed; and what PostgreSQL gives on its own. */
+const noSpace: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG", "53100"]);
+
+/** DISK_FULL if that is why something was not written, whatever wraps the reason; else null. */
+export function diskFull(error: unknown): EspalierError | null {
+  for (let cause = error; typeof cause === "object" && cause !== null; ) {
+    const { code, originalCode, meta, cause: inner } = cause as Record<string, unknown>;
+    if (noSpace.has(code) || noSpace.has(originalCode))
+      return new EspalierError("DISK_FULL", "a disk of the server is full: nothing more can be stored", {}, { cause: error });
+    // Where Prisma keeps what the driver said.
+    cause = inner ?? (meta as Record<string, unknown> | undefined)?.["driverAdapterError"];
+  }
+  return null;
+}
+
 /**
  * The one error class of the project: a literal code for programs, a sentence for people, fields for both.
  *

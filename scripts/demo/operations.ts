@@ -41,7 +41,7 @@ export type ProgressEvent =
       readonly iteration: number;
       readonly removed: readonly Removed[];
       readonly parameterCount: number;
-      readonly estimatedMsLeft: number;
+      readonly estimatedMsLeft: number | null;
     }
   | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number; readonly resultModel: Model }
   | { readonly __typename: "PruningFailed"; readonly error: Failure }

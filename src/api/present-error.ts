@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import type { Logger } from "pino";
-import { EspalierError } from "../errors.ts";
+import { diskFull, EspalierError } from "../errors.ts";
 import { isConnectionLoss } from "../store/reconnect.ts";
 import { shortened, shortenedData } from "./shortened.ts";
 
@@ -25,7 +25,8 @@ function refused({ message, locations, extensions }: GraphQLFormattedError): Gra
  * the argument at fault; of any other only the id under which the log has it.
  */
 export function presentError(log: Logger, formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
-  const cause = rootOf(error);
+  const root = rootOf(error);
+  const cause = diskFull(root) ?? root;
   const { message, locations, path } = formatted;
   if (cause instanceof EspalierError && cause.code !== "INTERNAL")
     return {

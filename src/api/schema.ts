@@ -1,7 +1,9 @@
 import "reflect-metadata";
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphql";
 import { buildSchemaSync } from "type-graphql";
+import { finiteFloats } from "./finite-floats.ts";
 import { authChecker, describeRoles } from "./needs.ts";
+import { refuseNul } from "./refuse-nul.ts";
 import { AuditResolver } from "./resolvers/audit-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
@@ -44,7 +46,7 @@ export function buildSchema(): GraphQLSchema {
     authChecker,
     pubSub: noPubSub,
   });
-  return describeRoles(schema);
+  return finiteFloats(refuseNul(describeRoles(schema)));
 }
 
 /** The schema as `schema.graphql` holds it. */

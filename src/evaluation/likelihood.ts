@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { nonFinite } from "../inference/sampling.ts";
 import { encode } from "../onnx/encode.ts";
 import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -106,7 +107,7 @@ export class Likelihood {
     const results = await this.session.run(this.feeds(past, rows), [logProbabilities, greedy]);
     const logs = (results[logProbabilities] as TensorValue<Float32Array>).data;
     const hits = (results[greedy] as TensorValue<Uint8Array>).data;
-    if (logs.some((x) => Number.isNaN(x))) throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
+    if (logs.some((x) => Number.isNaN(x))) throw nonFinite();
     let at = 0;
     return rows.map(({ targets }) => {
       const begin = at;

@@ -80,7 +80,7 @@ export async function* generate(
       promptTokens: promptIds.length,
       completionTokens,
       timeToFirstTokenMs: completionTokens > 0 ? firstTokenAt - begun : performance.now() - begun,
-      tokensPerSecond: completionTokens > 1 ? ((completionTokens - 1) * 1000) / (lastTokenAt - firstTokenAt) : 0,
+      tokensPerSecond: completionTokens > 1 ? ((completionTokens - 1) * 1000) / Math.max(lastTokenAt - firstTokenAt, 0.001) : 0,
       limitation: engine.decoder.limitation,
     };
     summaries.push(summary);

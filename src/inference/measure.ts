@@ -3,6 +3,7 @@ import type { Read, Wanted } from "./decoder.ts";
 import type { Engine, Work } from "./engine.ts";
 import type { Writer } from "./generate.ts";
 import { logProbabilities } from "./sampler.ts";
+import { nonFinite } from "./sampling.ts";
 
 export interface ScoreOptions {
   /** What goes before each continuation. */
@@ -25,7 +26,7 @@ export interface ContinuationScore {
  * How probable a model finds each continuation of a text. Prompt and continuation are read as one text, split where the tokens
  * of the prompt alone end; if the two meet inside a token, the continuation begins with that token.
  *
- * @throws EspalierError CONTINUATION_EMPTY; PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
+ * @throws EspalierError CONTINUATION_EMPTY, NON_FINITE_LOGITS; PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
  */
 export function score({ engine, tokenizer }: Writer, options: ScoreOptions, signal: AbortSignal): Promise<ContinuationScore[]> {
   const alone = tokenizer.encodeDocument(options.prompt);
@@ -77,7 +78,7 @@ export interface EmbedOptions {
 /**
  * Texts as vectors [H]: what the model's head reads, pooled.
  *
- * @throws EspalierError EMBEDDINGS_UNAVAILABLE if the model is served without them; PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
+ * @throws EspalierError EMBEDDINGS_UNAVAILABLE if the model is served without them; NON_FINITE_LOGITS, PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
  */
 export function embed(
   { engine, tokenizer }: Writer,
@@ -104,6 +105,7 @@ export function embed(
         },
       );
       const total = [...(sum ?? [])];
+      if (!total.every(Number.isFinite)) throw nonFinite();
       const by = normalize ? Math.hypot(...total) || 1 : ids.length - first;
       return total.map((v) => v / by);
     }),

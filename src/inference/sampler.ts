@@ -1,5 +1,5 @@
 import { type Random, seededRandom } from "../random.ts";
-import { type SamplingOptions, sample } from "./sampling.ts";
+import { nonFinite, type SamplingOptions, sample } from "./sampling.ts";
 
 export interface SamplerOptions extends SamplingOptions {
   readonly seed: number;
@@ -64,7 +64,11 @@ export interface TokenProbability {
   readonly logprob: number;
 }
 
-/** Log probability of one token, and of the most probable ones, most probable first. */
+/**
+ * Log probability of one token, -Infinity where its probability is 0, and of the most probable ones, most probable first.
+ *
+ * @throws EspalierError NON_FINITE_LOGITS
+ */
 export function logProbabilities(
   logits: Float32Array,
   id: number,
@@ -75,6 +79,7 @@ export function logProbabilities(
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp((logits[i] as number) - max);
   const norm = max + Math.log(sum);
+  if (!Number.isFinite(norm)) throw nonFinite();
   const best: number[] = [];
   if (top > 0)
     for (let i = 0; i < logits.length; i++) {

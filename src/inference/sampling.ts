@@ -12,6 +12,8 @@ export interface SamplingOptions {
   readonly minP?: number;
 }
 
+export const nonFinite = (): EspalierError => new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
+
 /** The place of the largest value, the first of equals; -1 if one is not a number. One loop over all: a callback takes as long as all the rest. */
 function argmax(values: Float32Array): number {
   let best = 0;
@@ -36,7 +38,7 @@ function argmax(values: Float32Array): number {
 export function sample(logits: Float32Array, { temperature, topK, topP, minP = 0 }: SamplingOptions, random: Random): number {
   const first = argmax(logits);
   const max = logits[first] ?? Number.NaN;
-  if (!Number.isFinite(max)) throw new EspalierError("NON_FINITE_LOGITS", "the model's output is infinite or not a number");
+  if (!Number.isFinite(max)) throw nonFinite();
   if (temperature === 0) return first;
 
   // The first weighs 1, and what is not to be drawn 0.

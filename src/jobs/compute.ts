@@ -1,10 +1,11 @@
 import { setImmediate } from "node:timers/promises";
-import { EspalierError } from "../errors.ts";
+import { diskFull, EspalierError } from "../errors.ts";
 import { findCredentialsBy } from "../models/s3-credentials.ts";
 import type { AboutRun, ComputeError, ToCompute } from "./compute-protocol.ts";
 import { askParent, hearParent } from "./parents-credentials.ts";
 import { signOfLife } from "./sign-of-life.ts";
 import type { TaskName, Tasks } from "./tasks.ts";
+import { withoutPaths } from "./without-paths.ts";
 
 /** Runs a task: yields its events and returns its result. The signal aborts once nobody waits for it any more. */
 export type Task<Name extends TaskName> = (
@@ -34,14 +35,14 @@ const say = (message: AboutRun): void => void process.send?.(message, undefined,
 const noMemory =
   /bad[_ ]?alloc|failed to allocate memory|out of memory|array buffer allocation failed|invalid (typed )?array( buffer)? length/i;
 
-/** What a write gives on a full disk, beyond a quota and beyond the largest file allowed. */
-const noSpace: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
-
-function toComputeError(error: unknown): ComputeError {
+function toComputeError(error: unknown, request: Tasks[TaskName]["request"]): ComputeError {
   const { message, stack = message } = error instanceof Error ? error : new Error(String(error));
-  if (error instanceof EspalierError) return { code: error.code, message, details: error.details, stack };
-  if (noSpace.has((error as { code?: unknown } | null)?.code))
-    return { code: "DISK_FULL", message: "the disk is full: the files of the model could not be written", details: {}, stack };
+  if (error instanceof EspalierError) {
+    const { code, details } = error;
+    return { code, ...withoutPaths(request)({ message, details }), stack };
+  }
+  const full = diskFull(error);
+  if (full) return { code: full.code, message: full.message, details: {}, stack };
   return { code: noMemory.test(message) ? "OUT_OF_MEMORY" : "INTERNAL", message, details: {}, stack };
 }
 
@@ -57,7 +58,7 @@ async function run(id: number, name: TaskName, request: Tasks[TaskName]["request
       if (signal.aborted) return void (await steps.return(undefined as never));
     }
   } catch (error) {
-    say({ id, kind: "error", error: toComputeError(error) });
+    say({ id, kind: "error", error: toComputeError(error, request) });
   } finally {
     running.delete(id);
   }

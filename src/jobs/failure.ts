@@ -8,9 +8,12 @@ import type { FailureRecord } from "../store/runs.ts";
  */
 export function failureOf(error: EspalierError, jobId: string, logger: Logger): FailureRecord {
   const { code, message } = error;
-  if (code !== "INTERNAL") return { code, message };
+  if (code !== "INTERNAL") return { code, message: storable(message) };
   logger.error({ err: error, jobId }, "internal error in a job");
   return { code, message: `internal error; the server's log has it under the id ${jobId}` };
 }
+
+/** Words of a model's files may hold what PostgreSQL cannot store: NUL, and halves of characters. */
+const storable = (text: string): string => Buffer.from(text.replaceAll("\0", "\ufffd")).toString();
 
 export const hasCode = (error: unknown, code: string): error is EspalierError => error instanceof EspalierError && error.code === code;

@@ -37,7 +37,8 @@ export type PruningEvent =
       readonly loss: number | null;
       readonly perturbedLoss: number | null;
       readonly durationMs: number;
-      readonly estimatedMsLeft: number;
+      /** Null while no parameters are gone. */
+      readonly estimatedMsLeft: number | null;
     }
   | { readonly type: "FINISHED"; readonly iterations: number; readonly parameterCount: number; readonly removedRatio: number };
 

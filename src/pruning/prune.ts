@@ -17,7 +17,7 @@ import { mean } from "./mean.ts";
 import { type Method, normalizationOf } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
-import { Harvest, normalized, tables, takeLowest } from "./select.ts";
+import { Harvest, normalized, type ScoredGroup, tables, takeLowest } from "./select.ts";
 import { takeUniform } from "./uniform.ts";
 
 export interface PruningJob {
@@ -45,7 +45,7 @@ export interface Pruned {
  * structures removed so far, so it goes on after `done` exactly as if it had never stopped.
  *
  * @returns every structure removed, in order, and what is left
- * @throws EspalierError TARGET_UNREACHABLE if the candidates run out before the target is met
+ * @throws EspalierError NON_FINITE_SCORES; TARGET_UNREACHABLE if the candidates run out before the target is met
  */
 export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Pruned> {
   const { model, options, method, folder, scratch } = job;
@@ -95,6 +95,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
     for (; !step.done; step = await scoring.next())
       yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: texts.length };
     const { groups, loss, perturbedLoss } = step.value;
+    requireNumbers(groups, [loss, perturbedLoss], iteration);
 
     const ranked = normalized(groups, options.normalization ?? normalizationOf(method));
     const before = current;
@@ -127,9 +128,24 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
 
 const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.spare > 0 ? g.indexes.length : 0), 0);
 
-/** Iterations shrink as the model does; the mean so far is a fair guess for those to come. */
-function timeLeft(durations: readonly number[], removedCount: number, toRemove: number): number {
-  return mean(durations) * Math.ceil(toRemove / (removedCount / durations.length));
+/** Iterations shrink as the model does; the mean so far is a fair guess for those to come. Null while nothing is gone. */
+function timeLeft(durations: readonly number[], removedCount: number, toRemove: number): number | null {
+  return removedCount === 0 ? null : mean(durations) * Math.ceil(toRemove / (removedCount / durations.length));
+}
+
+/** By scores that are no numbers nothing can be ranked. @throws EspalierError NON_FINITE_SCORES naming the first such structure */
+function requireNumbers(groups: readonly ScoredGroup[], losses: readonly (number | null)[], iteration: number): void {
+  const broken = groups.find(({ scores }) => !scores.every(Number.isFinite));
+  const place = broken?.scores.findIndex((score) => !Number.isFinite(score)) ?? -1;
+  const what = broken
+    ? `the score of ${broken.kind} ${broken.indexes[place]} is ${broken.scores[place]}`
+    : losses.some((loss) => loss !== null && !Number.isFinite(loss)) && "the loss of the calibration texts is infinite or not a number";
+  if (what)
+    throw new EspalierError(
+      "NON_FINITE_SCORES",
+      `in iteration ${iteration} ${what}: weights of the model are no numbers, or what it computes is too large for them`,
+      { iteration },
+    );
 }
 
 const unreachable = (targetRatio: number, reached: number) =>

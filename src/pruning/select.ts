@@ -25,13 +25,14 @@ const divisors: Record<Normalization, (group: OpenGroup, ofKind: readonly number
   PARAMETER_COUNT: (group) => group.parameterCount,
   SQRT_PARAMETER_COUNT: (group) => Math.sqrt(group.parameterCount),
   // Of absolute values, for a mean below 0 would turn the order round. If all of a kind score 0 they stay at 0.
-  KIND_MEAN: (_, ofKind) => mean(ofKind.map(Math.abs)) || 1,
+  KIND_MEAN: (_, ofKind) => mean(ofKind.map(Math.abs)),
 };
 
 export function normalized(groups: readonly ScoredGroup[], normalization: Normalization): ScoredGroup[] {
   const byKind = new Map(structureKinds.map((kind) => [kind, groups.filter((g) => g.kind === kind).flatMap((g) => g.scores)]));
   return groups.map((group) => {
-    const divisor = divisors[normalization](group, byKind.get(group.kind) ?? []);
+    // What has no parameters of its own is ranked by its plain score.
+    const divisor = divisors[normalization](group, byKind.get(group.kind) ?? []) || 1;
     return { ...group, scores: group.scores.map((s) => s / divisor) };
   });
 }

@@ -57,6 +57,9 @@ export interface ModelConfig {
   readonly eosIds: readonly number[];
 }
 
+/** Some files say 10^30 where they mean "no limit"; nothing that long is read anyway. */
+const longestStated = 2 ** 31 - 1;
+
 /** The names under which model families keep their context length. */
 const contextLengthNames = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"];
 
@@ -78,7 +81,7 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   const parts = [config, ...textParts.map((name) => config?.[name])].filter(isObject);
   const stated = (name: string) => parts.map((part) => part[name]).find((value) => value != null);
   const either = (name: string) => generation?.[name] ?? stated(name);
-  const lengths = contextLengthNames.map(stated).filter((v): v is number => Number.isInteger(v));
+  const lengths = contextLengthNames.map(stated).filter((v): v is number => Number.isInteger(v) && (v as number) <= longestStated);
   return {
     contextLength: lengths[0] ?? null,
     bosId: idsOf(either("bos_token_id"))[0] ?? null,

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { deleteModel } from "../../src/jobs/delete-model.ts";
@@ -13,6 +11,7 @@ import { findModels, getModel, modelFiles } from "../../src/store/models.ts";
 import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";
 import { modelRoot } from "../support/ahab.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
+import { smallDisk } from "../support/small-disk.ts";
 
 let bench: JobBench;
 before(async () => {
@@ -114,19 +113,10 @@ test("fsck finds what is missing, spoilt, unreferenced and left over, and repair
   );
 });
 
-/** A file system of its own of so many bytes, where this machine lets us have one. */
-function smallDisk(path: string, bytes: number): boolean {
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", path], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 test("a full disk fails a run and loses nothing; with room again it is resumed to its end", async (t) => {
-  const dataDirectory = await mkdtemp(join(tmpdir(), "espalier-full-"));
-  if (!smallDisk(dataDirectory, 64 << 20)) return t.skip("no file system can be mounted here");
+  const disk = await smallDisk();
+  if (!disk) return t.skip("no file system can be mounted here");
+  const dataDirectory = disk.folder;
   const services = { ...bench, dataDirectory };
   let worker: Worker | undefined;
   try {
@@ -135,15 +125,14 @@ test("a full disk fails a run and loses nothing; with room again it is resumed t
     for (const name of await readdir(at("artifacts")))
       if (!(await exists(join(dataDirectory, "artifacts", name))))
         await copyFile(at("artifacts", name), join(dataDirectory, "artifacts", name));
-    const { bavail, bsize } = await statfs(dataDirectory);
-    await writeFile(join(dataDirectory, "ballast"), Buffer.alloc(bavail * bsize - (2 << 20)));
+    await disk.fill(2 << 20);
     worker = await startWorker(bench.queue, services);
     await eventOf(bench, run.id, "FAILED");
     const failed = await getRun(bench.store.prisma, run.id);
     assert.deepEqual([failed.status, failed.error?.code], ["FAILED", "DISK_FULL"]);
     const left = (await readdir(join(dataDirectory, "artifacts"))).filter((name) => name.startsWith("."));
     assert.deepEqual([left, await readdir(join(dataDirectory, "exports"))], [[], []], "nothing half written is left");
-    await rm(join(dataDirectory, "ballast"));
+    await disk.empty();
     await resumeRun(bench.store, run.id, (tx, id) => bench.queue.add(tx, "prune", id));
     const events = await allEvents(bench, run.id);
     assert.equal(events.at(-1)?.type, "SUCCEEDED", JSON.stringify(events.at(-1)));
@@ -154,7 +143,6 @@ test("a full disk fails a run and loses nothing; with room again it is resumed t
     );
   } finally {
     await worker?.stop();
-    execFileSync("umount", [dataDirectory]);
-    await rm(dataDirectory, { recursive: true });
+    await disk.close();
   }
 });

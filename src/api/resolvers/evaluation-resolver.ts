@@ -117,7 +117,7 @@ export class EvaluationResolver {
 
   @FieldResolver(() => Float, { description: "Share of the work that is done, 0 to 1." })
   progress(@Root() { status, progressDone, progressTotal }: EvaluationRecord): number {
-    return status === "SUCCEEDED" ? 1 : progressDone / (progressTotal ?? 1);
+    return status === "SUCCEEDED" ? 1 : progressDone / (progressTotal || 1);
   }
 
   @FieldResolver(() => Retained, {

@@ -133,9 +133,11 @@ export class TokenProbability {
   readonly tokenId!: number;
 
   @Field(() => Float, {
-    description: "The natural logarithm of its probability, by the model alone: before temperature, penalties and bias.",
+    nullable: true,
+    description:
+      "The natural logarithm of its probability, by the model alone: before temperature, penalties and bias. Null where that is 0.",
   })
-  readonly logprob!: number;
+  readonly logprob!: number | null;
 }
 
 @ObjectType({ description: "How probable a written token was, and what else was." })

@@ -23,11 +23,17 @@ export class ContinuationScore {
   @Field(() => [Int], { description: "Its tokens." })
   readonly tokenIds!: readonly number[];
 
-  @Field(() => [Float], { description: "The natural logarithm of each token's probability, after all before it." })
-  readonly tokenLogprobs!: readonly number[];
+  @Field(() => [Float], {
+    nullable: "items",
+    description: "The natural logarithm of each token's probability, after all before it; null where that is 0.",
+  })
+  readonly tokenLogprobs!: readonly (number | null)[];
 
-  @Field(() => Float, { description: "Their sum: the log-likelihood of the continuation." })
-  readonly logprob!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: "Their sum: the log-likelihood of the continuation; null where its probability is 0.",
+  })
+  readonly logprob!: number | null;
 
   @Field(() => Boolean, { description: "Whether each token was the most probable one: greedy generation would write it." })
   readonly isGreedy!: boolean;

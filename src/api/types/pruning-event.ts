@@ -74,8 +74,11 @@ export class PruningIterationCompleted extends PruningEvent {
   @Field(() => Float, { description: "How long the iteration took, in milliseconds." })
   readonly durationMs!: number;
 
-  @Field(() => Float, { description: "How long the run will probably still take, in milliseconds." })
-  readonly estimatedMsLeft!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: "How long the run will probably still take, in milliseconds; null while it has removed no parameters.",
+  })
+  readonly estimatedMsLeft!: number | null;
 }
 
 @ObjectType({ implements: PruningEvent, description: "The run has reached its target and stored the pruned model. Its last event." })

@@ -34,8 +34,11 @@ export class RemovedStructure {
   @Field(() => Int, { description: "Its position in the base model among those of its kind, from 0." })
   readonly index!: number;
 
-  @Field(() => Float, { description: "Its score when it was removed." })
-  readonly score!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: "Its score when it was removed; null if an earlier version found none that is a number.",
+  })
+  readonly score!: number | null;
 
   @Field(() => GraphQLBigInt, { description: "Parameters that went with it." })
   readonly parameterCount!: number;
@@ -79,8 +82,12 @@ export class StructureScore {
   @Field(() => Int, { description: "Its position in the base model among those of its kind, from 0." })
   readonly index!: number;
 
-  @Field(() => Float, { description: "The score; of an iteration's candidates the lowest is removed first." })
-  readonly score!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "The score; of an iteration's candidates the lowest is removed first. Null if an earlier version found none that is a number.",
+  })
+  readonly score!: number | null;
 }
 
 @ObjectType({ description: "The making of a smaller model from a model, one removal at a time." })

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  type GraphQLInputType,
+  getNamedType,
+  isCompositeType,
+  isEnumType,
+  isInputObjectType,
+  isListType,
+  isNonNullType,
+  isRequiredInputField,
+} from "graphql";
+import { createClient } from "graphql-sse";
+import { buildSchema } from "../../src/api/schema.ts";
+import { type Answer, type TestApi, testApi } from "../support/api.ts";
+
+let api: TestApi;
+before(async () => {
+  api = await testApi({ worker: false });
+});
+after(() => api.close());
+
+const schema = buildSchema();
+const nul = "be\0fore";
+
+/** Something of a type, of which nothing is NUL. */
+function filler(type: GraphQLInputType): unknown {
+  if (isNonNullType(type)) return filler(type.ofType);
+  if (isListType(type)) return [filler(type.ofType)];
+  if (isEnumType(type)) return type.getValues()[0]?.name;
+  if (isInputObjectType(type))
+    return Object.fromEntries(
+      Object.values(type.getFields())
+        .filter(isRequiredInputField)
+        .map((field) => [field.name, filler(field.type)]),
+    );
+  return { Boolean: true, Int: 1, Float: 0.5, DateTime: "2030-01-01T00:00:00Z" }[String(type)] ?? "x";
+}
+
+/** Every text in values of a type: its path, and a value that has NUL there and nowhere else. */
+function texts(type: GraphQLInputType, path: string): [path: string, value: unknown][] {
+  if (isNonNullType(type)) return texts(type.ofType, path);
+  if (isListType(type)) return texts(type.ofType, `${path}[0]`).map(([at, value]) => [at, [value]]);
+  if (isInputObjectType(type))
+    return Object.values(type.getFields()).flatMap((field) =>
+      texts(field.type, `${path}.${field.name}`).map(([at, value]): [string, unknown] => [
+        at,
+        { ...(filler(type) as object), [field.name]: value },
+      ]),
+    );
+  return ["String", "ID"].includes(String(type)) ? [[path, nul]] : [];
+}
+
+interface Case {
+  readonly operation: string;
+  readonly argument: string;
+  readonly query: string;
+  readonly variables: Record<string, unknown>;
+}
+
+/** For every text that a root field takes an operation with NUL in it. */
+const cases: Case[] = (["query", "mutation", "subscription"] as const).flatMap((operation) =>
+  Object.values(
+    { query: schema.getQueryType(), mutation: schema.getMutationType(), subscription: schema.getSubscriptionType() }[
+      operation
+    ]?.getFields() ?? {},
+  ).flatMap((field) =>
+    field.args.flatMap((own) =>
+      texts(own.type, own.name).map(([argument, value]) => {
+        const given = field.args.filter((arg) => arg === own || (isNonNullType(arg.type) && arg.defaultValue === undefined));
+        const variables = Object.fromEntries(given.map((arg) => [arg.name, arg === own ? value : filler(arg.type)]));
+        const declared = given.map((arg) => `$${arg.name}: ${arg.type}`).join(", ");
+        const passed = given.map((arg) => `${arg.name}: $${arg.name}`).join(", ");
+        const selection = isCompositeType(getNamedType(field.type)) ? "{ __typename }" : "";
+        return { operation, argument, variables, query: `${operation}(${declared}) { ${field.name}(${passed}) ${selection} }` };
+      }),
+    ),
+  ),
+);
+
+async function overEvents(query: string, variables: Record<string, unknown>): Promise<Answer> {
+  for await (const result of createClient({ url: api.url, retryAttempts: 0 }).iterate({ query, variables }))
+    return result as unknown as Answer;
+  throw new Error("no result");
+}
+
+test("NUL is refused in every text that anything takes, by its argument's name, before anything else is looked at", async () => {
+  assert.ok(cases.length > 40, `${cases.length} texts`);
+  for (const { operation, argument, query, variables } of cases) {
+    const { errors } = operation === "subscription" ? await overEvents(query, variables) : await api.ask(query, variables);
+    const { code, argument: named } = errors?.[0]?.extensions ?? {};
+    assert.deepEqual([errors?.length, code, named], [1, "BAD_USER_INPUT", argument], `${query} ${JSON.stringify(errors)}`);
+  }
+  assert.deepEqual(api.log, []);
+});
+
+test("NUL is refused in literals, of fields within too", async () => {
+  for (const [query, argument] of [
+    ['{ models(filter: { name: "a\\u0000" }) { nodes { id } } }', "filter.name"],
+    ['{ models(after: "\\u0000") { nodes { id } } }', "after"],
+  ] as const) {
+    const { errors } = await api.ask(query);
+    assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["BAD_USER_INPUT", argument]);
+  }
+});
