@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Template } from "@huggingface/jinja";
 import { EspalierError } from "../errors.ts";
+import { template } from "./jinja/template.ts";
+import { TemplateError } from "./jinja/template-error.ts";
 import { readJson } from "./model-config.ts";
 import { readSpecialTokens } from "./special-tokens.ts";
 
@@ -21,7 +22,8 @@ export const chatTemplateFiles = ["chat_template.jinja", "tokenizer_config.json"
  * The chat template of a model folder, where Hugging Face's files keep it: `chat_template.jinja`, else `chat_template` in
  * tokenizer_config.json or chat_template.json. Null if there is none.
  *
- * @throws EspalierError INVALID_CHAT_TEMPLATE
+ * @throws EspalierError INVALID_CHAT_TEMPLATE, with the line, if it is no template or needs what is not supported; so does the
+ *   template where it refuses a conversation
  */
 export async function loadChatTemplate(folder: string): Promise<ChatTemplate | null> {
   const [own, settings, other] = await Promise.all([
@@ -35,16 +37,20 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | n
   const source = own ?? templateIn(settings?.["chat_template"]) ?? templateIn(other?.["chat_template"]);
   if (source === null) return null;
   const names = await readSpecialTokens(folder);
-  const attempt = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new EspalierError("INVALID_CHAT_TEMPLATE", `the model's chat template refuses: ${reason}`, { reason }, { cause });
-    }
-  };
-  const template = attempt(() => new Template(source));
-  return (messages) => attempt(() => template.render({ messages, add_generation_prompt: true, ...names }));
+  const rendered = attempt("cannot be used", () => template(source));
+  // Names that are always there in transformers, even where there is nothing behind them.
+  const given = { ...names, tools: null, documents: null, add_generation_prompt: true };
+  return (messages) => attempt("refuses", () => rendered({ ...given, messages }));
+}
+
+function attempt<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!(cause instanceof TemplateError)) throw cause;
+    const { message, reason, line } = cause;
+    throw new EspalierError("INVALID_CHAT_TEMPLATE", `the model's chat template ${what}: ${message}`, { reason, line }, { cause });
+  }
 }
 
 /** A template, or the default one of several. */
