@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { chmod, cp, mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,11 +38,12 @@ export class Workbench {
     const home = await mkdtemp(join(tmpdir(), "espalier-mutants-"));
     // The user of the embedded PostgreSQL must be able to enter it.
     await chmod(home, 0o755);
+    await mkdir(join(home, "tmp"));
     const bench = new Workbench(home);
     const source = resolve(root);
-    await cp(source, bench.tree, { recursive: true, filter: (path) => !leftOut.has(path.slice(source.length + 1)) });
+    // In one go: what is still being copied when the program ends would be left behind.
+    cpSync(source, bench.tree, { recursive: true, filter: (path) => !leftOut.has(path.slice(source.length + 1)) });
     await symlink(join(source, "node_modules"), join(bench.tree, "node_modules"), "junction");
-    await mkdir(bench.temporary);
     return bench;
   }
 
