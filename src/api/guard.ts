@@ -15,7 +15,7 @@ declare module "fastify" {
   }
 }
 
-const everywhere = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", vary: "origin" };
+const everywhere = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", vary: "origin, accept-encoding" };
 
 /** Tells a page of an allowed origin that it may read the answer, and, if it asks before, what it may send. */
 function allow({ headers, method }: FastifyRequest, reply: FastifyReply, origin: string): FastifyReply | undefined {

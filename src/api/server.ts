@@ -10,6 +10,7 @@ import { EspalierError } from "../errors.ts";
 import { Access, type Caller } from "./access.ts";
 import { keepTrail } from "./audit-trail.ts";
 import { checkRequest, tooLong } from "./check-request.ts";
+import { compressAnswers } from "./compress.ts";
 import { type Context, createContext, type Services, untilClosed } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -109,6 +110,7 @@ export async function startServer(
   });
   answerErrors(app, log);
   guard(app, rules, access);
+  compressAnswers(app);
   // JSON only: browsers send plain text for pages of other sites unasked.
   app.removeContentTypeParser("text/plain");
   const stalled = new StalledClients(stalledMs ?? limits.stalledMs, log);
