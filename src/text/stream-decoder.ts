@@ -6,7 +6,8 @@ const replacement = "\uFFFD";
 /**
  * Decodes tokens as they come. A token may hold half a character, and its text may depend on the token before it (a
  * leading space is dropped at the start of a text only), so text is taken as the difference that new tokens make to
- * the tokens before them, and held back while it ends inside a character.
+ * the tokens before them, and held back while it ends inside a character. What is given out stays, even where bytes follow
+ * that make no text, for which a decoder would show the bytes before them as U+FFFD too.
  */
 export class StreamDecoder {
   /** Tokens of the last whole text, then those whose text is held back. */

@@ -8,6 +8,9 @@ import type { TextSummary } from "../../src/inference/generate.ts";
 import { ComputeProcess } from "../../src/jobs/compute-process.ts";
 import type { FromCompute } from "../../src/jobs/compute-protocol.ts";
 import type { GenerationRequest, StoredModel, Tasks } from "../../src/jobs/tasks.ts";
+import { storeFile } from "../../src/models/artifact-store.ts";
+import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { serialise } from "../../src/text/dataset-content.ts";
 import { storeAhab } from "../support/ahab.ts";
 import { temporaryFolder } from "../support/database.ts";
 import { isAlive, until } from "../support/wait.ts";
@@ -73,6 +76,40 @@ test("an error of a task arrives with its code and details, and the process goes
   });
   await read(compute.run("generate", request("Call me", 1)));
   assert.equal(compute.pid, pid);
+});
+
+test("whatever reads text asks whether the model has a row for each token", async () => {
+  // As many rows as other models may have.
+  const small = { ...model, vocabularySize: 2000 };
+  const { dataDirectory } = model;
+  const records = serialise({ form: "TEXT", documents: ["The whale"] });
+  const dataset = { dataDirectory, digest: (await storeFile(dataDirectory, records)).sha256 };
+  const options = { ...defaultPruningOptions, executionProvider: "CPU" } as const;
+  const settings = {
+    sequenceLength: 8,
+    stride: 8,
+    maxTokens: null,
+    maxItems: null,
+    measureSpeed: false,
+    executionProvider: "CPU",
+  } as const;
+  // Another process: a model that is loaded stays.
+  const other = new ComputeProcess();
+  const runs = [
+    other.run("generate", { ...request("Call me", 1), model: small }),
+    other.run("score", { model: small, executionProvider: "CPU", prompt: "a", continuations: ["b"] }),
+    other.run("embed", { model: small, executionProvider: "CPU", texts: ["a"], pooling: "MEAN", normalize: true }),
+    other.run("evaluate", { model: small, dataset, settings }),
+    other.run("prune", { model: small, method: "PIP", options, dataset, done: [], scratch: directory }),
+  ];
+  for (const run of runs)
+    await assert.rejects(
+      (async () => {
+        for await (const _ of run);
+      })(),
+      { code: "INVALID_TOKENIZER" },
+    );
+  await other.kill();
 });
 
 test("an abort ends a run at once, and the process goes on", async () => {
