@@ -61,7 +61,7 @@ test("everything that can be asked of a text comes through", async () => {
     n: 2,
     echo: true,
     topLogprobs: 2,
-    stop: ["\u0000"],
+    stop: ["\u0001"],
   };
   const all = await events(generate, input);
   for (const index of [0, 1]) {
