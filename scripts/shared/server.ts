@@ -32,7 +32,8 @@ export async function startServer(dataDirectory: string, roots: Roots = {}): Pro
   const logFile = join(dataDirectory, "server.log");
   const log = openSync(logFile, "w");
   // What the commands do is the same everywhere: of the settings only the port is the user's.
-  const { DATABASE_URL, ESPALIER_ROLE, ESPALIER_MODEL_ROOT, ESPALIER_DATASET_ROOT, HOST, ...environment } = process.env;
+  const { DATABASE_URL, ESPALIER_ROLE, ESPALIER_MODEL_ROOT, ESPALIER_DATASET_ROOT, ESPALIER_FIRST_TOKEN, HOST, ...environment } =
+    process.env;
   const folders = {
     ...(roots.models ? { ESPALIER_MODEL_ROOT: roots.models } : {}),
     ...(roots.datasets ? { ESPALIER_DATASET_ROOT: roots.datasets } : {}),
