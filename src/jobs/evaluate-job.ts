@@ -1,63 +1,74 @@
-import { EspalierError } from "../errors.ts";
-import type { EvaluationResult } from "../evaluation/evaluate.ts";
+import type { EvaluationProgress } from "../evaluation/evaluate.ts";
 import {
   claimEvaluation,
+  type EvaluationClaim,
   type EvaluationRecord,
   holdsEvaluation,
   recordEvaluation,
   recordEvaluationFailure,
   recordEvaluationProgress,
+  releaseEvaluation,
 } from "../store/evaluations.ts";
-import { ComputeProcess } from "./compute-process.ts";
-import { failureOf, hasCode } from "./failure.ts";
+import { isConnectionLoss, throughReconnects } from "../store/reconnect.ts";
+import { computeAgain, type Work } from "./compute-again.ts";
 import { providerHere } from "./provider-here.ts";
 import { storedDataset } from "./stored-dataset.ts";
 import { storedModel } from "./stored-model.ts";
-import { watchClaim } from "./watch-claim.ts";
+import { takeUp } from "./take-up.ts";
 import type { JobServices } from "./worker.ts";
 
 /** Progress comes with every run of the model; people look less often. */
 const progressIntervalMs = 250;
 
-async function compute(services: JobServices, evaluation: EvaluationRecord, signal: AbortSignal): Promise<EvaluationResult> {
-  const { modelId, datasetId, settings } = evaluation;
-  const [model, dataset] = await Promise.all([storedModel(services, modelId), storedDataset(services, datasetId)]);
-  const process = new ComputeProcess();
+/** Notes progress now and then, and not at any price. */
+function recorder({ store }: JobServices, claim: EvaluationClaim): (progress: EvaluationProgress) => Promise<void> {
   let last = Number.NEGATIVE_INFINITY;
-  try {
-    const executionProvider = providerHere(services, settings.executionProvider);
-    const steps = process.run("evaluate", { model, dataset, settings: { ...settings, executionProvider } }, signal);
-    for (let step = await steps.next(); ; step = await steps.next()) {
-      if (step.done) return step.value;
-      if (performance.now() - last < progressIntervalMs) continue;
-      last = performance.now();
-      await recordEvaluationProgress(services.store, evaluation, step.value);
-    }
-  } finally {
-    await process.kill();
-  }
+  return async (progress) => {
+    if (performance.now() - last < progressIntervalMs) return;
+    last = performance.now();
+    await recordEvaluationProgress(store, claim, progress).catch((error) => {
+      if (!isConnectionLoss(error)) throw error;
+    });
+  };
 }
 
-/**
- * Does an evaluation. It ends SUCCEEDED or FAILED, unless it is cancelled meanwhile.
- *
- * @throws when it should be taken up again: `signal` aborted, or the database failed
- */
-export async function evaluateJob(services: JobServices, id: string, signal: AbortSignal): Promise<void> {
-  const evaluation = await claimEvaluation(services.store, id);
-  if (!evaluation) return;
-  const lost = new AbortController();
-  const over = new AbortController();
-  const watching = watchClaim(services, id, () => holdsEvaluation(services.store, evaluation), lost, over.signal);
-  try {
-    const result = await compute(services, evaluation, AbortSignal.any([signal, lost.signal]));
-    await recordEvaluation(services.store, evaluation, result);
-  } catch (error) {
-    if (lost.signal.aborted || hasCode(error, "EVALUATION_LOST")) return;
-    if (signal.aborted || !(error instanceof EspalierError)) throw error;
-    await recordEvaluationFailure(services.store, id, failureOf(error, id, services.logger));
-  } finally {
-    over.abort();
-    await watching;
-  }
+function workOf(services: JobServices, evaluation: EvaluationRecord): Work<"evaluate"> {
+  const { modelId, datasetId, settings } = evaluation;
+  const record = recorder(services, evaluation);
+  return {
+    task: "evaluate",
+    request: async () => ({
+      model: await storedModel(services, modelId),
+      dataset: await storedDataset(services, datasetId),
+      settings: { ...settings, executionProvider: providerHere(services, settings.executionProvider) },
+    }),
+    // Nothing of an evaluation is stored before its end: each process begins anew.
+    record: async (progress) => {
+      await record(progress);
+      return false;
+    },
+    tidy: async () => {},
+    outOfMemory: () => ({ what: "the evaluation", advice: "let it use shorter sequences, or give it a worker with more memory" }),
+  };
+}
+
+/** Does an evaluation. @throws what `takeUp` throws */
+export function evaluateJob(services: JobServices, id: string, signal: AbortSignal): Promise<void> {
+  const { store } = services;
+  return takeUp(
+    services,
+    id,
+    {
+      claim: () => claimEvaluation(store, id),
+      holds: (claim) => holdsEvaluation(store, claim),
+      release: (claim) => releaseEvaluation(store, claim),
+      fail: (failure) => recordEvaluationFailure(store, id, failure),
+      lostCode: "EVALUATION_LOST",
+    },
+    async (evaluation, either) => {
+      const result = await computeAgain(services, id, workOf(services, evaluation), either);
+      await throughReconnects(either, () => recordEvaluation(store, evaluation, result));
+    },
+    signal,
+  );
 }

@@ -111,6 +111,12 @@ export async function claimEvaluation(store: Store, id: string): Promise<Evaluat
   return count > 0 ? findEvaluation(store.prisma, id) : null;
 }
 
+/** Gives an evaluation back that is not over: it waits for the next worker. Nothing if the claim stands no more. */
+export async function releaseEvaluation(store: Store, { id, attempt }: EvaluationClaim): Promise<void> {
+  await store.prisma.evaluation.updateMany({ where: { id, attempt, status: "RUNNING" }, data: { status: "QUEUED" } });
+  await tell(store.prisma, id);
+}
+
 /** Whether the claim stands. */
 export async function holdsEvaluation(store: Store, { id, attempt }: EvaluationClaim): Promise<boolean> {
   return (await store.prisma.evaluation.count({ where: { id, attempt, status: "RUNNING" } })) > 0;
