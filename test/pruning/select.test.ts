@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { OpenGroup, Part } from "../../src/pruning/open-groups.ts";
-import { Harvest, normalized, rank, type ScoredGroup, tables, takeLowest } from "../../src/pruning/select.ts";
+import { Harvest, normalized, type Ranked, rank, type ScoredGroup, tables, takeLowest } from "../../src/pruning/select.ts";
 import { takeUniform } from "../../src/pruning/uniform.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
 
@@ -56,6 +56,26 @@ describe("a ranking", () => {
     assert.deepEqual(lowest(groupsOf(0, { HEAD: [3, 1, 2], CHANNEL: [4, 5] }), 9), ["HEAD 1", "HEAD 2", "CHANNEL 0"]);
   });
 
+  it("passes over what lies only partly inside a structure already taken", () => {
+    const [whole0, across] = [groupsOf(0, { MLP: [0] }), groupsOf(0, { LAYER: [1] })];
+    assert.deepEqual(lowest([...whole0, ...across], 9), ["MLP 0"]);
+  });
+
+  it("says of each whether it was taken", () => {
+    const harvest = new Harvest(9, 1000, (gone) => gone.size < 2);
+    const ranked = rank([0, 1].flatMap((l) => groupsOf(l, { ATTENTION: [l], HEAD: [5, 6] })));
+    const [first, second, ...heads] = ranked as [Ranked, Ranked, ...Ranked[]];
+    assert.equal(harvest.take(first), true);
+    assert.equal(harvest.take(first), false, "it is gone");
+    assert.equal(harvest.take(second), false, "the model cannot do without it");
+    // Of layer 0 none, for it is gone; of layer 1 one, for the other must stay.
+    const taken = heads.map(
+      (head) => `${named([{ kind: "HEAD", index: head.group.indexes[head.place] as number }])} ${harvest.take(head)}`,
+    );
+    assert.deepEqual(taken, ["HEAD 0 false", "HEAD 2 true", "HEAD 1 false", "HEAD 3 false"]);
+    assert.equal(harvest.take(second), false, "a part of it is gone");
+  });
+
   it("passes over what the model cannot do without once those before it are gone", () => {
     const attentions = [0, 1, 2].flatMap((l) => groupsOf(l, { ATTENTION: [l] }));
     assert.deepEqual(
@@ -76,6 +96,9 @@ it("scores are divided as the normalisation says", () => {
   assert.deepEqual(all("PARAMETER_COUNT"), [0.5, 1, 0.5, 1.5, 0, 0]);
   assert.deepEqual(all("SQRT_PARAMETER_COUNT"), [2, 4, 1, 3, 0, 0]);
   assert.deepEqual(all("KIND_MEAN"), [8 / 12, 16 / 12, 0.5, 1.5, 0, 0]);
+  // What has no parameters of its own, or of a kind that scores 0 throughout, keeps its score.
+  for (const n of ["PARAMETER_COUNT", "SQRT_PARAMETER_COUNT"] as const)
+    assert.deepEqual(normalized([group("MLP", 0, [3])], n)[0]?.scores, [3]);
   // A mean below 0 leaves the order as it is.
   const [signed] = normalized(groupsOf(0, { HEAD: [-3, 1] }), "KIND_MEAN");
   assert.deepEqual(signed?.scores, [-1.5, 0.5]);

@@ -25,6 +25,17 @@ describe("axes", () => {
     assert.deepEqual(spell(a, b, c), ["a4", "a4", "a4"]);
   });
 
+  it("of one factor, or one segment, are that: sizes of 1 are no factors, and of 0 no segments", () => {
+    const a = leaf(4);
+    assert.equal(product([leaf(1), a, leaf(1)]), a);
+    assert.equal(concatenation([leaf(0), a, leaf(0)]), a);
+    assert.deepEqual(spell(product([leaf(1), a, leaf(3)])), ["(a4 * b3)"]);
+    assert.deepEqual(spell(concatenation([leaf(0), a, leaf(1)])), ["(a4 | b1)"]);
+    assert.deepEqual([product([]).size, product([leaf(1)]).size], [1, 1]);
+    assert.deepEqual([concatenation([]).size, concatenation([leaf(0)]).size], [0, 0]);
+    assert.deepEqual([...leavesOf(leaf(1))], []);
+  });
+
   it("refine a leaf to a product, whichever comes first", () => {
     for (const turn of [false, true]) {
       const [whole, heads, width] = [leaf(96), leaf(4), leaf(24)];
@@ -52,11 +63,33 @@ describe("axes", () => {
     const other = concatenation([leaf(6), leaf(6), leaf(4)]);
     same(fused, other);
     assert.deepEqual(spell(q, k, v), ["(a6 | b2)", "c4", "d4"]);
+    assert.deepEqual([find(fused).frozen, find(other).frozen], [null, null]);
+  });
+
+  it("align segments of one entry like any other", () => {
+    const [a, b, c, d] = [leaf(1), leaf(3), leaf(2), leaf(2)];
+    const whole = concatenation([a, b]);
+    same(whole, concatenation([c, d]));
+    assert.deepEqual(spell(a, b, c, d), ["a1", "(b1 | c2)", "(a1 | b1)", "c2"]);
+    assert.equal(find(whole).frozen, null);
+  });
+
+  it("align factors within factors in their order", () => {
+    const [outer, inner, last] = [leaf(2), leaf(3), leaf(5)];
+    const first = leaf(6);
+    same(first, product([outer, inner]));
+    const [two, fifteen] = [leaf(2), leaf(15)];
+    const whole = product([first, last]);
+    same(whole, product([two, fifteen]));
+    assert.deepEqual(spell(outer, inner, last, two, fifteen), ["a2", "b3", "c5", "a2", "(b3 * c5)"]);
+    assert.equal(find(whole).frozen, null);
   });
 
   it("share the inner factor of a concatenation that is reshaped: (8+4+4) * 6", () => {
     const [q, k, v, heads, width] = [leaf(48), leaf(24), leaf(24), leaf(16), leaf(6)];
-    same(concatenation([q, k, v]), product([heads, width]));
+    const fused = concatenation([q, k, v]);
+    same(fused, product([heads, width]));
+    assert.deepEqual(spell(fused), ["((a8 | b4 | c4) * d6)"]);
     assert.deepEqual(spell(width, q, k, v, heads), ["a6", "(b8 * a6)", "(c4 * a6)", "(d4 * a6)", "(b8 | c4 | d4)"]);
   });
 
@@ -66,15 +99,29 @@ describe("axes", () => {
     same(product([heads, width]), concatenation([q, rest]));
     assert.deepEqual(spell(width, q, rest, heads), ["a6", "(b8 * a6)", "(c8 * a6)", "(b8 | c8)"]);
 
-    const [n, d] = [leaf(4), leaf(6)];
-    unify(product([n, d]), concatenation([leaf(5), leaf(19)]), "Slice");
-    assert.deepEqual([find(n).frozen, find(d).frozen], ["Slice", "Slice"]);
+    const misfits: [(axes: Axis[]) => Axis, number[], (axes: Axis[]) => Axis, number[]][] = [
+      [product, [4, 6], concatenation, [5, 19]],
+      [product, [4, 9], product, [6, 6]],
+      [product, [2, 5], concatenation, [5, 2, 3]],
+    ];
+    for (const [one, sizes, other, others] of misfits) {
+      const [mine, yours] = [sizes.map(leaf), others.map(leaf)];
+      unify(one(mine), other(yours), "Slice");
+      for (const part of [...mine, ...yours]) assert.equal(find(part).frozen, "Slice", `${sizes} and ${others}`);
+    }
   });
 
   it("tell rotary halves: (a | b) = (b | a) makes both the same", () => {
     const [first, second] = [leaf(8), leaf(8)];
     same(concatenation([first, second]), concatenation([second, first]));
     assert.equal(find(first), find(second));
+  });
+
+  it("keep the first reason for which they are frozen", () => {
+    const a = leaf(4);
+    freeze(a, "first");
+    freeze(a, "second");
+    assert.equal(a.frozen, "first");
   });
 
   it("freeze what is below, found before or after", () => {
