@@ -66,16 +66,16 @@ async function inspect(path: string): Promise<number> {
   }
   if (facts) {
     printFacts(facts);
-    printStructures(facts);
+    if (facts.structures.length > 0) printStructures(facts);
   }
   for (const note of notes) console.log(`\nnote: ${note}`);
-  if (obstacles.length === 0) {
+  const unpruned = facts?.pruningObstacle;
+  if (obstacles.length === 0 && !unpruned) {
     console.log("\nThe model can be pruned.");
     return 0;
   }
-  const served = obstacles.every((o) => o.code === "QUANTISED_WEIGHTS");
-  console.log(served ? "\nThe model can be registered and served, but not pruned:" : "\nThe model cannot be pruned:");
-  for (const { code, message } of obstacles) console.log(`  ${code}: ${message}`);
+  console.log(obstacles.length === 0 ? "\nThe model can be registered and served, but not pruned:" : "\nThe model cannot be registered:");
+  for (const { code, message } of [...obstacles, ...(unpruned ? [unpruned] : [])]) console.log(`  ${code}: ${message}`);
   if (facts && obstacles.some((o) => o.code === "MISSING_EXTERNAL_DATA"))
     console.log("  (without its weights, matrices that are tied cannot be told, and count as often as they are there)");
   return 1;

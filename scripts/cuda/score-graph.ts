@@ -5,7 +5,7 @@ import { encode } from "../../src/onnx/encode.ts";
 import { type Model, sizeOf } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { widen } from "../../src/onnx/widen.ts";
-import { scoringBinding } from "../../src/pruning/binding.ts";
+import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { openSession, type SessionOptions } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { discover } from "../../src/structures/discover.ts";

@@ -1,6 +1,6 @@
 import { EspalierError } from "../errors.ts";
-import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
-import { type CacheEntry, cacheDims } from "../onnx/signature.ts";
+import type { ValueInfo } from "../onnx/ir.ts";
+import { type CacheEntry, emptyCacheDims } from "../onnx/signature.ts";
 import type { TensorArray, TensorValue } from "../runtime/session.ts";
 
 /** The cache of `batch` sequences before their first token. @throws EspalierError UNSUPPORTED_CACHE if an entry has no place for earlier tokens */
@@ -17,12 +17,10 @@ const arrays: Readonly<Record<string, () => TensorArray>> = {
 };
 
 function empty(input: ValueInfo, batch: number): TensorValue {
-  const dims = cacheDims(input, batch, 0);
-  if (sizeOf(dims) !== 0) throw unsupported(input, `its shape [${input.shape}] has no dimension for earlier tokens`);
   const make = arrays[input.dataType];
-  if (!make) throw unsupported(input, `its type is ${input.dataType}`);
-  return { dataType: input.dataType, dims, data: make() };
+  if (!make)
+    throw new EspalierError("UNSUPPORTED_CACHE", `cache input "${input.name}" cannot be used: its type is ${input.dataType}`, {
+      input: input.name,
+    });
+  return { dataType: input.dataType, dims: emptyCacheDims(input, batch), data: make() };
 }
-
-const unsupported = (input: ValueInfo, problem: string) =>
-  new EspalierError("UNSUPPORTED_CACHE", `cache input "${input.name}" cannot be used: ${problem}`, { input: input.name });

@@ -76,8 +76,8 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
       throw error;
     }
   } catch (error) {
-    // What ONNX Runtime refuses in the rewritten graph it may take in the original.
-    if (!(error instanceof EspalierError) || (error.code !== "CANNOT_REWRITE" && error.code !== "ONNX_RUNTIME")) throw error;
+    // Whatever is not understood of the graph, or refused of the rewritten one, ONNX Runtime may take in the original.
+    if (!(error instanceof EspalierError)) throw error;
     report("OPENING");
     return PlainDecoder.open(await LanguageModel.open(options), error.message, sequences);
   }

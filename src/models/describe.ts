@@ -5,13 +5,13 @@ import type { TensorReader } from "../onnx/read-tensor.ts";
 import { signatureOf } from "../onnx/signature.ts";
 import { type Discovery, discover } from "../structures/discover.ts";
 import { divide } from "../structures/divide.ts";
-import type { Obstacle } from "../structures/divisions.ts";
-import { type StructureGroup, structureKinds } from "../structures/structure.ts";
+import { type Obstacle, type StructureGroup, structureKinds } from "../structures/structure.ts";
+import { scoringObstacle } from "./scoring-obstacle.ts";
 import type { Architecture, InspectedModel } from "./types.ts";
 
 /** What a model is, apart from its files. */
 export interface Facts extends Omit<InspectedModel, "digest" | "files" | "sizeBytes" | "notes"> {
-  /** Why branches have no heads or channels that can go. */
+  /** Why layers have no structures of a kind that can go. */
   readonly obstacles: readonly Obstacle[];
 }
 
@@ -25,23 +25,39 @@ export function operatorCounts(graph: Graph): Record<string, number> {
 /**
  * What a graph says of itself. The context length is the one fact it cannot say.
  *
+ * @param known what is known already to keep it from being pruned
  * @throws EspalierError as `discover`
  */
-export async function describe(model: Model, read: TensorReader, contextLength: number | null): Promise<Facts> {
+export async function describe(
+  model: Model,
+  read: TensorReader,
+  contextLength: number | null,
+  known: EspalierError | null,
+): Promise<Facts> {
   const { graph } = model;
   const found = discover(model, read);
-  const { layers, parameterCount } = found;
-  const { groups, obstacles } = await parts(model, found);
+  const { layers, parameterCount, anatomy } = found;
+  const { groups, hiddenSize, ...divided } = await parts(model, found);
+  const structures = [...found.structures, ...groups];
+  const obstacles = [...found.obstacles, ...divided.obstacles];
+  const obstacle = known ?? (structures.length === 0 ? nothingToRemove(obstacles) : await scoringObstacle(model, found, structures));
+  const architecture = architectureOf(model, anatomy.flow.stream, layers, contextLength);
   return {
     parameterCount,
     opset: model.opsets[""] ?? 0,
     operators: operatorCounts(graph),
-    structures: [...found.structures, ...groups],
+    structures,
     obstacles,
-    architecture: architectureOf(model, found.anatomy.flow.stream, layers, contextLength),
-    pruningObstacle: null,
+    architecture: { ...architecture, hiddenSize: hiddenSize ?? architecture.hiddenSize },
+    pruningObstacle: obstacle && { code: obstacle.code, message: obstacle.message },
   };
 }
+
+const nothingToRemove = (obstacles: readonly Obstacle[]): EspalierError =>
+  new EspalierError(
+    "NO_STRUCTURES",
+    `the model can be served but not pruned: nothing of it goes by itself (${[...new Set(obstacles.map((o) => `${o.kind}: ${o.reason}`))].join("; ")})`,
+  );
 
 /** @param stream values that depend on the tokens */
 export function architectureOf({ graph }: Model, stream: ReadonlySet<string>, layers: number, contextLength: number | null): Architecture {
@@ -58,19 +74,28 @@ export function architectureOf({ graph }: Model, stream: ReadonlySet<string>, la
   };
 }
 
+/** What axes tell of a model: the width of its trunk, where it is known, which need not be that of its embedding. */
+interface Parts {
+  readonly groups: readonly StructureGroup[];
+  readonly obstacles: readonly Obstacle[];
+  readonly hiddenSize: number | undefined;
+}
+
 /** Heads and channels, or why there are none: a model that has none is pruned by layers and branches. */
-async function parts(model: Model, { anatomy, parameters }: Discovery): Promise<Pick<Facts, "obstacles"> & { groups: StructureGroup[] }> {
+async function parts(model: Model, { anatomy, parameters }: Discovery): Promise<Parts> {
   try {
     const { groups, divisions } = await divide(model, anatomy, parameters);
     const plain = groups.map(({ branch, leaf, slices, ...group }): StructureGroup => group);
     const place = (g: StructureGroup) => structureKinds.indexOf(g.kind);
-    return { groups: plain.sort((a, b) => place(a) - place(b)), obstacles: divisions.obstacles };
+    const trunk = divisions.types.get(anatomy.places[0]?.branches[0]?.sum ?? "");
+    return { groups: plain.sort((a, b) => place(a) - place(b)), obstacles: divisions.obstacles, hiddenSize: trunk?.shape.at(-1) };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
     const reason = error.message;
     const branches = anatomy.places.filter((p) => p.kind !== "LAYER");
     return {
       groups: [],
+      hiddenSize: undefined,
       obstacles: branches.map(({ kind, layer }) => ({ kind: kind === "ATTENTION" ? "HEAD" : "CHANNEL", layer, reason })),
     };
   }

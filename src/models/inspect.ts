@@ -16,7 +16,7 @@ export interface InspectRequest {
 
 /**
  * Reads a model, checks all that registering it promises, then copies its files into the artifact store. Nothing is stored
- * of a model that is refused. One whose weights are quantised is stored to be served.
+ * of a model that is refused. One that can be served and not pruned is stored, with the reason.
  *
  * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT, MODEL_NOT_FOUND, FILE_TOO_LARGE (model-folder.ts); the first obstacle that
  *   `survey` finds
@@ -31,15 +31,22 @@ export const storeFolder = (dataDirectory: string, folder: string): Promise<Insp
 
 async function store(dataDirectory: string, place: ModelFolder): Promise<InspectedModel> {
   const steps = survey(place);
-  let step = await steps.next();
-  for (; !step.done; step = await steps.next()) if (step.value.code !== "QUANTISED_WEIGHTS") throw step.value;
+  const step = await steps.next();
+  if (!step.done) throw step.value;
   // Without another obstacle, all is known.
   const { external, facts, notes } = step.value as Survey & { external: readonly string[]; facts: Facts };
-  const { obstacles, ...known } = facts;
+  const { obstacles, structures, ...known } = facts;
 
   const files: ModelFile[] = [];
   for (const name of [place.graph, ...external, ...place.companions])
     files.push({ path: name, ...(await storeFile(dataDirectory, join(place.folder, name))) });
   const sizes = await Promise.all([place.graph, ...external].map(async (name) => (await stat(join(place.folder, name))).size));
-  return { digest: digestOf(files), files, sizeBytes: sizes.reduce((a, b) => a + b, 0), ...known, notes };
+  return {
+    digest: digestOf(files),
+    files,
+    sizeBytes: sizes.reduce((a, b) => a + b, 0),
+    ...known,
+    structures: facts.pruningObstacle ? [] : structures,
+    notes,
+  };
 }

@@ -8,7 +8,7 @@ import type { Model } from "../onnx/ir.ts";
 import { bringInSmall } from "../onnx/passes/bring-in-small.ts";
 import { canonical } from "../onnx/passes/canonical.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
-import { logitsOf } from "../onnx/signature.ts";
+import { cacheEntries, logitsOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { openSession } from "../runtime/session.ts";
@@ -16,7 +16,7 @@ import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { describe, type Facts } from "./describe.ts";
-import { describeQuantised } from "./describe-quantised.ts";
+import { describeServed } from "./describe-served.ts";
 import { externalFiles, type ModelFolder, namedFromRoot } from "./model-folder.ts";
 import { requireCausal } from "./probe.ts";
 
@@ -40,12 +40,13 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
 
 /**
  * Checks all that registering a model promises and yields what stands in the way, in order. Whoever goes on after an obstacle
- * learns the others, as far as they can be told; without any but QUANTISED_WEIGHTS, after which a model still serves,
- * nothing in the result is null.
+ * learns the others, as far as they can be told; without any, nothing in the result is null. What keeps a model from being
+ * pruned alone is among its facts.
  *
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
- *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS; QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; NO_TOKEN_INPUT,
- *   UNSUPPORTED_INPUT, NO_STRUCTURES; ONNX_RUNTIME if ONNX Runtime does not load or run it; INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER,
+ *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS; NO_TOKEN_INPUT, UNSUPPORTED_INPUT, NO_STRUCTURES;
+ *   UNSUPPORTED_CACHE; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
+ *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER,
  *   UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
@@ -74,21 +75,29 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   // Before all that an encoder lacks beside this, which would be no help.
   if (trial?.code === "NOT_CAUSAL") yield trial;
   const logits = yield* attempt(() => logitsOf(graph.outputs));
-  // Before the structures: what operators are not known may be why none are found.
   const obstacle = logits && gradientObstacle(graph, logits.name);
-  if (obstacle) yield obstacle;
   const length = config?.contextLength ?? null;
-  const facts =
-    sound && logits
-      ? yield* attempt(() =>
-          obstacle?.code === "QUANTISED_WEIGHTS" ? describeQuantised(model, read, length, obstacle) : describe(model, read, length),
-        )
-      : null;
+  const facts = sound && logits ? yield* attempt(() => described(model, read, length, obstacle)) : null;
+  if (facts) yield* attempt(() => cacheEntries(graph.inputs, graph.outputs));
+  // Else the facts say it.
+  else if (obstacle) yield obstacle;
   if (trial && trial.code !== "NOT_CAUSAL") yield trial;
   const beside = (name: string) => place.companions.includes(name);
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
   return { model, external, facts, notes };
+}
+
+/** What is known of a model that is pruned, or at least served. */
+async function described(model: Model, read: TensorReader, length: number | null, obstacle: EspalierError | null): Promise<Facts> {
+  if (obstacle?.code === "QUANTISED_WEIGHTS") return describeServed(model, read, length, obstacle);
+  try {
+    return await describe(model, read, length, obstacle);
+  } catch (error) {
+    // What operators are not known may be why no structures are found.
+    if (!obstacle || !(error instanceof EspalierError) || error.code !== "NO_STRUCTURES") throw error;
+    return describeServed(model, read, length, obstacle);
+  }
 }
 
 /** What a short run of the model as it is says against it; null if nothing. */

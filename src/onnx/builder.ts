@@ -1,3 +1,4 @@
+import { EspalierError } from "../errors.ts";
 import * as attr from "./attributes.ts";
 import { removeDead, sortFromOutputs } from "./edit.ts";
 import { type Attribute, type DataType, type Node, type StaticType, sizeOf, type Tensor, type TypedGraph, type ValueInfo } from "./ir.ts";
@@ -8,12 +9,15 @@ export interface Value extends StaticType {
   readonly name: string;
 }
 
+/** What is built on a graph as it was registered may meet shapes that no rule was made for. */
+const unsound = (what: string): EspalierError => new EspalierError("UNSUPPORTED_LAYOUT", what);
+
 const broadcast = (a: readonly number[], b: readonly number[]): number[] => {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, i) => {
     const x = a[a.length - rank + i] ?? 1;
     const y = b[b.length - rank + i] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) throw new Error(`shapes [${a}] and [${b}] do not broadcast`);
+    if (x !== y && x !== 1 && y !== 1) throw unsound(`shapes [${a}] and [${b}] do not broadcast`);
     return x === 1 ? y : x;
   });
 };
@@ -166,7 +170,7 @@ export class GraphBuilder {
   }
 
   reshape(a: Value, shape: readonly number[]): Value {
-    if (sizeOf(shape) !== sizeOf(a.shape)) throw new Error(`cannot reshape [${a.shape}] to [${shape}]`);
+    if (sizeOf(shape) !== sizeOf(a.shape)) throw unsound(`[${a.shape}] cannot be reshaped to [${shape}]`);
     if (shape.length === a.shape.length && shape.every((d, i) => d === a.shape[i])) return a;
     return this.op("Reshape", [a, this.ints(shape)], shape);
   }

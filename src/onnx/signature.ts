@@ -1,5 +1,5 @@
 import { EspalierError } from "../errors.ts";
-import { isFloat, type ValueInfo } from "./ir.ts";
+import { isFloat, sizeOf, type ValueInfo } from "./ir.ts";
 import { isInteger } from "./tensors.ts";
 
 /** The inputs of a causal language model by their roles. */
@@ -71,6 +71,17 @@ export function cacheDims({ shape }: ValueInfo, batch: number, past: number): nu
   return (shape ?? []).map((d) => (typeof d === "number" ? d : (dynamic.shift() ?? 0)));
 }
 
+/** The dims of a cache entry before the first token. @throws EspalierError UNSUPPORTED_CACHE if it has no place for earlier tokens */
+export function emptyCacheDims(input: ValueInfo, batch: number): number[] {
+  const dims = cacheDims(input, batch, 0);
+  if (sizeOf(dims) === 0) return dims;
+  throw new EspalierError(
+    "UNSUPPORTED_CACHE",
+    `cache input "${input.name}" cannot be used: its shape [${input.shape}] has no dimension for earlier tokens`,
+    { input: input.name },
+  );
+}
+
 /** A cache input and the output that gives it back, longer by the tokens of the run. */
 export interface CacheEntry {
   readonly input: ValueInfo;
@@ -81,11 +92,12 @@ export interface CacheEntry {
  * How a model hands its cache from one run to the next: `past_key_values.N.key` comes back as `present.N.key`; where names
  * say nothing, entries come back in the order in which they go in.
  *
- * @throws EspalierError UNSUPPORTED_CACHE if an entry is not given back
+ * @throws EspalierError UNSUPPORTED_CACHE if an entry is not given back, or has no place for earlier tokens
  */
 export function cacheEntries(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]): CacheEntry[] {
   const { caches } = signatureOf(inputs);
   if (caches.length === 0) return [];
+  for (const cache of caches) emptyCacheDims(cache, 1);
   const logits = logitsOf(outputs).name;
   const others = outputs.map((o) => o.name).filter((name) => name !== logits);
   const named = caches.map(({ name }) => name.replace(/^past(?:_key_values)?/, "present"));

@@ -21,8 +21,10 @@ const isWeight = (t: Tensor) => (isFloat(t.dataType) && sizeOf(t.dims) > 1) || t
 export async function staticTypes(model: Model, shapes: Readonly<Record<string, readonly number[]>>): Promise<Map<string, StaticType>> {
   // Shapes do not depend on how narrow the numbers are, but ONNX Runtime takes not all narrow ones.
   let { graph } = widen(model);
+  // Of what is widened the narrow form stays, in types that the binding may not have.
+  const named = new Set(model.graph.nodes.flatMap((n) => n.outputs));
   for (;;) {
-    const { types, open } = await stated({ ...model, graph }, shapes);
+    const { types, open } = await stated({ ...model, graph }, shapes, named);
     const [first] = open;
     if (!first) return types;
     const sized = graph.nodes.filter((n) => isSizedByElements(n) && n.outputs.some((o) => open.has(o)));
@@ -39,6 +41,7 @@ export async function staticTypes(model: Model, shapes: Readonly<Record<string, 
 async function stated(
   model: Model,
   shapes: Readonly<Record<string, readonly number[]>>,
+  named: ReadonlySet<string>,
 ): Promise<{ readonly types: Map<string, StaticType>; readonly open: ReadonlyMap<string, readonly Dim[] | null> }> {
   const { graph } = model;
   const weights = [...graph.initializers.values()].filter(isWeight);
@@ -62,7 +65,7 @@ async function stated(
     outputs: [],
     valueInfo: [],
   });
-  const values = graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
+  const values = graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== "" && named.has(o)));
   const session = await openSession(
     { bytes: encode({ ...model, graph: probe }, values) },
     { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic" } },

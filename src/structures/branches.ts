@@ -2,7 +2,7 @@ import { consumers, producers, usesOf } from "../onnx/edit.ts";
 import { type Node, operatorKey } from "../onnx/ir.ts";
 import { effort } from "./effort.ts";
 import { dataUses, type Flow } from "./flow.ts";
-import { attentions, products } from "./operators.ts";
+import { attentions, convolutions, products } from "./operators.ts";
 
 /** A term that a residual addition adds to the trunk. */
 export interface Branch {
@@ -22,8 +22,8 @@ export interface Branch {
  * trunk value; several branches may be added at once (parallel attention and MLP). A branch holds at least one product
  * with weights: an activation such as `x + 0.044 x^3` is none.
  *
- * A branch is ATTENTION if tokens meet in it: in an attention operator, or a product of two values that both depend on
- * the text. Else it is an MLP.
+ * A branch is ATTENTION if tokens meet in it: in an attention operator, a convolution, or a product of two values that both
+ * depend on the text. Else it is an MLP.
  */
 export function residualBranches(flow: Flow): Branch[] {
   const { graph, stream, path, trunk } = flow;
@@ -87,7 +87,10 @@ export function residualBranches(flow: Flow): Branch[] {
       .filter(({ nodes }) => [...nodes].some((n) => products.has(operatorKey(n)) && usesOf(n).some((i) => !stream.has(i))))
       .map((branch) => {
         const meets = [...branch.nodes].some(
-          (n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && usesOf(n).every((i) => stream.has(i))),
+          (n) =>
+            attentions.has(operatorKey(n)) ||
+            convolutions.has(operatorKey(n)) ||
+            (products.has(operatorKey(n)) && usesOf(n).every((i) => stream.has(i))),
         );
         return { kind: meets ? ("ATTENTION" as const) : ("MLP" as const), ...branch };
       });

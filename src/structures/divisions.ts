@@ -10,6 +10,7 @@ import type { Branch } from "./branches.ts";
 import { attentions, products } from "./operators.ts";
 import { type Unshared, withOwnConstants } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
+import type { Obstacle } from "./structure.ts";
 
 /** An axis along which a branch divides into units of its own: each entry can go, with its slices of the branch's weights. */
 export interface Division {
@@ -18,13 +19,6 @@ export interface Division {
   readonly branch: Branch;
   /** A leaf; its entries are the units. */
   readonly leaf: Axis;
-}
-
-/** Why a branch has no heads or channels that can go. */
-export interface Obstacle {
-  readonly kind: Division["kind"];
-  readonly layer: number;
-  readonly reason: string;
 }
 
 /** A model's axes, and what divides along them. */

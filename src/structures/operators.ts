@@ -10,11 +10,16 @@ export const products: ReadonlySet<string> = new Set([
   "com.microsoft::Attention",
 ]);
 
+/** Where neighbouring tokens meet, and weights the stream. */
+export const convolutions: ReadonlySet<string> = new Set(["Conv"]);
+
 /** Tables: entries of the first input are chosen by the second. */
 export const lookups: ReadonlySet<string> = new Set(["Gather", "GatherElements", "GatherND"]);
 
-/** Where what does not depend on the text scales the stream, element by element: norms of heads have a scale for each head. */
-export const scalings: ReadonlySet<string> = new Set([
+/** Where weights scale the stream or are added to it, element by element: norms of heads have a scale for each head. */
+export const elementwise: ReadonlySet<string> = new Set([
+  "Add",
+  "Sub",
   "Mul",
   "Div",
   "LayerNormalization",

@@ -29,6 +29,13 @@ export interface StructureGroup extends StructureId {
   readonly parameterCount: number;
 }
 
+/** Why a layer has no structure of a kind that can go. */
+export interface Obstacle {
+  readonly kind: StructureKind;
+  readonly layer: number;
+  readonly reason: string;
+}
+
 export const structureKey = ({ kind, index }: StructureId): string => `${kind}:${index}`;
 
 /** Whether a group has a structure. */

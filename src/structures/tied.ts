@@ -6,15 +6,17 @@ import type { TensorReader } from "../onnx/read-tensor.ts";
 const samples = 16;
 
 /**
- * Names of the matrices that repeat an earlier one, as it is or transposed: PyTorch exports a head that is tied to the
- * embedding as a second, transposed copy.
+ * Names of the matrices that repeat an earlier one, as it is or transposed, where one of those that are equal is a table: PyTorch
+ * exports a head that is tied to the embedding as a second, transposed copy.
  *
+ * @param tables names of what tokens are looked up in
  * Few matrices agree even in a few elements, so few are read in full, and those piece by piece: memory does not grow with the weights.
  */
-export function tiedCopies(tensors: readonly Tensor[], read: TensorReader): Set<string> {
+export function tiedCopies(tensors: readonly Tensor[], tables: ReadonlySet<string>, read: TensorReader): Set<string> {
   const matrices = tensors.filter((t) => t.dims.length === 2 && Number.isInteger(dataTypes[t.dataType].bytes));
-  const alike = groups(matrices, (t) => sample(t, read)).filter((g) => g.length > 1);
-  const same = alike.flatMap((g) => groups(g, (t) => digest(t, read)));
+  const withTable = (group: readonly Tensor[]) => group.length > 1 && group.some((t) => tables.has(t.name));
+  const alike = groups(matrices, (t) => sample(t, read)).filter(withTable);
+  const same = alike.flatMap((g) => groups(g, (t) => digest(t, read))).filter(withTable);
   return new Set(same.flatMap((g) => g.slice(1).map((t) => t.name)));
 }
 

@@ -12,7 +12,7 @@ import { removeDead, replaceUses } from "../../src/onnx/edit.ts";
 import type { Model, Tensor, TypedGraph } from "../../src/onnx/ir.ts";
 import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
 import { verify } from "../../src/onnx/verify.ts";
-import { scoringBinding } from "../../src/pruning/binding.ts";
+import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { answered, everyWay, squaresAlong, wholes } from "../support/norms.ts";

@@ -7,6 +7,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { AutoModelForCausalLM, env, Tensor } from "@huggingface/transformers";
 import type { Decoder, Sequence } from "../../src/inference/decoder.ts";
+import { LanguageModel } from "../../src/inference/language-model.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { encode } from "../../src/onnx/encode.ts";
@@ -14,6 +15,7 @@ import { widen } from "../../src/onnx/widen.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import type { Expected } from "../support/fixtures.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { rounded } from "../support/narrow.ts";
 import { greedy, openWriter, written } from "../support/writer.ts";
@@ -29,6 +31,10 @@ const asTheyAre: Readonly<Record<string, RegExp>> = {
   mpt: /adds to scores by position/,
   gpt_neox: /width|rotary|RotaryEmbedding/,
   opt: /width/,
+  glm: /width of 12/,
+  deepseek_v3_dense: /keys and values differ in width/,
+  falcon: /GatherND/,
+  falcon_mqa: /laid out in no known way/,
 };
 
 /** Reads a prompt as the engine does. Gives the logits that follow it. */
@@ -69,6 +75,15 @@ async function uncached(folder: string, prompt: readonly number[], count: number
   return ids.slice(prompt.length);
 }
 
+/** Logits [T, V] of the graph as it was registered, where the framework's were not kept. */
+async function asRegistered(folder: string, ids: readonly number[]): Promise<number[][]> {
+  const model = await LanguageModel.open({ folder, executionProvider: "CPU", threads: 1 });
+  const all = await model.logits([ids]);
+  await model.close();
+  const width = all.length / ids.length;
+  return ids.map((_, t) => [...all.subarray(t * width, (t + 1) * width)]);
+}
+
 describe("every exporter's graph", () => {
   for (const exporter of readdirSync(fixtures, { withFileTypes: true }).filter((f) => f.isDirectory()))
     it(`${exporter.name}: logits by blocks and by steps are those of the framework it was exported from`, async () => {
@@ -78,14 +93,18 @@ describe("every exporter's graph", () => {
         const reason = asTheyAre[family];
         if (reason) assert.match(decoder.limitation ?? "", reason, family);
         else assert.equal(decoder.limitation, null, family);
-        const { tokens, logits: expected } = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"));
-        const [ids] = tokens as [number[]];
+        const kept = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8")) as Pick<Expected, "tokens" | "logits">;
+        const ids = kept.tokens?.[0] ?? [5, 17, 42, 3, 11];
+        const expected = kept.logits?.[0] ?? (await asRegistered(folder, ids));
         const sequence = decoder.begin(ids, ids.length, 0);
         const found = [...(await decoder.read(sequence, ids.slice(0, 3), { logits: [0, 1, 2] })).logits.map((l) => l.slice())];
         for (const id of ids.slice(3)) found.push(...(await decoder.step([sequence], [id])).map((l) => l.slice()));
         for (const [t, row] of found.entries())
           for (const [v, value] of row.entries())
-            assert.ok(Math.abs(value - expected[0][t][v]) < 2e-3, `${family}: token ${t}, logit ${v}: ${value}, not ${expected[0][t][v]}`);
+            assert.ok(
+              Math.abs(value - (expected[t]?.[v] as number)) < 2e-3,
+              `${family}: token ${t}, logit ${v}: ${value}, not ${expected[t]?.[v]}`,
+            );
         await decoder.close();
       }
     });

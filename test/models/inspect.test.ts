@@ -183,23 +183,9 @@ describe("inspect", () => {
     ],
     ["an old operator set", "UNSUPPORTED_OPSET", /operator set 11/, () => lone(encode({ ...model, opsets: { "": 11 } }))],
     [
-      "operators without a gradient, all of them",
-      "UNSUPPORTED_OPERATORS",
-      /Hardmax \(\/layers\.0\/self_attn\/Softmax.*and 9 more.*; Mish/,
-      () =>
-        lone(
-          changed({
-            nodes: model.graph.nodes.map((n) => ({
-              ...n,
-              opType: n.opType === "Softmax" ? "Hardmax" : n.opType === "Sigmoid" ? "Mish" : n.opType,
-            })),
-          }),
-        ),
-    ],
-    [
-      "operators without a gradient that hide every structure",
-      "UNSUPPORTED_OPERATORS",
-      /Det \(/,
+      "operators that ONNX Runtime does not run so",
+      "ONNX_RUNTIME",
+      /Det/,
       () => lone(changed({ nodes: model.graph.nodes.map((n) => ({ ...n, opType: n.opType === "MatMul" ? "Det" : n.opType })) })),
     ],
     [
@@ -259,6 +245,17 @@ describe("inspect", () => {
       nodes: model.graph.nodes.map((n) => ({ ...n, inputs: n.inputs.map(rename) })),
     });
   };
+
+  it("takes a model of operators without a gradient, which serves, and says which they are", async () => {
+    const path = await lone(
+      changed({ nodes: model.graph.nodes.map((n) => ({ ...n, opType: n.opType === "Softmax" ? "Hardmax" : n.opType })) }),
+    );
+    const found = await inspect({ dataDirectory: data(), modelRoot: root(), path });
+    assert.equal(found.pruningObstacle?.code, "UNSUPPORTED_OPERATORS");
+    assert.match(found.pruningObstacle.message, /served but not pruned.*Hardmax \(\/layers\.0\/self_attn\/Softmax.*and 9 more/);
+    assert.deepEqual([found.structures, found.architecture.layers, found.parameterCount], [[], 12, 1_415_520]);
+    await cleanUp();
+  });
 
   for (const [name, code, says, prepare] of refusals)
     it(`refuses ${name}, and stores nothing`, async () => {

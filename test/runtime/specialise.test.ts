@@ -5,7 +5,7 @@ import { GraphBuilder } from "../../src/onnx/builder.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
-import { scoringBinding } from "../../src/pruning/binding.ts";
+import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 

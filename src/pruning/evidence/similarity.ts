@@ -1,9 +1,9 @@
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf } from "../../onnx/ir.ts";
 import { signatureOf } from "../../onnx/signature.ts";
+import { scoringBinding } from "../../runtime/scoring-binding.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
-import { scoringBinding } from "../binding.ts";
 import { batchOf, rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";

@@ -1,33 +1,44 @@
 import { quantised } from "../autodiff/quantised.ts";
-import type { EspalierError } from "../errors.ts";
+import { EspalierError } from "../errors.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { type Graph, isFloat, type Model, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { logitsOf, signatureOf } from "../onnx/signature.ts";
+import { anatomyOf } from "../structures/anatomy.ts";
 import { flowOf } from "../structures/flow.ts";
 import { parametersOf } from "../structures/parameters.ts";
 import { architectureOf, type Facts, operatorCounts } from "./describe.ts";
 
 /**
- * What a graph says of itself whose weights are quantised: such a model is served, but has no structures that could go.
- * Its layers are those that keep a cache.
+ * What a graph says of itself that is served and not pruned: one of quantised weights, or of operators without gradients.
  *
  * @param obstacle what keeps it from being pruned
  * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see signature.ts)
  */
-export function describeQuantised(model: Model, read: TensorReader, contextLength: number | null, obstacle: EspalierError): Facts {
+export function describeServed(model: Model, read: TensorReader, contextLength: number | null, obstacle: EspalierError): Facts {
   const { graph } = model;
   const signature = signatureOf(graph.inputs);
   const flow = flowOf(graph, signature.tokens.name, logitsOf(graph.outputs).name);
+  const layers = Math.max(Math.ceil(signature.caches.length / 2), layersOf(model));
   return {
     parameterCount: countOf(graph, parametersOf(flow, read)),
     opset: model.opsets[""] ?? 0,
     operators: operatorCounts(graph),
     structures: [],
     obstacles: [],
-    architecture: architectureOf(model, flow.stream, Math.ceil(signature.caches.length / 2), contextLength),
+    architecture: architectureOf(model, flow.stream, layers, contextLength),
     pruningObstacle: { code: obstacle.code, message: obstacle.message },
   };
+}
+
+/** Layers as far as they are seen: behind quantised weights they are not, and those that keep a cache are known by it. */
+function layersOf(model: Model): number {
+  try {
+    return anatomyOf(model).places.filter((p) => p.kind === "LAYER").length;
+  } catch (error) {
+    if (error instanceof EspalierError) return 0;
+    throw error;
+  }
 }
 
 /** Weights as they were before they were quantised. Scales and zero points, which only quantised operators read, are none. */

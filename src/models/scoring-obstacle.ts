@@ -1,0 +1,34 @@
+import { squaredNorms } from "../autodiff/ghost.ts";
+import { buildScoreGraph } from "../autodiff/score-graph.ts";
+import { EspalierError } from "../errors.ts";
+import type { Model } from "../onnx/ir.ts";
+import { widen } from "../onnx/widen.ts";
+import { scoringBinding } from "../runtime/scoring-binding.ts";
+import { specialise } from "../runtime/specialise.ts";
+import type { Discovery } from "../structures/discover.ts";
+import type { StructureGroup } from "../structures/structure.ts";
+
+/** One pair of views, each of a few tokens: what is done to a graph does not depend on how many there are. */
+const [batch, tokens] = [2, 8];
+
+/**
+ * What keeps gradients by the weights of a model's structures from being had, found by making the graph that scores them, as a run
+ * does; null if nothing. No weight is read.
+ */
+export async function scoringObstacle(
+  model: Model,
+  { anatomy, parameters }: Discovery,
+  structures: readonly StructureGroup[],
+): Promise<EspalierError | null> {
+  const wide = widen(model);
+  const names = [...new Set(structures.flatMap((s) => s.parameters))];
+  try {
+    const typed = await specialise(wide, scoringBinding(wide, batch, tokens, [...parameters.keys()]), [anatomy.logits]);
+    const requests = names.map((parameter) => ({ parameter, axis: null }));
+    buildScoreGraph(typed, anatomy.logits, requests, squaredNorms, batch);
+    return null;
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    return new EspalierError(error.code, `the model can be served but not pruned: ${error.message}`, error.details, { cause: error });
+  }
+}

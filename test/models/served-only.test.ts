@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openDecoder } from "../../src/inference/open-decoder.ts";
+import { materialise } from "../../src/models/artifact-store.ts";
+import { inspect } from "../../src/models/inspect.ts";
+import { generates } from "../support/support.ts";
+
+let dataDirectory: string;
+before(async () => {
+  dataDirectory = await mkdtemp(join(tmpdir(), "espalier-served-"));
+});
+after(() => rm(dataDirectory, { recursive: true, force: true }));
+
+const experts = /mixture of experts, which sends each token to a few of them by TopK/;
+
+/** Parameters as PyTorch counts them, and 3 terms of the router's scores that it keeps as a buffer. */
+const families = [
+  { name: "gpt_oss", parameters: 42_110, says: experts },
+  { name: "qwen3_moe", parameters: 27_344, says: experts },
+  { name: "deepseek_v3", parameters: 34_272 + 3, says: experts },
+  { name: "lfm2", parameters: 18_992, says: /mixes tokens by convolutions/ },
+];
+
+describe("a model that serves and is not pruned yet", () => {
+  const root = fileURLToPath(new URL("../fixtures/served/", import.meta.url));
+  for (const { name, parameters, says } of families)
+    it(`is registered with the reason, and writes: ${name}`, async () => {
+      const stored = await inspect({ dataDirectory, modelRoot: root, path: name });
+      assert.equal(stored.pruningObstacle?.code, "UNSUPPORTED_OPERATORS");
+      assert.match(stored.pruningObstacle.message, /can be served but not pruned/);
+      assert.match(stored.pruningObstacle.message, says);
+      const { layers, hiddenSize, vocabularySize } = stored.architecture;
+      assert.deepEqual([stored.structures, stored.parameterCount, layers, hiddenSize, vocabularySize], [[], parameters, 2, 32, 97]);
+      const folder = await materialise({ dataDirectory, ...stored });
+      await generates(folder, [5, 17, 42, 3], 6);
+      const decoder = await openDecoder({ folder, executionProvider: "CPU", threads: 1 });
+      await decoder.close();
+    });
+});
