@@ -41,17 +41,25 @@ export interface Context extends ServerServices, Origin {
   progress?: { readonly runId: string; readonly sequence: number };
 }
 
-export const createContext = (services: ServerServices, closed: AbortSignal, origin: Origin): Context => ({
+export const createContext = (services: ServerServices, signal: AbortSignal, origin: Origin): Context => ({
   ...services,
   ...origin,
-  signal: AbortSignal.any([closed, origin.caller.ended]),
+  signal,
   client: origin.caller.token ? `token ${origin.caller.token.id}` : origin.connection,
   loaders: createLoaders(services.store.prisma),
 });
 
-/** Aborts when a response or a socket closes. */
-export function untilClosed(connection: EventEmitter): AbortSignal {
-  const closed = new AbortController();
-  connection.once("close", () => closed.abort(new EspalierError("CLIENT_LEFT", "the client has gone")));
-  return closed.signal;
+/** Aborts when a response or a socket closes, or has closed, or a right ends. Nothing stays with the right, which may be used a million times. */
+export function untilGone(connection: EventEmitter, isOpen: boolean, ended: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  const lose = () => gone.abort(ended.reason);
+  const leave = () => {
+    ended.removeEventListener("abort", lose);
+    gone.abort(new EspalierError("CLIENT_LEFT", "the client has gone"));
+  };
+  ended.addEventListener("abort", lose);
+  connection.once("close", leave);
+  if (ended.aborted) lose();
+  if (!isOpen) leave();
+  return gone.signal;
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { AccessRole } from "../store/tokens.ts";
 import { type Access, type Caller, requireRole } from "./access.ts";
-import { untilClosed } from "./context.ts";
+import { untilGone } from "./context.ts";
 import { isAllowedOrigin, requireAllowedSite, type SiteRules } from "./cross-site.ts";
 
 declare module "fastify" {
@@ -12,6 +12,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Null on routes that everybody may have. */
     caller: Caller | null;
+    /** Aborts when the client has gone, or has lost its right. Null as before. */
+    gone: AbortSignal | null;
   }
 }
 
@@ -37,6 +39,7 @@ function allow({ headers, method }: FastifyRequest, reply: FastifyReply, origin:
  */
 export function guard(app: FastifyInstance, rules: SiteRules, access: Access): void {
   app.decorateRequest("caller", null);
+  app.decorateRequest("gone", null);
   app.addHook("onRoute", ({ url, config }) => {
     if (config?.needs === undefined) throw new Error(`the route ${url} must say which role it needs`);
   });
@@ -52,10 +55,10 @@ export function guard(app: FastifyInstance, rules: SiteRules, access: Access): v
     const caller = await access.identify(authorization);
     requireRole(caller, needs, request.routeOptions.url ?? request.url);
     request.caller = caller;
-    const cutOff = () => {
+    request.gone = untilGone(reply.raw, !reply.raw.destroyed, caller.ended);
+    request.gone.addEventListener("abort", () => {
       if (reply.raw.headersSent) reply.raw.destroy();
-    };
-    caller.ended.addEventListener("abort", cutOff, { signal: untilClosed(reply.raw) });
+    });
     return undefined;
   });
 }

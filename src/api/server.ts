@@ -3,7 +3,7 @@ import { ApolloServer, type ApolloServerPlugin, HeaderMap } from "@apollo/server
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from "@apollo/server/plugin/disabled";
 import { ApolloServerPluginDrainHttpServer } from "@apollo/server/plugin/drainHttpServer";
 import { fastifyApolloHandler } from "@as-integrations/fastify";
-import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from "fastify";
 import type { GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
@@ -11,7 +11,7 @@ import { Access, type Caller } from "./access.ts";
 import { keepTrail } from "./audit-trail.ts";
 import { checkRequest, tooLong } from "./check-request.ts";
 import { compressAnswers } from "./compress.ts";
-import { type Context, createContext, type Services, untilClosed } from "./context.ts";
+import { type Context, createContext, type Services } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
 import { EventStreams } from "./event-streams.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
@@ -156,8 +156,8 @@ export async function startServer(
     () => stopping,
   );
   serveGraphiql(app);
-  const contextOf = async (request: FastifyRequest, reply: FastifyReply) =>
-    createContext(own, untilClosed(reply.raw), {
+  const contextOf = async (request: FastifyRequest) =>
+    createContext(own, request.gone as AbortSignal, {
       caller: request.caller as Caller,
       connection: `http ${request.ip}`,
       address: request.ip,
@@ -177,7 +177,7 @@ export async function startServer(
       requireFitting(request, kind);
       if (!operation || !wantsEvents(request.headers, kind))
         return orAborted(handler.call(this, request, reply) as Promise<unknown>, late.signal);
-      const context = await contextOf(request, reply);
+      const context = await contextOf(request);
       reply.hijack();
       return streams.answer(operation, context, reply.raw);
     },

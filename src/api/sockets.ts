@@ -6,7 +6,7 @@ import { useServer as serve } from "graphql-ws/use/ws";
 import type { Logger } from "pino";
 import { type VerifyClientCallbackAsync, WebSocket, WebSocketServer } from "ws";
 import { EspalierError } from "../errors.ts";
-import { createContext, type Origin, type ServerServices, untilClosed } from "./context.ts";
+import { createContext, type Origin, type ServerServices, untilGone } from "./context.ts";
 import { requireAllowedSite, type SiteRules } from "./cross-site.ts";
 import { presentHttpError } from "./http-errors.ts";
 import { limits } from "./limits.ts";
@@ -35,7 +35,7 @@ const badRequest = 4400;
 
 /** What is known of a socket. */
 interface Extra {
-  readonly closed: AbortSignal;
+  readonly gone: AbortSignal;
   readonly origin: Origin;
 }
 
@@ -82,11 +82,11 @@ export function serveSockets(
         try {
           // They are kept for as long as the socket is open.
           if (JSON.stringify(connectionParams ?? {}).length > limits.connectionParameters) return false;
-          const closed = untilClosed(socket);
           const caller = await services.access.identify(shownToken(connectionParams));
           const address = request.socket.remoteAddress ?? "unknown";
-          Object.assign(extra, { closed, origin: { caller, connection: `socket ${randomUUID()}`, address } } satisfies Extra);
-          caller.ended.addEventListener("abort", () => closeFor(log, socket, caller.ended.reason), { signal: closed });
+          const gone = untilGone(socket, socket.readyState === WebSocket.OPEN, caller.ended);
+          Object.assign(extra, { gone, origin: { caller, connection: `socket ${randomUUID()}`, address } } satisfies Extra);
+          gone.addEventListener("abort", () => closeFor(log, socket, gone.reason));
           return true;
         } catch (error) {
           closeFor(log, socket, error);
@@ -100,7 +100,7 @@ export function serveSockets(
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
         const prepared = prepareOperation(schema, { query, variables, operationName });
         if (!("args" in prepared)) return prepared;
-        const contextValue = createContext(services, extra.closed as AbortSignal, extra.origin as Origin);
+        const contextValue = createContext(services, extra.gone as AbortSignal, extra.origin as Origin);
         stalled.operationsOf(extra.socket)?.set(id, contextValue);
         return { ...prepared.args, contextValue };
       },

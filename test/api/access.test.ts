@@ -111,6 +111,34 @@ test("a token that was withdrawn or has expired lets nobody in, and ends open so
   assert.match(JSON.stringify((await api.ask(query, {}, short.secret)).errors), /has expired/);
 });
 
+test("an event stream, and a text that is being written, end with the token that they were asked for with", async () => {
+  const { token, secret } = await make();
+  const { id: runId } = await newRun(api.services.store);
+  const answer = await fetch(api.url, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "text/event-stream", ...bearing(secret) },
+    body: JSON.stringify({ query: `subscription { pruningProgress(runId: "${runId}") { sequence } }` }),
+  });
+  assert.equal(answer.status, 200);
+  await revokeToken(prisma(), token.id);
+  // Cut off, and not said to be complete.
+  await assert.rejects(answer.text());
+
+  const writer = await createToken(prisma(), { name: "writer", role: "PRUNE", expiresAt: null });
+  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
+  const { id: modelId } = (await api.ask(register, { input: { path: "ahab" } }, writer.secret)).data.registerModel;
+  const generate = "mutation ($input: GenerateInput!) { generate(input: $input) { text } }";
+  const input = { modelId, prompt: "The whale", maxTokens: 4, timeLimitMs: 600_000 };
+  assert.equal((await api.ask(generate, { input }, writer.secret)).errors, undefined);
+  // More than is written before the token is looked up again.
+  const long = { ...input, n: 8, maxTokens: 480 };
+  const writings = Array.from({ length: 4 }, () => api.ask(generate, { input: long }, writer.secret));
+  await until("the writing has begun", () => prisma().auditEntry.findFirst({ where: { mutation: "generate", outcome: null } }));
+  await revokeToken(prisma(), writer.token.id);
+  const codes = (await Promise.all(writings)).map(({ errors }) => errors?.[0]?.extensions["code"]);
+  assert.ok(codes.includes("UNAUTHENTICATED"), String(codes));
+});
+
 test("tokens are in neither the log nor the database", async () => {
   const { secret } = await make("ADMIN");
   await api.ask(query, {}, secret);

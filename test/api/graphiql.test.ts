@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { examples } from "../../src/api/examples.ts";
-import { type TestApi, testApi } from "../support/api.ts";
+import { cancelRun } from "../../src/store/runs.ts";
+import { createToken } from "../../src/store/tokens.ts";
+import { bearing, type TestApi, testApi } from "../support/api.ts";
 import { newRun } from "../support/records.ts";
 
 let api: TestApi;
@@ -31,14 +33,22 @@ test("the page and all that it names come from the server itself", async () => {
 
 const browserPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
-test("in a browser it runs the examples, subscriptions included", {
-  skip: browserPath ? false : "no Chromium is installed: CI installs Debian's, as root where apt is in reach",
-}, async () => {
+const inBrowser = { skip: browserPath ? false : "no Chromium is installed: CI installs Debian's, as root where apt is in reach" };
+
+function launch(): Promise<Browser> {
   const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-  const browser = await chromium.launch({
-    executablePath: browserPath as string,
-    args: [...flags, "--disable-component-update", "--disable-sync"],
-  });
+  return chromium.launch({ executablePath: browserPath as string, args: [...flags, "--disable-component-update", "--disable-sync"] });
+}
+
+/** Types into the editor below the query, in place of what is there. */
+async function fill(page: Page, value: object): Promise<void> {
+  await page.locator(".graphiql-editor-tool .CodeMirror:visible").first().click();
+  await page.keyboard.press("ControlOrMeta+A");
+  await page.keyboard.insertText(JSON.stringify(value));
+}
+
+test("in a browser it runs the examples, subscriptions included", inBrowser, async () => {
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     const [complaints, addresses]: [string[], string[]] = [[], []];
@@ -60,10 +70,7 @@ test("in a browser it runs the examples, subscriptions included", {
     const { id: runId } = await newRun(api.services.store);
     await api.data("mutation($id: ID!) { cancelPruning(id: $id) { id } }", { id: runId });
     await tabs.nth(2).click();
-    const variables = page.locator(".graphiql-editor-tool .CodeMirror:visible").first();
-    await variables.click();
-    await page.keyboard.press("ControlOrMeta+A");
-    await page.keyboard.insertText(JSON.stringify({ runId }));
+    await fill(page, { runId });
     await page.getByRole("button", { name: /execute query/i }).click();
     await page.locator(".result-window", { hasText: "PruningCancelled" }).waitFor();
     assert.deepEqual(complaints, []);
@@ -73,5 +80,36 @@ test("in a browser it runs the examples, subscriptions included", {
     );
   } finally {
     await browser.close();
+  }
+});
+
+test("in a browser a token is shown among the headers, for subscriptions too", inBrowser, async () => {
+  const closed = await testApi({ worker: false });
+  const browser = await launch();
+  try {
+    const { store } = closed.services;
+    const { secret } = await createToken(store.prisma, { name: "browser", role: "READ", expiresAt: null });
+    const { id: runId } = await newRun(store);
+    await cancelRun(store, runId);
+    const page = await browser.newPage();
+    await page.goto(closed.url);
+    await page.getByRole("tab").nth(2).click();
+    await fill(page, { runId });
+    await page.getByRole("button", { name: /^headers$/i }).click();
+    await fill(page, bearing(secret));
+    await page.getByRole("button", { name: /execute query/i }).click();
+    await page.locator(".result-window", { hasText: "PruningCancelled" }).waitFor();
+    // The schema is read with the token too.
+    await page.getByRole("button", { name: /re-fetch graphql schema/i }).click();
+    await page.getByRole("button", { name: /documentation explorer/i }).click();
+    await page
+      .getByText("Needs the role")
+      .first()
+      .or(page.getByRole("link", { name: "Query" }))
+      .first()
+      .waitFor();
+  } finally {
+    await browser.close();
+    await closed.close();
   }
 });

@@ -1,18 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import {
-  type GraphQLInputType,
-  getNamedType,
-  isCompositeType,
-  isEnumType,
-  isInputObjectType,
-  isListType,
-  isNonNullType,
-  isRequiredInputField,
-} from "graphql";
+import { type GraphQLInputType, getNamedType, isCompositeType, isInputObjectType, isListType, isNonNullType } from "graphql";
 import { createClient } from "graphql-sse";
 import { buildSchema } from "../../src/api/schema.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
+import { filler } from "../support/filler.ts";
 
 let api: TestApi;
 before(async () => {
@@ -22,20 +14,6 @@ after(() => api.close());
 
 const schema = buildSchema();
 const nul = "be\0fore";
-
-/** Something of a type, of which nothing is NUL. */
-function filler(type: GraphQLInputType): unknown {
-  if (isNonNullType(type)) return filler(type.ofType);
-  if (isListType(type)) return [filler(type.ofType)];
-  if (isEnumType(type)) return type.getValues()[0]?.name;
-  if (isInputObjectType(type))
-    return Object.fromEntries(
-      Object.values(type.getFields())
-        .filter(isRequiredInputField)
-        .map((field) => [field.name, filler(field.type)]),
-    );
-  return { Boolean: true, Int: 1, Float: 0.5, DateTime: "2030-01-01T00:00:00Z" }[String(type)] ?? "x";
-}
 
 /** Every text in values of a type: its path, and a value that has NUL there and nowhere else. */
 function texts(type: GraphQLInputType, path: string): [path: string, value: unknown][] {

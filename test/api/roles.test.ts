@@ -1,22 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import {
-  type GraphQLArgument,
-  type GraphQLInputField,
-  type GraphQLInputType,
-  getNamedType,
-  isCompositeType,
-  isEnumType,
-  isInputObjectType,
-  isListType,
-  isNonNullType,
-  isRequiredArgument,
-  isRequiredInputField,
-} from "graphql";
-import { rolesOf } from "../../src/api/needs.ts";
+import { GraphQLObjectType, GraphQLSchema, GraphQLString, getNamedType, isCompositeType, isRequiredArgument } from "graphql";
+import { describeRoles, rolesOf } from "../../src/api/needs.ts";
 import { buildSchema } from "../../src/api/schema.ts";
 import { type AccessRole, accessRoles, createToken } from "../../src/store/tokens.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
+import { filler } from "../support/filler.ts";
 
 let api: TestApi;
 const tokens = new Map<AccessRole, string>();
@@ -27,38 +16,28 @@ before(async () => {
 });
 after(() => api.close());
 
-/** Some value that a type takes. */
-function valueFor(type: GraphQLInputType): string {
-  if (isNonNullType(type)) return valueFor(type.ofType);
-  if (isListType(type)) return `[${valueFor(type.ofType)}]`;
-  if (isEnumType(type)) return type.getValues()[0]?.name ?? "";
-  if (isInputObjectType(type)) return `{ ${Object.values(type.getFields()).filter(isRequiredInputField).map(given).join(", ")} }`;
-  return (
-    { ID: '"00000000-0000-7000-8000-000000000000"', String: '"x"', Int: "1", Float: "0.5", Boolean: "false" }[type.name] ??
-    '"2999-01-01T00:00:00Z"'
-  );
-}
-const given = ({ name, type }: GraphQLArgument | GraphQLInputField): string => `${name}: ${valueFor(type)}`;
-
 const schema = buildSchema();
 const operations = (["query", "mutation", "subscription"] as const).flatMap((kind) => {
   const type = schema.getRootType(kind as never);
   return Object.values(type?.getFields() ?? {}).map((field) => {
-    const args = field.args.filter(isRequiredArgument).map(given).join(", ");
+    const args = field.args.filter(isRequiredArgument);
     const selection = isCompositeType(getNamedType(field.type)) ? "{ __typename }" : "";
-    const needed = rolesOf(schema).get(`${type}.${field.name}`) as AccessRole;
-    return { kind, name: field.name, needed, text: `${kind} { ${field.name}${args && `(${args})`} ${selection} }` };
+    const declared = args.map((arg) => `$${arg.name}: ${arg.type}`).join(", ");
+    const given = args.map((arg) => `${arg.name}: $${arg.name}`).join(", ");
+    const query = `${kind} ${declared && `(${declared})`} { ${field.name}${given && `(${given})`} ${selection} }`;
+    const variables = Object.fromEntries(args.map((arg) => [arg.name, filler(arg.type)]));
+    return { kind, name: field.name, needed: rolesOf(schema).get(`${type}.${field.name}`) as AccessRole, query, variables };
   });
 });
 
 /** The first answer of an operation, over the transport that it is made for. */
-async function firstAnswer({ kind, text }: (typeof operations)[0], token: string): Promise<Answer> {
-  if (kind !== "subscription") return api.ask(text, {}, token);
+async function firstAnswer({ kind, query, variables }: (typeof operations)[0], token: string): Promise<Answer> {
+  if (kind !== "subscription") return api.ask(query, variables, token);
   const client = api.socket(token);
   try {
     return await new Promise((resolve) => {
       client.subscribe(
-        { query: text },
+        { query, variables },
         { next: resolve as never, error: (errors) => resolve({ errors: errors as never }), complete: () => resolve({}) },
       );
     });
@@ -73,6 +52,11 @@ test("every query, mutation and subscription states its role, in words too", () 
     assert.ok(accessRoles.includes(needed), name);
     assert.match(schema.getRootType(kind as never)?.getFields()[name]?.description ?? "", new RegExp(` Needs the role ${needed}\\.$`));
   }
+});
+
+test("a root field that states no role keeps the server from starting", () => {
+  const bare = new GraphQLSchema({ query: new GraphQLObjectType({ name: "Query", fields: { everything: { type: GraphQLString } } }) });
+  assert.throws(() => describeRoles(bare), /Query\.everything must state a role/);
 });
 
 for (const operation of operations) {
