@@ -91,7 +91,10 @@ function byPosition(filter: Prisma.Sql, cursor: Prisma.Sql | null, first: number
     ) counted WHERE before <= ${first + chunkSize}::int`;
 }
 
-/** The same in order of score: of each iteration and kind so many arrays after the cursor as may hold the whole page. */
+/**
+ * The same in order of score: of each iteration and kind so many arrays after the cursor as hold the whole page, and the score
+ * after it. The first of them holds one score at least, and all but the last of a kind are full.
+ */
 function byScore(filter: Prisma.Sql, cursor: Prisma.Sql | null, score: unknown, first: number, descending: boolean): Prisma.Sql {
   const end = Prisma.raw(descending ? "first" : "last");
   const beyond = Prisma.raw(descending ? "<" : ">");
@@ -106,7 +109,7 @@ function byScore(filter: Prisma.Sql, cursor: Prisma.Sql | null, score: unknown, 
     FROM (SELECT iteration, kind FROM "RankedScores" WHERE "runId" = r.id AND chunk = 0 ${filter}) g CROSS JOIN LATERAL (
       SELECT indexes, scores FROM "RankedScores" c
       WHERE c."runId" = r.id AND c.iteration = g.iteration AND c.kind = g.kind ${after}
-      ORDER BY ${column("Score")} ${direction}, ${column("Index")} ${direction} LIMIT ${Math.ceil((first + 1) / chunkSize) + 1}::int
+      ORDER BY ${column("Score")} ${direction}, ${column("Index")} ${direction} LIMIT ${1 + Math.ceil(first / chunkSize)}::int
     ) c`;
 }
 

@@ -42,6 +42,14 @@ test("a model comes back as it was stored", async () => {
   );
 });
 
+test("what keeps a model from being pruned, and what users should know of it, come back too", async () => {
+  const pruningObstacle = { code: "UNSUPPORTED_OPERATOR", message: "no gradient of Erf" };
+  const model = { ...inspected("unprunable"), pruningObstacle, notes: ["read as Python reads it"] };
+  const { id } = await registerRootModel(database.store, model, "unprunable");
+  const stored = await getModel(database.store.prisma, id);
+  assert.deepEqual([stored.pruningObstacle, stored.notes], [pruningObstacle, model.notes]);
+});
+
 test("the same bytes registered five times at once are one model", async () => {
   const models = await Promise.all(Array.from({ length: 5 }, (_, i) => registerRootModel(database.store, inspected("twins"), `twin ${i}`)));
   assert.equal(new Set(models.map((m) => m.id)).size, 1);

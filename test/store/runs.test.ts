@@ -5,8 +5,16 @@ import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { getModel } from "../../src/store/models.ts";
 import { findProducingRuns } from "../../src/store/references.ts";
-import { claimRun, holdsClaim, recordFailure, recordIteration, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
-import { cancelRun, createRun, getRun, listRuns, runIterations } from "../../src/store/runs.ts";
+import {
+  claimRun,
+  holdsClaim,
+  recordFailure,
+  recordIteration,
+  recordStart,
+  recordSuccess,
+  releaseRun,
+} from "../../src/store/run-progress.ts";
+import { cancelRun, createRun, getRun, listRuns, queuePositions, resumeRun, runIterations } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { inspected, newDataset, newModel, newRun } from "../support/records.ts";
@@ -156,4 +164,88 @@ test("runs are listed by model and status, newest first", async () => {
   assert.deepEqual(await list({ modelId }), ids);
   assert.deepEqual(await list({ modelId, status: "QUEUED" }), [ids[0], ids[2]]);
   assert.deepEqual(await list({ modelId, status: "CANCELLED" }), [ids[1]]);
+  assert.deepEqual(await list({ modelId: "nonsense" }), []);
+  const ofAll = await list({});
+  assert.deepEqual(ofAll.slice(0, 3), ids);
+  await assert.rejects(getRun(store.prisma, "00000000-0000-7000-8000-000000000000"), { code: "RUN_NOT_FOUND" });
+});
+
+test("an iteration whose commit is repeated, for its answer was lost, is stored once", async () => {
+  const { store } = database;
+  const claim = await claimed();
+  for (const index of [0, 0, 1, 1]) await recordIteration(store, claim, iteration(index));
+  assert.equal((await runIterations(store.prisma, claim.runId)).length, 2);
+  assert.deepEqual(
+    (await eventsAfter(store.prisma, claim.runId, 0, 9)).map((e) => e.sequence),
+    [1, 2],
+  );
+});
+
+test("a run that is given back waits for the next worker; one that is over, or another's, stays as it is", async () => {
+  const { store } = database;
+  const first = await claimed();
+  const statusNow = async () => (await getRun(store.prisma, first.runId)).status;
+  await releaseRun(store, first);
+  assert.equal(await statusNow(), "QUEUED");
+  const second = await claimRun(store, first.runId);
+  assert.equal(second?.attempt, 2);
+  await releaseRun(store, first);
+  assert.equal(await statusNow(), "RUNNING");
+  await cancelRun(store, first.runId);
+  await releaseRun(store, { runId: first.runId, attempt: 2 });
+  assert.equal(await statusNow(), "CANCELLED");
+});
+
+test("a run that was cancelled or failed is resumed where its iterations end, in the queue; any other is refused", async () => {
+  const { store } = database;
+  const queued: string[] = [];
+  const enqueue = async (_: unknown, id: string) => void queued.push(id);
+  await assert.rejects(resumeRun(store, "nonsense", enqueue), { code: "RUN_NOT_FOUND" });
+  const claim = await claimed();
+  const { runId } = claim;
+  await assert.rejects(resumeRun(store, runId, enqueue), { code: "RUN_NOT_RESUMABLE", details: { id: runId, status: "RUNNING" } });
+  await recordFailure(store, runId, { code: "X", message: "before any iteration" });
+  const resumed = async () => (await eventsAfter(store.prisma, runId, 0, 20)).at(-1);
+  const again = await resumeRun(store, runId, enqueue);
+  assert.deepEqual([again.status, again.error, again.finishedAt], ["QUEUED", null, null]);
+  const begun = { iterations: 0, parameterCount: 1000, removedRatio: 0, fromRunId: null };
+  assert.deepEqual((await resumed())?.payload, begun);
+
+  const next = await claimRun(store, runId);
+  assert.ok(next);
+  for (const index of [0, 1, 2]) await recordIteration(store, next, iteration(index));
+  await cancelRun(store, runId);
+  await resumeRun(store, runId, enqueue);
+  const { parameterCount, removedRatio } = iteration(2);
+  assert.deepEqual((await resumed())?.payload, { ...begun, iterations: 3, parameterCount, removedRatio });
+  assert.deepEqual(queued, [runId, runId]);
+  await assert.rejects(resumeRun(store, runId, enqueue), { code: "RUN_NOT_RESUMABLE", details: { id: runId, status: "QUEUED" } });
+  assert.equal(queued.length, 2);
+});
+
+test("runs wait by priority, then age, apart by provider; what does not wait has no place", async () => {
+  const { store } = database;
+  const { id: modelId } = await newModel(store, "waiting");
+  const { id: datasetId } = await newDataset(store);
+  const add = async (priority: number | undefined, executionProvider: "AUTO" | "CUDA") => {
+    const options = { ...defaultPruningOptions, executionProvider };
+    const run = { modelId, method: "PIP", options, datasetId, ...(priority === undefined ? {} : { priority }) };
+    return (await createRun(store, run, async () => {})).id;
+  };
+  // Whatever other tests left waiting lies between these two.
+  const [low, high] = [-1000, 1000];
+  const ids = [
+    await add(low, "AUTO"),
+    await add(high, "AUTO"),
+    await add(high, "AUTO"),
+    await add(high + 1, "AUTO"),
+    await add(high, "CUDA"),
+  ];
+  const positions = await queuePositions(store.prisma, ids);
+  assert.deepEqual(positions.slice(1), [2, 3, 1, 1]);
+  assert.ok((positions[0] as number) > 3);
+  await claimRun(store, ids[3] as string);
+  assert.deepEqual((await queuePositions(store.prisma, ids)).slice(1), [1, 2, null, 1]);
+  const [usual, zero, below] = [await add(undefined, "CUDA"), await add(0, "CUDA"), await add(-1, "CUDA")];
+  assert.deepEqual(await queuePositions(store.prisma, [usual, zero, below]), [2, 3, 4], "0 if unsaid");
 });

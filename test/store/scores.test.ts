@@ -99,9 +99,34 @@ test("a thousand equal scores, in many arrays, are paged each once in every orde
   }
 });
 
+test("pages as long as an array, and one more or less, that begin anywhere in one, say whether there is more", async () => {
+  const { id } = await newRun(database.store);
+  const indexes = Array.from({ length: 300 }, (_, i) => i);
+  await insertScores(database.store.prisma, id, 0, [{ kind: "MLP", indexes, scores: indexes }]);
+  for (const [order, step] of [
+    ["SCORE_ASCENDING", 1],
+    ["SCORE_DESCENDING", -1],
+    ["POSITION", 1],
+  ] as const)
+    for (const place of [0, 1, 126, 127, 128, 170, 171, 172])
+      for (const first of [1, 127, 128, 129]) {
+        const index = step > 0 ? place : indexes.length - 1 - place;
+        const after = scoreCursor({ iteration: 0, kind: "MLP", index, score: index }, order);
+        const [page] = await listScores(database.store.prisma, [id], { first, after }, order);
+        const left = indexes.length - 1 - place;
+        const expected = Array.from({ length: Math.min(first, left) }, (_, i) => index + step * (i + 1));
+        assert.deepEqual(
+          page?.items.map((s) => s.index),
+          expected,
+          `${first} in order ${order} after ${index}`,
+        );
+        assert.equal(page?.hasNextPage, left > first, `${first} in order ${order} after ${index}`);
+      }
+});
+
 test("the same page of many runs is one answer in their order", async () => {
   const other = (await newRun(database.store)).id;
-  const pages = await listScores(database.store.prisma, [other, runId, runId], { first: 3 }, "SCORE_ASCENDING");
+  const pages = await listScores(database.store.prisma, [other, runId, runId.toUpperCase()], { first: 3 }, "SCORE_ASCENDING");
   const expected = sorted(all, "SCORE_ASCENDING").slice(0, 3);
   assert.deepEqual(
     pages.map((page) => page.items),
