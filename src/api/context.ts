@@ -49,16 +49,21 @@ export const createContext = (services: ServerServices, signal: AbortSignal, ori
   loaders: createLoaders(services.store.prisma),
 });
 
-/** Aborts when a response or a socket closes, or has closed, or a right ends. Nothing stays with the right, which may be used a million times. */
-export function untilGone(connection: EventEmitter, isOpen: boolean, ended: AbortSignal): AbortSignal {
+/**
+ * Aborts when a response or a socket closes, or has closed, or a right ends. Nothing stays with the right, which may be used a million times.
+ *
+ * @param connections a response and what it goes over: one that has not had its turn never closes
+ */
+export function untilGone(connections: readonly EventEmitter[], isOpen: boolean, ended: AbortSignal): AbortSignal {
   const gone = new AbortController();
   const lose = () => gone.abort(ended.reason);
   const leave = () => {
     ended.removeEventListener("abort", lose);
+    for (const connection of connections) connection.off("close", leave);
     gone.abort(new EspalierError("CLIENT_LEFT", "the client has gone"));
   };
   ended.addEventListener("abort", lose);
-  connection.once("close", leave);
+  for (const connection of connections) connection.once("close", leave);
   if (ended.aborted) lose();
   if (!isOpen) leave();
   return gone.signal;

@@ -11,7 +11,7 @@ import { blaming, requireAll } from "./validate.ts";
 export function datasetFor(context: Context, argument: string, { id, name, texts }: DatasetInput): Promise<DatasetCandidate> {
   const given = [id, name, texts].filter((choice) => choice != null);
   requireAll([[argument, given.length === 1, "must have exactly one of id, name and texts"]]);
-  if (texts != null) return blaming(`${argument}.texts`, datasetFrom(context, { texts }, null));
+  if (texts != null) return blaming(`${argument}.texts`, datasetFrom(context, texts, null));
   return id != null
     ? blaming(`${argument}.id`, datasetOf(context, { id }))
     : blaming(`${argument}.name`, datasetOf(context, { name: name as string }));

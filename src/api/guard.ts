@@ -55,7 +55,7 @@ export function guard(app: FastifyInstance, rules: SiteRules, access: Access): v
     const caller = await access.identify(authorization);
     requireRole(caller, needs, request.routeOptions.url ?? request.url);
     request.caller = caller;
-    request.gone = untilGone(reply.raw, !reply.raw.destroyed, caller.ended);
+    request.gone = untilGone([reply.raw, request.raw.socket], !reply.raw.destroyed && !request.raw.socket.destroyed, caller.ended);
     request.gone.addEventListener("abort", () => {
       if (reply.raw.headersSent) reply.raw.destroy();
     });

@@ -16,7 +16,7 @@ export const limits = {
   fields: 2000,
   /** Fields of the answer, at its largest. */
   complexity: 20_000,
-  /** Numbers, texts, lists and so on in the variables. */
+  /** Numbers, texts, lists and so on in the JSON of a request. */
   values: 200_000,
   /** Told of one request, however much is wrong with it. */
   errors: 5,

@@ -19,13 +19,15 @@ import { guard } from "./guard.ts";
 import { serveHealth } from "./health.ts";
 import { answerErrors } from "./http-errors.ts";
 import { httpOperation, kindOf, requireFitting, wantsEvents } from "./http-operation.ts";
-import { limits } from "./limits.ts";
+import { hasTooManyValues } from "./json-values.ts";
+import { exceeded, limits } from "./limits.ts";
 import { ownRules } from "./operation.ts";
 import { orAborted } from "./or-aborted.ts";
 import { presentError, presentGraphQLError } from "./present-error.ts";
 import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
 import { StalledClients } from "./stalled-clients.ts";
+import { Turns } from "./turns.ts";
 
 export interface Server {
   /** Of the API, e.g. `http://127.0.0.1:4000/graphql`. */
@@ -108,13 +110,21 @@ export async function startServer(
     http: { headersTimeout: headersMs, connectionsCheckingInterval: Math.min(1000, headersMs) },
     forceCloseConnections: "idle",
   });
+  // Each request that is on its way over a connection listens for its end.
+  app.server.on("connection", (socket) => socket.setMaxListeners(0));
   answerErrors(app, log);
   guard(app, rules, access);
   compressAnswers(app);
   // JSON only: browsers send plain text for pages of other sites unasked.
-  app.removeContentTypeParser("text/plain");
+  app.removeAllContentTypeParsers();
+  const parseJson = app.getDefaultJsonParser("error", "error");
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body: Buffer, done) => {
+    if (hasTooManyValues(body)) done(exceeded("values", limits.values + 1).originalError as Error);
+    else parseJson(request, body.toString(), done);
+  });
   const stalled = new StalledClients(stalledMs ?? limits.stalledMs, log);
-  const sockets = serveSockets(app.server, schema, own, rules, log, stalled);
+  const turns = new Turns();
+  const sockets = serveSockets(app.server, schema, own, rules, log, stalled, turns);
   const streams = new EventStreams(schema, stalled, log, keepAliveMs ?? limits.keepAliveMs);
   let stopping = false;
   /** Aborts when those who still wait at `stop` have waited long enough. */
@@ -170,6 +180,7 @@ export async function startServer(
     config: { needs: (request) => (isPage(request) ? null : "READ") },
     async handler(request, reply) {
       if (isPage(request)) return reply.headers(graphiqlPage.headers).send(graphiqlPage.body);
+      await turns.next();
       const operation = httpOperation(request);
       const long = operation && tooLong(operation.query);
       if (long) throw long.originalError;

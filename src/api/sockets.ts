@@ -6,6 +6,7 @@ import { useServer as serve } from "graphql-ws/use/ws";
 import type { Logger } from "pino";
 import { type VerifyClientCallbackAsync, WebSocket, WebSocketServer } from "ws";
 import { EspalierError } from "../errors.ts";
+import { BoundedSocket } from "./bounded-socket.ts";
 import { createContext, type Origin, type ServerServices, untilGone } from "./context.ts";
 import { requireAllowedSite, type SiteRules } from "./cross-site.ts";
 import { presentHttpError } from "./http-errors.ts";
@@ -13,6 +14,7 @@ import { limits } from "./limits.ts";
 import { perform, prepareOperation } from "./operation.ts";
 import { presentGraphQLError } from "./present-error.ts";
 import type { StalledClients, TooSlow } from "./stalled-clients.ts";
+import type { Turns } from "./turns.ts";
 
 /** Sockets that have not closed when asked to are cut after this long. */
 const graceMs = 2000;
@@ -47,6 +49,7 @@ export function serveSockets(
   rules: SiteRules,
   log: Logger,
   stalled: StalledClients,
+  turns: Turns,
 ): { close(): Promise<void> } {
   // Browsers let any page open a socket to any server, and say where the page is from.
   const verifyClient: VerifyClientCallbackAsync = ({ req }, answer) => {
@@ -58,7 +61,13 @@ export function serveSockets(
       answer(false, status, JSON.stringify(body), { "content-type": "application/json; charset=utf-8" });
     }
   };
-  const sockets = new WebSocketServer({ noServer: true, path: "/graphql", maxPayload: limits.bytes, verifyClient });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    WebSocket: BoundedSocket,
+    path: "/graphql",
+    maxPayload: limits.bytes,
+    verifyClient,
+  });
   http.on("upgrade", (request, stream, head) => {
     sockets.handleUpgrade(request, stream, head, (socket) => {
       const cut = (reason: TooSlow) => socket.close(tryAgainLater, closeReason(reason));
@@ -84,7 +93,7 @@ export function serveSockets(
           if (JSON.stringify(connectionParams ?? {}).length > limits.connectionParameters) return false;
           const caller = await services.access.identify(shownToken(connectionParams));
           const address = request.socket.remoteAddress ?? "unknown";
-          const gone = untilGone(socket, socket.readyState === WebSocket.OPEN, caller.ended);
+          const gone = untilGone([socket], socket.readyState === WebSocket.OPEN, caller.ended);
           Object.assign(extra, { gone, origin: { caller, connection: `socket ${randomUUID()}`, address } } satisfies Extra);
           gone.addEventListener("abort", () => closeFor(log, socket, gone.reason));
           return true;
@@ -93,11 +102,12 @@ export function serveSockets(
           return false;
         }
       },
-      onSubscribe: ({ subscriptions, extra }, id, { query, variables, operationName }) => {
+      onSubscribe: async ({ subscriptions, extra }, id, { query, variables, operationName }) => {
         // Every message about the operation repeats it.
         if (id.length > limits.idLength) extra.socket.close(badRequest, `An id has at most ${limits.idLength} characters`);
         // The one that asks is counted.
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
+        await turns.next();
         const prepared = prepareOperation(schema, { query, variables, operationName });
         if (!("args" in prepared)) return prepared;
         const contextValue = createContext(services, extra.gone as AbortSignal, extra.origin as Origin);

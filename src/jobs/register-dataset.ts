@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { storeFile } from "../models/artifact-store.ts";
-import { readDatasetFile } from "../models/dataset-file.ts";
 import type { StoredDataset } from "../models/stored-dataset.ts";
 import {
   type DatasetRecord,
@@ -11,17 +13,16 @@ import {
   requireFreeName,
 } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
-import { contentOf, type DatasetContent, type DatasetForm, digestOf, serialise } from "../text/dataset-content.ts";
+import { contentOf, type DatasetContent, type DatasetForm, digestOf, recordsIn, serialise } from "../text/dataset-content.ts";
 import { datasets, loadDataset } from "../text/datasets.ts";
+import { computeOnce } from "./compute-once.ts";
+import type { DescribedDataset } from "./tasks.ts";
 
 export interface DatasetServices {
   readonly store: Store;
   readonly dataDirectory: string;
   readonly datasetRoot: string;
 }
-
-/** A dataset's records: a file under the dataset root, or texts that came with the request. */
-export type DatasetSource = { readonly path: string } | { readonly texts: readonly string[] };
 
 /** A dataset that is stored, or will be once it is kept: what depends on it can be checked before. */
 export interface DatasetCandidate {
@@ -35,19 +36,43 @@ export interface DatasetCandidate {
 }
 
 /**
- * Reads a dataset and checks it. Its records are kept in the artifact store, so that the file they came from may go; the same
- * records are one dataset, under the first name they were given.
+ * Texts as a dataset. Its records are kept in the artifact store; the same records are one dataset, under the first name they were given.
  *
- * @throws EspalierError what reading the file throws; INVALID_DATASET
+ * @throws EspalierError INVALID_DATASET
  */
 export async function datasetFrom(
-  services: DatasetServices,
-  source: DatasetSource,
+  services: Omit<DatasetServices, "datasetRoot">,
+  texts: readonly string[],
   name: string | null,
   description = "",
 ): Promise<DatasetCandidate> {
-  const content = "path" in source ? await readDatasetFile(services.datasetRoot, source.path) : contentOf(source.texts);
-  return candidate(services, content, name, description);
+  return candidate(services, contentOf(texts), name, description);
+}
+
+/**
+ * Registers a file under the dataset root as a dataset: its records are kept, so that the file may go. It is read in a process of its
+ * own, for it may be large.
+ *
+ * @param checked is given what checks the name and stores, and may say what an error of it is about
+ * @throws EspalierError what reading the file throws; INVALID_DATASET, OVERLOADED; the signal's reason; what `checked` throws
+ */
+export async function registerDatasetFile(
+  services: DatasetServices,
+  path: string,
+  name: string,
+  description: string,
+  signal: AbortSignal,
+  checked: (kept: Promise<DatasetRecord>) => Promise<DatasetRecord>,
+): Promise<DatasetRecord> {
+  const { store, dataDirectory, datasetRoot } = services;
+  const scratch = join(dataDirectory, "exports", `${randomUUID()}.jsonl`);
+  try {
+    const described = await computeOnce("readDataset", { datasetRoot, path, destination: scratch }, signal);
+    const known = await findDatasetOf(store.prisma, described.digest);
+    return known?.name != null ? known : await checked(keep(services, described, scratch, name, description));
+  } finally {
+    await rm(scratch, { force: true });
+  }
 }
 
 /**
@@ -73,17 +98,25 @@ async function candidate(
   name: string | null,
   description: string,
 ): Promise<DatasetCandidate> {
-  const { store, dataDirectory } = services;
+  const { store } = services;
   const { form } = content;
   const bytes = serialise(content);
   const digest = digestOf(bytes);
   const known = await findDatasetOf(store.prisma, digest);
   if (known && (known.name !== null || name === null)) return stored(services, known);
-  const recordCount = form === "TEXT" ? content.documents.length : content.items.length;
-  const keep = async () => {
-    if (name !== null) await requireFreeName(store.prisma, name);
-    await storeFile(dataDirectory, bytes);
-    return registerDataset(store, { name, description, digest, form, recordCount, sizeBytes: bytes.length });
-  };
-  return { id: known?.id ?? null, form, records: content, keep };
+  const described = { form, digest, recordCount: recordsIn(content), sizeBytes: bytes.length };
+  return { id: known?.id ?? null, form, records: content, keep: () => keep(services, described, bytes, name, description) };
+}
+
+/** @throws EspalierError DATASET_NAME_TAKEN */
+async function keep(
+  { store, dataDirectory }: Omit<DatasetServices, "datasetRoot">,
+  described: DescribedDataset,
+  source: string | Uint8Array,
+  name: string | null,
+  description: string,
+): Promise<DatasetRecord> {
+  if (name !== null) await requireFreeName(store.prisma, name);
+  await storeFile(dataDirectory, source);
+  return registerDataset(store, { name, description, ...described });
 }

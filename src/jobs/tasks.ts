@@ -8,7 +8,7 @@ import type { InspectedModel, ModelFile } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
-import type { DatasetContent } from "../text/dataset-content.ts";
+import type { DatasetContent, DatasetForm } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
 
 /** A stored model as a compute process needs it: where the artifacts are, and which of them make the folder. */
@@ -50,6 +50,22 @@ export interface OverlapRequest {
   readonly other: StoredDataset;
 }
 
+export interface ReadDatasetRequest {
+  readonly datasetRoot: string;
+  /** Relative to it. */
+  readonly path: string;
+  /** The path of a file that the process may make. */
+  readonly destination: string;
+}
+
+/** What is known of records. */
+export interface DescribedDataset {
+  readonly form: DatasetForm;
+  readonly digest: string;
+  readonly recordCount: number;
+  readonly sizeBytes: number;
+}
+
 /** What is put to a model that is kept loaded. */
 export interface ServingRequest {
   readonly model: StoredModel;
@@ -74,6 +90,8 @@ export interface Tasks {
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */
   readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: PruneResult };
+  /** Reads a file of texts or items, checks it, and writes its records to the destination. */
+  readonly readDataset: { readonly request: ReadDatasetRequest; readonly event: never; readonly result: DescribedDataset };
   /** How much of one dataset is in another. */
   readonly overlap: { readonly request: OverlapRequest; readonly event: never; readonly result: Overlap };
   readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };

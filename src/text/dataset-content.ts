@@ -130,6 +130,8 @@ export function serialise(content: DatasetContent): Buffer {
   return Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join(""));
 }
 
+export const recordsIn = (content: DatasetContent): number => (content.form === "TEXT" ? content.documents : content.items).length;
+
 /** What identifies content: the sha256 of its bytes. */
 export const digestOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 

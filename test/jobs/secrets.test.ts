@@ -100,7 +100,7 @@ test("files of models and datasets are their owner's alone, those of earlier ver
   await settleArtifacts(dataDirectory, null);
   const services = { store, dataDirectory, modelRoot, datasetRoot: dataDirectory };
   const model = await registerModel(services, { path: "ahab", name: "ahab" });
-  await (await datasetFrom(services, { texts: ["a text"] }, "mine")).keep();
+  await (await datasetFrom(services, ["a text"], "mine")).keep();
   await materialise({ dataDirectory, digest: model.digest, files: await modelFiles(store.prisma, model.id) });
   let seen = 0;
   for (const top of ["artifacts", "models"]) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { ModelProcesses } from "../../src/jobs/model-processes.ts";
@@ -7,13 +7,9 @@ import { registerModel } from "../../src/jobs/register.ts";
 import { patienceMs } from "../../src/jobs/sign-of-life.ts";
 import { storedModel } from "../../src/jobs/stored-model.ts";
 import type { GenerationRequest, ServingTask, Tasks } from "../../src/jobs/tasks.ts";
-import { ahabFolder } from "../support/ahab.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "../support/database.ts";
+import { catastrophe, writeHostileModel } from "../support/hostile-model.ts";
 import { isAlive, until } from "../support/wait.ts";
-
-/** A text that a pre-tokenizer with the expression below takes for ever over. */
-const catastrophe = `${"a".repeat(36)}b`;
-const looping = "{% for i in range(1000000000) %}{% for message in messages %}{{ message.content }}{% endfor %}{% endfor %}";
 
 let database: TestDatabase;
 let folder: string;
@@ -22,19 +18,7 @@ let base: Omit<GenerationRequest, "prompt">;
 before(async () => {
   database = await testDatabase();
   folder = await temporaryFolder();
-  await cp(ahabFolder, join(folder, "model"), { recursive: true });
-  const edit = async (name: string, change: (content: Record<string, unknown>) => object) => {
-    const path = join(folder, "model", name);
-    await writeFile(path, JSON.stringify(change(JSON.parse(await readFile(path, "utf8")))));
-  };
-  await edit("tokenizer.json", (tokenizer) => ({
-    ...tokenizer,
-    pre_tokenizer: {
-      type: "Sequence",
-      pretokenizers: [{ type: "Split", pattern: { Regex: "^(a+)+$" }, behavior: "Isolated", invert: false }, tokenizer["pre_tokenizer"]],
-    },
-  }));
-  await edit("tokenizer_config.json", (settings) => ({ ...settings, chat_template: looping }));
+  await writeHostileModel(join(folder, "model"));
   const { id } = await registerModel({ ...database, modelRoot: folder }, { path: "model", name: "slow" });
   const model = await storedModel(database, id);
   base = { model, maxTokens: 4, temperature: 0, topK: 0, topP: 1, seed: 0, executionProvider: "CPU" };
@@ -62,7 +46,6 @@ const stuck: Record<string, () => Promise<unknown>> = {
   "a tokenizer's catastrophic expression, in a prompt": () => result("generate", { ...base, prompt: catastrophe }),
   "in a continuation": () => result("score", { ...base, prompt: "a", continuations: [catastrophe] }),
   "in a text to embed": () => result("embed", { ...base, texts: [catastrophe], pooling: "MEAN", normalize: false }),
-  "a chat template's loop": () => result("generate", { ...base, messages: [{ role: "user", content: "The whale" }] }),
 };
 
 for (const [name, work] of Object.entries(stuck))
@@ -75,6 +58,11 @@ for (const [name, work] of Object.entries(stuck))
     const [again] = await result("generate", { ...base, prompt: "The whale" });
     assert.equal(again?.completionTokens, 4);
   });
+
+test("a chat template's loop ends by itself", async () => {
+  const messages = [{ role: "user", content: "The whale" }];
+  await assert.rejects(result("generate", { ...base, messages }), { code: "INVALID_CHAT_TEMPLATE" });
+});
 
 test("a request's own time limit holds while its process is stuck with another's text", { timeout: 60_000 }, async () => {
   const patient = new ModelProcesses({ patience: { ...patienceMs, READING_TEXT: 8000 } });

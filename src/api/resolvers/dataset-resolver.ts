@@ -1,5 +1,5 @@
 import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
-import { datasetFrom, datasetOf } from "../../jobs/register-dataset.ts";
+import { datasetFrom, datasetOf, registerDatasetFile } from "../../jobs/register-dataset.ts";
 import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import { datasets } from "../../text/datasets.ts";
 import { pageCost } from "../complexity.ts";
@@ -43,8 +43,9 @@ export class DatasetResolver {
       ["input", (path == null) !== (texts == null), "must have either a path or texts, and not both"],
       ["input.path", path == null || (path.trim() !== "" && path.length <= 4096), "must be a path of 1 to 4,096 characters"],
     ]);
-    const source = path == null ? { texts: texts as string[] } : { path };
-    const dataset = await blaming(path == null ? "input.texts" : "input.path", datasetFrom(context, source, name.trim(), description));
-    return blaming("input.name", dataset.keep());
+    const [called, ofName] = [name.trim(), (kept: Promise<DatasetRecord>) => blaming("input.name", kept)];
+    if (path != null) return blaming("input.path", registerDatasetFile(context, path, called, description, context.signal, ofName));
+    const dataset = await blaming("input.texts", datasetFrom(context, texts as string[], called, description));
+    return ofName(dataset.keep());
   }
 }
