@@ -98,7 +98,7 @@ test("what lies outside the dataset root, or is no dataset, is refused", async (
     "nowhere.txt": "DATASET_FILE_NOT_FOUND",
     "folder.txt": "DATASET_FILE_NOT_FOUND",
     "broken.jsonl": "INVALID_DATASET",
-    "a\0b.txt": "PATH_OUTSIDE_DATASET_ROOT",
+    "a\0b.txt": "BAD_USER_INPUT",
   };
   for (const [path, code] of Object.entries(refusals))
     assert.deepEqual(await refusal(register, { name: "x", path }), [code, "input.path"], path);
