@@ -99,7 +99,6 @@ test("administrators make, list and withdraw tokens; the token itself is told on
   for (const [input, argument] of [
     [{ name: " ", role: "READ" }, "input.name"],
     [{ name: "x".repeat(201), role: "READ" }, "input.name"],
-    [{ name: "a\0b", role: "READ" }, "input.name"],
     [{ name: "x", role: "READ", expiresAt: "2020-01-01T00:00:00Z" }, "input.expiresAt"],
   ] as const) {
     const { errors } = await api.ask(create, { input }, admin.secret);
