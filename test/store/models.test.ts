@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ancestors, descendants } from "../../src/store/lineage.ts";
-import { findModels, getModel, listModels, modelFiles, registerRootModel } from "../../src/store/models.ts";
+import { deleteModel, findModels, getModel, listModels, modelFiles, registerRootModel, removeUnused } from "../../src/store/models.ts";
 import { structuresOfModels } from "../../src/store/references.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
-import { inspected, newModel } from "../support/records.ts";
+import { inspected, newDataset, newModel } from "../support/records.ts";
 
 let database: TestDatabase;
 before(async () => {
@@ -117,4 +117,43 @@ test("lineage goes up and down, as far as asked", async () => {
   assert.deepEqual(await down(a.id, 2), ["b1", "c2", "e2"]);
   assert.deepEqual(await down(a.id, 10, 2), ["b1", "c2"]);
   assert.deepEqual(await down(e.id, 10), []);
+});
+
+test("a model with children is deleted only if they may stay without a parent", async () => {
+  const { store } = database;
+  const { id } = await newModel(store, "mother");
+  const children = [await newModel(store, "daughter", id), await newModel(store, "son", id)];
+  await assert.rejects(deleteModel(store, id, false), { code: "MODEL_HAS_DESCENDANTS", details: { id, children: 2 } });
+  assert.equal((await getModel(store.prisma, id)).id, id, "it is still there");
+  await deleteModel(store, id, true);
+  await assert.rejects(getModel(store.prisma, id), { code: "MODEL_NOT_FOUND" });
+  for (const child of children) assert.equal((await getModel(store.prisma, child.id)).parentId, null);
+  await assert.rejects(deleteModel(store, id, true), { code: "MODEL_NOT_FOUND" });
+  await assert.rejects(deleteModel(store, "nonsense", true), { code: "MODEL_NOT_FOUND" });
+});
+
+test("a deletion leaves the folder to another model of the same bytes, and gives it up with the last", async () => {
+  const { store } = database;
+  const one = await registerRootModel(store, inspected("shared bytes"), "one");
+  const other = await newModel(store, "shared bytes", (await newModel(store, "a parent")).id);
+  assert.equal(other.digest, one.digest);
+  const files = inspected("shared bytes").files.map((file) => file.sha256);
+  const first = await deleteModel(store, one.id, false);
+  assert.deepEqual([first.digest, [...first.sha256s].sort()], [null, files.sort()]);
+  assert.equal((await deleteModel(store, other.id, false)).digest, one.digest);
+});
+
+test("of the files of deleted models those go that nobody has, each once, with their rows", async () => {
+  const { store } = database;
+  const { id } = await newModel(store, "left alone");
+  const [configuration, graph] = inspected("left alone").files.map((file) => file.sha256) as [string, string];
+  // Other models have the same configuration.
+  await newModel(store, "keeps the configuration");
+  const { sha256s } = await deleteModel(store, id, false);
+  const removed: string[] = [];
+  const { digest: records } = await newDataset(store, "in use");
+  const unused = await removeUnused(store, [...sha256s, graph, records], async (sha256) => void removed.push(sha256));
+  assert.deepEqual([unused, removed], [[graph], [graph]]);
+  const rows = await store.prisma.artifact.findMany({ where: { sha256: { in: [configuration, graph, records] } } });
+  assert.deepEqual(rows.map((row) => row.sha256).sort(), [configuration, records].sort());
 });

@@ -181,6 +181,19 @@ test("an iteration whose commit is repeated, for its answer was lost, is stored 
   );
 });
 
+test("how far the scoring is is told by events, and only by the worker that has the run", async () => {
+  const { store } = database;
+  const claim = await claimed();
+  const progress = { iteration: 0, samplesDone: 3, samplesTotal: 8 };
+  await recordScoring(store, claim, progress);
+  assert.deepEqual(
+    (await eventsAfter(store.prisma, claim.runId, 0, 9)).map((e) => [e.type, e.payload]),
+    [["SCORING", progress]],
+  );
+  await claimRun(store, claim.runId);
+  await assert.rejects(recordScoring(store, claim, progress), { code: "RUN_LOST" });
+});
+
 test("a run that is given back waits for the next worker; one that is over, or another's, stays as it is", async () => {
   const { store } = database;
   const first = await claimed();
