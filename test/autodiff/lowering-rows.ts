@@ -60,11 +60,11 @@ const norm =
   (b: GraphBuilder, ...xs: Value[]) =>
     joined(b, "", opType, xs, [(xs[0] as Value).shape], more);
 const skip =
-  (opType: string) =>
+  (opType: string, attributes: Record<string, Attribute> = { epsilon: attr.float(1e-3) }) =>
   (b: GraphBuilder, ...xs: Value[]) => {
     const { shape } = xs[0] as Value;
     const types = [shape, [], [], shape].map((s) => ({ dataType: "float32" as const, shape: s }));
-    const [y, , , sum] = b.node(opType, xs, types, { epsilon: attr.float(1e-3) }, contrib) as [Value, Value, Value, Value];
+    const [y, , , sum] = b.node(opType, xs, types, attributes, contrib) as [Value, Value, Value, Value];
     return b.concat([y, sum], -1);
   };
 const unary =
@@ -184,6 +184,12 @@ export const loweringRows: readonly Row[] = [
     make: skip("SkipLayerNormalization"),
   },
   {
+    operator: "com.microsoft::SkipLayerNormalization",
+    form: "epsilon unsaid",
+    shapes: [[2, 3, 5], [2, 3, 5], [5]],
+    make: skip("SkipLayerNormalization", {}),
+  },
+  {
     operator: "com.microsoft::SkipSimplifiedLayerNormalization",
     shapes: [[2, 3, 5], [2, 3, 5], [5]],
     make: skip("SkipSimplifiedLayerNormalization"),
@@ -253,6 +259,15 @@ export const loweringRows: readonly Row[] = [
       [5, 4],
     ],
     make: product([2, 3, 5], ["transB"]),
+  },
+  {
+    operator: "com.microsoft::FusedMatMul",
+    form: "batched",
+    shapes: [
+      [2, 3, 4],
+      [2, 4, 5],
+    ],
+    make: product([2, 3, 5], [], 2),
   },
   {
     operator: "com.microsoft::FusedMatMul",

@@ -186,6 +186,13 @@ export const rows: readonly Row[] = [
   { operator: "Gather", form: "rows, some twice", shapes: [[4, 3]], make: (b, x) => b.gather(x, b.ints([2, 0, 2, -1], [2, 2])) },
   { operator: "Gather", form: "inner axis", shapes: [[2, 4, 3]], make: (b, x) => b.gather(x, b.ints([3, 1, 3]), 1) },
   { operator: "Gather", form: "one element", shapes: [[2, 4, 3]], make: (b, x) => b.gather(x, b.ints([1], []), -1) },
+  { operator: "Gather", form: "axis unsaid", shapes: [[4, 3]], make: (b, x) => b.op("Gather", [x, b.ints([2, 0])], [2, 3]) },
+  {
+    operator: "GatherElements",
+    form: "axis unsaid",
+    shapes: [[4, 3]],
+    make: (b, x) => b.op("GatherElements", [x, b.ints([3, 1, 2, 0], [2, 2])], [2, 2]),
+  },
   {
     operator: "GatherElements",
     form: "inner axis, some twice",
@@ -209,6 +216,21 @@ export const rows: readonly Row[] = [
     form: "places on two axes",
     shapes: [[2, 3, 2]],
     make: (b, x) => b.op("GatherND", [x, b.ints([0, 1, 1, -1, 0, 1, -1, 0, 1, 1, 1, 2], [3, 2, 2])], [3, 2, 2]),
+  },
+  {
+    operator: "GatherND",
+    form: "places laid out on two axes",
+    shapes: [[2, 3, 2]],
+    make: (b, x) => b.op("GatherND", [x, b.ints([0, 1, 1, -1, 0, 1], [3, 1, 2])], [3, 1, 2]),
+  },
+  {
+    operator: "Split",
+    form: "axis unsaid",
+    shapes: [[3, 2]],
+    make: (b, x) => {
+      const parts = [1, 2].map((n) => ({ dataType: "float32" as const, shape: [n, 2] }));
+      return b.mul(...(b.node("Split", [x, b.ints([1, 2])], parts) as [Value, Value]));
+    },
   },
   {
     operator: "Split",

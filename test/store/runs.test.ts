@@ -10,6 +10,7 @@ import {
   holdsClaim,
   recordFailure,
   recordIteration,
+  recordScoring,
   recordStart,
   recordSuccess,
   releaseRun,
