@@ -1,10 +1,10 @@
 import { performance } from "node:perf_hooks";
 import type { GraphQLFieldResolver, GraphQLSchema } from "graphql";
 import type { Logger } from "pino";
-import { EspalierError } from "../errors.ts";
 import { beginAudit, endAudit } from "../store/audit.ts";
 import { tokensIn } from "../store/tokens.ts";
 import type { Context } from "./context.ts";
+import { codeOf } from "./present-error.ts";
 
 /** Of a text, of a list, and of all arguments together. */
 const longest = { text: 200, list: 10, all: 4000 } as const;
@@ -39,8 +39,6 @@ function idsIn(result: unknown): string[] {
   const { id, token } = (result ?? {}) as { readonly id?: unknown; readonly token?: unknown };
   return typeof id === "string" ? [id] : token ? idsIn(token) : [];
 }
-
-const codeOf = (error: unknown): string => (error instanceof EspalierError ? error.code : "INTERNAL_SERVER_ERROR");
 
 /**
  * Keeps a trail of the mutations of a schema, whatever they come over: who asked, when, for what, and what came of it. An entry is

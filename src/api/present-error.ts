@@ -11,6 +11,18 @@ function rootOf(error: unknown): unknown {
   return cause ? rootOf(cause) : error;
 }
 
+function causeOf(error: unknown): unknown {
+  const root = rootOf(error);
+  return diskFull(root) ?? root;
+}
+
+/** The code that a client is told of what a resolver threw. */
+export function codeOf(error: unknown): string {
+  const cause = causeOf(error);
+  if (cause instanceof EspalierError && cause.code !== "INTERNAL") return cause.code;
+  return isConnectionLoss(cause) ? "DATABASE_UNAVAILABLE" : "INTERNAL_SERVER_ERROR";
+}
+
 /** A request that never ran: it does not parse, or does not fit the schema. */
 function refused({ message, locations, extensions }: GraphQLFormattedError): GraphQLFormattedError {
   return {
@@ -25,8 +37,7 @@ function refused({ message, locations, extensions }: GraphQLFormattedError): Gra
  * the argument at fault; of any other only the id under which the log has it.
  */
 export function presentError(log: Logger, formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
-  const root = rootOf(error);
-  const cause = diskFull(root) ?? root;
+  const cause = causeOf(error);
   const { message, locations, path } = formatted;
   if (cause instanceof EspalierError && cause.code !== "INTERNAL")
     return {

@@ -14,5 +14,8 @@ export async function writeHostileModel(folder: string): Promise<void> {
   };
   const split = { type: "Split", pattern: { Regex: "^(a+)+$" }, behavior: "Isolated", invert: false };
   await edit("tokenizer.json", (t) => ({ ...t, pre_tokenizer: { type: "Sequence", pretokenizers: [split, t["pre_tokenizer"]] } }));
-  await edit("tokenizer_config.json", (s) => ({ ...s, chat_template: "{% for i in range(100000) %}{% for j in range(100000) %}{{ j }}{% endfor %}{% endfor %}" }));
+  await edit("tokenizer_config.json", (s) => ({
+    ...s,
+    chat_template: "{% for i in range(100000) %}{% for j in range(100000) %}{{ j }}{% endfor %}{% endfor %}",
+  }));
 }
