@@ -42,6 +42,9 @@ function turnedBack(flow: Flow, name: string): string[] {
   return [name, ...(maker ? turnedBack(flow, maker.inputs[0] as string) : [])];
 }
 
+/** Whether a node lays a whole value out anew. What is cut from one follows positions. */
+const turns = (node: Node): boolean => rearrangements.has(operatorKey(node)) && node.opType !== "Slice";
+
 /** What meets the text: found from the outputs back, so each node is seen once, however many paths lead through it. */
 function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
   const constant = new Set(["", ...graph.initializers.keys()]);
@@ -61,7 +64,7 @@ function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
       const looksUp = lookups.has(operator) && node.inputs[0] === name;
       const passesLookedUp = leadsLookedUp && (fixed || looksUp || rearrangements.has(operator));
       // A vector may be laid out in a shape that follows the text's.
-      const passes = leads && (fixed || (vector && rearrangements.has(operator) && constant.has(name)));
+      const passes = leads && (fixed || (vector && turns(node) && constant.has(name)));
       if (meets ? asWeight || looksUp : looksUp ? leadsLookedUp : passes) found.add(name);
       if (meets ? asWeight || looksUp || operator === "Add" : passesLookedUp) lookedUp.add(name);
     }
@@ -74,9 +77,10 @@ function meetingByElement({ graph, stream }: Flow): Set<string> {
   const found = new Set<string>();
   for (const node of [...graph.nodes].reverse()) {
     const operator = operatorKey(node);
-    const turns = rearrangements.has(operator) && operator !== "Slice" && node.outputs.some((o) => found.has(o));
+    const leads = node.outputs.some((o) => found.has(o));
     const meets = elementwise.has(operator) && node.outputs.some((o) => stream.has(o));
-    for (const name of meets ? dataUses(node) : turns ? [node.inputs[0] as string] : []) if (!stream.has(name)) found.add(name);
+    for (const name of meets ? dataUses(node) : leads && turns(node) ? [node.inputs[0] as string] : [])
+      if (!stream.has(name)) found.add(name);
   }
   return found;
 }
