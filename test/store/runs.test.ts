@@ -260,6 +260,6 @@ test("runs wait by priority, then age, apart by provider; what does not wait has
   assert.ok((positions[0] as number) > 3);
   await claimRun(store, ids[3] as string);
   assert.deepEqual((await queuePositions(store.prisma, ids)).slice(1), [1, 2, null, 1]);
-  const [usual, zero, below] = [await add(undefined, "CUDA"), await add(0, "CUDA"), await add(-1, "CUDA")];
-  assert.deepEqual(await queuePositions(store.prisma, [usual, zero, below]), [2, 3, 4], "0 if unsaid");
+  const [zero, usual, below] = [await add(0, "CUDA"), await add(undefined, "CUDA"), await add(-1, "CUDA")];
+  assert.deepEqual(await queuePositions(store.prisma, [zero, usual, below]), [2, 3, 4], "0 if unsaid");
 });
