@@ -186,8 +186,13 @@ export async function startServer(
       if (long) throw long.originalError;
       const kind = operation && kindOf(operation);
       requireFitting(request, kind);
-      if (!operation || !wantsEvents(request.headers, kind))
+      if (!operation || !wantsEvents(request.headers, kind)) {
+        const { raw } = reply;
+        // One that waits for others on its connection has none yet, and is not to blame.
+        const waiting = () => (raw.socket ? raw.writableLength : 0);
+        stalled.watch(raw, { stream: request.raw.socket, waiting, cut: () => raw.destroy() });
         return orAborted(handler.call(this, request, reply) as Promise<unknown>, late.signal);
+      }
       const context = await contextOf(request);
       reply.hijack();
       return streams.answer(operation, context, reply.raw);

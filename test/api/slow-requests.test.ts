@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
+import { getIntrospectionQuery } from "graphql";
 import { type TestApi, testApi } from "../support/api.ts";
+import { until } from "../support/wait.ts";
 
 let api: TestApi;
 before(async () => {
-  api = await testApi({ worker: false, server: { headersMs: 500, requestMs: 1000 } });
+  api = await testApi({ worker: false, server: { headersMs: 500, requestMs: 1000, stalledMs: 500 } });
 });
 after(() => api.close());
 
@@ -37,3 +39,18 @@ for (const [name, [begin, more, answer]] of Object.entries(trickles))
     clearInterval(trickle);
     assert.match(got, answer);
   });
+
+test("a client that does not read its answers is cut off", { timeout: 30_000 }, async () => {
+  const body = JSON.stringify({ query: getIntrospectionQuery() });
+  const request = `POST /graphql HTTP/1.1\r\n${json}content-length: ${body.length}\r\n\r\n${body}`;
+  const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  // More than lies between the two.
+  socket.pause().write(request.repeat(200));
+  await until("it is cut off", () => api.log.some((line) => line.includes("stopped to read")));
+  let answers = 0;
+  socket.on("data", (data) => (answers += String(data).split("HTTP/1.1 200").length - 1)).resume();
+  await once(socket, "close");
+  assert.ok(answers < 200, `${answers} answers`);
+});
