@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { renameValues } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
-import { sizeOf, type Tensor } from "../../src/onnx/ir.ts";
+import { sizeOf, type Tensor, type ValueInfo } from "../../src/onnx/ir.ts";
 import { seededRandom } from "../../src/random.ts";
 
 /** Widths of a Llama; each layer has 4 (2 hidden^2 + 2 hidden kvHeads headWidth + 3 hidden inner) bytes of matrices in float32. */
@@ -52,7 +52,7 @@ export function makeModel(folder: string, bytes: number): { layers: number; byte
   /** Random numbers, not twice in the same order, so that no two matrices are alike. */
   const weight = (name: string, dims: readonly number[]): Value =>
     external(name, dims, (length) => {
-      const start = 4 * (createHash("sha256").update(name).digest().readUInt32LE() % (noise.length / 8));
+      const start = 4 * (createHash("sha256").update(name).digest().readUInt32LE() % Math.floor(noise.length / 8));
       for (let done = 0; done < length; ) {
         const piece = noise.subarray(done === 0 ? start : 0, (done === 0 ? start : 0) + length - done);
         writeSync(file, piece);
@@ -69,6 +69,8 @@ export function makeModel(folder: string, bytes: number): { layers: number; byte
       }
     });
 
+  /** A shape that holds for any batch and any number of tokens; the builder knows those of one. */
+  const shaped = (v: Value, to: readonly number[], shape: readonly number[]): Value => b.op("Reshape", [v, b.ints(to)], shape);
   const norm = (name: string, x: Value): Value => {
     const mean = b.op("ReduceMean", [b.mul(x, x)], [batch, tokens, 1], {
       axes: { kind: "ints", value: [-1n] },
@@ -78,16 +80,19 @@ export function makeModel(folder: string, bytes: number): { layers: number; byte
   };
   const linear = (name: string, x: Value, width: number): Value => b.matMul(x, weight(`${name}.weight`, [x.shape.at(-1) as number, width]));
   const attention = (name: string, x: Value): Value => {
-    const split = (v: Value, n: number) => b.transpose(b.reshape(v, [batch, tokens, n, headWidth]), [0, 2, 1, 3]);
+    const split = (v: Value, n: number) => b.transpose(shaped(v, [0, 0, n, headWidth], [batch, tokens, n, headWidth]), [0, 2, 1, 3]);
     const repeated = (v: Value) => {
-      const shape = [batch, kvHeads, heads / kvHeads, tokens, headWidth];
-      return b.reshape(b.expand(b.reshape(v, [batch, kvHeads, 1, tokens, headWidth]), shape), [batch, heads, tokens, headWidth]);
+      const [one, all] = [1, heads / kvHeads].map((n) => [batch, kvHeads, n, tokens, headWidth]) as [number[], number[]];
+      const apart = shaped(v, [0, kvHeads, 1, -1, headWidth], one);
+      const copied = b.op("Expand", [apart, b.ints([1, 1, heads / kvHeads, 1, 1])], all);
+      return shaped(copied, [0, heads, -1, headWidth], [batch, heads, tokens, headWidth]);
     };
     const q = split(linear(`${name}.q_proj`, x, heads * headWidth), heads);
     const k = repeated(split(linear(`${name}.k_proj`, x, kvHeads * headWidth), kvHeads));
     const v = repeated(split(linear(`${name}.v_proj`, x, kvHeads * headWidth), kvHeads));
-    const met = b.matMul(b.softmax(b.mul(b.matMul(q, b.transpose(k)), b.scalar(headWidth ** -0.5))), v);
-    return linear(`${name}.o_proj`, b.reshape(b.transpose(met, [0, 2, 1, 3]), [batch, tokens, hidden]), hidden);
+    const scores = b.mul(b.matMul(q, b.transpose(k)), b.scalar(headWidth ** -0.5));
+    const met = b.matMul(b.softmax(b.where(earlier, scores, b.scalar(-1e9))), v);
+    return linear(`${name}.o_proj`, shaped(b.transpose(met, [0, 2, 1, 3]), [0, 0, hidden], [batch, tokens, hidden]), hidden);
   };
   const mlp = (name: string, x: Value): Value => {
     const gate = linear(`${name}.gate_proj`, x, inner);
@@ -96,7 +101,10 @@ export function makeModel(folder: string, bytes: number): { layers: number; byte
     return b.matMul(b.mul(b.mul(gate, b.sigmoid(gate)), linear(`${name}.up_proj`, x, inner)), down);
   };
 
-  let x = b.gather(matrix("embed_tokens.weight", vocabulary, hidden, element), b.input("input_ids", "int64", [batch, tokens]));
+  const ids = b.input("input_ids", "int64", [batch, tokens]);
+  const places = b.op("Range", [b.ints([0], []), b.gather(b.op("Shape", [ids], [2]), b.ints([1], [])), b.ints([1], [])], [tokens]);
+  const earlier = b.op("LessOrEqual", [places, b.op("Unsqueeze", [places, b.ints([1])], [tokens, 1])], [tokens, tokens], {}, "bool");
+  let x = b.gather(matrix("embed_tokens.weight", vocabulary, hidden, element), ids);
   for (let l = 0; l < layers; l++) {
     x = b.add(x, attention(`layers.${l}.self_attn`, norm(`layers.${l}.input_layernorm`, x)));
     x = b.add(x, mlp(`layers.${l}.mlp`, norm(`layers.${l}.post_attention_layernorm`, x)));
@@ -106,7 +114,9 @@ export function makeModel(folder: string, bytes: number): { layers: number; byte
   const logits = b.matMul(last, head);
   closeSync(file);
 
-  const graph = renameValues(b.build([logits]).graph, new Map([[logits.name, "logits"]]));
+  const built = renameValues(b.build([logits]).graph, new Map([[logits.name, "logits"]]));
+  const dynamic = (value: ValueInfo): ValueInfo => ({ ...value, shape: ["batch", "tokens", ...(value.shape ?? []).slice(2)] });
+  const graph = { ...built, inputs: built.inputs.map(dynamic), outputs: built.outputs.map(dynamic) };
   const model = { irVersion: 8, opsets: { "": 17 }, producerName: "espalier", producerVersion: "", metadata: {}, graph };
   writeFileSync(join(folder, "model.onnx"), encode(model));
   writeFileSync(join(folder, "config.json"), `${JSON.stringify({ num_hidden_layers: layers, hidden_size: hidden })}\n`);

@@ -151,11 +151,7 @@ export function describeMutation(text: string, mutation: Mutation): string {
   const lineEnd = text.indexOf("\n", end) < 0 ? text.length : text.indexOf("\n", end);
   const from = Math.max(lineStart, start - 40);
   const to = Math.min(lineEnd, end + 40);
-  const flat = (words: string) =>
-    words
-      .replaceAll(/\s+/g, " ")
-      .trim()
-      .replace(/^(.{100}).{20,}$/, "$1 ...");
+  const flat = (words: string) => words.replaceAll(/\s+/g, " ").trim();
   const line = text.slice(0, start).split("\n").length;
   return `${line}  ${flat(text.slice(from, to))}  →  ${flat(mutated(text, mutation).slice(from, to + mutation.replacement.length - (end - start)))}`;
 }

@@ -8,7 +8,8 @@ import { discover } from "../structures/discover.ts";
 import { divide, removeStructures } from "../structures/divide.ts";
 import { isDivided, type StructureId } from "../structures/structure.ts";
 import { readJson, writeJson } from "../text/model-config.ts";
-import { prunedConfig } from "./pruned-config.ts";
+import { isCompanion } from "./model-folder.ts";
+import { changesOf, prunedConfig, prunedGenaiConfig } from "./pruned-config.ts";
 import type { ModelFile } from "./types.ts";
 
 export interface ExportRequest {
@@ -25,15 +26,17 @@ export interface ExportRequest {
 /** The file beside the graph that takes weights which the base keeps outside its graph. */
 const dataFile = (graph: string): string => `${graph}_data`;
 
-/** What other files than the graph become: the base's card does not speak of its child, its configuration is adapted. */
-const rewritten = new Set(["README.md", "config.json"]);
+/** Of other files than the graph: the base's card does not speak of its child, its configurations are adapted. */
+const rewritten = new Set(["README.md", "config.json", "genai_config.json"]);
 
 /**
  * Writes the folder of a pruned model: the rewritten graph, its weights (streamed, where the base keeps them in external
- * data, so that memory stays that of the graph), the configuration with what changed, tokenizer files as they are. The
+ * data, so that memory stays that of the graph), the configurations with what changed, tokenizer files as they are. The
  * same request gives the same bytes.
+ *
+ * @returns what users should know of it
  */
-export async function exportPruned({ model, folder, files, removed, pruned: known, destination }: ExportRequest): Promise<void> {
+export async function exportPruned({ model, folder, files, removed, pruned: known, destination }: ExportRequest): Promise<string[]> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   await mkdir(dirname(join(destination, graph)), { recursive: true });
   const read = tensorReader(dirname(join(folder, graph)));
@@ -44,16 +47,16 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
   const written = await writeData(pruned.graph, besideGraph(model.graph), dirname(join(folder, graph)), data);
   await writeFile(join(destination, graph), encode({ ...pruned, graph: written }));
 
-  const external = new Set(
-    [...model.graph.initializers.values()].flatMap((t) => (t.data.kind === "external" ? [join(dirname(graph), t.data.location)] : [])),
-  );
-  for (const { path } of files) {
-    if (path === graph || external.has(path) || rewritten.has(path)) continue;
-    await mkdir(dirname(join(destination, path)), { recursive: true });
-    await copyFile(join(folder, path), join(destination, path));
-  }
-  if (files.some((f) => f.path === "config.json")) {
-    const config = (await readJson(folder, "config.json")) ?? {};
-    await writeFile(join(destination, "config.json"), `${writeJson(prunedConfig(config, anatomy, divided?.groups ?? [], removed))}\n`);
-  }
+  const beside = files.map((f) => f.path).filter(isCompanion);
+  for (const path of beside) if (!rewritten.has(path)) await copyFile(join(folder, path), join(destination, path));
+  const changes = changesOf(anatomy, divided?.groups ?? [], removed);
+  const rewrite = async (path: string, state: (config: Record<string, unknown>) => Record<string, unknown> | null): Promise<boolean> => {
+    if (!beside.includes(path)) return true;
+    const stated = state((await readJson(folder, path)) ?? {});
+    if (stated) await writeFile(join(destination, path), `${writeJson(stated)}\n`);
+    return stated !== null;
+  };
+  await rewrite("config.json", (config) => prunedConfig(config, changes));
+  const stated = await rewrite("genai_config.json", (config) => prunedGenaiConfig(config, changes, graph));
+  return stated ? [] : ["genai_config.json was left out: it has one number of heads for all layers, and these are left with unlike ones"];
 }

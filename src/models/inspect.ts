@@ -25,9 +25,9 @@ export async function inspect({ dataDirectory, modelRoot, path }: InspectRequest
   return store(dataDirectory, await findModel(modelRoot, path));
 }
 
-/** As `inspect`, for a folder of our own making. */
-export const storeFolder = (dataDirectory: string, folder: string): Promise<InspectedModel> =>
-  inspect({ dataDirectory, modelRoot: folder, path: "." });
+/** As `inspect`, for a folder of our own making, whose graph may have any name. */
+export const storeFolder = (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
+  inspect({ dataDirectory, modelRoot: folder, path: graph });
 
 async function store(dataDirectory: string, place: ModelFolder): Promise<InspectedModel> {
   const steps = survey(place);

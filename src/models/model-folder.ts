@@ -33,6 +33,9 @@ const companions: Readonly<Record<string, number>> = {
   "chat_template.json": 1 << 20,
 };
 
+/** Whether a file of a model is neither its graph nor its weights. */
+export const isCompanion = (path: string): boolean => Object.hasOwn(companions, path);
+
 /** In the order in which they are looked for. Optimum's decoder merged of two reads a cache or none, as `model.onnx` of others does. */
 const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
 

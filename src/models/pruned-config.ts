@@ -26,19 +26,21 @@ const isOneOf = (list: readonly string[], key: string): boolean => list.includes
 /** Before and after, where all layers agree. */
 type Change = readonly [before: number, after: number] | null;
 
-/**
- * The configuration of what is left. Runtimes make as many cache entries as there are layers, so the number of layers is that
- * of the attentions left. Numbers of heads and channels are stated where all layers still agree on them; what no field can
- * say (layers of unlike widths, or of which only one half is left) stands under `espalier`.
- *
- * @param groups the heads and channels of the model that was pruned, if any of them were removed
- */
-export function prunedConfig(
-  config: Readonly<Record<string, unknown>>,
-  { places }: Anatomy,
-  groups: readonly DividedGroup[],
-  removed: readonly StructureId[],
-): Record<string, unknown> {
+/** What configurations of a pruned model state anew. */
+export interface Changes {
+  /** Those of the model that was pruned. */
+  readonly layers: readonly LayerLeft[];
+  readonly withAttention: readonly LayerLeft[];
+  /** Runtimes make as many cache entries as there are layers: so after, it is the number of attentions. */
+  readonly layerCount: Change;
+  readonly heads: Change;
+  readonly channels: Change;
+  /** Whether layers are left with unlike numbers of heads. */
+  readonly unevenHeads: boolean;
+}
+
+/** @param groups the heads and channels of the model that was pruned, if any of them were removed */
+export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], removed: readonly StructureId[]): Changes {
   const gone = new Set(removed.filter((id) => !isDivided(id)).map(structureKey));
   const goneBranches = new Set(places.filter((p) => gone.has(structureKey(p))).flatMap((p) => p.branches.map((b) => b.output)));
   const lost = entriesOf(groups, removed.filter(isDivided));
@@ -59,25 +61,58 @@ export function prunedConfig(
     const [from, to] = [new Set(own.map((g) => g.count)), new Set(own.map(left))];
     return from.size === 1 && to.size === 1 ? [[...from][0] as number, [...to][0] as number] : null;
   };
-  const [heads, channels] = [changeOf("HEAD"), changeOf("CHANNEL")];
-  const layerCount: Change = [before.length, withAttention.length];
-
-  const adapt = (object: Readonly<Record<string, unknown>>): Record<string, unknown> => {
-    const adapted: Record<string, unknown> = {};
-    for (const [key, value] of Object.entries(object)) {
-      if (isOneOf(names.layers, key)) adapted[key] = scaled(value, layerCount);
-      else if (isOneOf(names.heads, key)) adapted[key] = scaled(value, heads);
-      else if (isOneOf(names.channels, key)) adapted[key] = scaled(value, channels);
-      else if (isOneOf(names.perLayer, key) && Array.isArray(value) && value.length === before.length)
-        adapted[key] = withAttention.map((l) => value[l.layer]);
-      else adapted[key] = isObject(value) ? adapt(value) : value;
-    }
-    // Else a reader would divide the hidden size by fewer heads than there were.
-    const width = headWidth(object);
-    if (heads && heads[0] !== heads[1] && width !== null && !("head_dim" in object)) adapted["head_dim"] = width;
-    return adapted;
+  return {
+    layers,
+    withAttention,
+    layerCount: [before.length, withAttention.length],
+    heads: changeOf("HEAD"),
+    channels: changeOf("CHANNEL"),
+    unevenHeads: new Set(kept.filter((g) => g.kind === "HEAD").map(left)).size > 1,
   };
-  return { ...adapt(config), espalier: { layers: layers.filter((l) => l.kinds.length > 0) } };
+}
+
+/**
+ * The configuration of what is left. Numbers of heads and channels are stated where all layers still agree on them; what no field
+ * can say (layers of unlike widths, or of which only one half is left) stands under `espalier`.
+ */
+export const prunedConfig = (config: Readonly<Record<string, unknown>>, changes: Changes): Record<string, unknown> => ({
+  ...adapted(config, changes, "head_dim"),
+  espalier: { layers: changes.layers.filter((l) => l.kinds.length > 0) },
+});
+
+/**
+ * The genai_config.json of what is left, by which onnxruntime-genai makes the cache: every layer's of the same number of heads.
+ *
+ * @param graph its file, relative to the folder
+ * @returns null if layers are left with unlike numbers of heads, which it cannot state
+ */
+export function prunedGenaiConfig(
+  config: Readonly<Record<string, unknown>>,
+  changes: Changes,
+  graph: string,
+): Record<string, unknown> | null {
+  if (changes.unevenHeads) return null;
+  const { model, ...rest } = adapted(config, changes, "head_size");
+  if (!isObject(model) || !isObject(model["decoder"])) return { ...rest, model };
+  return { ...rest, model: { ...model, decoder: { ...model["decoder"], filename: graph } } };
+}
+
+/** @param widthKey under which the width of a head stands */
+function adapted(object: Readonly<Record<string, unknown>>, changes: Changes, widthKey: string): Record<string, unknown> {
+  const { layers, withAttention, layerCount, heads, channels } = changes;
+  const made: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(object)) {
+    if (isOneOf(names.layers, key)) made[key] = scaled(value, layerCount);
+    else if (isOneOf(names.heads, key)) made[key] = scaled(value, heads);
+    else if (isOneOf(names.channels, key)) made[key] = scaled(value, channels);
+    else if (isOneOf(names.perLayer, key) && Array.isArray(value) && value.length === layers.length)
+      made[key] = withAttention.map((l) => value[l.layer]);
+    else made[key] = isObject(value) ? adapted(value, changes, widthKey) : value;
+  }
+  // Else a reader would divide the hidden size by fewer heads than there were.
+  const width = headWidth(object);
+  if (heads && heads[0] !== heads[1] && width !== null && !(widthKey in object)) made[widthKey] = width;
+  return made;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);

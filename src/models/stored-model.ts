@@ -9,6 +9,8 @@ import type { ModelFile } from "./types.ts";
 export interface OpenModel {
   readonly model: Model;
   readonly folder: string;
+  /** Its file, relative to the folder. */
+  readonly graph: string;
   /** Where its external data lies. */
   readonly graphFolder: string;
 }
@@ -23,5 +25,5 @@ export async function openStoredModel(stored: {
   if (graph === undefined) throw new EspalierError("GRAPH_MISSING", "none of the model's files is a .onnx file");
   const folder = await materialise(stored);
   const path = join(folder, graph);
-  return { model: await readModel(path, "IN_MEMORY"), folder, graphFolder: dirname(path) };
+  return { model: await readModel(path, "IN_MEMORY"), folder, graph, graphFolder: dirname(path) };
 }

@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { gradientObstacle } from "../autodiff/gradient-obstacle.ts";
 import { EspalierError } from "../errors.ts";
 import { decode } from "../onnx/decode.ts";
+import { constantsFirst } from "../onnx/edit.ts";
 import { referToFile } from "../onnx/file-references.ts";
 import type { Model } from "../onnx/ir.ts";
 import { bringInSmall } from "../onnx/passes/bring-in-small.ts";
@@ -13,12 +14,13 @@ import { verify } from "../onnx/verify.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { openSession } from "../runtime/session.ts";
 import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
-import { readModelConfig } from "../text/model-config.ts";
+import { readJson, readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { describe, type Facts } from "./describe.ts";
 import { describeServed } from "./describe-served.ts";
 import { externalFiles, type ModelFolder, namedFromRoot } from "./model-folder.ts";
 import { requireCausal } from "./probe.ts";
+import { requireUsable } from "./usable.ts";
 
 /** What is known of a model's files; null is what an obstacle kept from being known. */
 export interface Survey {
@@ -44,10 +46,9 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  * pruned alone is among its facts.
  *
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
- *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS; NO_TOKEN_INPUT, UNSUPPORTED_INPUT, NO_STRUCTURES;
- *   UNSUPPORTED_CACHE; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
- *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER,
- *   UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
+ *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (signature.ts, usable.ts);
+ *   NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
+ *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER, UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
@@ -72,8 +73,8 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
       oldestOpset,
     });
   const trial = sound && external ? await triedOut(referToFile(model, file, basename(path)), place) : null;
-  // Before all that an encoder lacks beside this, which would be no help.
-  if (trial?.code === "NOT_CAUSAL") yield trial;
+  // Before all that follows from it, which would be no help.
+  if (trial && trial.code !== "ONNX_RUNTIME") yield trial;
   const logits = yield* attempt(() => logitsOf(graph.outputs));
   const obstacle = logits && gradientObstacle(graph, logits.name);
   const length = config?.contextLength ?? null;
@@ -81,9 +82,10 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   if (facts) yield* attempt(() => cacheEntries(graph.inputs, graph.outputs));
   // Else the facts say it.
   else if (obstacle) yield obstacle;
-  if (trial && trial.code !== "NOT_CAUSAL") yield trial;
+  if (trial?.code === "ONNX_RUNTIME") yield trial;
   const beside = (name: string) => place.companions.includes(name);
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
+  if (beside("genai_config.json")) yield* attempt(() => readJson(place.folder, "genai_config.json"));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
   return { model, external, facts, notes };
 }
@@ -105,9 +107,11 @@ async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError
   // Unoptimised: folding constants would copy weights that are else only mapped.
   const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
   try {
-    const session = await openSession(modelSource(await namedFromRoot(model, place), place.root, "CPU"), options);
+    const ordered = { ...model, graph: constantsFirst(model.graph) };
+    const session = await openSession(modelSource(await namedFromRoot(ordered, place), place.root, "CPU"), options);
     try {
       await requireCausal(session);
+      await requireUsable(session);
     } finally {
       await session.close();
     }

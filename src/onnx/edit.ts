@@ -85,6 +85,20 @@ export function sortFromOutputs(graph: Graph): Graph {
   return { ...graph, nodes };
 }
 
+/**
+ * What is computed of weights alone comes first, the rest in its order. Of two nodes that one reads ONNX Runtime runs the later
+ * first, with all that leads to it: weights that are turned are then turned when they are needed, and not all at the start.
+ */
+export function constantsFirst(graph: Graph): Graph {
+  const fed = new Set(graph.inputs.map((i) => i.name));
+  const isFed = graph.nodes.map((node) => {
+    const reads = usesOf(node).some((name) => fed.has(name));
+    if (reads) for (const o of node.outputs) fed.add(o);
+    return reads;
+  });
+  return { ...graph, nodes: [...graph.nodes.filter((_, i) => !isFed[i]), ...graph.nodes.filter((_, i) => isFed[i])] };
+}
+
 /** Reads `to` wherever `from` was read, inside nodes; the definition of `from` stays. Outputs keep their names. */
 export function replaceUses(graph: Graph, replacement: ReadonlyMap<string, string>): Graph {
   if (replacement.size === 0) return graph;

@@ -37,9 +37,14 @@ export function inlineFunctions(model: pb.ModelProto): pb.ModelProto {
   for (const name of namesIn(model.graph)) taken.add(name);
   let count = 0;
 
+  // How often a name was asked for: a function is called many times, and each time begins where the last one ended.
+  const asked = new Map<string, number>();
   const fresh = (name: string): string => {
     let free = name;
-    for (let i = 1; taken.has(free); i++) free = `${name}_${i}`;
+    for (let i = asked.get(name) ?? 1; taken.has(free); i++) {
+      free = `${name}_${i}`;
+      asked.set(name, i + 1);
+    }
     taken.add(free);
     return free;
   };

@@ -19,8 +19,8 @@ describe("a model whose weights lie beside its graph", () => {
     for (const step of ["register", "remove", "registerRest", "cut"] as const) {
       const more = large[step].peakBytes - small[step].peakBytes;
       t.diagnostic(`${step}: ${Math.round(large[step].peakBytes / mega)} MB, ${Math.round(more / mega)} MB more than for the small one`);
-      // A seventh of what it is larger by: one kind of weight, copied, would be more.
-      assert.ok(more < 50 * mega, `${step} takes ${Math.round(more / mega)} MB more for ${Math.round(large.bytes / mega)} MB of weights`);
+      // Its graph takes some 40 MB more. One kind of weight, copied, would be 98 MB on top of that.
+      assert.ok(more < 100 * mega, `${step} takes ${Math.round(more / mega)} MB more for ${Math.round(large.bytes / mega)} MB of weights`);
     }
   });
 });

@@ -114,10 +114,10 @@ describe("hostile files", () => {
     const request = { dataDirectory: join(folder, "data"), modelRoot: folder, path: "model.onnx" };
     try {
       // Loading ONNX Runtime is none of the cases' time.
-      writeFileSync(file, (subjects["tiny"] as Subject).bytes);
+      writeFileSync(file, (subjects["ort-optimized/opt"] as Subject).bytes);
       assert.equal((await compute.run("inspect", request).next()).done, true);
       const { pid } = compute;
-      for (const name of ["tiny", "optimum/gpt2", "genai/phi3"])
+      for (const name of ["ort-optimized/opt", "optimum/gpt2", "genai/phi3"])
         for (const [what, bytes] of mutants(name, 1)) {
           if (!forRuntime.test(what)) continue;
           writeFileSync(file, bytes);

@@ -210,37 +210,6 @@ test("a run that is given back waits for the next worker; one that is over, or a
   assert.equal(await statusNow(), "CANCELLED");
 });
 
-test("a run from another begins with its iterations up to a number, and their scores, on what they ran on", async () => {
-  const { store } = database;
-  const claim = await claimed();
-  await recordStart(store, claim, started);
-  for (const index of [0, 1, 2]) await recordIteration(store, claim, iteration(index));
-  const run = await getRun(store.prisma, claim.runId);
-  const { modelId, datasetId } = run;
-  assert.ok(datasetId);
-  const request = { modelId, method: "PIP", options: defaultPruningOptions, datasetId, from: { run, iterations: 2 } };
-  const { id } = await createRun(store, request, async () => {});
-  const { runId: _, createdAt: __, ...first } = (await runIterations(store.prisma, run.id))[1] ?? {};
-  const copies = await runIterations(store.prisma, id);
-  assert.equal(copies.length, 2);
-  const { runId, createdAt, ...copy } = copies[1] as (typeof copies)[number];
-  assert.deepEqual([runId, copy], [id, first]);
-  const [theirs, own] = await listScores(store.prisma, [run.id, id], { first: 100 }, "POSITION", { iterations: [0, 1] });
-  assert.ok(own && own.items.length > 0);
-  assert.deepEqual(own, theirs);
-  assert.deepEqual((await listScores(store.prisma, [id], { first: 100 }, "POSITION", { iterations: [2] }))[0]?.items, []);
-  const { parameterCount, removedRatio } = iteration(1);
-  const stored = await getRun(store.prisma, id);
-  assert.deepEqual(
-    [stored.status, stored.fromRunId, stored.executionProvider, stored.removedRatio],
-    ["QUEUED", run.id, "CPU", removedRatio],
-  );
-  assert.deepEqual(
-    (await eventsAfter(store.prisma, id, 0, 9)).map((e) => [e.type, e.payload]),
-    [["RESUMED", { iterations: 2, parameterCount, removedRatio, fromRunId: run.id }]],
-  );
-});
-
 test("a run that was cancelled or failed is resumed where its iterations end, in the queue; any other is refused", async () => {
   const { store } = database;
   const queued: string[] = [];
@@ -291,6 +260,6 @@ test("runs wait by priority, then age, apart by provider; what does not wait has
   assert.ok((positions[0] as number) > 3);
   await claimRun(store, ids[3] as string);
   assert.deepEqual((await queuePositions(store.prisma, ids)).slice(1), [1, 2, null, 1]);
-  const others = [await add(0, "CUDA"), await add(undefined, "CUDA"), await add(0, "CUDA"), await add(-1, "CUDA")];
-  assert.deepEqual(await queuePositions(store.prisma, others), [2, 3, 4, 5], "0 if unsaid");
+  const [zero, usual, below] = [await add(0, "CUDA"), await add(undefined, "CUDA"), await add(-1, "CUDA")];
+  assert.deepEqual(await queuePositions(store.prisma, [zero, usual, below]), [2, 3, 4], "0 if unsaid");
 });

@@ -9,13 +9,14 @@ import { loadTokenizer } from "../../text/tokenizer.ts";
 import type { Task } from "../compute.ts";
 
 export const pruneTask: Task<"prune"> = async function* ({ model: stored, method, dataset, options, done, scratch }) {
-  const { model, folder, graphFolder } = await openStoredModel(stored);
+  const { model, folder, graph, graphFolder } = await openStoredModel(stored);
   const [tokenizer, documents] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDocuments(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done, scratch };
   const { removed, model: left } = yield* prune(job);
   const pruned = await inFolder(scratch, async (destination) => {
-    await exportPruned({ model, folder, files: stored.files, removed, pruned: left, destination });
-    return storeFolder(stored.dataDirectory, destination);
+    const notes = await exportPruned({ model, folder, files: stored.files, removed, pruned: left, destination });
+    const child = await storeFolder(stored.dataDirectory, destination, graph);
+    return { ...child, notes: [...child.notes, ...notes] };
   });
   return { pruned, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 };

@@ -1,9 +1,11 @@
 import type { Model } from "../ir.ts";
 import { constantsToInitializers } from "./constants-to-initializers.ts";
+import { distinctNodeNames } from "./distinct-node-names.ts";
 import { inputsWithoutDefaults } from "./inputs-without-defaults.ts";
 import type { Pass } from "./pass.ts";
 import { sortNodes } from "./sort-nodes.ts";
 import { cacheFlag, takeCacheBranch } from "./take-cache-branch.ts";
+import { withoutIdentities } from "./without-identities.ts";
 
 /** In order: constants of a branch that is taken are the graph's, and only then can all nodes be put in order. */
 const passes: readonly { readonly apply: Pass; readonly note?: string }[] = [
@@ -16,6 +18,8 @@ const passes: readonly { readonly apply: Pass; readonly note?: string }[] = [
   { apply: inputsWithoutDefaults },
   { apply: constantsToInitializers },
   { apply: sortNodes },
+  { apply: withoutIdentities },
+  { apply: distinctNodeNames },
 ];
 
 /** A model in the one form that all else is written for. */
@@ -27,7 +31,7 @@ export interface Canonical {
 
 /**
  * Brings a model as a file may spell it to one form: no constants outside the initializers, none of these among the inputs,
- * nodes in order, one branch of a decoder merged of two. (`decode` has inlined functions before.) It computes the same.
+ * nodes in order and none of them idle, one branch of a decoder merged of two. (`decode` has inlined functions before.) It computes the same.
  */
 export function canonical(decoded: Model): Canonical {
   let model = decoded;
