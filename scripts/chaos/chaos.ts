@@ -85,11 +85,16 @@ async function check(store: Store, runId: string, seen: readonly number[], expec
 }
 
 /** Kills, at random moments, one process after another, kinds in turn. */
-async function kill(cluster: Cluster, random: Random, { kills, meanPauseMs, say }: ChaosOptions): Promise<Record<Victim, number>> {
+async function kill(
+  cluster: Cluster,
+  random: Random,
+  { kills, meanPauseMs, say }: ChaosOptions,
+  signal: AbortSignal,
+): Promise<Record<Victim, number>> {
   const counts = { worker: 0, compute: 0, api: 0, postgres: 0 };
   let deck: Victim[] = [];
   for (let done = 0; done < kills; ) {
-    await delay(2 * meanPauseMs * random());
+    await delay(2 * meanPauseMs * random(), undefined, { signal });
     // Compute processes and workers are what a run lives in: they come up twice as often.
     if (deck.length === 0) deck = shuffled(random, [...victims, "worker", "compute"]);
     const victim = deck.pop() as Victim;
@@ -120,9 +125,10 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   const random = seededRandom(options.seed, "chaos");
   const cluster = await Cluster.start(options.dataDirectory, 2, 3);
   const store = await openStore(cluster.databaseUrl);
+  const over = new AbortController();
   try {
     await cluster.ready();
-    const client = new Client(cluster.urls, seededRandom(options.seed, "client"));
+    const client = new Client(cluster.urls, seededRandom(options.seed, "client"), over.signal);
     const register = 'mutation { registerModel(input: { path: "ahab" }) { id } }';
     const { id: modelId } = (await client.ask<{ registerModel: { id: string } }>(register, {})).registerModel;
 
@@ -153,11 +159,15 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
       }
     };
     const lanes = Promise.all(Array.from({ length: options.runs }, lane));
-    const kills = await Promise.race([kill(cluster, random, options), lanes.then(() => Promise.reject(new Error("no run is left")))]);
+    const kills = await Promise.race([
+      kill(cluster, random, options, over.signal),
+      lanes.then(() => Promise.reject(new Error("no run is left"))),
+    ]);
     killing = false;
     await lanes;
     return { kills, ...totals, durationMs: performance.now() - begun };
   } finally {
+    over.abort();
     await store.close();
     await cluster.stop();
   }

@@ -11,11 +11,14 @@ export class Client {
   constructor(
     private readonly urls: readonly string[],
     private readonly random: Random,
+    /** Ends what is asked and followed: an API that never comes back would be asked for ever. */
+    private readonly signal: AbortSignal,
   ) {}
 
   /** One operation, at one API after another until it is answered. A mutation needs a key, for it may be done twice. */
   async ask<Data>(query: string, variables: Readonly<Record<string, unknown>>): Promise<Data> {
     for (; ; await delay(100)) {
+      this.signal.throwIfAborted();
       const url = `${randomChoice(this.random, this.urls)}/graphql`;
       const headers = { "content-type": "application/json" };
       const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query, variables }) }).catch(() => null);
@@ -31,6 +34,7 @@ export class Client {
     const query = "subscription ($runId: ID!, $after: Int!) { pruningProgress(runId: $runId, after: $after) { sequence } }";
     const sequences: number[] = [];
     for (let connections = 1; ; connections++) {
+      this.signal.throwIfAborted();
       const url = `${randomChoice(this.random, this.urls).replace("http", "ws")}/graphql`;
       const client = createClient({ url, webSocketImpl: WebSocket, retryAttempts: 0 });
       try {

@@ -116,7 +116,7 @@ async function keep(
   name: string | null,
   description: string,
 ): Promise<DatasetRecord> {
-  if (name !== null) await requireFreeName(store.prisma, name);
+  if (name !== null) await requireFreeName(store.prisma, name, described.digest);
   await storeFile(dataDirectory, source);
   return registerDataset(store, { name, description, ...described });
 }

@@ -34,17 +34,17 @@ export function registerDataset(store: Store, dataset: NewDataset): Promise<Data
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('espalier datasets', 0))`;
     const known = await tx.dataset.findUnique({ where: { digest } });
     if (known && (known.name !== null || name === null)) return toRecord(known);
-    if (name !== null) await requireFreeName(tx, name);
+    if (name !== null) await requireFreeName(tx, name, digest);
     if (known) return toRecord(await tx.dataset.update({ where: { digest }, data: { name, description: dataset.description } }));
     await tx.artifact.createMany({ data: { sha256: digest, sizeBytes }, skipDuplicates: true });
     return toRecord(await tx.dataset.create({ data: dataset }));
   });
 }
 
-/** @throws EspalierError DATASET_NAME_TAKEN */
-export async function requireFreeName(db: Database, name: string): Promise<void> {
-  if (await db.dataset.findUnique({ where: { name } }))
-    throw new EspalierError("DATASET_NAME_TAKEN", `another dataset is called "${name}"`, { name });
+/** @throws EspalierError DATASET_NAME_TAKEN if records with another digest have the name */
+export async function requireFreeName(db: Database, name: string, digest: string): Promise<void> {
+  const named = await db.dataset.findUnique({ where: { name } });
+  if (named && named.digest !== digest) throw new EspalierError("DATASET_NAME_TAKEN", `another dataset is called "${name}"`, { name });
 }
 
 /** The dataset whose records have a digest; null where there is none. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import pg from "pg";
+import { datasetOf } from "../../src/jobs/register-dataset.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { registerDataset } from "../../src/store/datasets.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
@@ -45,6 +46,13 @@ test("the same records registered at once are one dataset", async () => {
   const { first, second, overtook } = await contend(database, ["INSERT", "Dataset"], register, register);
   assert.equal(overtook, false);
   assert.equal(settled(second).id, settled(first).id);
+});
+
+test("a dataset that comes with the server is one, whoever takes it first", async () => {
+  const taken = await Promise.all([1, 2].map(() => datasetOf(database, { name: "literature-train" })));
+  // Both found none, and now one stores it before the other does.
+  const [first, second] = [await taken[0]?.keep(), await taken[1]?.keep()];
+  assert.equal(second?.id, first?.id);
 });
 
 test("of other records registered under one name at once, the second are refused by name", async () => {
