@@ -1,18 +1,9 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { isFloat, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
-import { zero } from "./arithmetic.ts";
-import { type GradientTable, gradients, notDifferentiable, type Primal } from "./gradients.ts";
-import { refuse } from "./refuse.ts";
-
-/** One place where a wanted value is read, and what comes back to it there. */
-export interface Use {
-  readonly primal: Primal;
-  readonly inputIndex: number;
-  /** Cotangent of the node's first output. */
-  readonly dy: Value;
-  /** Cotangent of this input as the rule gives it, not summed down: a dead node unless somebody reads it. */
-  readonly dx: Value;
-}
+import { zero } from "../operators/arithmetic.ts";
+import type { Operators, Primal, Use } from "../operators/operator.ts";
+import { operators } from "../operators/operators.ts";
+import { refuse } from "../operators/refuse.ts";
 
 export interface Gradients {
   /** By name: cotangents of the values on the way from the wanted ones to the seeds. */
@@ -35,7 +26,7 @@ export function backward(
   b: GraphBuilder,
   seeds: ReadonlyMap<string, Value>,
   wanted: readonly string[],
-  table: GradientTable = gradients,
+  table: Operators = operators,
 ): Gradients {
   const forward = [...b.nodes];
   const onPath = reach(b, forward, wanted, table);
@@ -46,9 +37,9 @@ export function backward(
   for (const node of forward.reverse()) {
     const known = node.outputs.map((o) => cotangents.get(o));
     if (!known.some((dy) => dy) || !node.inputs.some((i) => onPath.has(i))) continue;
-    const rule = table[operatorKey(node)];
-    if (rule === undefined) return refuse(node, `operator ${operatorKey(node)} has no gradient rule`);
-    if (rule === notDifferentiable) continue;
+    const rule = table.get(operatorKey(node))?.gradient;
+    if (rule === "none") continue;
+    if (typeof rule !== "function") return refuse(node, `operator ${operatorKey(node)} has no gradient rule`);
 
     const primal = primalOf(b, node);
     const [dy, ...dys] = known.map((dy, i) => dy ?? b.expand(zero(b, primal.outputs[0]), b.value(node.outputs[i] as string).shape));
@@ -75,10 +66,10 @@ export function gradientOf(b: GraphBuilder, value: Value, uses: readonly Use[] =
 }
 
 /** The wanted values and all float values that follow from them. Empty tensors carry nothing. */
-function reach(b: GraphBuilder, nodes: readonly Node[], wanted: readonly string[], table: GradientTable): ReadonlySet<string> {
+function reach(b: GraphBuilder, nodes: readonly Node[], wanted: readonly string[], table: Operators): ReadonlySet<string> {
   const reached = new Set(wanted);
   for (const node of nodes) {
-    if (table[operatorKey(node)] === notDifferentiable || !node.inputs.some((i) => reached.has(i))) continue;
+    if (table.get(operatorKey(node))?.gradient === "none" || !node.inputs.some((i) => reached.has(i))) continue;
     for (const name of node.outputs) {
       const value = name === "" ? null : b.value(name);
       if (value && isFloat(value.dataType) && sizeOf(value.shape) > 0) reached.add(name);

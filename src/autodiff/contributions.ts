@@ -1,9 +1,8 @@
 import { EspalierError } from "../errors.ts";
-import * as attr from "../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { dataTypes, operatorKey, sizeOf } from "../onnx/ir.ts";
-import { scaled } from "./arithmetic.ts";
-import type { Use } from "./backward.ts";
+import type { Contribution, Factor, Factors, Use } from "../operators/operator.ts";
+import { operators } from "../operators/operators.ts";
 
 /**
  * Gradients sample by sample, as products that need not be formed.
@@ -20,44 +19,7 @@ export interface Batch {
   readonly views: number;
 }
 
-/** One side of a product, its rows being a sample's tokens: [S, n, width]. */
-export interface Factor {
-  readonly width: number;
-  readonly n: number;
-  /** Multiply-adds of a sample's gram matrix. */
-  readonly gramCost: number;
-  /** [S, n, width] */
-  rows(): Value;
-  /** The products of all pairs of rows: [S, n, n]. */
-  gram(): Value;
-}
-
-/** What a use adds to its parameter's gradient: `left^T right` per sample, or a tensor [S, ...shape]. */
-type Contribution = { readonly left: Factor; readonly right: Factor } | { readonly gradient: Value };
-
-type ContributionRule = (of: Contributions, use: Use) => Contribution | null;
-
-/** How operators meet their weights. Null, or an operator not named, is summed down from its gradient rule's cotangent. */
-const contributions: Readonly<Record<string, ContributionRule>> = {
-  MatMul: (c, { primal, inputIndex, dy }) => {
-    const [x, w] = primal.inputs;
-    return inputIndex === 1 && w.shape.length === 2 ? { left: c.factor(x), right: c.factor(dy) } : null;
-  },
-  Gemm: (c, { primal, inputIndex, dy }) => {
-    const { node, inputs } = primal;
-    if (inputIndex !== 1 || attr.intOf(node, "transA", 0) === 1) return null;
-    const [x, y] = [c.factor(inputs[0]), c.factor(scaled(c.b, dy, attr.floatOf(node, "alpha", 1)))];
-    return attr.intOf(node, "transB", 0) === 1 ? { left: y, right: x } : { left: x, right: y };
-  },
-  Gather: (c, { primal, inputIndex, dy }) => {
-    const { node, inputs } = primal;
-    const [table, indices] = inputs;
-    if (inputIndex !== 0 || table.shape.length !== 2 || attr.intOf(node, "axis", 0) !== 0) return null;
-    return { left: c.lookup(indices, table.shape[0] as number), right: c.factor(dy) };
-  },
-};
-
-export class Contributions {
+export class Contributions implements Factors {
   readonly #shared = new Map<string, Value>();
 
   constructor(
@@ -95,7 +57,9 @@ export class Contributions {
 
   /** All uses of a parameter together: one product if each is one, and else its gradient. */
   of(uses: readonly Use[]): Contribution {
-    const parts = uses.map((use) => contributions[operatorKey(use.primal.node)]?.(this, use) ?? { gradient: this.#summed(use) });
+    const parts = uses.map(
+      (use) => operators.get(operatorKey(use.primal.node))?.contribution?.(this, use) ?? { gradient: this.#summed(use) },
+    );
     const products = parts.filter((p) => "left" in p);
     if (products.length === parts.length) {
       const side = (name: "left" | "right") => this.#stacked(products.map((p) => p[name]));

@@ -1,6 +1,6 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import type { Use } from "./backward.ts";
-import { type Batch, Contributions, type Factor } from "./contributions.ts";
+import type { Factor, Use } from "../operators/operator.ts";
+import { type Batch, Contributions } from "./contributions.ts";
 import { type OutputRequest, type Reduction, type SliceRequest, sumTo } from "./reductions.ts";
 
 /** What the norms of `G = left^T right` take beside forming G: of the whole, or along its rows (axis 0) or columns. */

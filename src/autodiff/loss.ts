@@ -1,7 +1,7 @@
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, type Value } from "../onnx/builder.ts";
 import { dataTypes } from "../onnx/ir.ts";
-import { onto } from "./arithmetic.ts";
+import { onto } from "../operators/arithmetic.ts";
 
 export interface Loss {
   /** [B] float32: mean negative log-likelihood (nats per token) of each view, with the sign of its weights left out. */

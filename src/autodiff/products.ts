@@ -1,6 +1,6 @@
-import * as attr from "../onnx/attributes.ts";
 import { consumers } from "../onnx/edit.ts";
 import { type Node, operatorKey, type TypedGraph } from "../onnx/ir.ts";
+import { operators } from "../operators/operators.ts";
 import { carriersOf } from "./carriers.ts";
 
 /** Where a parameter is multiplied with what the text has become. */
@@ -12,13 +12,6 @@ export interface Product {
   readonly axis: number;
 }
 
-/** Of a matrix that is an operand of a product: the axis that the product sums over; null for another use. */
-const summedAxis: Readonly<Record<string, (node: Node, name: string) => number | null>> = {
-  MatMul: ({ inputs }, name) => (inputs[1] === name ? 0 : null),
-  Gemm: (node, name) =>
-    node.inputs[1] === name && attr.intOf(node, "transA", 0) === 0 ? (attr.intOf(node, "transB", 0) === 1 ? 1 : 0) : null,
-};
-
 /** The product of each matrix that has one and no more, and that it is read by as it is stored or turned. */
 export function productsOf(typed: TypedGraph, parameters: readonly string[]): Map<string, Product> {
   const readers = consumers(typed.graph);
@@ -28,7 +21,7 @@ export function productsOf(typed: TypedGraph, parameters: readonly string[]): Ma
     const carried = [0, 1].map((axis) => carriersOf(typed, [{ parameter, axis }])[0]);
     const name = carried[0]?.parameter as string;
     const [node, ...others] = readers.get(name) ?? [];
-    const summed = node && others.length === 0 ? summedAxis[operatorKey(node)]?.(node, name) : null;
+    const summed = node && others.length === 0 ? operators.get(operatorKey(node))?.summedAxis?.(node, node.inputs.lastIndexOf(name)) : null;
     const axis = carried.findIndex((c) => c?.axis === summed);
     if (node && summed != null && axis >= 0) products.set(parameter, { node, input: node.inputs[0] as string, axis });
   }

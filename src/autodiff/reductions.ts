@@ -1,6 +1,6 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { sizeOf } from "../onnx/ir.ts";
-import type { Use } from "./backward.ts";
+import type { Use } from "../operators/operator.ts";
 import type { Batch } from "./contributions.ts";
 
 /** Of what a number is wanted: a whole parameter's gradient, or each of its slices along an axis. */

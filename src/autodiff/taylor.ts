@@ -1,5 +1,5 @@
 import type { Value } from "../onnx/builder.ts";
-import type { Use } from "./backward.ts";
+import type { Use } from "../operators/operator.ts";
 import { Contributions } from "./contributions.ts";
 import { type Reduction, sumTo } from "./reductions.ts";
 

@@ -1,7 +1,6 @@
 import { usesOf } from "../onnx/edit.ts";
-import { type Graph, isFloat, operatorKey, type Tensor } from "../onnx/ir.ts";
-import { type GradientTable, gradients, notDifferentiable } from "./gradients.ts";
-import { type LoweringTable, lowering } from "./lowering.ts";
+import { type Graph, isFloat, type Node, operatorKey, type Tensor } from "../onnx/ir.ts";
+import { operators } from "../operators/operators.ts";
 
 export interface UnsupportedOperator {
   /** Operator key, e.g. `MatMul` or `com.microsoft::Attention`. */
@@ -18,11 +17,10 @@ const isWeight = (t: Tensor): boolean => t.dims.length >= (isFloat(t.dataType) ?
  * stored, whose types need not be known. Empty means: gradients can be had.
  */
 export function unsupportedOperators(graph: Graph, output: string): UnsupportedOperator[] {
-  const table: GradientTable = gradients;
-  const compounds: LoweringTable = lowering;
+  const gradientOf = (node: Node) => operators.get(operatorKey(node))?.gradient ?? "unknown";
   const reached = new Set([...graph.initializers.values()].filter(isWeight).map((t) => t.name));
   const carrying = graph.nodes.filter((node) => {
-    if (table[operatorKey(node)] === notDifferentiable || !usesOf(node).some((i) => reached.has(i))) return false;
+    if (gradientOf(node) === "none" || !usesOf(node).some((i) => reached.has(i))) return false;
     for (const name of node.outputs) reached.add(name);
     return true;
   });
@@ -33,8 +31,7 @@ export function unsupportedOperators(graph: Graph, output: string): UnsupportedO
     if (!node.outputs.some((o) => needed.has(o))) continue;
     for (const name of usesOf(node)) needed.add(name);
     const operator = operatorKey(node);
-    if (table[operator] === undefined && compounds[operator] === undefined)
-      found.set(operator, [node.name, ...(found.get(operator) ?? [])]);
+    if (gradientOf(node) === "unknown") found.set(operator, [node.name, ...(found.get(operator) ?? [])]);
   }
   return [...found].map(([operator, nodes]) => ({ operator, nodes })).sort((a, b) => a.operator.localeCompare(b.operator));
 }

@@ -1,9 +1,9 @@
-import { quantised } from "../autodiff/quantised.ts";
 import { EspalierError } from "../errors.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { type Graph, isFloat, type Model, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { logitsOf, signatureOf } from "../onnx/signature.ts";
+import { operators } from "../operators/operators.ts";
 import { anatomyOf } from "../structures/anatomy.ts";
 import { flowOf } from "../structures/flow.ts";
 import { parametersOf } from "../structures/parameters.ts";
@@ -43,7 +43,7 @@ function layersOf(model: Model): number {
 
 /** Weights as they were before they were quantised. Scales and zero points, which only quantised operators read, are none. */
 function countOf(graph: Graph, floats: ReadonlyMap<string, number>): number {
-  const steps = graph.nodes.filter((n) => quantised.has(operatorKey(n)));
+  const steps = graph.nodes.filter((n) => operators.get(operatorKey(n))?.quantised);
   const own = new Set(steps.flatMap((n) => n.inputs));
   const plain = [...floats].filter(([name]) => !own.has(name));
   // A table that is looked up first and dequantised then is read by the lookup.

@@ -1,8 +1,11 @@
 import { consumers, producers, usesOf } from "../onnx/edit.ts";
 import { type Node, operatorKey } from "../onnx/ir.ts";
+import { operators } from "../operators/operators.ts";
 import { effort } from "./effort.ts";
 import { dataUses, type Flow } from "./flow.ts";
-import { attentions, convolutions, products } from "./operators.ts";
+
+const operatorOf = (node: Node) => operators.get(operatorKey(node));
+const isProduct = (node: Node): boolean => operatorOf(node)?.weights === "product";
 
 /** A term that a residual addition adds to the trunk. */
 export interface Branch {
@@ -32,7 +35,7 @@ export function residualBranches(flow: Flow): Branch[] {
   /** The terms of a sum; a value added to itself is none. */
   const adds = (name: string): readonly string[] | null => {
     const node = made.get(name);
-    return node && operatorKey(node) === "Add" && node.inputs[0] !== node.inputs[1] && node.inputs.every((i) => stream.has(i))
+    return node && operatorOf(node)?.adds && node.inputs[0] !== node.inputs[1] && node.inputs.every((i) => stream.has(i))
       ? node.inputs
       : null;
   };
@@ -84,13 +87,10 @@ export function residualBranches(flow: Flow): Branch[] {
     return all
       .filter((t) => t !== skip)
       .map((output) => ({ output, skip, sum, nodes: withAside(between(skip, output)) }))
-      .filter(({ nodes }) => [...nodes].some((n) => products.has(operatorKey(n)) && usesOf(n).some((i) => !stream.has(i))))
+      .filter(({ nodes }) => [...nodes].some((n) => isProduct(n) && usesOf(n).some((i) => !stream.has(i))))
       .map((branch) => {
         const meets = [...branch.nodes].some(
-          (n) =>
-            attentions.has(operatorKey(n)) ||
-            convolutions.has(operatorKey(n)) ||
-            (products.has(operatorKey(n)) && usesOf(n).every((i) => stream.has(i))),
+          (n) => operatorOf(n)?.mixesTokens !== undefined || (isProduct(n) && usesOf(n).every((i) => stream.has(i))),
         );
         return { kind: meets ? ("ATTENTION" as const) : ("MLP" as const), ...branch };
       });

@@ -1,8 +1,8 @@
 import { EspalierError } from "../errors.ts";
 import { type Model, sizeOf } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
+import { type Axis, leavesOf } from "../operators/axis.ts";
 import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
-import { type Axis, leavesOf } from "./axis.ts";
 import type { Branch } from "./branches.ts";
 import { type Divisions, divisionsOf } from "./divisions.ts";
 import { entryCounts } from "./entries.ts";

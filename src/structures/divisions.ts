@@ -2,12 +2,12 @@ import { producers } from "../onnx/edit.ts";
 import type { StaticType } from "../onnx/ir.ts";
 import { type Model, type Node, operatorKey, type ValueInfo } from "../onnx/ir.ts";
 import { signatureOf } from "../onnx/signature.ts";
+import { type Axis, leavesOf } from "../operators/axis.ts";
+import { operators } from "../operators/operators.ts";
 import { staticTypes } from "../runtime/static-types.ts";
 import type { Anatomy } from "./anatomy.ts";
 import { axesOf } from "./axes.ts";
-import { type Axis, leavesOf } from "./axis.ts";
 import type { Branch } from "./branches.ts";
-import { attentions, products } from "./operators.ts";
 import { type Unshared, withOwnConstants } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
 import type { Obstacle } from "./structure.ts";
@@ -33,6 +33,8 @@ export interface Divisions {
   readonly divisions: readonly Division[];
   readonly obstacles: readonly Obstacle[];
 }
+
+const isProduct = (node: Node): boolean => operators.get(operatorKey(node))?.weights === "product";
 
 /** Sizes that stand for the dynamic ones. Any would do: axes are told apart by what operators do to them. */
 const [batch, tokens, past] = [5, 7, 11];
@@ -120,10 +122,12 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
    * projections on: all operands, or, where all queries share one key and value, the queries alone.
    */
   function batched(branch: Branch, own: readonly Axis[]): Axis[] {
-    const meets = [...branch.nodes].filter((n) => attentions.has(operatorKey(n)) || (products.has(operatorKey(n)) && !projects(n)));
+    const meets = [...branch.nodes].filter(
+      (n) => operators.get(operatorKey(n))?.mixesTokens === "attention" || (isProduct(n) && !projects(n)),
+    );
     const results = meets.map((n) => having(n.outputs));
     const by = (which: "every" | "some") =>
-      own.filter((leaf) => results.every((r) => r.has(leaf)) && meets.every((n) => carriedInto(n, leaf, which, branch)));
+      own.filter((leaf) => results.every((r) => r.has(leaf)) && meets.every((n) => projects(n) || carriedInto(n, leaf, which, branch)));
     const whole = by("every");
     return whole.length > 0 ? whole : by("some");
   }
@@ -144,6 +148,6 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
   }
 
   function projects(node: Node): boolean {
-    return products.has(operatorKey(node)) && node.inputs.some((i) => i !== "" && !stream.has(i));
+    return isProduct(node) && node.inputs.some((i) => i !== "" && !stream.has(i));
   }
 }

@@ -1,4 +1,4 @@
-import { type Axis, find, leavesOf } from "./axis.ts";
+import { type Axis, find, leavesOf } from "../operators/axis.ts";
 
 /** `length` neighbouring entries of an axis. */
 export interface Range {

@@ -1,11 +1,9 @@
 import { producers, usesOf } from "../onnx/edit.ts";
-import type { Graph, Node } from "../onnx/ir.ts";
+import { type Graph, type Node, operatorKey } from "../onnx/ir.ts";
+import { operators } from "../operators/operators.ts";
 
-/** Operators that look at a tensor's shape and not at its elements: nothing of a text flows through them. */
-const shapeOnly = new Set(["Shape", "Size"]);
-
-/** Names from which elements flow into a node. */
-export const dataUses = (node: Node): string[] => (shapeOnly.has(node.opType) ? [] : usesOf(node));
+/** Names from which elements flow into a node: nothing of a text flows through one that only reads a shape. */
+export const dataUses = (node: Node): string[] => (operators.get(operatorKey(node))?.readsShapeOnly ? [] : usesOf(node));
 
 /** How a text flows from the tokens to the logits. */
 export interface Flow {

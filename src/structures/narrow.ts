@@ -1,17 +1,27 @@
 import { EspalierError } from "../errors.ts";
 import { tensorOf } from "../onnx/attributes.ts";
 import { producers, removeDead } from "../onnx/edit.ts";
-import { type Dim, type Graph, type Model, type Node, type StaticType, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
+import {
+  type Dim,
+  type Graph,
+  type Model,
+  type Node,
+  operatorKey,
+  type StaticType,
+  sizeOf,
+  type Tensor,
+  type ValueInfo,
+} from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { integerTensor } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
-import { type Axis, find } from "./axis.ts";
-import { withCounts } from "./counts.ts";
+import { type Axis, find } from "../operators/axis.ts";
+import type { Resized, Shapes } from "../operators/operator.ts";
+import { operators } from "../operators/operators.ts";
 import type { Divisions } from "./divisions.ts";
 import { type Range, type Removed, staying, stayingBefore } from "./entries.ts";
 import { shareAgain } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
-import { type Resized, shapeTargets } from "./shape-targets.ts";
 import { sliceTensor } from "./slice-tensor.ts";
 
 /**
@@ -64,8 +74,7 @@ export async function narrow(model: Model, divisions: Divisions, removed: Remove
     const [first = ""] = node.inputs;
     const resized: Resized = {
       node,
-      x: node.inputs.map((name) => types.get(name)?.shape ?? []),
-      y: node.outputs.map((name) => types.get(name)?.shape ?? []),
+      ...shapesOf(node, types),
       before: divisions.types.get(first)?.shape ?? [],
       ints: (i) => divisions.shapes.get(node.inputs[i] ?? "") ?? null,
       moved: (axis, position) => {
@@ -73,7 +82,8 @@ export async function narrow(model: Model, divisions: Divisions, removed: Remove
         return ranges ? stayingBefore(ranges, position) : position;
       },
     };
-    const targets = shapeTargets(resized);
+    const after = operators.get(operatorKey(node))?.shapesAfter;
+    const targets = after ? after(resized) : [];
     if (targets === null && node.outputs.some(cut))
       throw new EspalierError("CANNOT_FOLLOW", `${node.opType} "${node.name}" takes its shape from the data`, { node: node.name });
     return (targets ?? []).map(([input, wanted]) => ({ input, wanted, given: now.get(node.inputs[input] as string) ?? [] }));
@@ -84,11 +94,22 @@ export async function narrow(model: Model, divisions: Divisions, removed: Remove
     outputs: graph.outputs.map(declared),
     valueInfo: graph.valueInfo.map(declared),
     initializers: new Map([...initializers, ...told.initializers]),
-    nodes: told.nodes.filter((n) => !isCut(n)).map((n) => withCounts(n, divisions.types, types)),
+    nodes: told.nodes.filter((n) => !isCut(n)).map((n) => counted(n, divisions.types, types)),
   };
   const result = { ...model, graph: removeDead(shareAgain({ graph: narrowed, copies })) };
   verify(result);
   return result;
+}
+
+const shapesOf = (node: Node, types: ReadonlyMap<string, StaticType>): Shapes => ({
+  x: node.inputs.map((name) => types.get(name)?.shape ?? []),
+  y: node.outputs.map((name) => types.get(name)?.shape ?? []),
+});
+
+/** A node with the counts that its attributes state brought up to date. */
+function counted(node: Node, before: ReadonlyMap<string, StaticType>, after: ReadonlyMap<string, StaticType>): Node {
+  const changed = operators.get(operatorKey(node))?.countsAfter?.(node, shapesOf(node, before), shapesOf(node, after)) ?? {};
+  return Object.keys(changed).length > 0 ? { ...node, attributes: { ...node.attributes, ...changed } } : node;
 }
 
 interface Told {

@@ -1,8 +1,14 @@
 import { isFloat, type Node, operatorKey, sizeOf, type Tensor } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
+import { operators } from "../operators/operators.ts";
 import { dataUses, type Flow } from "./flow.ts";
-import { convolutions, elementwise, lookups, products, rearrangements } from "./operators.ts";
 import { tiedCopies } from "./tied.ts";
+
+const operatorOf = (node: Node) => operators.get(operatorKey(node));
+const looksUpIn = (node: Node): boolean => operatorOf(node)?.weights === "table";
+/** Whether a node lays a whole value out anew. What is cut from one follows positions. */
+const turns = (node: Node): boolean => operatorOf(node)?.moves !== undefined;
+const rearranges = (node: Node): boolean => turns(node) || operatorOf(node)?.cuts !== undefined;
 
 /** What is added to a score to hide a token, at most. */
 const unseen = -1e4;
@@ -34,16 +40,13 @@ export function parametersOf(flow: Flow, read: TensorReader): Map<string, number
 }
 
 const looksUpTokens = ({ stream }: Flow, node: Node): boolean =>
-  lookups.has(operatorKey(node)) && !stream.has(node.inputs[0] as string) && stream.has(node.inputs[1] as string);
+  looksUpIn(node) && !stream.has(node.inputs[0] as string) && stream.has(node.inputs[1] as string);
 
 /** A value and those it is a turned copy of. */
 function turnedBack(flow: Flow, name: string): string[] {
-  const maker = flow.graph.nodes.find((n) => n.outputs.includes(name) && rearrangements.has(operatorKey(n)));
+  const maker = flow.graph.nodes.find((n) => n.outputs.includes(name) && rearranges(n));
   return [name, ...(maker ? turnedBack(flow, maker.inputs[0] as string) : [])];
 }
-
-/** Whether a node lays a whole value out anew. What is cut from one follows positions. */
-const turns = (node: Node): boolean => rearrangements.has(operatorKey(node)) && node.opType !== "Slice";
 
 /** What meets the text: found from the outputs back, so each node is seen once, however many paths lead through it. */
 function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
@@ -54,19 +57,19 @@ function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
   /** What does so as entries of a table that were chosen by something other than the text. */
   const lookedUp = new Set<string>();
   for (const node of [...graph.nodes].reverse()) {
-    const operator = operatorKey(node);
+    const { weights, adds } = operatorOf(node) ?? {};
     const meets = node.outputs.some((o) => stream.has(o));
-    const asWeight = vector || products.has(operator) || convolutions.has(operator);
+    const asWeight = vector || weights === "product" || weights === "convolution";
     const fixed = node.inputs.every((i) => constant.has(i));
     const leads = node.outputs.some((o) => found.has(o));
     const leadsLookedUp = node.outputs.some((o) => lookedUp.has(o));
     for (const name of dataUses(node)) {
-      const looksUp = lookups.has(operator) && node.inputs[0] === name;
-      const passesLookedUp = leadsLookedUp && (fixed || looksUp || rearrangements.has(operator));
+      const looksUp = weights === "table" && node.inputs[0] === name;
+      const passesLookedUp = leadsLookedUp && (fixed || looksUp || rearranges(node));
       // A vector may be laid out in a shape that follows the text's.
       const passes = leads && (fixed || (vector && turns(node) && constant.has(name)));
       if (meets ? asWeight || looksUp : looksUp ? leadsLookedUp : passes) found.add(name);
-      if (meets ? asWeight || looksUp || operator === "Add" : passesLookedUp) lookedUp.add(name);
+      if (meets ? asWeight || looksUp || adds : passesLookedUp) lookedUp.add(name);
     }
   }
   return found;
@@ -76,9 +79,8 @@ function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
 function meetingByElement({ graph, stream }: Flow): Set<string> {
   const found = new Set<string>();
   for (const node of [...graph.nodes].reverse()) {
-    const operator = operatorKey(node);
     const leads = node.outputs.some((o) => found.has(o));
-    const meets = elementwise.has(operator) && node.outputs.some((o) => stream.has(o));
+    const meets = operatorOf(node)?.weights === "element" && node.outputs.some((o) => stream.has(o));
     for (const name of meets ? dataUses(node) : leads && turns(node) ? [node.inputs[0] as string] : [])
       if (!stream.has(name)) found.add(name);
   }

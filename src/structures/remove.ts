@@ -1,8 +1,9 @@
 import { EspalierError } from "../errors.ts";
 import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
-import type { Graph, Model } from "../onnx/ir.ts";
+import { type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import { cacheEntries, signatureOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
+import { operators } from "../operators/operators.ts";
 import { anatomyOf, placesOf } from "./anatomy.ts";
 import { dataUses } from "./flow.ts";
 import { withStandIn } from "./stand-in.ts";
@@ -36,7 +37,7 @@ function withoutTerms(graph: Graph, terms: ReadonlySet<string>): Graph {
   const out = new Set(terms);
   const alias = new Map<string, string>();
   for (const node of graph.nodes) {
-    if (node.opType !== "Add" || !node.inputs.some((i) => out.has(i))) continue;
+    if (!operators.get(operatorKey(node))?.adds || !node.inputs.some((i) => out.has(i))) continue;
     const [sum] = node.outputs as [string];
     const left = node.inputs.find((i) => !out.has(i));
     if (left === undefined) out.add(sum);

@@ -1,27 +1,11 @@
 import { isFloat, type Model, type Node, operatorKey, type StaticType } from "../onnx/ir.ts";
 import { integersOf } from "../onnx/tensors.ts";
+import { operators } from "../operators/operators.ts";
 import { knownFromShapes } from "../runtime/evaluate.ts";
-
-/** Operands that state sizes, positions or axes, by operator. */
-const shapeOperands: Readonly<Record<string, readonly number[]>> = {
-  ConstantOfShape: [0],
-  Expand: [1],
-  Gather: [1],
-  GatherND: [1],
-  ReduceMax: [1],
-  ReduceMean: [1],
-  ReduceSum: [1],
-  Reshape: [1],
-  Slice: [1, 2, 3, 4],
-  Split: [1],
-  Squeeze: [1],
-  Tile: [1],
-  Unsqueeze: [1],
-};
 
 /** Names of the values a node reads as sizes, positions or axes. */
 export const shapeUses = (node: Node): string[] =>
-  (shapeOperands[operatorKey(node)] ?? []).map((i) => node.inputs[i] ?? "").filter((name) => name !== "");
+  (operators.get(operatorKey(node))?.shapeOperands ?? []).map((i) => node.inputs[i] ?? "").filter((name) => name !== "");
 
 /**
  * The elements of every value that is read as a shape, and of all that leads to one, for given static shapes; those that

@@ -1,9 +1,9 @@
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
-import type { GradientTable } from "../../src/autodiff/gradients.ts";
 import { lower } from "../../src/autodiff/lower.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { sizeOf, type TypedGraph } from "../../src/onnx/ir.ts";
+import type { Operators } from "../../src/operators/operator.ts";
 import { type Random, seededRandom, shuffled } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 
@@ -70,7 +70,7 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a
  * differences, `J^T` by the table. With `Jv` itself as the cotangent the left side is a norm, so an error in any
  * direction that matters shows.
  */
-export async function relativeErrors(row: Row, table: GradientTable, seed: number): Promise<number[]> {
+export async function relativeErrors(row: Row, table: Operators, seed: number): Promise<number[]> {
   const random = seededRandom(seed, titleOf(row));
   const { b: primal, xs, y } = primalOf(row);
   const forward = primal.build([y]);

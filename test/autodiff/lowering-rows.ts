@@ -240,6 +240,8 @@ export const loweringRows: readonly Row[] = [
     domain: [-3, 3],
     make: unary("QuickGelu", contrib, { alpha: attr.float(1) }),
   },
+  { operator: "HardSwish", shapes: [[3, 7]], domain: [-4, 4], make: unary("HardSwish", "") },
+  { operator: "Mish", opset: 18, shapes: [[3, 7]], domain: [-3, 3], make: unary("Mish", "") },
   { operator: "Swish", opset: 24, shapes: [[3, 7]], domain: [-3, 3], make: unary("Swish", "", { alpha: attr.float(1.3) }) },
 
   {

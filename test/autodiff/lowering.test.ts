@@ -2,31 +2,34 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { squaredNorms } from "../../src/autodiff/ghost.ts";
-import { type GradientTable, gradients } from "../../src/autodiff/gradients.ts";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { lower } from "../../src/autodiff/lower.ts";
-import { type LoweringTable, lowering } from "../../src/autodiff/lowering.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { EspalierError } from "../../src/errors.ts";
 import * as attr from "../../src/onnx/attributes.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { type Attribute, dataTypes, operatorKey, sizeOf } from "../../src/onnx/ir.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
+import type { LoweringRule, Operator, Operators } from "../../src/operators/operator.ts";
+import { operators } from "../../src/operators/operators.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { answered, wholes } from "../support/norms.ts";
 import { evaluate, floats, points, primalOf, type Row, relativeErrors, titleOf } from "./finite-differences.ts";
 import { loweringRows } from "./lowering-rows.ts";
 
-const table: LoweringTable = lowering;
+const loweringOf = (operator: string): LoweringRule | null => {
+  const gradient = operators.get(operator)?.gradient;
+  return typeof gradient === "object" ? gradient.lower : null;
+};
 const seed = 21;
 
 /** The largest difference between the operator as ONNX Runtime runs it and what it is lowered to, by the scale of its results. */
-async function difference(row: Row, by: LoweringTable): Promise<number> {
+async function difference(row: Row, by: Operators): Promise<number> {
   const { b, y } = primalOf(row);
   const fused = b.build([y]);
   const lowered = lower(fused, by);
-  assert.ok(!lowered.graph.nodes.some((n) => table[operatorKey(n)]), "nothing compound is left");
+  assert.ok(!lowered.graph.nodes.some((n) => loweringOf(operatorKey(n))), "nothing compound is left");
   const at = points(row, seededRandom(seed, titleOf(row)));
   const feeds = Object.fromEntries(at.map((values, i) => [`x${i}`, floats(row.shapes[i] as number[], values)]));
   const [[expected], [actual]] = (await Promise.all([evaluate(fused, feeds), evaluate(lowered, feeds)])) as [
@@ -39,20 +42,20 @@ async function difference(row: Row, by: LoweringTable): Promise<number> {
 }
 
 /** The table with one rule slightly wrong. */
-const mutated = (operator: string): LoweringTable => ({
-  ...table,
-  [operator]: (b, primal) => (table[operator] as LoweringTable[string])(b, primal).map((y) => y && b.mul(y, b.scalar(1.05))),
-});
+const mutated = (operator: string): Operators => {
+  const lower: LoweringRule = (b, primal) => (loweringOf(operator) as LoweringRule)(b, primal).map((y) => y && b.mul(y, b.scalar(1.05)));
+  return new Map([...operators, [operator, { ...(operators.get(operator) as Operator), gradient: { lower } }]]);
+};
 
 describe(`compound operators and what they are lowered to (seed ${seed})`, () => {
   for (const row of loweringRows) {
     it(`${titleOf(row)}: the same results`, async () => {
-      const error = await difference(row, table);
+      const error = await difference(row, operators);
       assert.ok(error < 2e-6, `off by ${error}`);
     });
 
     it(`${titleOf(row)}: gradients`, async () => {
-      const errors = await relativeErrors(row, gradients as GradientTable, seed);
+      const errors = await relativeErrors(row, operators, seed);
       assert.ok(
         errors.every((e) => e < 0.005),
         `relative errors by input: ${errors}`,
@@ -67,7 +70,7 @@ describe(`compound operators and what they are lowered to (seed ${seed})`, () =>
   it("have a row for every rule, and every row runs its operator", () => {
     const covered = new Set(loweringRows.map((r) => r.operator));
     assert.deepEqual(
-      Object.keys(table).filter((operator) => !covered.has(operator)),
+      [...operators.keys()].filter((operator) => loweringOf(operator) && !covered.has(operator)),
       [],
     );
     for (const row of loweringRows)

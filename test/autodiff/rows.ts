@@ -67,6 +67,12 @@ export const rows: readonly Row[] = [
   { operator: "LeakyRelu", shapes: [[3, 4]], make: (b, x) => b.op("LeakyRelu", [x], x.shape, { alpha: attr.float(0.3) }) },
   { operator: "Elu", shapes: [[3, 4]], make: (b, x) => b.op("Elu", [x], x.shape, { alpha: attr.float(0.7) }) },
   { operator: "Softplus", shapes: square, make: unary("Softplus") },
+  {
+    operator: "HardSigmoid",
+    shapes: [[3, 4]],
+    domain: [-2, 2],
+    make: (b, x) => b.op("HardSigmoid", [x], x.shape, { alpha: attr.float(0.3), beta: attr.float(0.4) }),
+  },
   { operator: "Clip", shapes: [[3, 4]], make: (b, x) => b.op("Clip", [x, b.scalar(-0.5), b.scalar(0.5)], x.shape) },
   { operator: "Clip", form: "no lower bound", shapes: [[3, 4]], make: (b, x) => b.op("Clip", [x, null, b.scalar(0.5)], x.shape) },
   {
@@ -275,6 +281,16 @@ export const rows: readonly Row[] = [
     make: (b, x) => b.op("ReduceMean", [x, b.ints([0, 2])], [1, 3, 1]),
   },
   { operator: "ReduceSumSquare", shapes: [[2, 3, 4]], make: (b, x) => b.op("ReduceSumSquare", [x], [2, 1, 4], { axes: attr.ints([1]) }) },
+  ...[0, 1].flatMap((exclusive) =>
+    [0, 1].map(
+      (reverse): Row => ({
+        operator: "CumSum",
+        form: `exclusive ${exclusive}, reverse ${reverse}`,
+        shapes: [[2, 3, 4]],
+        make: (b, x) => b.op("CumSum", [x, b.ints([1], [])], x.shape, { exclusive: attr.int(exclusive), reverse: attr.int(reverse) }),
+      }),
+    ),
+  ),
   { operator: "ReduceL2", shapes: [[2, 3, 4]], make: (b, x) => b.op("ReduceL2", [x], [2, 3, 1], { axes: attr.ints([-1]) }) },
   { operator: "ReduceMax", shapes: [[2, 3, 4]], make: (b, x) => b.op("ReduceMax", [x], [2, 3, 1], { axes: attr.ints([-1]) }) },
   {

@@ -1,7 +1,8 @@
-import { intsOf } from "../../onnx/attributes.ts";
 import { consumers, producers } from "../../onnx/edit.ts";
-import { type Node, type StaticType, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
+import { type Node, operatorKey, type StaticType, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
 import { float32Of } from "../../onnx/tensors.ts";
+import type { Movement } from "../../operators/operator.ts";
+import { operators } from "../../operators/operators.ts";
 
 /** A tensor's elements by where they came from: `ids[i]` is the place in the source of element i. */
 export interface Layout {
@@ -9,42 +10,21 @@ export interface Layout {
   readonly ids: Int32Array;
 }
 
-type Move = (x: Layout, node: Node, shape: readonly number[]) => Layout;
-
-const relabel: Move = ({ ids }, _, shape) => ({ shape, ids });
-
-/** Operators that move elements and change none. */
-const moves: Readonly<Record<string, Move>> = {
-  Identity: relabel,
-  Reshape: relabel,
-  Unsqueeze: relabel,
-  Squeeze: relabel,
-  Flatten: relabel,
-  Transpose: (x, node, shape) => {
-    const perm = intsOf(node, "perm") ?? [...x.shape.keys()].reverse();
-    const steps = strides(x.shape);
-    return gather(
-      x,
-      shape,
-      perm.map((p) => steps[p] as number),
-    );
-  },
-  Expand: (x, _, shape) => {
-    const steps = strides(x.shape);
-    const missing = shape.length - x.shape.length;
-    return gather(
-      x,
-      shape,
-      shape.map((_, i) => (i < missing || x.shape[i - missing] === 1 ? 0 : (steps[i - missing] as number))),
-    );
-  },
+/** How a node moves elements that it does not change; null if it does more. */
+const movementOf = (node: Node | undefined): Movement | null => {
+  const movement = node && operators.get(operatorKey(node))?.moves;
+  return movement && !movement.converts ? movement : null;
 };
 
-const strides = (shape: readonly number[]): number[] => {
-  const steps = new Array<number>(shape.length).fill(1);
-  for (let i = shape.length - 2; i >= 0; i--) steps[i] = (steps[i + 1] as number) * (shape[i + 1] as number);
-  return steps;
-};
+export const isMove = (node: Node | undefined): node is Node => movementOf(node) !== null;
+
+/** The elements as a node that moves them lays them out. */
+export function applyMove(x: Layout, node: Node, shape: readonly number[]): Layout {
+  const steps = movementOf(node)?.steps;
+  return steps ? gather(x, shape, steps(node, x.shape, shape)) : { shape, ids: x.ids };
+}
+
+const strides = (shape: readonly number[]): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)));
 
 function gather(x: Layout, shape: readonly number[], steps: readonly number[]): Layout {
   const ids = new Int32Array(sizeOf(shape));
@@ -58,10 +38,6 @@ function gather(x: Layout, shape: readonly number[], steps: readonly number[]): 
 }
 
 export const inOrder = (shape: readonly number[]): Layout => ({ shape, ids: Int32Array.from({ length: sizeOf(shape) }, (_, i) => i) });
-
-export const isMove = (node: Node | undefined): node is Node => node !== undefined && node.domain === "" && node.opType in moves;
-
-export const applyMove = (x: Layout, node: Node, shape: readonly number[]): Layout => (moves[node.opType] as Move)(x, node, shape);
 
 /** A graph to look around in. */
 export interface Search {

@@ -6,7 +6,7 @@ import { windowsOf } from "./causal.ts";
 import { type Search, searchIn } from "./layout.ts";
 import { type CacheWidth, contrib, ports } from "./ports.ts";
 import { PositionTables } from "./position-tables.ts";
-import { elementwise, requireTokenWise } from "./token-wise.ts";
+import { isElementwise, requireTokenWise } from "./token-wise.ts";
 import { type TwoViews, twoViews, unfit } from "./two-views.ts";
 import { connectGrouped, type Rewriting, writeAttention } from "./write-attention.ts";
 import { type Head, writeHead } from "./write-head.ts";
@@ -85,7 +85,7 @@ function keep({ views, search, writer, tables }: Rewriting, node: Node): void {
   const { stream, shaped } = views;
   const [output = ""] = node.outputs;
   const lookedUp = (name: string): string => {
-    if (!elementwise.has(node.opType)) unfit(`${node.opType} "${node.name}" depends on the input's shape`);
+    if (!isElementwise(node)) unfit(`${node.opType} "${node.name}" depends on the input's shape`);
     return tables.byPosition(name, search.types.get(output)?.shape.length ?? 0);
   };
   if (stream.has(output)) requireTokenWise(views, search, node);

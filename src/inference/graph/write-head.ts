@@ -1,7 +1,7 @@
 import * as attr from "../../onnx/attributes.ts";
 import type { Node } from "../../onnx/ir.ts";
 import { ports } from "./ports.ts";
-import { elementwise } from "./token-wise.ts";
+import { isElementwise } from "./token-wise.ts";
 import { unfit } from "./two-views.ts";
 import type { Rewriting } from "./write-attention.ts";
 
@@ -40,7 +40,7 @@ export function writeHead({ views, search, writer }: Rewriting): Head {
       const logits = names.get(last) ?? last;
       return { hidden, logits, hiddenSize, vocabularySize: search.types.get(views.logits)?.shape.at(-1) as number };
     }
-    if (!elementwise.has(node.opType) && node.opType !== "Reshape" && node.opType !== "Identity") break;
+    if (!isElementwise(node) && node.opType !== "Reshape") break;
     after.push(node);
     value = node.inputs.find((i) => made.has(i) && (views.stream.has(i) || i.startsWith("serving/"))) ?? "";
   }

@@ -1,7 +1,7 @@
 import * as attr from "../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { dataTypes } from "../onnx/ir.ts";
-import type { Primal } from "./gradients.ts";
+import type { Primal } from "./operator.ts";
 import { refuse } from "./refuse.ts";
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Axis, concatenation, find, freeze, leaf, leavesOf, product, unify } from "../../src/structures/axis.ts";
+import { type Axis, concatenation, find, freeze, leaf, leavesOf, product, unify } from "../../src/operators/axis.ts";
 import { rangesOf, staying } from "../../src/structures/entries.ts";
 
 /** An axis as text: its leaves by first letter seen, `(a2 * b3)`, `(a2 | b3)`. */

@@ -1,0 +1,26 @@
+import { attentions } from "./attention.ts";
+import { elementwiseOperators } from "./elementwise.ts";
+import { lookups } from "./lookups.ts";
+import { normalisations } from "./normalisations.ts";
+import type { Operators } from "./operator.ts";
+import { products } from "./products.ts";
+import { quantisedOperators } from "./quantised.ts";
+import { reductions } from "./reductions.ts";
+import { shapeOperators } from "./shape.ts";
+import { withoutGradient } from "./without-gradient.ts";
+
+/** The families, each a table of its own. */
+export const families = {
+  elementwise: elementwiseOperators,
+  products,
+  lookups,
+  shape: shapeOperators,
+  reductions,
+  normalisations,
+  attention: attentions,
+  quantised: quantisedOperators,
+  "without gradient": withoutGradient,
+} as const;
+
+/** THE table: every operator that is known, by `operatorKey`. Operators it does not name are refused or left alone, never guessed. */
+export const operators: Operators = new Map(Object.values(families).flatMap((family) => Object.entries(family)));
