@@ -102,7 +102,7 @@ const einsumAxes: AxisRule = (call) => {
 };
 
 /** `x w`, where `w` is a matrix. */
-const matMulWeight = ({ inputs }: Node, input: number): number | null => (input === 1 && inputs.length > 1 ? 0 : null);
+const matMulWeight = (_: Node, input: number): number | null => (input === 1 ? 0 : null);
 const gemmWeight = (node: Node, input: number): number | null => {
   if (input !== 1 || attr.intOf(node, "transA", 0) === 1) return null;
   return attr.intOf(node, "transB", 0) === 1 ? 1 : 0;
