@@ -66,12 +66,30 @@ export function residualBranches(flow: Flow): Branch[] {
   };
 
   const onPath = new Set(path);
-  const aside = graph.nodes.filter((n) => !onPath.has(n) && n.outputs.some((o) => stream.has(o)));
+  /** Of each node, those beside the path that read it; of these, how many they read. What reads the tokens themselves is of no branch. */
+  const readersAside = new Map<Node, Node[]>();
+  const readAside = new Map<Node, number>();
+  for (const node of graph.nodes) {
+    if (onPath.has(node) || !node.outputs.some((o) => stream.has(o))) continue;
+    const makers = new Set(dataUses(node).flatMap((use) => (stream.has(use) ? [made.get(use)] : [])));
+    readAside.set(node, makers.size);
+    for (const maker of makers) {
+      if (!maker) continue;
+      const readers = readersAside.get(maker);
+      if (readers) readers.push(node);
+      else readersAside.set(maker, [node]);
+    }
+  }
+  /** Adds what reads of the text only what a branch makes. It looks at what the branch feeds, not at all that is beside the path. */
   const withAside = (nodes: Set<Node>): Set<Node> => {
-    spend(aside.length);
-    for (const node of aside) {
-      const makers = dataUses(node).flatMap((use) => (stream.has(use) ? [made.get(use)] : []));
-      if (makers.every((maker) => maker && nodes.has(maker))) nodes.add(node);
+    const read = new Map<Node, number>();
+    for (const node of nodes) {
+      const readers = readersAside.get(node) ?? [];
+      spend(readers.length);
+      for (const reader of readers) {
+        read.set(reader, (read.get(reader) ?? 0) + 1);
+        if (read.get(reader) === readAside.get(reader)) nodes.add(reader);
+      }
     }
     return nodes;
   };

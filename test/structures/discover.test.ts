@@ -6,6 +6,7 @@ import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { readModel, testModels } from "../support/models.ts";
+import { type Block, tinyModel } from "./tiny-models.ts";
 
 /** Layers, parameters of the whole, of an attention and of an MLP with their norms: from the models' config.json by hand. */
 const known: Record<string, [layers: number, whole: number, attention: number, mlp: number]> = {
@@ -152,6 +153,20 @@ describe("discover, on graphs of every layout,", () => {
   it("does not offer a model's only attention", () => {
     const kinds = discover(modelAround([sequential(attend, gelu)]), read).structures.map((s) => s.kind);
     assert.deepEqual(kinds, ["MLP"]);
+  });
+
+  it("looks at what lies beside the path once, however many branches there are", () => {
+    const model = tinyModel(Array<Block>(60).fill("attention"));
+    const aside = Array.from({ length: 150_000 }, (_, i) => ({
+      opType: "Neg",
+      domain: "",
+      name: `aside/${i}`,
+      inputs: ["input_ids"],
+      outputs: [`aside/${i}`],
+      attributes: new Map(),
+    }));
+    const found = discover({ ...model, graph: { ...model.graph, nodes: [...model.graph.nodes, ...aside] } }, read);
+    assert.deepEqual(found.structures, discover(model, read).structures);
   });
 
   it("counts tied weights once, also when one is the other's transpose", () => {
