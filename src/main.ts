@@ -1,3 +1,4 @@
+import "./production.ts";
 import { pino } from "pino";
 import { readConfig } from "./config.ts";
 import { EspalierError } from "./errors.ts";

@@ -1,13 +1,14 @@
 import { type GraphQLFieldResolver, type GraphQLSchema, isObjectType } from "graphql";
 import { requireAll } from "./validate.ts";
 
-/** Where in an argument a text holds the character NUL; null where none does. */
-function nulIn(value: unknown, path: string): string | null {
-  if (typeof value === "string") return value.includes("\0") ? path : null;
+/** Where in an argument a text holds the character NUL, from the inside out; null where none does. Made only where one is found. */
+function nulIn(value: unknown): string[] | null {
+  if (typeof value === "string") return value.includes("\0") ? [] : null;
   if (typeof value !== "object" || value === null) return null;
-  for (const [key, inner] of Object.entries(value)) {
-    const found = nulIn(inner, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`);
-    if (found !== null) return found;
+  const isList = Array.isArray(value);
+  for (const key in value) {
+    const found = nulIn((value as Record<string, unknown>)[key]);
+    if (found) return [...found, isList ? `[${key}]` : `.${key}`];
   }
   return null;
 }
@@ -15,8 +16,8 @@ function nulIn(value: unknown, path: string): string | null {
 /** @throws EspalierError BAD_USER_INPUT naming the argument */
 function requireText(args: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(args)) {
-    const found = nulIn(value, name);
-    if (found !== null) requireAll([[found, false, "must not hold the character NUL (U+0000)"]]);
+    const found = nulIn(value);
+    if (found) requireAll([[`${name}${found.reverse().join("")}`, false, "must not hold the character NUL (U+0000)"]]);
   }
 }
 

@@ -42,10 +42,15 @@ export class StalledClients {
     this.timer.unref();
   }
 
-  /** Watches a client's channel until its connection closes. */
+  /** Watches a client's channel until its connection closes: an answer that waited for others on its stream is closed with that only. */
   watch(connection: EventEmitter, channel: Channel): void {
+    if (channel.stream.destroyed) return;
     this.watched.set(connection, { ...channel, operations: new Map(), taken: 0, since: performance.now() });
-    connection.once("close", () => this.watched.delete(connection));
+    const closed = () => {
+      this.watched.delete(connection);
+      for (const emitter of [connection, channel.stream]) emitter.off("close", closed);
+    };
+    for (const emitter of [connection, channel.stream]) emitter.once("close", closed);
   }
 
   /** The operations that a connection carries, whose progress is told if it is cut off. */

@@ -163,7 +163,7 @@ describe("discover, on graphs of every layout,", () => {
       name: `aside/${i}`,
       inputs: ["input_ids"],
       outputs: [`aside/${i}`],
-      attributes: new Map(),
+      attributes: {},
     }));
     const found = discover({ ...model, graph: { ...model.graph, nodes: [...model.graph.nodes, ...aside] } }, read);
     assert.deepEqual(found.structures, discover(model, read).structures);

@@ -106,7 +106,7 @@ describe("chat templates", () => {
     ));
 
   it("take bounded time and memory, whatever they say", async () => {
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     for (const [template, says] of [
       ["{% for i in range(1000000000) %}{% endfor %}", /Range too big/],
       ["{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", /steps/],
@@ -127,7 +127,8 @@ describe("chat templates", () => {
       ["{% for i in range(99999) %}{{ 'a' * 1000 }}{% endfor %}", /writes more than/],
     ] as const)
       await refused(template, says);
-    assert.ok(performance.now() - begun < 60_000, `${performance.now() - begun} ms`);
+    const { user, system } = process.cpuUsage(begun);
+    assert.ok(user + system < 60e6, `${(user + system) / 1000} ms`);
   });
 
   it("write the time of day", () => {
