@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { attack } from "../../scripts/attack/attack.ts";
 import { broken } from "../../scripts/attack/bars.ts";
 
-test("a server under attack answers, refuses in few words and keeps no memory of it", { timeout: 400_000 }, async (t) => {
+test("a server under attack answers, refuses in few words and keeps no memory of it", async (t) => {
   const figures = await attack("short", () => {});
   const { computedMs, silenceMs, largestRefusal, memory } = figures;
   t.diagnostic(JSON.stringify({ computedMs, silenceMs, largestRefusal, memory }));
