@@ -22,8 +22,8 @@ export function placeAround(source: string, text: string, position: number): str
 }
 
 /**
- * The source with a note at each function's beginning: when it is reached for the first time in a process, its place is added
- * to a file, a line.
+ * The source with a note at each function's beginning: when it is reached for the first time in a test, its place is added to a
+ * file, a line. Another process than the test's knows no tests: it adds a place once, with a plus.
  */
 export function withNotes(source: string, text: string, file: string): string {
   const edits: { readonly at: number; readonly words: string }[] = [];
@@ -44,10 +44,42 @@ export function withNotes(source: string, text: string, file: string): string {
   const helper = `import { appendFileSync as __append } from "node:fs";
 function __reached(place) {
   const known = (globalThis.__places ??= new Set());
-  if (!known.has(place)) __append(${JSON.stringify(file)}, place + "\\n");
+  if (!known.has(place)) __append(${JSON.stringify(file)}, (globalThis.__inTest ? "" : "+") + place + "\\n");
   known.add(place);
 }
 ${note(0)};
 `;
   return helper + noted;
+}
+
+/** A test within a file: how long it takes, and which functions it reaches. */
+export interface Case {
+  readonly name: string;
+  readonly durationMs: number;
+  readonly places: ReadonlySet<string>;
+}
+
+/**
+ * Reads the notes of a test file's run. What is reached between tests, by the file or a hook, counts for all tests that come
+ * after; so does what another process reached, which may have been reached again without a note.
+ */
+export function casesOf(notes: string): Case[] {
+  const shared = new Set<string>();
+  const cases: { name: string; begun: number; durationMs: number; places: Set<string> }[] = [];
+  let current: (typeof cases)[number] | null = null;
+  for (const line of notes.split("\n").filter(Boolean)) {
+    const [, word, at, name] = /^(begin|end) (\d+) ?(.*)$/.exec(line) ?? [];
+    if (word === "begin") {
+      current = { name: JSON.parse(name as string) as string, begun: Number(at), durationMs: 0, places: new Set(shared) };
+      cases.push(current);
+    } else if (word === "end") {
+      if (current) current.durationMs = Number(at) - current.begun;
+      current = null;
+    } else {
+      const place = line.replace(/^\+/, "");
+      current?.places.add(place);
+      if (!current || place !== line) shared.add(place);
+    }
+  }
+  return cases;
 }

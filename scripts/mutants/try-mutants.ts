@@ -4,7 +4,7 @@ import { seededRandom, shuffled } from "../../src/random.ts";
 import { Ledger, type Verdict } from "./ledger.ts";
 import { type Mutation, mutated, mutationsOf } from "./mutations.ts";
 import { filesUnder, testsByNearness } from "./nearest-tests.ts";
-import { placeAround, withNotes } from "./reach.ts";
+import { type Case, casesOf, placeAround, withNotes } from "./reach.ts";
 import { Workbench } from "./workbench.ts";
 
 export interface MutantOptions {
@@ -38,7 +38,7 @@ const slack = { factor: 3, ms: 5000 };
 /** The tests of one mutant may take so long together with the sources unchanged; the quickest is run whatever it takes. */
 const budgetMs = 30_000;
 /** A test file that takes longer with the sources unchanged is not used. */
-const longestTestMs = 60_000;
+const longestFileMs = 240_000;
 
 /** All mutants of some sources, by source and place. */
 export function mutantsIn(root: string, paths: readonly string[]): Mutant[] {
@@ -56,12 +56,36 @@ function sampleOf<T>(items: readonly T[], sample: number | null, seed: number): 
   return items.filter((item) => drawn.has(item));
 }
 
-/** What is known of a test that passes as things are. */
+/** What is known of a test file that passes as things are. */
 interface Baseline {
   readonly test: string;
+  /** What the file takes whichever of its tests are run. */
+  readonly setUpMs: number;
+  readonly cases: readonly Case[];
+}
+
+/** Some tests of a file, and how long they take with the sources unchanged. */
+interface Trial {
+  readonly test: string;
+  readonly names: readonly string[];
   readonly durationMs: number;
-  /** The functions that it reaches. */
-  readonly places: ReadonlySet<string>;
+}
+
+/** The tests that reach a place: the quickest first, as many as the budget allows, those of a file together. */
+function trialsOf(baselines: readonly Baseline[], place: string): Trial[] {
+  const reaching = baselines
+    .flatMap(({ test, setUpMs, cases }) => cases.filter(({ places }) => places.has(place)).map((found) => ({ test, setUpMs, ...found })))
+    .sort((a, b) => a.setUpMs + a.durationMs - b.setUpMs - b.durationMs);
+  const trials = new Map<string, Trial>();
+  let spentMs = 0;
+  for (const { test, setUpMs, name, durationMs } of reaching) {
+    const trial = trials.get(test) ?? { names: [], durationMs: setUpMs };
+    const moreMs = durationMs + (trial.names.length > 0 ? 0 : setUpMs);
+    if (spentMs > 0 && spentMs + moreMs > budgetMs) break;
+    spentMs += moreMs;
+    trials.set(test, { test, names: [...trial.names, name], durationMs: trial.durationMs + durationMs });
+  }
+  return [...trials.values()].sort((a, b) => a.durationMs - b.durationMs);
 }
 
 /** Runs tests with the sources unchanged, each once. */
@@ -79,23 +103,24 @@ class Baselines {
     const known = this.known.get(test);
     if (known !== undefined) return known;
     for (const [source, text] of this.texts) await this.bench.write(source, withNotes(source, text, this.bench.notes));
-    const { passed, failed, timedOut, durationMs } = await this.bench.run(test, longestTestMs);
-    const places = new Set(readFileSync(this.bench.notes, "utf8").split("\n"));
+    const { passed, failed, timedOut, durationMs } = await this.bench.run(test, longestFileMs);
+    const cases = casesOf(readFileSync(this.bench.notes, "utf8"));
     for (const [source, text] of this.texts) await this.bench.write(source, text);
     const why = timedOut
-      ? `it takes more than ${longestTestMs / 1000} s`
+      ? `it takes more than ${longestFileMs / 1000} s`
       : `it fails without a mutant (${failed ?? "it could not be run"})`;
     if (!passed) this.say(`${test} is left out: ${why}`);
-    const baseline = passed ? { test, durationMs, places } : null;
+    const setUpMs = cases.reduce((left, found) => left - found.durationMs, durationMs);
+    const baseline = passed ? { test, setUpMs, cases } : null;
     this.known.set(test, baseline);
     return baseline;
   }
 }
 
 /**
- * Tries mutants one after another: each in a copy of the checkout, against the tests nearest to its source that reach its
- * function, the quickest first, until one fails.
- * A test that fails without any mutant is left out, and said.
+ * Tries mutants one after another: each in a copy of the checkout, against those tests of the files nearest to its source that
+ * reach its function, the quickest first, until one fails.
+ * A test file that fails without any mutant is left out, and said.
  */
 export async function* tryMutants(options: MutantOptions): AsyncGenerator<TriedMutant> {
   const { root, paths, sample, seed } = options;
@@ -108,21 +133,21 @@ export async function* tryMutants(options: MutantOptions): AsyncGenerator<TriedM
 
   const judge = async ({ source, text, mutation }: Mutant, tests: readonly string[]): Promise<Verdict> => {
     const place = placeAround(source, text, mutation.start);
-    const reaching: Baseline[] = [];
+    const known: Baseline[] = [];
     for (const test of tests) {
       const baseline = await baselines.of(test);
-      if (baseline?.places.has(place)) reaching.push(baseline);
+      if (baseline) known.push(baseline);
     }
-    let spentMs = 0;
-    for (const { test, durationMs } of reaching.sort((a, b) => a.durationMs - b.durationMs)) {
-      if (spentMs > 0 && spentMs + durationMs > budgetMs) break;
-      spentMs += durationMs;
+    const trials = trialsOf(known, place);
+    for (const { test, names, durationMs } of trials) {
       await bench.write(source, mutated(text, mutation));
-      const run = await bench.run(test, durationMs * slack.factor + slack.ms);
+      const run = await bench.run(test, durationMs * slack.factor + slack.ms, names);
       await bench.write(source, text);
       if (!run.passed) return { outcome: run.timedOut ? "TIMED_OUT" : "KILLED", tests: [test], failed: run.failed };
+      const ran = new Set(casesOf(readFileSync(bench.notes, "utf8")).map(({ name }) => name));
+      if (names.some((name) => !ran.has(name))) throw new Error(`${test} ran other tests than ${names.join(", ")}`);
     }
-    return { outcome: reaching.length > 0 ? "SURVIVED" : "UNREACHED", tests, failed: null };
+    return { outcome: trials.length > 0 ? "SURVIVED" : "UNREACHED", tests, failed: null };
   };
 
   try {

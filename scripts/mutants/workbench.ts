@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const reporter = fileURLToPath(new URL("first-failure.ts", import.meta.url));
+const noteTests = new URL("note-tests.ts", import.meta.url).href;
 
 /** What is not copied: what is linked or not needed. */
 const leftOut = new Set(["node_modules", ".git", "dist", "data"]);
@@ -66,13 +67,18 @@ export class Workbench {
     await writeFile(join(this.tree, path), text);
   }
 
-  /** Runs a test file up to its first failure, and ends whatever it started. */
-  async run(test: string, timeLimitMs: number): Promise<TestRun> {
+  /**
+   * Runs a test file up to its first failure, and ends whatever it started.
+   *
+   * @param names the tests of the file to run; all if not given
+   */
+  async run(test: string, timeLimitMs: number, names: readonly string[] = []): Promise<TestRun> {
     await writeFile(this.notes, "");
     const begun = performance.now();
-    const child = spawn(process.execPath, ["--import", "tsx", `--test-reporter=${reporter}`, test], {
+    const only = names.map((name) => `--test-name-pattern=/^${name.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}$/`);
+    const child = spawn(process.execPath, ["--import", "tsx", "--import", noteTests, `--test-reporter=${reporter}`, ...only, test], {
       cwd: this.tree,
-      env: { ...process.env, TMPDIR: this.temporary, TEMP: this.temporary, NODE_TEST_CONTEXT: undefined },
+      env: { ...process.env, TMPDIR: this.temporary, TEMP: this.temporary, ESPALIER_TEST_NOTES: this.notes, NODE_TEST_CONTEXT: undefined },
       stdio: ["ignore", "pipe", "ignore"],
       // A group of its own, so that it can be ended with all it started.
       detached: true,
