@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { describeMutation, mutated, mutationsOf } from "../../scripts/mutants/mutations.ts";
 import { testsByNearness } from "../../scripts/mutants/nearest-tests.ts";
+import { casesOf } from "../../scripts/mutants/reach.ts";
 import { tryMutants } from "../../scripts/mutants/try-mutants.ts";
 
 /** Each row: a source, and all that becomes of it. */
@@ -45,6 +46,15 @@ test("a mutation is told by its line", () => {
   );
 });
 
+test("a test reaches what is noted in it, and what the file, a hook or another process reached before", () => {
+  const notes = 'load:0\nbegin 1000 "a \\"b\\""\nown:1\n+child:2\nend 1200\nhook:3\nbegin 1300 "c"\nown:4\nend 1350\n';
+  const cases = casesOf(notes).map(({ name, durationMs, places }) => [name, durationMs, [...places].join(" ")]);
+  assert.deepEqual(cases, [
+    ['a "b"', 200, "load:0 own:1 child:2"],
+    ["c", 50, "load:0 child:2 hook:3 own:4"],
+  ]);
+});
+
 const root = mkdtempSync(join(tmpdir(), "espalier-tried-"));
 after(() => rmSync(root, { recursive: true }));
 const files: Readonly<Record<string, string>> = {
@@ -57,6 +67,10 @@ const files: Readonly<Record<string, string>> = {
     'import assert from "node:assert";\nimport { test } from "node:test";\nimport { isAdult } from "../../src/age/adult.ts";\ntest("an old man is of age", () => assert.ok(isAdult(80)));\n',
   "test/age/youth.test.ts":
     'import assert from "node:assert";\nimport { test } from "node:test";\nimport { isAdult } from "../../src/age/adult.ts";\ntest("at 19, and not at 17", () => assert.deepEqual([isAdult(19), isAdult(17)], [true, false]));\n',
+  "src/age/ticket.ts":
+    "export const isFree = (age: number): boolean => age < 6;\nexport const half = (price: number): number => price / 2;\n",
+  "test/age/ticket.test.ts":
+    'import assert from "node:assert";\nimport { describe, it } from "node:test";\nimport { half, isFree } from "../../src/age/ticket.ts";\ndescribe("a ticket", () => {\n  it("(half) the price?", () => assert.equal(half(8), 4));\n  it("for children", () => assert.ok(isFree(half(8)) && !isFree(6)));\n});\n',
   "test/age/broken.test.ts": 'import assert from "node:assert";\nimport "../../src/age/adult.ts";\nassert.fail();\n',
   "test/age/wait.test.ts":
     'import { test } from "node:test";\nimport { countDown } from "../../src/age/wait.ts";\ntest("it ends", () => countDown(3));\n',
@@ -118,6 +132,18 @@ test("what a test notices is killed, what none notices survives; the checkout st
   writeFileSync(youth, (files["test/age/youth.test.ts"] as string).replace("isAdult(19)", "isAdult(18)"));
   const sharper = await outcomes("src/age/adult.ts");
   for (const slip of [">= → >", "18 → 19"]) assert.equal(sharper.outcomes[slip], "KILLED at 19, and not at 17");
+});
+
+test("a slip is tried with the tests of a file that reach it, the quickest first", async () => {
+  const { outcomes: found } = await outcomes("src/age/ticket.ts");
+  assert.deepEqual(found, {
+    "< → <=": "KILLED for children",
+    "6 → 7": "KILLED for children",
+    "6 → 5": "SURVIVED null",
+    "/ → *": "KILLED (half) the price?",
+    "2 → 3": "KILLED (half) the price?",
+    "2 → 1": "KILLED (half) the price?",
+  });
 });
 
 test("a loop that does not end runs out of time", async () => {
