@@ -37,6 +37,7 @@ const options = { root, paths, sample, seed: Number(values.seed), tests: Number(
 for await (const { source, text, mutation, verdict } of tryMutants({
   ...options,
   ledger: join(root, "node_modules/.cache/mutants.jsonl"),
+  baselines: join(root, "node_modules/.cache/mutants-tests.json"),
 })) {
   counts[verdict.outcome]++;
   if (verdict.outcome === "SURVIVED" || verdict.outcome === "UNREACHED")

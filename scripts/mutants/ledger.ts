@@ -61,7 +61,8 @@ export class Ledger {
 
 const nameOf = (source: string, { start, end, replacement }: Mutation): string => JSON.stringify([source, start, end, replacement]);
 
-function readIfThere(path: string): string {
+/** A file's text; empty if there is none. */
+export function readIfThere(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

@@ -56,24 +56,29 @@ ${note(0)};
 export interface Case {
   readonly name: string;
   readonly durationMs: number;
+  /** False where the file's run was cut short in it. */
+  readonly ended: boolean;
   readonly places: ReadonlySet<string>;
 }
 
 /**
  * Reads the notes of a test file's run. What is reached between tests, by the file or a hook, counts for all tests that come
  * after; so does what another process reached, which may have been reached again without a note.
+ *
+ * @param over when the run was over, in milliseconds since 1970
  */
-export function casesOf(notes: string): Case[] {
+export function casesOf(notes: string, over: number): Case[] {
   const shared = new Set<string>();
-  const cases: { name: string; begun: number; durationMs: number; places: Set<string> }[] = [];
+  const cases: { name: string; begun: number; durationMs: number; ended: boolean; places: Set<string> }[] = [];
   let current: (typeof cases)[number] | null = null;
   for (const line of notes.split("\n").filter(Boolean)) {
     const [, word, at, name] = /^(begin|end) (\d+) ?(.*)$/.exec(line) ?? [];
     if (word === "begin") {
-      current = { name: JSON.parse(name as string) as string, begun: Number(at), durationMs: 0, places: new Set(shared) };
+      const begun = Number(at);
+      current = { name: JSON.parse(name as string) as string, begun, durationMs: over - begun, ended: false, places: new Set(shared) };
       cases.push(current);
     } else if (word === "end") {
-      if (current) current.durationMs = Number(at) - current.begun;
+      if (current) Object.assign(current, { durationMs: Number(at) - current.begun, ended: true });
       current = null;
     } else {
       const place = line.replace(/^\+/, "");
@@ -81,5 +86,5 @@ export function casesOf(notes: string): Case[] {
       if (!current || place !== line) shared.add(place);
     }
   }
-  return cases;
+  return cases.map(({ name, durationMs, ended, places }) => ({ name, durationMs, ended, places }));
 }

@@ -1,10 +1,11 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { seededRandom, shuffled } from "../../src/random.ts";
+import { type Baseline, Baselines } from "./baselines.ts";
 import { Ledger, type Verdict } from "./ledger.ts";
 import { type Mutation, mutated, mutationsOf } from "./mutations.ts";
 import { filesUnder, testsByNearness } from "./nearest-tests.ts";
-import { type Case, casesOf, placeAround, withNotes } from "./reach.ts";
+import { casesOf, placeAround } from "./reach.ts";
 import { Workbench } from "./workbench.ts";
 
 export interface MutantOptions {
@@ -17,8 +18,9 @@ export interface MutantOptions {
   readonly seed: number;
   /** So many test files a source at most, the nearest. */
   readonly tests: number;
-  /** Where verdicts are kept from run to run. */
+  /** Where verdicts are kept from run to run, and what tests reach. */
   readonly ledger: string;
+  readonly baselines: string;
   readonly say: (line: string) => void;
 }
 
@@ -37,8 +39,6 @@ export interface TriedMutant extends Mutant {
 const slack = { factor: 3, ms: 5000 };
 /** The tests of one mutant may take so long together with the sources unchanged; the quickest is run whatever it takes. */
 const budgetMs = 30_000;
-/** A test file that takes longer with the sources unchanged is not used. */
-const longestFileMs = 240_000;
 
 /** All mutants of some sources, by source and place. */
 export function mutantsIn(root: string, paths: readonly string[]): Mutant[] {
@@ -54,14 +54,6 @@ function sampleOf<T>(items: readonly T[], sample: number | null, seed: number): 
   if (sample === null) return items;
   const drawn = new Set(shuffled(seededRandom(seed, "mutants"), items).slice(0, sample));
   return items.filter((item) => drawn.has(item));
-}
-
-/** What is known of a test file that passes as things are. */
-interface Baseline {
-  readonly test: string;
-  /** What the file takes whichever of its tests are run. */
-  readonly setUpMs: number;
-  readonly cases: readonly Case[];
 }
 
 /** Some tests of a file, and how long they take with the sources unchanged. */
@@ -88,35 +80,6 @@ function trialsOf(baselines: readonly Baseline[], place: string): Trial[] {
   return [...trials.values()].sort((a, b) => a.durationMs - b.durationMs);
 }
 
-/** Runs tests with the sources unchanged, each once. */
-class Baselines {
-  private readonly known = new Map<string, Baseline | null>();
-
-  constructor(
-    private readonly bench: Workbench,
-    private readonly texts: ReadonlyMap<string, string>,
-    private readonly say: (line: string) => void,
-  ) {}
-
-  /** Null for a test that is of no use: it fails, or takes too long. */
-  async of(test: string): Promise<Baseline | null> {
-    const known = this.known.get(test);
-    if (known !== undefined) return known;
-    for (const [source, text] of this.texts) await this.bench.write(source, withNotes(source, text, this.bench.notes));
-    const { passed, failed, timedOut, durationMs } = await this.bench.run(test, longestFileMs);
-    const cases = casesOf(readFileSync(this.bench.notes, "utf8"));
-    for (const [source, text] of this.texts) await this.bench.write(source, text);
-    const why = timedOut
-      ? `it takes more than ${longestFileMs / 1000} s`
-      : `it fails without a mutant (${failed ?? "it could not be run"})`;
-    if (!passed) this.say(`${test} is left out: ${why}`);
-    const setUpMs = cases.reduce((left, found) => left - found.durationMs, durationMs);
-    const baseline = passed ? { test, setUpMs, cases } : null;
-    this.known.set(test, baseline);
-    return baseline;
-  }
-}
-
 /**
  * Tries mutants one after another: each in a copy of the checkout, against those tests of the files nearest to its source that
  * reach its function, the quickest first, until one fails.
@@ -129,22 +92,19 @@ export async function* tryMutants(options: MutantOptions): AsyncGenerator<TriedM
   const bench = await Workbench.open(root);
   // What is tried is the copy, whatever is edited meanwhile.
   const ledger = new Ledger(options.ledger, bench.tree);
-  const baselines = new Baselines(bench, new Map(chosen.map(({ source, text }) => [source, text])), options.say);
+  const baselines = new Baselines(bench, options.baselines, options.say);
 
   const judge = async ({ source, text, mutation }: Mutant, tests: readonly string[]): Promise<Verdict> => {
     const place = placeAround(source, text, mutation.start);
     const known: Baseline[] = [];
-    for (const test of tests) {
-      const baseline = await baselines.of(test);
-      if (baseline) known.push(baseline);
-    }
+    for (const test of tests) known.push(await baselines.of(test, source));
     const trials = trialsOf(known, place);
     for (const { test, names, durationMs } of trials) {
       await bench.write(source, mutated(text, mutation));
       const run = await bench.run(test, durationMs * slack.factor + slack.ms, names);
       await bench.write(source, text);
       if (!run.passed) return { outcome: run.timedOut ? "TIMED_OUT" : "KILLED", tests: [test], failed: run.failed };
-      const ran = new Set(casesOf(readFileSync(bench.notes, "utf8")).map(({ name }) => name));
+      const ran = new Set(casesOf(readFileSync(bench.notes, "utf8"), 0).map(({ name }) => name));
       if (names.some((name) => !ran.has(name))) throw new Error(`${test} ran other tests than ${names.join(", ")}`);
     }
     return { outcome: trials.length > 0 ? "SURVIVED" : "UNREACHED", tests, failed: null };

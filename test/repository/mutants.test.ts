@@ -47,11 +47,13 @@ test("a mutation is told by its line", () => {
 });
 
 test("a test reaches what is noted in it, and what the file, a hook or another process reached before", () => {
-  const notes = 'load:0\nbegin 1000 "a \\"b\\""\nown:1\n+child:2\nend 1200\nhook:3\nbegin 1300 "c"\nown:4\nend 1350\n';
-  const cases = casesOf(notes).map(({ name, durationMs, places }) => [name, durationMs, [...places].join(" ")]);
+  const notes =
+    'load:0\nbegin 1000 "a \\"b\\""\nown:1\n+child:2\nend 1200\nhook:3\nbegin 1300 "c"\nown:4\nend 1350\nbegin 1400 "cut short"\n';
+  const cases = casesOf(notes, 1700).map(({ name, durationMs, ended, places }) => [name, durationMs, ended, [...places].join(" ")]);
   assert.deepEqual(cases, [
-    ['a "b"', 200, "load:0 own:1 child:2"],
-    ["c", 50, "load:0 child:2 hook:3 own:4"],
+    ['a "b"', 200, true, "load:0 own:1 child:2"],
+    ["c", 50, true, "load:0 child:2 hook:3 own:4"],
+    ["cut short", 300, false, "load:0 child:2 hook:3"],
   ]);
 });
 
@@ -101,6 +103,7 @@ async function outcomes(source: string, sample: number | null = null): Promise<{
     seed: 1,
     tests: 3,
     ledger: join(root, "ledger.jsonl"),
+    baselines: join(root, "tests.json"),
     say: (line: string) => said.push(line),
   };
   for await (const { text, mutation, verdict } of tryMutants(options))
@@ -124,7 +127,7 @@ test("what a test notices is killed, what none notices survives; the checkout st
   assert.deepEqual(first.said, ["test/age/broken.test.ts is left out: it fails without a mutant (it could not be run)"]);
   for (const [path, text] of Object.entries(files)) assert.equal(readFileSync(join(root, path), "utf8"), text);
   const after = readdirSync(root, { recursive: true }).filter((path) => !String(path).startsWith("node_modules"));
-  assert.deepEqual(after.sort(), [...before, "ledger.jsonl"].sort());
+  assert.deepEqual(after.sort(), [...before, "ledger.jsonl", "tests.json"].sort());
   // Nothing is run, so that nothing is said.
   assert.deepEqual(await outcomes("src/age/adult.ts"), { outcomes: expected, said: [] });
   // A sharper test, and only what had survived its tests is tried anew.
