@@ -24,7 +24,7 @@ interface Entry {
 }
 
 /** A test file is ended after so long. Of its tests those are used that came to their end. */
-const longestFileMs = 120_000;
+const longestFileMs = 240_000;
 
 const digestOf = (text: string): string => createHash("sha256").update(text).digest("hex");
 

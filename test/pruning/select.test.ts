@@ -138,6 +138,13 @@ describe("uniform removal", () => {
     assert.deepEqual(uniform(mixed, 1, 9), ["ATTENTION 0", "HEAD 3"]);
   });
 
+  it("passes over what the model cannot do without, and goes on with the rest", () => {
+    const wholes = [0, 1].flatMap((l) => groupsOf(l, { ATTENTION: [l], MLP: [2 + l] }));
+    const harvest = new Harvest(9, 1000, (gone) => !(gone.has("a0") && gone.has("a1")));
+    takeUniform(harvest, wholes, { headMultiple: 1, channelMultiple: 1 });
+    assert.deepEqual(named(harvest.taken), ["ATTENTION 0", "MLP 0", "MLP 1"]);
+  });
+
   it("stops when the target is met", () => {
     assert.equal(uniform(layers, 2, 99, 20).length, 4);
   });
