@@ -7,7 +7,7 @@ import type { Database } from "./store.ts";
 /** A model and what runs made of it, side by side, with what was measured of each. */
 export interface ComparisonRecord {
   readonly model: ModelRecord;
-  /** What was measured, oldest first: one evaluation of each kind that compare with one another. */
+  /** The ways to measure, oldest first: of each the first evaluation. */
   readonly columns: readonly EvaluationRecord[];
   /** The model itself first, without a run; then what each run made, oldest first. */
   readonly rows: readonly {
@@ -46,7 +46,9 @@ export async function compareRuns(db: Database, modelId: string, runIds: readonl
     })
   ).map((row) => toRecord(row) as EvaluationRecord);
   const newest = new Map(evaluations.map((e) => [`${e.modelId} ${e.comparisonKey}`, e]));
-  const columns = [...new Map(evaluations.toReversed().map((e) => [e.comparisonKey, e])).values()].reverse();
+  const oldest = new Map<string | null, EvaluationRecord>();
+  for (const evaluation of evaluations) if (!oldest.has(evaluation.comparisonKey)) oldest.set(evaluation.comparisonKey, evaluation);
+  const columns = [...oldest.values()];
   return {
     model,
     columns,

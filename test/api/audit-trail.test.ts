@@ -82,7 +82,10 @@ test("administrators page through it, and see it by token and by mutation; other
     after = pageInfo.endCursor;
   }
   assert.deepEqual(seen, ["4", "3", "2", "1", "0"]);
-  assert.deepEqual((await api.ask(trail, { filter: { tokenId: "x" } }, admin.secret)).data.auditTrail.nodes, []);
+  assert.deepEqual((await api.ask(trail, { filter: { tokenId: "x" } }, admin.secret)).data.auditTrail, {
+    nodes: [],
+    pageInfo: { hasNextPage: false, endCursor: null },
+  });
   assert.equal((await api.ask(trail, {}, pruner.secret)).errors?.[0]?.extensions["code"], "FORBIDDEN");
 });
 
@@ -96,6 +99,7 @@ test("administrators make, list and withdraw tokens; the token itself is told on
   assert.deepEqual(token, { id: token.id, name: "ci", role: "GENERATE", expiresAt, revokedAt: null });
   assert.match(secret, /^esp_[\w-]{43}$/);
   assert.equal((await api.ask("{ pruningMethods { name } }", {}, secret)).errors, undefined);
+  assert.equal((await api.ask(create, { input: { name: "x".repeat(200), role: "READ" } }, admin.secret)).errors, undefined);
   for (const [input, argument] of [
     [{ name: " ", role: "READ" }, "input.name"],
     [{ name: "x".repeat(201), role: "READ" }, "input.name"],
@@ -105,12 +109,12 @@ test("administrators make, list and withdraw tokens; the token itself is told on
     assert.deepEqual(errors?.[0]?.extensions, { code: "INVALID_TOKEN", argument });
   }
   const list = async () => (await api.ask("{ tokens { nodes { id name role revokedAt } } }", {}, admin.secret)).data.tokens.nodes;
-  assert.deepEqual((await list())[0], { id: token.id, name: "ci", role: "GENERATE", revokedAt: null });
+  assert.deepEqual((await list())[1], { id: token.id, name: "ci", role: "GENERATE", revokedAt: null });
   const revoke = `mutation { revokeToken(id: "${token.id}") { revokedAt } }`;
   const revoked = (await api.ask(revoke, {}, admin.secret)).data.revokeToken.revokedAt;
   // Here at once, whatever was known of it.
   assert.equal((await api.ask("{ pruningMethods { name } }", {}, secret)).errors?.[0]?.extensions["code"], "UNAUTHENTICATED");
-  assert.deepEqual((await list())[0].revokedAt, revoked);
+  assert.deepEqual((await list())[1].revokedAt, revoked);
   assert.equal((await api.ask(revoke, {}, admin.secret)).data.revokeToken.revokedAt, revoked);
   const absent = await api.ask(`mutation { revokeToken(id: "${nobody}") { id } }`, {}, admin.secret);
   assert.deepEqual(absent.errors?.[0]?.extensions, { code: "TOKEN_NOT_FOUND", id: nobody, argument: "id" });

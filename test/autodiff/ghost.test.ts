@@ -165,5 +165,11 @@ describe("ghost norms", () => {
     const z = c.matMul(c.input("x", "float32", [2, 2 * P, 4]), c.input("w", "float32", [4, 4]));
     const { uses: other } = backward(c, new Map([[z.name, c.input("dy", "float32", z.shape)]]), ["w"]);
     assert.throws(() => squaredNorms(c, { samples: P, views: 2 }, other, wholes(["w"])), code("UNSUPPORTED_LAYOUT"));
+
+    // A table whose rows are matrices: what is looked up is no row of the batch.
+    const d = GraphBuilder.empty();
+    const looked = d.gather(d.input("w", "float32", [9, 2, 4]), d.input("ids", "int64", [2 * P, 3]));
+    const { uses: tables } = backward(d, new Map([[looked.name, d.input("dy", "float32", looked.shape)]]), ["w"]);
+    assert.throws(() => squaredNorms(d, { samples: P, views: 2 }, tables, wholes(["w"])), code("UNSUPPORTED_PARAMETER_USE"));
   });
 });

@@ -226,6 +226,14 @@ describe("a compound operator in a form that has no lowering", () => {
         { num_heads: attr.int(1), do_rotary: attr.int(1) },
         "com.microsoft",
       )[0] as Value,
+    "has a mask of a shape that says nothing": (b, x) =>
+      b.node(
+        "Attention",
+        [x, b.floats(Array(180).fill(0), [6, 30]), b.floats(Array(30).fill(0)), b.input("mask", "int32", [2, 2])],
+        [x],
+        { num_heads: attr.int(1) },
+        "com.microsoft",
+      )[0] as Value,
     "reads an output that nothing gives": (b, x) =>
       b.node("SkipLayerNormalization", [x, x, b.floats(Array(6).fill(1))], [x, x], {}, "com.microsoft")[1] as Value,
   };
