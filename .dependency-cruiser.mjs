@@ -6,13 +6,14 @@ const directions = {
   onnx: [],
   operators: ["onnx"],
   runtime: ["onnx"],
+  signature: ["onnx"],
   autodiff: ["onnx", "operators"],
-  structures: ["onnx", "operators", "runtime"],
+  structures: ["onnx", "operators", "runtime", "signature"],
   text: [],
-  inference: ["onnx", "operators", "runtime", "text"],
-  evaluation: ["inference", "onnx", "runtime", "text"],
-  pruning: ["autodiff", "onnx", "runtime", "structures", "text"],
-  models: ["autodiff", "onnx", "operators", "runtime", "structures", "text"],
+  inference: ["onnx", "operators", "runtime", "signature", "text"],
+  evaluation: ["inference", "onnx", "runtime", "signature", "text"],
+  pruning: ["autodiff", "onnx", "runtime", "signature", "structures", "text"],
+  models: ["autodiff", "onnx", "operators", "runtime", "signature", "structures", "text"],
   store: ["generated"],
   jobs: ["evaluation", "inference", "models", "pruning", "runtime", "store", "text"],
   api: ["jobs", "pruning", "store", "text"],
@@ -20,6 +21,7 @@ const directions = {
 
 /** Records that cross the layers: what a folder may name in `import type` beyond what it may import. */
 const typesOnly = {
+  signature: ["runtime"],
   structures: ["onnx"],
   store: ["evaluation", "models", "pruning", "structures", "text"],
   jobs: ["structures"],

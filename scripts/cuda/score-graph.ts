@@ -5,9 +5,9 @@ import { encode } from "../../src/onnx/encode.ts";
 import { type Model, sizeOf } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { widen } from "../../src/onnx/widen.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { openSession, type SessionOptions } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { discover } from "../../src/structures/discover.ts";
 
 /** A model's score graph with the norms of every structure's weights, whole and along each axis, and by what it gives: all that a run may ask for. */
@@ -18,7 +18,7 @@ export async function wholeScoreGraph(stored: Model, folder: string, batch: numb
   const parameters = [...new Set(structures.flatMap((s) => s.parameters))];
   const outputs = places.map(({ branches }) => ({ outputs: branches.map((b) => b.output), sum: branches.at(-1)?.sum ?? "", parameters }));
   const inner = outputs.flatMap((o) => [...o.outputs, o.sum]);
-  const forward = await specialise(model, scoringBinding(model, batch, tokens, parameters), [logits, ...inner]);
+  const forward = await specialise(model, bindingOf(model, batch, tokens, parameters), [logits, ...inner]);
   const rank = (name: string) => forward.types.get(name)?.shape.length ?? 0;
   const everyWay = (name: string): SliceRequest[] =>
     [null, ...Array.from({ length: rank(name) }, (_, axis) => axis)].map((axis) => ({ parameter: name, axis }));

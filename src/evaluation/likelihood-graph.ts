@@ -1,7 +1,9 @@
 import * as attr from "../onnx/attributes.ts";
 import { producers, replaceUses, usesOf } from "../onnx/edit.ts";
 import { type DataType, type Dim, dataTypes, type Graph, type Model, type Node, operatorKey, type ValueInfo } from "../onnx/ir.ts";
-import { type CacheEntry, cacheEntries, logitsOf, type Signature, signatureOf } from "../onnx/signature.ts";
+import { batchAxisOf, type CacheEntry, cacheEntries } from "../signature/caches.ts";
+import { logitsOf } from "../signature/logits.ts";
+import { type Signature, signatureOf } from "../signature/signature.ts";
 
 /** A graph that tells how probable tokens are, and the names by which it is fed and read; the model's own inputs keep theirs. */
 export interface LikelihoodGraph {
@@ -87,13 +89,10 @@ const node = (opType: string, inputs: readonly string[], output: string, attribu
   attributes,
 });
 
-/** Reads each cache input through a Gather of its rows, along the batch: the first of its dynamic sizes. */
+/** Reads each cache input through a Gather of its rows, along the batch. */
 function repeatCaches(graph: Graph, caches: readonly ValueInfo[], rows: string): Graph {
   const repeated = new Map(caches.map((c) => [c.name, name(`repeated/${c.name}`)]));
-  const gathers = caches.map((c) => {
-    const axis = (c.shape ?? []).findIndex((d) => typeof d !== "number");
-    return node("Gather", [c.name, rows], repeated.get(c.name) as string, { axis: attr.int(axis) });
-  });
+  const gathers = caches.map((c) => node("Gather", [c.name, rows], repeated.get(c.name) as string, { axis: attr.int(batchAxisOf(c)) }));
   const { nodes } = replaceUses(graph, repeated);
   return { ...graph, nodes: [...gathers, ...nodes] };
 }

@@ -1,13 +1,11 @@
 import { dirname, join } from "node:path";
-import { EspalierError } from "../errors.ts";
 import { nonFinite } from "../inference/sampling.ts";
 import { encode } from "../onnx/encode.ts";
-import { sizeOf, type ValueInfo } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
-import { cacheDims } from "../onnx/signature.ts";
-import { integerArray } from "../onnx/tensors.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
-import { openSession, type Session, type TensorArray, type TensorValue } from "../runtime/session.ts";
+import { openSession, type Session, type TensorValue } from "../runtime/session.ts";
+import { emptyCache, nextCache } from "../signature/caches.ts";
+import { type Feeds, feedsOf, integerFeed } from "../signature/feeds.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { type LikelihoodGraph, likelihoodGraph } from "./likelihood-graph.ts";
 
@@ -24,7 +22,7 @@ export interface Past {
   /** Tokens of each. */
   readonly length: number;
   /** By cache input, e.g. [I, K, length, D]. */
-  readonly cache: Readonly<Record<string, TensorValue>>;
+  readonly cache: Feeds;
 }
 
 /** Tokens to read, and those that really follow the last of them. */
@@ -81,7 +79,8 @@ export class Likelihood {
 
   /** The beginning of every sequence. */
   get start(): Past {
-    return { length: 0, cache: Object.fromEntries(this.graph.caches.map(({ input }) => [input.name, emptyCache(input)])) };
+    // The graph repeats it for as many as there are.
+    return { length: 0, cache: emptyCache(this.graph.signature.caches, 1) };
   }
 
   /** Reads sequences on. `rows` are of equal length and, past a start, one for each sequence; for models with a cache only. */
@@ -92,8 +91,7 @@ export class Likelihood {
       this.feeds(past, read),
       caches.map((c) => c.output),
     );
-    const cache = Object.fromEntries(caches.map(({ input, output }) => [input.name, results[output] as TensorValue]));
-    return { length: past.length + (rows[0]?.length ?? 0), cache };
+    return { length: past.length + (rows[0]?.length ?? 0), cache: nextCache(caches, results) };
   }
 
   /**
@@ -121,10 +119,9 @@ export class Likelihood {
   }
 
   /** What one run is fed. All that is not a target's place is worked out no further than the last hidden state. */
-  private feeds(past: Past, rows: readonly Row[]): Record<string, TensorValue> {
+  private feeds(past: Past, rows: readonly Row[]): Feeds {
     const { signature, rows: cacheRows, places, targets } = this.graph;
     const T = Math.max(...rows.map((r) => r.ids.length));
-    const R = rows.length;
     const at = rows.flatMap(({ ids, targets }, r) => targets.map((_, i) => r * T + ids.length - targets.length + i));
     const looked = rows.flatMap((r) => r.targets);
     // A run that only reads looks at one place, for no dimension to be 0.
@@ -132,35 +129,13 @@ export class Likelihood {
       at.push(0);
       looked.push(0);
     }
-    const feeds: Record<string, TensorValue> = {
+    const texts = rows.map((r) => r.ids);
+    return {
       ...past.cache,
-      [signature.tokens.name]: integers(signature.tokens, [R, T], (i) => rows[Math.floor(i / T)]?.ids[i % T] ?? 0),
-      [places]: integers({ dataType: "int64" }, [1, at.length], (i) => at[i] as number),
-      [targets]: integers({ dataType: "int64" }, [1, at.length, 1], (i) => looked[i] as number),
+      ...feedsOf(signature, texts, past.length),
+      [places]: integerFeed("int64", [1, at.length], (i) => at[i] as number),
+      [targets]: integerFeed("int64", [1, at.length, 1], (i) => looked[i] as number),
+      ...(cacheRows ? { [cacheRows]: integerFeed("int64", [rows.length], (i) => rows[i]?.past ?? 0) } : {}),
     };
-    const { mask, positions } = signature;
-    // Padding needs no mask: it lies after all that counts.
-    if (mask) feeds[mask.name] = integers(mask, [R, past.length + T], () => 1);
-    if (positions) feeds[positions.name] = integers(positions, [R, T], (i) => past.length + (i % T));
-    if (cacheRows) feeds[cacheRows] = integers({ dataType: "int64" }, [R], (i) => rows[i]?.past ?? 0);
-    return feeds;
   }
-}
-
-const integers = ({ dataType }: Pick<ValueInfo, "dataType">, dims: readonly number[], value: (i: number) => number): TensorValue => ({
-  dataType,
-  dims,
-  data: integerArray(dataType, sizeOf(dims), value),
-});
-
-const empties: Readonly<Record<string, () => TensorArray>> = { float32: () => new Float32Array(), float16: () => new Uint16Array() };
-
-/** The cache of one sequence before its first token; the graph repeats it for as many as there are. */
-function emptyCache(input: ValueInfo): TensorValue {
-  const dims = cacheDims(input, 1, 0);
-  const make = empties[input.dataType];
-  if (make && sizeOf(dims) === 0) return { dataType: input.dataType, dims, data: make() };
-  throw new EspalierError("UNSUPPORTED_CACHE", `cache input "${input.name}" (${input.dataType}, [${input.shape}]) has no empty form`, {
-    input: input.name,
-  });
 }

@@ -2,14 +2,14 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { readModel } from "../onnx/read-model.ts";
-import { type CacheEntry, cacheEntries, logitsOf, type Signature, signatureOf } from "../onnx/signature.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { type ConcreteProvider, type ExecutionProvider, resolveProvider } from "../runtime/providers.ts";
 import { openSession, type Session, type SessionOptions, type TensorValue } from "../runtime/session.ts";
+import { type CacheEntry, cacheEntries, emptyCache, nextCache } from "../signature/caches.ts";
+import { type Feeds, feedsOf } from "../signature/feeds.ts";
+import { float32Logits, logitsOf } from "../signature/logits.ts";
+import { type Signature, signatureOf } from "../signature/signature.ts";
 import { readModelConfig } from "../text/model-config.ts";
-import { emptyCache, nextCache } from "./cache.ts";
-import { feedsOf } from "./feeds.ts";
-import { float32Logits } from "./logits.ts";
 
 export interface LanguageModelOptions {
   /** In the Hugging Face layout. */
@@ -25,7 +25,7 @@ export interface LanguageModelOptions {
 export interface Past {
   readonly ids: readonly number[];
   /** By cache input, e.g. [1, K, past, D]; empty for a model without a cache. */
-  readonly cache: Readonly<Record<string, TensorValue>>;
+  readonly cache: Feeds;
 }
 
 /** A loaded causal language model: token ids in, logits out. */
@@ -45,7 +45,7 @@ export class LanguageModel {
     this.#signature = signatureOf(session.inputs);
     this.#cache = cacheEntries(session.inputs, session.outputs);
     this.#logits = logitsOf(session.outputs).name;
-    emptyCache(this.#cache, 1);
+    emptyCache(this.#signature.caches, 1);
   }
 
   /**
@@ -71,7 +71,7 @@ export class LanguageModel {
 
   /** A sequence without any token. */
   get start(): Past {
-    return { ids: [], cache: emptyCache(this.#cache, 1) };
+    return { ids: [], cache: emptyCache(this.#signature.caches, 1) };
   }
 
   /** Reads on. Returns the logits [V] that follow the last token; a model without a cache reads everything again. */
@@ -92,7 +92,7 @@ export class LanguageModel {
 
   /** Logits [B, T, V], row after row, of B sequences of T tokens each. */
   async logits(rows: readonly (readonly number[])[]): Promise<Float32Array> {
-    const feeds = { ...feedsOf(this.#signature, rows, 0), ...emptyCache(this.#cache, rows.length) };
+    const feeds = { ...feedsOf(this.#signature, rows, 0), ...emptyCache(this.#signature.caches, rows.length) };
     const results = await this.session.run(feeds, [this.#logits]);
     return float32Logits(results[this.#logits] as TensorValue);
   }

@@ -4,17 +4,20 @@ import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
 import { isNarrow, type Model } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
-import { logitsOf } from "../onnx/signature.ts";
 import { widen } from "../onnx/widen.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type ModelSource, openSession, type TensorValue } from "../runtime/session.ts";
+import { emptyCache } from "../signature/caches.ts";
+import { feedsOf } from "../signature/feeds.ts";
+import { float32Logits, logitsOf } from "../signature/logits.ts";
+import { signatureOf } from "../signature/signature.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { BatchedDecoder } from "./batched-decoder.ts";
 import type { Decoder } from "./decoder.ts";
 import { mergeProducts } from "./graph/merge-products.ts";
 import { servingGraph } from "./graph/serving-graph.ts";
-import { promptFeeds, unfit } from "./graph/two-views.ts";
+import { unfit } from "./graph/two-views.ts";
 import { graphFile, LanguageModel, type LanguageModelOptions } from "./language-model.ts";
 import { PlainDecoder } from "./plain-decoder.ts";
 
@@ -97,11 +100,10 @@ async function requireSame(decoder: BatchedDecoder, original: ModelSource, V: nu
   const session = await openSession(original, { executionProvider: "CPU", lean: true, native: { graphOptimizationLevel: "disabled" } });
   let expected: Float32Array;
   try {
-    const feeds = promptFeeds(session.inputs, 1, 0, ids.length);
-    const tokens = feeds["input_ids"] as TensorValue;
-    for (const [i, id] of ids.entries()) (tokens.data as BigInt64Array)[i] = (tokens.dataType === "int64" ? BigInt(id) : id) as bigint;
+    const signature = signatureOf(session.inputs);
     const { name } = logitsOf(session.outputs);
-    expected = (await session.run(feeds, [name]))[name]?.data as Float32Array;
+    const results = await session.run({ ...feedsOf(signature, [ids], 0), ...emptyCache(signature.caches, 1) }, [name]);
+    expected = float32Logits(results[name] as TensorValue);
   } finally {
     await session.close();
   }

@@ -2,8 +2,10 @@ import { EspalierError } from "../errors.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { type Graph, isFloat, type Model, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
-import { logitsOf, signatureOf } from "../onnx/signature.ts";
 import { operators } from "../operators/operators.ts";
+import { cacheLayers } from "../signature/caches.ts";
+import { logitsOf } from "../signature/logits.ts";
+import { signatureOf } from "../signature/signature.ts";
 import { anatomyOf } from "../structures/anatomy.ts";
 import { flowOf } from "../structures/flow.ts";
 import { parametersOf } from "../structures/parameters.ts";
@@ -13,13 +15,13 @@ import { architectureOf, type Facts, operatorCounts } from "./describe.ts";
  * What a graph says of itself that is served and not pruned: one of quantised weights, or of operators without gradients.
  *
  * @param obstacle what keeps it from being pruned
- * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see signature.ts)
+ * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see src/signature)
  */
 export function describeServed(model: Model, read: TensorReader, contextLength: number | null, obstacle: EspalierError): Facts {
   const { graph } = model;
   const signature = signatureOf(graph.inputs);
   const flow = flowOf(graph, signature.tokens.name, logitsOf(graph.outputs).name);
-  const layers = Math.max(Math.ceil(signature.caches.length / 2), layersOf(model));
+  const layers = Math.max(cacheLayers(signature.caches).length, layersOf(model));
   return {
     parameterCount: countOf(graph, parametersOf(flow, read)),
     opset: model.opsets[""] ?? 0,

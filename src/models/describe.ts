@@ -2,7 +2,8 @@ import { EspalierError } from "../errors.ts";
 import { producers } from "../onnx/edit.ts";
 import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
-import { signatureOf } from "../onnx/signature.ts";
+import { cacheLayers } from "../signature/caches.ts";
+import { signatureOf } from "../signature/signature.ts";
 import { type Discovery, discover } from "../structures/discover.ts";
 import { divide } from "../structures/divide.ts";
 import { type Obstacle, type StructureGroup, structureKinds } from "../structures/structure.ts";
@@ -62,13 +63,11 @@ const nothingToRemove = (obstacles: readonly Obstacle[]): EspalierError =>
 /** @param stream values that depend on the tokens */
 export function architectureOf({ graph }: Model, stream: ReadonlySet<string>, layers: number, contextLength: number | null): Architecture {
   const embedding = embeddingOf(graph, stream);
-  const caches = signatureOf(graph.inputs).caches.map((c) => (c.shape ?? []).filter((d) => typeof d === "number"));
   return {
     layers,
     hiddenSize: embedding?.columns ?? 0,
     vocabularySize: embedding?.rows ?? 0,
-    // Keys and values come in pairs of the same shape, [B, K, past, D].
-    cache: caches.filter((_, i) => i % 2 === 0).map(([heads = 0, headWidth = 0]) => ({ heads, headWidth })),
+    cache: cacheLayers(signatureOf(graph.inputs).caches),
     contextLength,
     dataType: embedding?.dataType ?? "float32",
   };

@@ -3,8 +3,8 @@ import { buildScoreGraph } from "../autodiff/score-graph.ts";
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../onnx/ir.ts";
 import { widen } from "../onnx/widen.ts";
-import { scoringBinding } from "../runtime/scoring-binding.ts";
 import { specialise } from "../runtime/specialise.ts";
+import { bindingOf } from "../signature/binding.ts";
 import type { Discovery } from "../structures/discover.ts";
 import type { StructureGroup } from "../structures/structure.ts";
 
@@ -23,7 +23,7 @@ export async function scoringObstacle(
   const wide = widen(model);
   const names = [...new Set(structures.flatMap((s) => s.parameters))];
   try {
-    const typed = await specialise(wide, scoringBinding(wide, batch, tokens, [...parameters.keys()]), [anatomy.logits]);
+    const typed = await specialise(wide, bindingOf(wide, batch, tokens, [...parameters.keys()]), [anatomy.logits]);
     const requests = names.map((parameter) => ({ parameter, axis: null }));
     buildScoreGraph(typed, anatomy.logits, requests, squaredNorms, batch);
     return null;

@@ -9,10 +9,11 @@ import type { Model } from "../onnx/ir.ts";
 import { bringInSmall } from "../onnx/passes/bring-in-small.ts";
 import { canonical } from "../onnx/passes/canonical.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
-import { cacheEntries, logitsOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { openSession } from "../runtime/session.ts";
+import { cacheEntries } from "../signature/caches.ts";
+import { logitsOf } from "../signature/logits.ts";
 import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
 import { readJson, readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
@@ -46,7 +47,7 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  * pruned alone is among its facts.
  *
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
- *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (signature.ts, usable.ts);
+ *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (src/signature, usable.ts);
  *   NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
  *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER, UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */

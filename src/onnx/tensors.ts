@@ -7,11 +7,15 @@ const bytesOf = (tensor: Tensor): Uint8Array => {
   throw new EspalierError("EXTERNAL_TENSOR", `tensor "${tensor.name}" lies in an external file and was not read`);
 };
 
-const inline = (name: string, dataType: DataType, dims: readonly number[], array: ArrayBufferView): Tensor => ({
+/** Elements in memory, as a graph holds them; nothing is copied. */
+export const tensorOf = (
+  name: string,
+  { dataType, dims, data }: { readonly dataType: DataType; readonly dims: readonly number[]; readonly data: ArrayBufferView },
+): Tensor => ({
   name,
   dataType,
   dims,
-  data: { kind: "inline", bytes: new Uint8Array(array.buffer, array.byteOffset, array.byteLength) },
+  data: { kind: "inline", bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) },
 });
 
 type IntegerArray = BigInt64Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
@@ -34,18 +38,13 @@ export function integerArray(dataType: DataType, length: number, value: (i: numb
 
 /** @throws EspalierError TENSOR_TYPE */
 export const integerTensor = (name: string, dataType: DataType, dims: readonly number[], values: readonly number[]): Tensor =>
-  inline(
-    name,
-    dataType,
-    dims,
-    integerArray(dataType, values.length, (i) => values[i] as number),
-  );
+  tensorOf(name, { dataType, dims, data: integerArray(dataType, values.length, (i) => values[i] as number) });
 
 export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): Tensor =>
   integerTensor(name, "int64", dims, values);
 
 export const float32Tensor = (name: string, dims: readonly number[], values: Float32Array | readonly number[]): Tensor =>
-  inline(name, "float32", dims, Float32Array.from(values));
+  tensorOf(name, { dataType: "float32", dims, data: Float32Array.from(values) });
 
 /** The elements of an integer or bool tensor as numbers. @throws EspalierError if external or not of an integer type. */
 export function integersOf(tensor: Tensor): number[] {
@@ -73,7 +72,7 @@ export function float32Of(tensor: Tensor): Float32Array {
 }
 
 /** IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits. */
-export function halfToNumber(bits: number): number {
+function halfToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;
@@ -83,7 +82,7 @@ export function halfToNumber(bits: number): number {
 }
 
 /** The elements of a tensor of floats of any width, whose bytes have been read. @throws EspalierError TENSOR_TYPE */
-export function floatsOf({ name, dataType }: Tensor, bytes: Uint8Array): Float32Array {
+export function floatsOf({ name, dataType }: Pick<Tensor, "name" | "dataType">, bytes: Uint8Array): Float32Array {
   const own = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
   const as = <T>(array: new (buffer: ArrayBufferLike, offset: number, length: number) => T, width: number): T =>
     new array(own.buffer, own.byteOffset, own.byteLength / width);

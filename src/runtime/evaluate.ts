@@ -2,7 +2,7 @@ import { intOf } from "../onnx/attributes.ts";
 import { removeDead, usesOf } from "../onnx/edit.ts";
 import { encode } from "../onnx/encode.ts";
 import { type Graph, isFloat, type Model, type Node, operatorKey, type StaticType, sizeOf, type Tensor } from "../onnx/ir.ts";
-import { int64Tensor } from "../onnx/tensors.ts";
+import { int64Tensor, tensorOf } from "../onnx/tensors.ts";
 import { openSession, type TensorValue } from "./session.ts";
 
 /** What a graph without inputs computes. @throws EspalierError ONNX_RUNTIME */
@@ -70,10 +70,7 @@ export const isSizedByElements = (node: Node): boolean => sizedByElements.has(op
 
 /** A graph in which nodes are the constants that they were found to give. */
 export function withResults(graph: Graph, results: Readonly<Record<string, TensorValue>>): Graph {
-  const tensors = Object.entries(results).map(([name, { dataType, dims, data }]): Tensor => {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    return { name, dataType, dims, data: { kind: "inline", bytes } };
-  });
+  const tensors = Object.entries(results).map(([name, value]) => tensorOf(name, value));
   return {
     ...graph,
     initializers: new Map([...graph.initializers, ...tensors.map((t) => [t.name, t] as const)]),

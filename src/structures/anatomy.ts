@@ -1,6 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../onnx/ir.ts";
-import { logitsOf, signatureOf } from "../onnx/signature.ts";
+import { logitsOf } from "../signature/logits.ts";
+import { signatureOf } from "../signature/signature.ts";
 import { type Branch, residualBranches } from "./branches.ts";
 import { type Flow, flowOf } from "./flow.ts";
 import { spellOut } from "./spell-out.ts";
@@ -25,7 +26,7 @@ export interface Place extends StructureId {
 /**
  * Finds layers, attentions and MLPs from the graph alone: a layer begins at an attention and goes on to the next.
  *
- * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see signature.ts); NO_STRUCTURES if there is no residual
+ * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see src/signature); NO_STRUCTURES if there is no residual
  *   branch between the two
  */
 export function anatomyOf(model: Model): Anatomy {

@@ -1,10 +1,11 @@
 import { producers } from "../onnx/edit.ts";
 import type { StaticType } from "../onnx/ir.ts";
-import { type Model, type Node, operatorKey, type ValueInfo } from "../onnx/ir.ts";
-import { signatureOf } from "../onnx/signature.ts";
+import { type Model, type Node, operatorKey } from "../onnx/ir.ts";
 import { type Axis, leavesOf } from "../operators/axis.ts";
 import { operators } from "../operators/operators.ts";
 import { staticTypes } from "../runtime/static-types.ts";
+import { staticShapes } from "../signature/feeds.ts";
+import { signatureOf } from "../signature/signature.ts";
 import type { Anatomy } from "./anatomy.ts";
 import { axesOf } from "./axes.ts";
 import type { Branch } from "./branches.ts";
@@ -39,23 +40,6 @@ const isProduct = (node: Node): boolean => operators.get(operatorKey(node))?.wei
 /** Sizes that stand for the dynamic ones. Any would do: axes are told apart by what operators do to them. */
 const [batch, tokens, past] = [5, 7, 11];
 
-/** Static shapes for every input, by its role. */
-function probeShapes(inputs: readonly ValueInfo[]): Record<string, number[]> {
-  const signature = signatureOf(inputs);
-  const fixed = (input: ValueInfo, sizes: readonly number[]) => {
-    const left = [...sizes];
-    return (input.shape ?? []).map((d) => (typeof d === "number" ? d : (left.shift() ?? 1)));
-  };
-  const earlier = signature.caches.length > 0 ? past : 0;
-  const shapes: [ValueInfo | null, number[]][] = [
-    [signature.tokens, [batch, tokens]],
-    [signature.mask, [batch, earlier + tokens]],
-    [signature.positions, [batch, tokens]],
-    ...signature.caches.map((c): [ValueInfo, number[]] => [c, [batch, past]]),
-  ];
-  return Object.fromEntries(shapes.flatMap(([input, sizes]) => (input ? [[input.name, fixed(input, sizes)]] : [])));
-}
-
 /**
  * Finds the axes along which attentions divide into heads and MLPs into channels.
  *
@@ -84,7 +68,7 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
   const { graph } = unshared;
   const whole = { ...model, graph };
   const made = producers(graph);
-  const types = await staticTypes(whole, probeShapes(graph.inputs));
+  const types = await staticTypes(whole, staticShapes(signatureOf(graph.inputs), batch, tokens, past));
   const shapes = await shapeValues(whole, types);
   const axes = axesOf(graph, model.opsets[""] ?? 1, types, shapes);
   const leaves = new Map([...axes].map(([name, list]) => [name, new Set(list.flatMap((a) => [...leavesOf(a)]))]));

@@ -1,9 +1,10 @@
 import { EspalierError } from "../errors.ts";
 import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
 import { type Graph, type Model, operatorKey } from "../onnx/ir.ts";
-import { cacheEntries, signatureOf } from "../onnx/signature.ts";
 import { verify } from "../onnx/verify.ts";
 import { operators } from "../operators/operators.ts";
+import { cacheEntries } from "../signature/caches.ts";
+import { signatureOf } from "../signature/signature.ts";
 import { anatomyOf, placesOf } from "./anatomy.ts";
 import { dataUses } from "./flow.ts";
 import { withStandIn } from "./stand-in.ts";

@@ -8,9 +8,9 @@ import { isFloat, type Model, sizeOf, type TypedGraph } from "../../src/onnx/ir.
 import { float32Of } from "../../src/onnx/tensors.ts";
 import { widen } from "../../src/onnx/widen.ts";
 import { type Random, randomInteger } from "../../src/random.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { openSession, type Session, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { answered, everyWay, squaresAlong } from "../support/norms.ts";
 import { bytesOf, floats } from "./finite-differences.ts";
 
@@ -67,7 +67,7 @@ export async function lossSlopes(
   const model = widen(stored);
   const [batch, tokens] = [2, 6];
   const parameters = weightsOf(model);
-  const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), [logits]);
+  const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), [logits]);
   const used = parameters.filter((name) => typed.graph.initializers.has(name));
   const dims = [batch, tokens];
   const ids = (): TensorValue => ({

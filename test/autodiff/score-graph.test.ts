@@ -12,9 +12,9 @@ import { removeDead, replaceUses } from "../../src/onnx/edit.ts";
 import type { Model, Tensor, TypedGraph } from "../../src/onnx/ir.ts";
 import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
 import { verify } from "../../src/onnx/verify.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { answered, everyWay, squaresAlong, wholes } from "../support/norms.ts";
 import { evaluate, floats } from "./finite-differences.ts";
 
@@ -95,12 +95,12 @@ describe("score graphs against PyTorch", () => {
 
     it(`${name}: losses, and norms of grad L(s) - grad L(s~) by every parameter`, { skip }, async () => {
       const model = read(name);
-      await checkAgainst(reference, await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]));
+      await checkAgainst(reference, await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]));
     });
 
     it(`${name}: the same with its empty cache, mask and positions as inputs`, { skip }, async () => {
       const model = read(name);
-      const { constants } = scoringBinding(model, batch, tokens, parameters);
+      const { constants } = bindingOf(model, batch, tokens, parameters);
       const shapes = Object.fromEntries([["input_ids", [batch, tokens]], ...constants.map((t) => [t.name, t.dims])]);
       const typed = await specialise(model, { shapes, constants: [], parameters }, ["logits"]);
       await checkAgainst(reference, typed, Object.fromEntries(constants.map((t) => [t.name, fed(t)])));
@@ -134,7 +134,7 @@ describe("gradients of ahab", () => {
   }
 
   it("are the slope of the loss along themselves, one parameter at a time and all together", async () => {
-    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]);
     const b = new GraphBuilder(typed, "gradient");
     const inputs = [b.input("targets", "int64", targets.dims), b.input("weights", "float32", weights.dims)] as const;
     const { dLogits } = signedCrossEntropy(b, b.value("logits"), ...inputs);
@@ -165,7 +165,7 @@ describe("gradients of ahab", () => {
   });
 
   it("are asked for in any order and number: columns follow the request, and what plays no part has none", async () => {
-    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]);
     const unused = { ...typed, graph: { ...typed.graph, initializers: new Map(typed.graph.initializers) }, types: new Map(typed.types) };
     unused.graph.initializers.set("idle", float32Tensor("idle", [2], [1, 2]));
     unused.types.set("idle", { dataType: "float32", shape: [2] });
@@ -183,7 +183,7 @@ describe("gradients of ahab", () => {
   });
 
   it("have slices, along every axis of every parameter, whose norms are those of the plain gradient", async () => {
-    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]);
     const shapes = new Map(parameters.map((name) => [name, typed.types.get(name)?.shape ?? []]));
     const requests = parameters.flatMap((name) => everyWay(name, shapes.get(name)?.length ?? 0));
     const score = buildScoreGraph(typed, "logits", requests, squaredNorms, 2);
@@ -209,7 +209,7 @@ describe("gradients of ahab", () => {
   });
 
   it("are the same by a weight stored the other way round, which the graph transposes before use", async () => {
-    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]);
     const name = parameters[3] as string;
     const { dims } = typed.graph.initializers.get(name) as Tensor;
     const [rows, columns] = dims as [number, number];
@@ -246,7 +246,7 @@ describe("gradients of ahab", () => {
   });
 
   it("are refused, with the node's name, where an operator has no rule", async () => {
-    const typed = await specialise(model, scoringBinding(model, batch, tokens, parameters), ["logits"]);
+    const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]);
     const nodes = typed.graph.nodes.map((n) => (n.opType === "Sigmoid" ? { ...n, opType: "Celu" } : n));
     const first = nodes.findLast((n) => n.opType === "Celu")?.name;
     assert.throws(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { AutoModelForCausalLM, env, Tensor } from "@huggingface/transformers";
 import { exportPruned } from "../../src/models/export.ts";
-import { signatureOf } from "../../src/onnx/signature.ts";
+import { signatureOf } from "../../src/signature/signature.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
 import { logitsOf } from "../structures/masked.ts";
 import { ahabFolder } from "../support/ahab.ts";

@@ -8,9 +8,9 @@ import type { Model } from "../../src/onnx/ir.ts";
 import { verify } from "../../src/onnx/verify.ts";
 import { widen } from "../../src/onnx/widen.ts";
 import { seededRandom } from "../../src/random.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { evaluate } from "../autodiff/finite-differences.ts";
 import { rounded } from "../support/narrow.ts";
 import { wholes } from "../support/norms.ts";
@@ -20,7 +20,7 @@ const parameters = [...model.graph.initializers.values()].filter((t) => t.dataTy
 
 async function scores(m: Model): Promise<[Float32Array, Float32Array]> {
   const [batch, tokens] = [2, 12];
-  const typed = await specialise(m, scoringBinding(m, batch, tokens, parameters), ["logits"]);
+  const typed = await specialise(m, bindingOf(m, batch, tokens, parameters), ["logits"]);
   const score = buildScoreGraph(typed, "logits", wholes(parameters), squaredNorms, 2);
   const random = seededRandom(22);
   const ids = (): TensorValue => ({

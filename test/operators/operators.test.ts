@@ -13,8 +13,8 @@ import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { elementwise, freezesAll } from "../../src/operators/axis-rules.ts";
 import type { Operator } from "../../src/operators/operator.ts";
 import { families, operators } from "../../src/operators/operators.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import { ahabFolder } from "../support/ahab.ts";
@@ -40,7 +40,7 @@ async function structuresOf(model: Model) {
 async function scoreGraphOf(model: Model) {
   const { anatomy, parameters } = discover(model, read);
   const names = [...parameters.keys()];
-  const typed = await specialise(model, scoringBinding(model, 2, 8, names), [anatomy.logits]);
+  const typed = await specialise(model, bindingOf(model, 2, 8, names), [anatomy.logits]);
   const requests = names.map((parameter) => ({ parameter, axis: null }));
   return buildScoreGraph(typed, anatomy.logits, requests, squaredNorms, 2);
 }

@@ -21,9 +21,9 @@ import { openGroups, type Whole } from "../../src/pruning/open-groups.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import type { ScoredGroup } from "../../src/pruning/select.ts";
 import { seededRandom } from "../../src/random.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { anatomyOf, placesOf } from "../../src/structures/anatomy.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
@@ -108,7 +108,7 @@ async function gradientsOf(
 ): Promise<Map<string, Float32Array>> {
   const { logits } = found.anatomy;
   const n = ids.length - 1;
-  const typed = await specialise(model, scoringBinding(model, 1, n, [...found.parameters.keys()]), [logits, ...names]);
+  const typed = await specialise(model, bindingOf(model, 1, n, [...found.parameters.keys()]), [logits, ...names]);
   const b = new GraphBuilder(typed, "gradient");
   const inputs = [b.input("targets", "int64", [1, n]), b.input("weights", "float32", [1, n])] as const;
   const { dLogits } = signedCrossEntropy(b, b.value(logits), ...inputs);

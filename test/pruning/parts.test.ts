@@ -16,8 +16,8 @@ import { writeData } from "../../src/onnx/write-data.ts";
 import { gradientDifferences } from "../../src/pruning/evidence/gradients.ts";
 import { openGroups, type Whole } from "../../src/pruning/open-groups.ts";
 import { seededRandom } from "../../src/random.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { type StructureId, structureKinds } from "../../src/structures/structure.ts";
@@ -75,7 +75,7 @@ describe("evidence of heads and channels", () => {
 
     // The plain gradients of the smaller model's weights.
     const parameters = [...found.parameters.keys()].filter((p) => now.graph.initializers.has(p));
-    const typed = await specialise(now, scoringBinding(now, 2, 12, parameters), ["logits"]);
+    const typed = await specialise(now, bindingOf(now, 2, 12, parameters), ["logits"]);
     const b = new GraphBuilder(typed, "gradient");
     const inputs = [b.input("targets", "int64", [2, 12]), b.input("weights", "float32", [2, 12])] as const;
     const { dLogits } = signedCrossEntropy(b, b.value("logits"), ...inputs);

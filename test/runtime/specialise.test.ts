@@ -5,9 +5,9 @@ import { GraphBuilder } from "../../src/onnx/builder.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
-import { scoringBinding } from "../../src/runtime/scoring-binding.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
+import { bindingOf } from "../../src/signature/binding.ts";
 
 const B = 3;
 const T = 11;
@@ -21,7 +21,7 @@ const ids: TensorValue = {
 
 describe("specialise", () => {
   it("computes what the dynamic graph computes, with every shape known and the shape arithmetic gone", async () => {
-    const binding = scoringBinding(model, B, T, parameters);
+    const binding = bindingOf(model, B, T, parameters);
     const typed = await specialise(model, binding, ["logits"]);
 
     assert.deepEqual(
@@ -57,7 +57,7 @@ describe("specialise", () => {
   });
 
   it("gives the same graph every time", async () => {
-    const [a, b] = await Promise.all([1, 2].map(() => specialise(model, scoringBinding(model, B, T, parameters), ["logits"])));
+    const [a, b] = await Promise.all([1, 2].map(() => specialise(model, bindingOf(model, B, T, parameters), ["logits"])));
     assert.deepEqual(a?.graph.nodes, b?.graph.nodes);
   });
 

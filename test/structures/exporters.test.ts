@@ -5,7 +5,7 @@ import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { signatureOf } from "../../src/onnx/signature.ts";
+import { signatureOf } from "../../src/signature/signature.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
 import { spellOut } from "../../src/structures/spell-out.ts";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { replaceUses } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Model, Node } from "../../src/onnx/ir.ts";
-import { logitsOf as logitsOutput } from "../../src/onnx/signature.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import { logitsOf as logitsOutput } from "../../src/signature/logits.ts";
 import { anatomyOf, placesOf } from "../../src/structures/anatomy.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
 

@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { exportPruned } from "../../src/models/export.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
-import type { Model } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import { openSession } from "../../src/runtime/session.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
+import { feedsOf } from "../support/feeds.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { openWriter } from "../support/writer.ts";
 import { assertClose, logitsOf, masked } from "./masked.ts";
@@ -19,37 +19,6 @@ import { assertClose, logitsOf, masked } from "./masked.ts";
 /** These models hold their weights inline. */
 const read = tensorReader(".");
 const cpu = { executionProvider: "CPU" } as const;
-
-/** Feeds of B texts of T tokens after `past` earlier ones, whose cache entries are arbitrary but named alike in both models. */
-function feedsOf(
-  model: Model,
-  B: number,
-  T: number,
-  past: number,
-  ids: readonly number[],
-  original: (name: string) => number,
-): Record<string, TensorValue> {
-  const longs = (dims: number[], value: (i: number) => number): TensorValue => ({
-    dataType: "int64",
-    dims,
-    data: BigInt64Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => BigInt(value(i))),
-  });
-  const feeds: Record<string, TensorValue> = {
-    input_ids: longs([B, T], (i) => ids[i % ids.length] as number),
-    attention_mask: longs([B, past + T], () => 1),
-    position_ids: longs([B, T], (i) => past + (i % T)),
-  };
-  for (const { name, shape } of model.graph.inputs.filter((i) => i.shape?.length === 4)) {
-    const dims = [B, shape?.[1] as number, past, shape?.[3] as number];
-    const seed = original(name);
-    feeds[name] = {
-      dataType: "float32",
-      dims,
-      data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(seed + i)),
-    };
-  }
-  return feeds;
-}
 
 /** Numbers of the cache entries of a model, in the order of its inputs: `past_key_values.7.key` is 7. */
 const cacheNumber = (name: string) => Number(/\d+/.exec(name)?.[0]);
@@ -85,12 +54,13 @@ for (const { name, folder, skip } of testModels)
             assert.deepEqual(decode(encode(pruned)), pruned);
 
             const numbers = [...left].sort((a, b) => a - b);
+            const texts = Array.from({ length: B }, (_, b) => Array.from({ length: T }, (_, t) => tokens[(b * T + t) % 7] as number));
             const [a, b] = await Promise.all([
               logitsOf(
                 pruned,
-                feedsOf(pruned, B, T, past, tokens, (n) => numbers[cacheNumber(n)] as number),
+                feedsOf(pruned, texts, past, (n) => numbers[cacheNumber(n)] as number),
               ),
-              logitsOf(masked(model, ids), feedsOf(model, B, T, past, tokens, cacheNumber)),
+              logitsOf(masked(model, ids), feedsOf(model, texts, past, cacheNumber)),
             ]);
             assertClose(a, b);
           },
@@ -132,8 +102,7 @@ for (const { name, folder, skip } of testModels)
           const uncached: number[] = [];
           while (uncached.length < cached.length) {
             const ids = [...prompt, ...uncached];
-            const all = (await session.run(feedsOf(stored, 1, ids.length, 0, ids, cacheNumber), ["logits"]))["logits"]
-              ?.data as Float32Array;
+            const all = (await session.run(feedsOf(stored, [ids]), ["logits"]))["logits"]?.data as Float32Array;
             const last = all.subarray(all.length - all.length / ids.length);
             uncached.push(last.indexOf(last.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY)));
           }

@@ -1,5 +1,6 @@
-import { isFloat, sizeOf } from "../../onnx/ir.ts";
+import { sizeOf } from "../../onnx/ir.ts";
 import type { TensorValue } from "../../runtime/session.ts";
+import { signatureOf } from "../../signature/signature.ts";
 import { type Mask, unseen } from "./attention.ts";
 import { shapedValues, type TwoViews, unfit } from "./two-views.ts";
 
@@ -17,7 +18,7 @@ export async function windowsOf(views: TwoViews, masks: readonly Mask[], length:
   const names = [...new Set(masks.map((m) => m.value))];
   const short = Math.min(48, length);
   const begin = await shapedValues(views, names, 0, short);
-  const cached = views.model.graph.inputs.some((i) => isFloat(i.dataType));
+  const cached = signatureOf(views.model.graph.inputs).caches.length > 0;
   if (!cached && length > largestSquare) unfit(`its attention cannot be seen at ${length} tokens without a cache`);
   const end = cached ? await shapedValues(views, names, length - 1, 1) : await shapedValues(views, names, 0, length);
   const known = new Map<string, number | null>();

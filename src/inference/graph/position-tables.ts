@@ -1,5 +1,6 @@
 import * as attr from "../../onnx/attributes.ts";
 import { sizeOf } from "../../onnx/ir.ts";
+import { tensorOf } from "../../onnx/tensors.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { ports } from "./ports.ts";
 import { shapedValues, type TwoViews, unfit } from "./two-views.ts";
@@ -56,8 +57,7 @@ export class PositionTables {
       const whole = values.get(value) as TensorValue;
       const { dims, data } = half ? halved(value, whole, length, half) : { ...whole, dims: dimsFrom(whole, length) };
       if (sizeOf(dims) !== data.length) unfit(`"${value}" is no table of positions`);
-      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      this.writer.initializers.set(name, { name, dataType: whole.dataType, dims, data: { kind: "inline", bytes } });
+      this.writer.initializers.set(name, tensorOf(name, { dataType: whole.dataType, dims, data }));
     }
   }
 }

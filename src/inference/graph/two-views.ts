@@ -1,10 +1,14 @@
 import { EspalierError } from "../../errors.ts";
 import { removeDead, removeUnusedInputs } from "../../onnx/edit.ts";
 import { encode } from "../../onnx/encode.ts";
-import { isFloat, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph, type ValueInfo } from "../../onnx/ir.ts";
-import { cacheDims, logitsOf, signatureOf } from "../../onnx/signature.ts";
-import { openSession, type TensorArray, type TensorValue } from "../../runtime/session.ts";
+import { isFloat, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../../onnx/ir.ts";
+import { openSession, type TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
+import { bindingOf } from "../../signature/binding.ts";
+import { zeroCache } from "../../signature/caches.ts";
+import { feedsOf } from "../../signature/feeds.ts";
+import { logitsOf } from "../../signature/logits.ts";
+import { signatureOf } from "../../signature/signature.ts";
 
 /** What a size of the stream is made of: a number, or B sequences, T tokens of each, or both in one axis; these perhaps times a number. */
 export type Size = number | "B" | "T" | "BT" | `${"B" | "T" | "BT"}*${number}`;
@@ -55,12 +59,7 @@ const isWeight = (t: Tensor): boolean => (!isFloat(t.dataType) ? sizeOf(t.dims) 
 export async function twoViews(model: Model, folder: string): Promise<TwoViews> {
   const logits = logitsOf(model.graph.outputs).name;
   const parameters = [...model.graph.initializers.values()].filter(isWeight).map((t) => t.name);
-  const fold = ({ B, T }: (typeof views)[number]) => {
-    const feeds = promptFeeds(model.graph.inputs, B, 0, T);
-    const { tokens } = signatureOf(model.graph.inputs);
-    const constants = Object.entries(feeds).flatMap(([name, t]) => (name === tokens.name ? [] : [tensorOf(name, t)]));
-    return specialise(model, { shapes: { [tokens.name]: [B, T] }, constants, parameters }, [logits]);
-  };
+  const fold = ({ B, T }: (typeof views)[number]) => specialise(model, bindingOf(model, B, T, parameters), [logits]);
   const first = await fold(views[0]);
   const second = await fold(views[1]);
   const shape = (g: TypedGraph) => g.graph.nodes.map((n) => `${n.opType}(${n.inputs})`).join();
@@ -105,42 +104,6 @@ function sizesOf(a: StaticType | undefined, b: StaticType | undefined): readonly
   return made.includes(null) ? null : (made as Size[]);
 }
 
-const arrays: Readonly<Record<string, (n: number, value: (i: number) => number) => TensorArray>> = {
-  int64: (n, value) => BigInt64Array.from({ length: n }, (_, i) => BigInt(value(i))),
-  int32: (n, value) => Int32Array.from({ length: n }, (_, i) => value(i)),
-  bool: (n, value) => Uint8Array.from({ length: n }, (_, i) => value(i)),
-  float32: (n) => new Float32Array(n),
-  float16: (n) => new Uint16Array(n),
-};
-
-/** What a model is fed for B sequences of T tokens 0 after `past` others whose cache is zeros; of its inputs those that are `needed`. */
-export function promptFeeds(
-  inputs: readonly ValueInfo[],
-  B: number,
-  past: number,
-  T: number,
-  needed: ReadonlySet<string> = new Set(inputs.map((i) => i.name)),
-): Record<string, TensorValue> {
-  const { tokens, mask, positions, caches } = signatureOf(inputs);
-  const feed = ({ name, dataType }: ValueInfo, dims: readonly number[], value: (i: number) => number): [string, TensorValue] => {
-    const make = arrays[dataType] ?? unfit(`its input "${name}" is ${dataType}`);
-    return [name, { dataType, dims, data: make(sizeOf(dims), value) }];
-  };
-  return Object.fromEntries([
-    feed(tokens, [B, T], () => 0),
-    ...(mask ? [feed(mask, [B, past + T], () => 1)] : []),
-    ...(positions ? [feed(positions, [B, T], (i) => past + (i % T))] : []),
-    ...caches.filter((c) => needed.has(c.name)).map((c) => feed(c, cacheDims(c, B, past), () => 0)),
-  ]);
-}
-
-const tensorOf = (name: string, { dataType, dims, data }: TensorValue): Tensor => ({
-  name,
-  dataType,
-  dims,
-  data: { kind: "inline", bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) },
-});
-
 /** Values of the model as it was registered that depend on the input's shape alone: for one sequence of T tokens after `past`. */
 export async function shapedValues(
   { model, folder }: Pick<TwoViews, "model" | "folder">,
@@ -161,7 +124,10 @@ export async function shapedValues(
     valueInfo: [],
   });
   const only = removeUnusedInputs({ ...part, outputs: [] });
-  const feeds = promptFeeds(graph.inputs, 1, past, T, new Set([...names, ...only.inputs.map((i) => i.name)]));
+  const signature = signatureOf(graph.inputs);
+  const read = new Set([...names, ...only.inputs.map((i) => i.name)]);
+  const caches = signature.caches.filter((c) => read.has(c.name));
+  const feeds = { ...feedsOf(signature, [new Array<number>(T).fill(0)], past), ...zeroCache(caches, 1, past) };
   const found = new Map(names.filter((name) => inputs.has(name)).map((name) => [name, feeds[name] as TensorValue]));
   if (computed.length === 0) return found;
   const session = await openSession(

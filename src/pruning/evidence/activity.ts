@@ -3,12 +3,12 @@ import { productsOf } from "../../autodiff/products.ts";
 import { EspalierError } from "../../errors.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf, type Tensor } from "../../onnx/ir.ts";
-import { signatureOf } from "../../onnx/signature.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import { widen } from "../../onnx/widen.ts";
-import { scoringBinding } from "../../runtime/scoring-binding.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
+import { bindingOf } from "../../signature/binding.ts";
+import { signatureOf } from "../../signature/signature.ts";
 import { batchOf, rowsPerRun } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
@@ -44,7 +44,7 @@ export async function* inputMoments(
   const { logits } = whole.anatomy;
   const model = widen(scene.model);
   const B = Math.min(samples.length, rowsPerRun(T));
-  const typed = lower(await specialise(model, scoringBinding(model, B, T, [...whole.parameters.keys()]), [logits]));
+  const typed = lower(await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), [logits]));
   const products = productsOf(typed, parameters);
   const b = new GraphBuilder(typed, "activity");
   const weights = b.input("activity/weights", "float32", [B, T]);
@@ -65,13 +65,13 @@ export async function* inputMoments(
   const moments = widths.map((width) => ({ mean: new Float64Array(width), variance: new Float64Array(width) }));
   let tokens = 0;
   try {
-    const name = signatureOf(model.graph.inputs).tokens.name;
+    const { tokens: input } = signatureOf(model.graph.inputs);
     for (let done = 0; done < samples.length; done += B) {
       const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const feeds = batchOf(texts, B, T);
+      const feeds = batchOf(input, texts, [B, T]);
       const own = feeds.weights.data.filter((w) => w > 0).length;
       const data = feeds.weights.data.map((w) => (w > 0 ? 1 / own : 0));
-      const out = await session.run({ [name]: feeds.ids, [weights.name]: { ...feeds.weights, data } });
+      const out = await session.run({ ...feeds.ids, [weights.name]: { ...feeds.weights, data } });
       const values = (out[joined.name] as TensorValue<Float32Array>).data;
       tokens += own;
       let start = 0;

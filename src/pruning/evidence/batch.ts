@@ -1,4 +1,6 @@
+import type { ValueInfo } from "../../onnx/ir.ts";
 import type { TensorValue } from "../../runtime/session.ts";
+import { type Feeds, integerFeed } from "../../signature/feeds.ts";
 import type { Views } from "../../text/calibration.ts";
 
 /** Tokens of one run. More would only take more memory: at this size the products already fill the cores. */
@@ -10,9 +12,10 @@ export const viewsOf = ({ unperturbed, perturbed }: Views, views: 1 | 2): (reado
 
 /** Feeds of one run, [B, T] each. */
 export interface BatchFeeds {
-  readonly ids: TensorValue<BigInt64Array>;
+  /** Token ids, by the input's name. */
+  readonly ids: Feeds;
   /** The token that follows each position. */
-  readonly targets: TensorValue<BigInt64Array>;
+  readonly targets: TensorValue;
   /** The text's sign over n on each of its n predictions, 0 on padding. */
   readonly weights: TensorValue<Float32Array>;
 }
@@ -20,24 +23,27 @@ export interface BatchFeeds {
 /**
  * Texts as rows, each predicting its next tokens; padded on the right, and with empty rows up to B.
  *
+ * @param tokens the input of token ids
  * @param sign by row: what a text's weights are multiplied with
  */
-export function batchOf(texts: readonly (readonly number[])[], B: number, T: number, sign: (row: number) => 1 | -1 = () => 1): BatchFeeds {
-  const ids = new BigInt64Array(B * T);
-  const targets = new BigInt64Array(B * T);
-  const weights = new Float32Array(B * T);
-  for (const [b, text] of texts.entries()) {
-    const n = Math.min(text.length - 1, T);
-    for (let t = 0; t < n; t++) {
-      ids[b * T + t] = BigInt(text[t] as number);
-      targets[b * T + t] = BigInt(text[t + 1] as number);
-      weights[b * T + t] = sign(b) / n;
-    }
-  }
+export function batchOf(
+  tokens: ValueInfo,
+  texts: readonly (readonly number[])[],
+  [B, T]: readonly [number, number],
+  sign: (row: number) => 1 | -1 = () => 1,
+): BatchFeeds {
   const dims = [B, T];
+  const counts = Array.from({ length: B }, (_, b) => Math.min(Math.max(0, (texts[b]?.length ?? 0) - 1), T));
+  const weights = new Float32Array(B * T);
+  for (const [b, n] of counts.entries()) weights.fill(sign(b) / n, b * T, b * T + n);
+  /** The token so many places on from each that predicts; 0 on padding. */
+  const shifted = (by: number) => (i: number) => {
+    const [b, t] = [Math.floor(i / T), i % T];
+    return t < (counts[b] as number) ? (texts[b]?.[t + by] as number) : 0;
+  };
   return {
-    ids: { dataType: "int64", dims, data: ids },
-    targets: { dataType: "int64", dims, data: targets },
+    ids: { [tokens.name]: integerFeed(tokens.dataType, dims, shifted(0)) },
+    targets: integerFeed("int64", dims, shifted(1)),
     weights: { dataType: "float32", dims, data: weights },
   };
 }

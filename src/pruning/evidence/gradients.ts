@@ -5,10 +5,10 @@ import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts"
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
 import { EspalierError } from "../../errors.ts";
 import type { TypedGraph } from "../../onnx/ir.ts";
-import { signatureOf } from "../../onnx/signature.ts";
-import { scoringBinding } from "../../runtime/scoring-binding.ts";
 import type { Session, TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
+import { bindingOf } from "../../signature/binding.ts";
+import { signatureOf } from "../../signature/signature.ts";
 import { isDivided } from "../../structures/structure.ts";
 import { mean } from "../mean.ts";
 import type { OpenGroup } from "../open-groups.ts";
@@ -91,7 +91,7 @@ async function* measure(
   const values = branches.flat().flatMap(({ output, sum }) => [output, sum]);
   const model = trunk.giving(values);
   const S = Math.min(samples.length, rowsPerRun(views * T));
-  const binding = scoringBinding(model, views * S, T, [...whole.parameters.keys()]);
+  const binding = bindingOf(model, views * S, T, [...whole.parameters.keys()]);
   const typed = lower(await specialise(model, binding, [logits, ...values]));
   const question = by === "OUTPUT" ? ofOutputs(groups, branches, typed) : ofWeights(groups);
   const plan = buildScoreGraph(typed, logits, question.requests, reduce, views, question.outputs);
@@ -110,14 +110,14 @@ async function* runAll(
   views: 1 | 2,
   S: number,
 ): AsyncGenerator<number, Omit<Measured, "question">> {
-  const tokens = signatureOf(model.graph.inputs).tokens.name;
+  const { tokens } = signatureOf(model.graph.inputs);
   const answers: Float32Array[][] = [];
   const losses: number[][] = [[], []];
   for (let done = 0; done < samples.length; done += S) {
     const rows = samples.slice(done, done + S).map((sample) => viewsOf(sample, views));
     // Perturbed views lie at the odd rows of two.
-    const { ids, targets, weights } = batchOf(rows.flat(), views * S, T, (row) => (row % views === 1 ? -1 : 1));
-    const out = await session.run({ [tokens]: ids, [plan.targets]: targets, [plan.weights]: weights });
+    const { ids, targets, weights } = batchOf(tokens, rows.flat(), [views * S, T], (row) => (row % views === 1 ? -1 : 1));
+    const out = await session.run({ ...ids, [plan.targets]: targets, [plan.weights]: weights });
     const found = (out[plan.answers] as TensorValue<Float32Array>).data;
     const loss = (out[plan.losses] as TensorValue<Float32Array>).data;
     const width = found.length / S;

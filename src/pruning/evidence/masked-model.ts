@@ -3,10 +3,10 @@ import { lower } from "../../autodiff/lower.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
 import { type Node, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
-import { signatureOf } from "../../onnx/signature.ts";
-import { scoringBinding } from "../../runtime/scoring-binding.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
+import { bindingOf } from "../../signature/binding.ts";
+import { signatureOf } from "../../signature/signature.ts";
 import { isDivided } from "../../structures/structure.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import { batchOf } from "./batch.ts";
@@ -43,7 +43,7 @@ export async function openMasked(scene: Scene, groups: readonly OpenGroup[], row
   const outputs = branches.flatMap((own) => own.map((b) => b.output));
   const model = giving(outputs);
   const parameters = [...whole.parameters.keys()];
-  const typed = lower(await specialise(model, scoringBinding(model, rows, T, parameters), [logits, ...outputs]));
+  const typed = lower(await specialise(model, bindingOf(model, rows, T, parameters), [logits, ...outputs]));
   const structures = groups.reduce((n, g) => n + g.indexes.length, 0);
   const masked = withMasks(typed, logits, groups, branches, [rows, T, structures]);
 
@@ -51,16 +51,16 @@ export async function openMasked(scene: Scene, groups: readonly OpenGroup[], row
   const [targets, weights] = [b.input("loss/targets", "int64", [rows, T]), b.input("loss/weights", "float32", [rows, T])];
   const { losses } = crossEntropy(b, b.value(logits), targets, weights);
   const session = await openScoring(scene, model, b.build([losses]));
-  const tokens = signatureOf(model.graph.inputs).tokens.name;
+  const { tokens } = signatureOf(model.graph.inputs);
   return {
     rows,
     structures,
     async losses(texts, masks) {
-      const feeds = batchOf(texts, rows, T);
+      const feeds = batchOf(tokens, texts, [rows, T]);
       const mask = new Float32Array(rows * (structures + 1)).fill(1);
       for (const [r, own] of masks.entries()) mask.set(Array.from(own), r * (structures + 1));
       const out = await session.run({
-        [tokens]: feeds.ids,
+        ...feeds.ids,
         [targets.name]: feeds.targets,
         [weights.name]: feeds.weights,
         [maskInput]: { dataType: "float32", dims: [rows, structures + 1], data: mask },

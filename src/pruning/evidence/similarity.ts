@@ -1,9 +1,9 @@
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf } from "../../onnx/ir.ts";
-import { signatureOf } from "../../onnx/signature.ts";
-import { scoringBinding } from "../../runtime/scoring-binding.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
+import { bindingOf } from "../../signature/binding.ts";
+import { signatureOf } from "../../signature/signature.ts";
 import { batchOf, rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
@@ -17,7 +17,7 @@ export const similarity: Gather<number> = async function* (scene, groups) {
   const names = [...new Set(ends.flat())];
   const model = trunk.giving(names);
   const B = Math.min(samples.length, rowsPerRun(T));
-  const typed = await specialise(model, scoringBinding(model, B, T, [...whole.parameters.keys()]), names);
+  const typed = await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), names);
   const b = new GraphBuilder(typed, "similarity");
   const weights = b.input("similarity/weights", "float32", [B, T]);
   const rows = (name: string): Value => {
@@ -36,11 +36,11 @@ export const similarity: Gather<number> = async function* (scene, groups) {
   const session = await openScoring(scene, model, b.build([joined]));
   const sums = groups.map(() => 0);
   try {
-    const tokens = signatureOf(model.graph.inputs).tokens.name;
+    const { tokens } = signatureOf(model.graph.inputs);
     for (let done = 0; done < samples.length; done += B) {
       const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const feeds = batchOf(texts, B, T);
-      const out = await session.run({ [tokens]: feeds.ids, [weights.name]: feeds.weights });
+      const feeds = batchOf(tokens, texts, [B, T]);
+      const out = await session.run({ ...feeds.ids, [weights.name]: feeds.weights });
       const found = (out[joined.name] as TensorValue<Float32Array>).data;
       for (const [g] of groups.entries())
         for (const [r] of texts.entries()) sums[g] = (sums[g] as number) + (found[r * groups.length + g] as number);
