@@ -10,10 +10,12 @@ import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
 import * as attr from "../../src/onnx/attributes.ts";
 import { decode } from "../../src/onnx/decode.ts";
+import { replaceUses } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
-import { type Dim, dataTypes, type Graph, type Model, type Node, type ValueInfo } from "../../src/onnx/ir.ts";
+import { type DataType, type Dim, dataTypes, type Graph, type Model, type Node, type ValueInfo } from "../../src/onnx/ir.ts";
 import { int64Tensor } from "../../src/onnx/tensors.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
+import { generates } from "../support/support.ts";
 
 // What is registered does all that is said of it; the rest is refused with the reason that is true.
 
@@ -91,6 +93,45 @@ const refusals: Readonly<Record<string, readonly [code: string, says: RegExp, mo
       });
     },
   ],
+  "a cache in float64": [
+    "UNSUPPORTED_CACHE",
+    /"past_key_values.0.key" cannot be used: its type is float64/,
+    () => {
+      const key = "past_key_values.0.key";
+      return fedOtherwise(key, { dataType: "float64" }, (as) => [cast(key, as, "float32")]);
+    },
+  ],
+  "a mask of four axes": [
+    "UNSUPPORTED_INPUT",
+    /"attention_mask" has the shape \[batch_size, 1, .*, 1\], and must have two axes/,
+    () => square("int64"),
+  ],
+  "a mask of floats on four axes": [
+    "UNSUPPORTED_INPUT",
+    /"attention_mask" has type float32, not int64, int32 or bool/,
+    () => square("float32"),
+  ],
+};
+
+/** The graph with an input of another type or shape, which nodes make into what it was. */
+function fedOtherwise(name: string, parts: Partial<ValueInfo>, nodes: (as: string) => readonly Node[]): Model {
+  const inside = `${name}/inside`;
+  const { nodes: own } = replaceUses(model.graph, new Map([[name, inside]]));
+  const inputs = model.graph.inputs.map((i) => (i.name === name ? { ...i, ...parts } : i));
+  return withGraph({ inputs, nodes: [...nodes(inside), ...own] });
+}
+
+const cast = (from: string, to: string, type: DataType): Node => node("Cast", [from], to, { to: attr.int(dataTypes[type].onnx) });
+
+/** A mask [B, 1, S, 1], of which each token's own entry counts. */
+const square = (type: DataType): Model => {
+  const parts = { dataType: type, shape: ["batch_size", 1, "past_sequence_length + sequence_length", 1] };
+  const made = fedOtherwise("attention_mask", parts, (as) => [
+    cast("attention_mask", `${as}/int64`, "int64"),
+    node("Squeeze", [`${as}/int64`, "square/axes"], as),
+  ]);
+  const axes = int64Tensor("square/axes", [2], [1, 3]);
+  return { ...made, graph: { ...made.graph, initializers: new Map([...made.graph.initializers, [axes.name, axes]]) } };
 };
 
 /** Logits by one of two branches, which no cache decides. */
@@ -136,6 +177,15 @@ describe("a model that would be of no use", () => {
     const { pruningObstacle } = await inspect({ dataDirectory: dataDirectory(), modelRoot: root, path: "choosing.onnx" });
     assert.equal(pruningObstacle?.code, "UNSUPPORTED_OPERATORS");
     assert.match(pruningObstacle.message, /If \(choice\)/);
+  });
+
+  it("is none for logits in float64: they are read", async () => {
+    const wide = ending((from) => [cast(from, "logits", "float64")], ["batch_size", "sequence_length", 640]);
+    const outputs = wide.graph.outputs.map((o): ValueInfo => (o.name === "logits" ? { ...o, dataType: "float64" } : o));
+    await writeFile(join(root, "wide.onnx"), encode({ ...wide, graph: { ...wide.graph, outputs } }));
+    const stored = await inspect({ dataDirectory: dataDirectory(), modelRoot: root, path: "wide.onnx" });
+    assert.equal(stored.pruningObstacle, null);
+    await generates(await materialise({ dataDirectory: dataDirectory(), ...stored }), [5, 17, 42, 3], 6);
   });
 
   it("says which graphs a folder holds that has none of the usual names", async () => {
