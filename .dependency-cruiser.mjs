@@ -1,5 +1,5 @@
 /**
- * Who may import whom in src/: a folder, and the folders it may import besides itself, child-environment.ts, errors.ts, finished.ts, in-folder.ts and random.ts.
+ * Who may import whom in src/: a folder, and the folders it may import besides itself, child-environment.ts, errors.ts, finished.ts, in-folder.ts, random.ts and unless-absent.ts.
  * What is not listed is an error, and so is a cycle.
  */
 const directions = {
@@ -39,7 +39,7 @@ const owners = {
 
 const anyOf = (names) => (names.length > 0 ? `(?:${names.join("|")})` : "(?!)");
 const within = (folders) => `^src/${anyOf(folders)}/`;
-const shared = "^src/(?:child-environment|errors|finished|in-folder|random)[.]ts$";
+const shared = "^src/(?:child-environment|errors|finished|in-folder|random|unless-absent)[.]ts$";
 
 const direction = ([folder, allowed]) => ({
   name: `${folder}-imports`,

@@ -10,6 +10,7 @@ import { type Feeds, feedsOf } from "../signature/feeds.ts";
 import { float32Logits, logitsOf } from "../signature/logits.ts";
 import { type Signature, signatureOf } from "../signature/signature.ts";
 import { readModelConfig } from "../text/model-config.ts";
+import { unlessAbsent } from "../unless-absent.ts";
 
 export interface LanguageModelOptions {
   /** In the Hugging Face layout. */
@@ -112,9 +113,6 @@ export async function graphFile(folder: string): Promise<string> {
 }
 
 async function onnxFiles(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+  const names = (await readdir(folder).catch(unlessAbsent)) ?? [];
   return names.filter((name) => name.endsWith(".onnx")).map((name) => join(folder, name));
 }

@@ -6,9 +6,9 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { folderOf } from "../models/artifact-store.ts";
 import { type Artifacts, openArtifacts, type StoredArtifact } from "../models/artifacts.ts";
-import { unlessAbsent } from "../models/directory-artifacts.ts";
 import { type FileInUse, filesInUse, removeUnused } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
+import { unlessAbsent } from "../unless-absent.ts";
 
 export interface Finding {
   /** MISSING: a model has it and the store does not. CORRUPT: its bytes have another digest. UNREFERENCED: no model has it.

@@ -2,8 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { copyFile, link, mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { unlessAbsent } from "../unless-absent.ts";
 import { openArtifacts } from "./artifacts.ts";
-import { unlessAbsent } from "./directory-artifacts.ts";
 import type { ModelFile } from "./types.ts";
 
 const exists = async (path: string): Promise<boolean> => (await stat(path).catch(unlessAbsent)) !== null;

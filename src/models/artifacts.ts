@@ -2,7 +2,8 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { EspalierError } from "../errors.ts";
-import { DirectoryArtifacts, unlessAbsent } from "./directory-artifacts.ts";
+import { unlessAbsent } from "../unless-absent.ts";
+import { DirectoryArtifacts } from "./directory-artifacts.ts";
 
 export interface StoredArtifact {
   readonly sha256: string;
@@ -67,10 +68,7 @@ export function openArtifacts(dataDirectory: string): Promise<Artifacts> {
 
 async function open(dataDirectory: string): Promise<Artifacts> {
   const local = new DirectoryArtifacts(join(dataDirectory, "artifacts"));
-  const address = await readFile(join(dataDirectory, addressFile), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
-    throw error;
-  });
+  const address = await readFile(join(dataDirectory, addressFile), "utf8").catch(unlessAbsent);
   // The SDK is large: loaded where it is used only.
   return address === null ? local : (await import("./s3-artifacts.ts")).openS3(address.trim(), local);
 }

@@ -1,8 +1,8 @@
 import { readFile, realpath } from "node:fs/promises";
-import { extname, isAbsolute, join, relative } from "node:path";
+import { extname } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { type DatasetContent, datasetExtensions, maximumBytes, parseDataset } from "../text/dataset-content.ts";
-import { within } from "./model-folder.ts";
+import { placeUnder, within } from "./under-root.ts";
 
 /**
  * Reads a file of texts or items from under the dataset root.
@@ -13,9 +13,7 @@ import { within } from "./model-folder.ts";
 export async function readDatasetFile(datasetRoot: string, path: string): Promise<DatasetContent> {
   const root = await realpath(datasetRoot).catch(() => null);
   if (root === null) throw new EspalierError("DATASET_FILE_NOT_FOUND", "the server's dataset root does not exist", { path });
-  if (isAbsolute(path) || path.includes("\0") || relative(root, join(root, path)).startsWith(".."))
-    throw new EspalierError("PATH_OUTSIDE_DATASET_ROOT", "the path must be relative to the dataset root and stay inside it", { path });
-  const place = join(root, path);
+  const place = placeUnder(root, path, "DATASET");
   const found = await within(root, place, "DATASET");
   if (!found?.isFile()) throw new EspalierError("DATASET_FILE_NOT_FOUND", `there is no file "${path}" under the dataset root`, { path });
   if (!datasetExtensions.includes(extname(path).toLowerCase()))

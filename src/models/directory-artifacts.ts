@@ -3,14 +3,10 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { unlessAbsent } from "../unless-absent.ts";
 import type { Artifacts, StoredArtifact } from "./artifacts.ts";
 
 const digest = /^[0-9a-f]{64}$/;
-
-export const unlessAbsent = (error: NodeJS.ErrnoException): null => {
-  if (error.code === "ENOENT") return null;
-  throw error;
-};
 
 /** Artifacts as files of a folder, which all processes of a machine (or of a network file system) can share. */
 export class DirectoryArtifacts implements Artifacts {

@@ -1,8 +1,8 @@
-import type { Stats } from "node:fs";
-import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, dirname, isAbsolute, join, posix, relative, sep } from "node:path";
+import { readdir, realpath } from "node:fs/promises";
+import { basename, dirname, join, posix, relative } from "node:path";
 import { EspalierError } from "../errors.ts";
 import type { Graph, Model, Tensor } from "../onnx/ir.ts";
+import { leadsOut, placeUnder, within } from "./under-root.ts";
 
 /** A model as files: a folder in the Hugging Face layout, or a graph alone. */
 export interface ModelFolder {
@@ -39,32 +39,9 @@ export const isCompanion = (path: string): boolean => Object.hasOwn(companions, 
 /** In the order in which they are looked for. Optimum's decoder merged of two reads a cache or none, as `model.onnx` of others does. */
 const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
 
-/** What realpath says of a name that leads nowhere: in circles or too long, too. */
-const noSuchThing: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"]);
-
-/**
- * What a file or folder under `root` is, or null if there is no such thing. Links are followed: a hub's cache consists of
- * links, but none may lead out of the root.
- */
-export async function within(root: string, path: string, kind: "MODEL" | "DATASET" = "MODEL"): Promise<Stats | null> {
-  const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
-    if (noSuchThing.has(error.code)) return null;
-    throw error;
-  });
-  if (real === null) return null;
-  const way = relative(root, real);
-  if (way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way))
-    throw new EspalierError(
-      `PATH_OUTSIDE_${kind}_ROOT`,
-      `"${basename(path)}" lies outside the ${kind.toLowerCase()} root, or is a link that leads out of it`,
-      { file: basename(path) },
-    );
-  return stat(real);
-}
-
 /** The size of a regular file under `root`, or null: a pipe or a device is no file to wait for. */
 async function sizeWithin(root: string, path: string): Promise<number | null> {
-  const found = await within(root, path);
+  const found = await within(root, path, "MODEL");
   return found?.isFile() ? found.size : null;
 }
 
@@ -75,10 +52,8 @@ async function sizeWithin(root: string, path: string): Promise<number | null> {
  */
 export async function findModel(modelRoot: string, path: string): Promise<ModelFolder> {
   const root = await realpath(modelRoot);
-  if (relative(root, join(root, path)).startsWith("..") || path.startsWith("/") || path.includes("\0"))
-    throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", "the path must be relative to the model root and stay inside it", { path });
-  const place = join(root, path);
-  const found = await within(root, place);
+  const place = placeUnder(root, path, "MODEL");
+  const found = await within(root, place, "MODEL");
   if (found === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
   if (found.isFile() && place.endsWith(".onnx")) return folderAround(root, place);
   if (!found.isDirectory()) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx file`, { path });
@@ -120,7 +95,7 @@ async function companionsIn(root: string, folder: string): Promise<string[]> {
 
 /** Names of the first graphs in a folder under the root. */
 async function graphsIn(root: string, folder: string): Promise<string[]> {
-  if (!(await within(root, folder))?.isDirectory()) return [];
+  if (!(await within(root, folder, "MODEL"))?.isDirectory()) return [];
   const names = (await readdir(folder)).filter((name) => name.endsWith(".onnx")).sort();
   return names.slice(0, 20);
 }
@@ -140,7 +115,7 @@ export async function externalFiles(model: Model, { root, folder, graph }: Model
   const files: string[] = [];
   for (const [location, bytes] of needed) {
     const path = posix.join(posix.dirname(graph), location);
-    if (posix.isAbsolute(location) || path.startsWith("..") || /[\\\0]/.test(location))
+    if (posix.isAbsolute(location) || leadsOut(path) || /[\\\0]/.test(location))
       throw new EspalierError("PATH_OUTSIDE_MODEL_ROOT", `external data "${location}" lies outside the model's folder`, { location });
     const size = await sizeWithin(root, join(folder, path));
     if (size === null)

@@ -2,16 +2,12 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { unlessAbsent } from "../unless-absent.ts";
 
 /** A JSON object from a model folder, or null if there is no such file. @throws EspalierError INVALID_JSON */
 export async function readJson(folder: string, name: string): Promise<Readonly<Record<string, unknown>> | null> {
-  let text: string;
-  try {
-    text = await readFile(join(folder, name), "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
+  const text = await readFile(join(folder, name), "utf8").catch(unlessAbsent);
+  if (text === null) return null;
   try {
     const value = parseJson(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
