@@ -1,5 +1,5 @@
 /**
- * Who may import whom in src/: a folder, and the folders it may import besides itself, child-environment.ts, errors.ts, finished.ts, in-folder.ts, random.ts and unless-absent.ts.
+ * Who may import whom in src/: a folder, and the folders (or files of src/) it may import besides itself, child-environment.ts, errors.ts, finished.ts, in-folder.ts, random.ts and unless-absent.ts.
  * What is not listed is an error, and so is a cycle.
  */
 const directions = {
@@ -17,6 +17,7 @@ const directions = {
   store: ["generated"],
   jobs: ["evaluation", "inference", "models", "pruning", "runtime", "store", "text"],
   api: ["jobs", "pruning", "store", "text"],
+  commands: ["config", "jobs", "models", "onnx", "pruning", "start", "store", "structures"],
 };
 
 /** Records that cross the layers: what a folder may name in `import type` beyond what it may import. */
@@ -38,7 +39,8 @@ const owners = {
 };
 
 const anyOf = (names) => (names.length > 0 ? `(?:${names.join("|")})` : "(?!)");
-const within = (folders) => `^src/${anyOf(folders)}/`;
+/** A name is that of a folder of src/, or of a file in it. */
+const within = (names) => `^src/${anyOf(names)}(?:/|[.]ts$)`;
 const shared = "^src/(?:child-environment|errors|finished|in-folder|random|unless-absent)[.]ts$";
 
 const direction = ([folder, allowed]) => ({

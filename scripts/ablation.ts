@@ -13,6 +13,8 @@ import { tmpdir } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { deviation } from "../src/commands/compare/deviation.ts";
+import { LiveLine } from "../src/commands/shared/display.ts";
 import { evaluate } from "../src/evaluation/evaluate.ts";
 import { finished } from "../src/finished.ts";
 import { inFolder } from "../src/in-folder.ts";
@@ -29,8 +31,6 @@ import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadDataset } from "../src/text/datasets.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
 import { baseOptions, type Variation, variations } from "./ablation/variations.ts";
-import { LiveLine } from "./shared/display.ts";
-import { deviation } from "./shared/statistics.ts";
 
 interface Measured {
   readonly kinds: string;

@@ -18,7 +18,7 @@ import { door } from "./bench-inference/door.ts";
 import { writeGguf } from "./bench-inference/gguf.ts";
 import { llamaCpp } from "./bench-inference/llama-cpp.ts";
 import { machine } from "./bench-inference/machine.ts";
-import { median } from "./shared/statistics.ts";
+import { median } from "./shared/median.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -10,7 +10,7 @@ import { judgeChoices } from "../src/evaluation/multiple-choice.ts";
 import { finished } from "../src/finished.ts";
 import { parseDataset } from "../src/text/dataset-content.ts";
 import { loadTokenizer } from "../src/text/tokenizer.ts";
-import { median } from "./shared/statistics.ts";
+import { median } from "./shared/median.ts";
 
 const [folder = "models/ahab", file, items = "100", turns = "5"] = process.argv.slice(2);
 if (!file) throw new Error("name a file of items with choices");

@@ -1,8 +1,13 @@
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EspalierError } from "./errors.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+/** Where the program lies: a checkout, or the package as it was installed. */
+export const home = fileURLToPath(new URL("..", import.meta.url));
+
+/** The models that come with the program. */
+export const bundledModels = join(home, "models");
 
 const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -91,11 +96,11 @@ const settings: { readonly [Key in keyof Config]: readonly [variable: string, Pa
   allowedOrigins: ["ESPALIER_ALLOWED_ORIGINS", listOf(origin), "list origins, such as https://example.org, with commas", []],
   open: ["ESPALIER_OPEN", yesOrNo, "be true or false", false],
   firstToken: ["ESPALIER_FIRST_TOKEN", yesOrNo, "be true or false", false],
-  dataDirectory: ["ESPALIER_DATA_DIRECTORY", folder, "be a folder", join(root, "data")],
+  dataDirectory: ["ESPALIER_DATA_DIRECTORY", folder, "be a folder", resolve("data")],
   databaseUrl: ["DATABASE_URL", postgresUrl, "be a postgresql:// address", null],
   artifacts: ["ESPALIER_ARTIFACTS", s3Address, "be an s3:// address, such as s3://bucket/prefix?endpoint=https://host", null],
-  modelRoot: ["ESPALIER_MODEL_ROOT", folder, "be a folder", join(root, "models")],
-  datasetRoot: ["ESPALIER_DATASET_ROOT", folder, "be a folder", join(root, "datasets")],
+  modelRoot: ["ESPALIER_MODEL_ROOT", folder, "be a folder", existsSync("models") ? resolve("models") : bundledModels],
+  datasetRoot: ["ESPALIER_DATASET_ROOT", folder, "be a folder", resolve("datasets")],
   modelMemory: ["ESPALIER_MODEL_MEMORY", mebibytes, "be a number of MiB", null],
   logLevel: ["LOG_LEVEL", oneOf(logLevels), `be one of ${logLevels.join(", ")}`, "info"],
 };
@@ -117,4 +122,30 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   });
   if (problems.length > 0) throw new EspalierError("BAD_CONFIGURATION", problems.join("; "), { problems });
   return Object.freeze(Object.fromEntries(entries)) as Config;
+}
+
+/** Every setting for people: its variable, what it must be, and what it is otherwise. */
+export const settingsInWords: readonly (readonly [variable: string, words: string])[] = Object.values(settings).map(
+  ([variable, , must, fallback]) => [variable, `must ${must}${fallback === null || `${fallback}` === "" ? "" : ` (${fallback})`}`],
+);
+
+/**
+ * The environment for a server that a command starts for itself: the caller's, but of all settings only the port.
+ *
+ * @param freePort for where the caller names none
+ */
+export function ownServerEnvironment(
+  folders: Pick<Config, "dataDirectory" | "modelRoot" | "datasetRoot">,
+  freePort: number,
+): NodeJS.ProcessEnv & { readonly PORT: string } {
+  const variables = new Set<string>(Object.values(settings).map(([variable]) => variable));
+  const others = Object.entries(process.env).filter(([name]) => !variables.has(name));
+  const own = Object.entries(folders).map(([key, folder]) => [settings[key as keyof typeof folders][0], folder]);
+  return { ...Object.fromEntries([...others, ...own]), PORT: process.env[settings.port[0]] || String(freePort) };
+}
+
+/** The folder that the caller's paths start from: npm runs a checkout's scripts in the checkout, and says where it was called. */
+export function callersFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const { INIT_CWD, npm_package_json } = environment;
+  return INIT_CWD && npm_package_json === join(home, "package.json") ? INIT_CWD : process.cwd();
 }

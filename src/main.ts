@@ -1,31 +1,42 @@
+#!/usr/bin/env node
 import "./production.ts";
-import { pino } from "pino";
-import { readConfig } from "./config.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { commands } from "./commands/commands.ts";
+import { home } from "./config.ts";
 import { EspalierError } from "./errors.ts";
-import { type Espalier, start } from "./start.ts";
 
-/** The program, whose argument may be its role: starts, says where it answers, and stops in good order at SIGINT or SIGTERM. A second signal ends it at once. */
-async function main(): Promise<void> {
-  const config = readConfig(undefined, process.argv[2]);
-  // Standard output is for people; the log is not.
-  const logger = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
-  const signalled = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const)
-      process.once(signal, () => {
-        resolve(signal);
-        for (const again of ["SIGINT", "SIGTERM"]) process.once(again, () => process.exit(1));
-      });
+// As the flag does, here and in the processes that are forked: a command that npm installed is started without flags.
+process.setSourceMapsEnabled(true);
+process.execArgv.push("--enable-source-maps");
+
+const { version } = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as { readonly version: string };
+
+const program = yargs(hideBin(process.argv))
+  .scriptName("espalier")
+  .usage("$0 COMMAND\n\nPrunes transformer language models and serves what is left.")
+  .locale("en")
+  .wrap(110)
+  .parserConfiguration({ "duplicate-arguments-array": false })
+  .strict()
+  .demandCommand(1, "Name a command.")
+  .recommendCommands()
+  .version(version)
+  .completion("completion", "Prints a script that completes commands and options in bash and zsh")
+  .epilogue("`espalier COMMAND --help` says what a command takes.")
+  .fail((message, error, command) => {
+    // YError is of yargs: what was typed is not how the command is called.
+    if (error && error.name !== "YError") throw error;
+    command.showHelp();
+    throw new EspalierError("USAGE", `\n${message ?? error.message}`);
   });
-  const espalier: Espalier = await start(config, logger);
-  if (espalier.firstToken) console.log(`The administrator's token, shown this once: ${espalier.firstToken}`);
-  console.log(espalier.url ? `Espalier answers at ${espalier.url}` : "Espalier works on what is in its queue");
-  logger.info({ signal: await signalled }, "stopping");
-  await espalier.stop();
-}
+for (const add of commands) add(program);
 
 try {
-  await main();
+  await program.parseAsync();
 } catch (error) {
   console.error(error instanceof EspalierError ? `${error.message} [${error.code}]` : error);
-  process.exitCode = 1;
+  process.exitCode ||= error instanceof EspalierError && error.code === "USAGE" ? 2 : 1;
 }

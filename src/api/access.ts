@@ -81,7 +81,7 @@ export class Access {
     if (!mayBeOpen && !(await anyToken(db)))
       throw new EspalierError(
         "NO_TOKEN",
-        "the server is to listen beyond this machine, and there is no token: make one with `npm run token -- create --name NAME --role ADMIN`, " +
+        "the server is to listen beyond this machine, and there is no token: make one with `npx espalier token create --name NAME --role ADMIN`, " +
           "or let everybody in with ESPALIER_OPEN=true",
       );
     return new Access(db, mayBeOpen, everyMs, log);

@@ -160,7 +160,7 @@ test("a server that others reach does not start without a token, and says what t
   const log = { warn: () => {}, child: () => log } as never;
   await assert.rejects(startServer(services, "0.0.0.0", 0, log), ({ code, message }: { code: string; message: string }) => {
     assert.equal(code, "NO_TOKEN");
-    assert.match(message, /npm run token -- create/);
+    assert.match(message, /npx espalier token create/);
     assert.match(message, /ESPALIER_OPEN=true/);
     return true;
   });

@@ -13,7 +13,7 @@ const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 function run(environment: Record<string, string>): ChildProcess {
   const env = { ...process.env, DATABASE_URL: "", LOG_LEVEL: "warn", ...environment };
-  return spawn(process.execPath, ["--import", "tsx", program], { env, stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, ["--import", "tsx", program, "start"], { env, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 test("the program says where it answers, and stops in good order at SIGTERM", async () => {

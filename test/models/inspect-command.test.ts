@@ -10,16 +10,16 @@ import type { Tensor } from "../../src/onnx/ir.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { readModel } from "../support/models.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "espalier-inspect-"));
 after(() => rmSync(folder, { recursive: true }));
 
 /** The command as a user calls it, from a folder of theirs. */
-function inspect(path: string): { status: number | null; output: string } {
-  const { status, stdout, stderr } = spawnSync("npm", ["--prefix", root, "run", "--silent", "inspect", "--", path], {
-    cwd: folder,
+function inspect(path: string, cwd = folder, environment: Record<string, string> = {}): { status: number | null; output: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", import.meta.resolve("tsx"), program, "inspect", path], {
+    cwd,
     encoding: "utf8",
-    shell: process.platform === "win32",
+    env: { ...process.env, ...environment },
   });
   return { status, output: stdout + stderr };
 }
@@ -32,7 +32,7 @@ const numbers = (output: string, line: RegExp): number[] =>
     .map((l) => Number(/[\d,]+$/.exec(l)?.[0].replaceAll(",", "")));
 const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
-describe("npm run inspect", () => {
+describe("espalier inspect", () => {
   it("shows what the bundled model is and that all of it adds up", () => {
     const { status, output } = inspect(ahabFolder);
     assert.equal(status, 0, output);
@@ -87,5 +87,15 @@ describe("npm run inspect", () => {
     const { status, output } = inspect("nowhere");
     assert.equal(status, 2);
     assert.match(output, /nothing at .*nowhere/);
+  });
+
+  it("takes paths from where npm was called, which runs a checkout's scripts in the checkout", () => {
+    const root = fileURLToPath(new URL("../..", import.meta.url));
+    writeFileSync(join(folder, "here.onnx"), "no model");
+    const { output } = inspect("here.onnx", root, { INIT_CWD: folder, npm_package_json: join(root, "package.json") });
+    assert.match(output, /INVALID_ONNX/);
+    // Under the npm of another package the folder counts in which the command runs.
+    const other = inspect("here.onnx", root, { INIT_CWD: folder, npm_package_json: join(folder, "package.json") });
+    assert.match(other.output, /nothing at /);
   });
 });

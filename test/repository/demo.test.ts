@@ -14,7 +14,7 @@ const data = mkdtempSync(join(tmpdir(), "espalier-demo-"));
 const running = new Set<ChildProcess>();
 
 function demo(...args: string[]): ChildProcess & { readonly output: () => string } {
-  const child = spawn(process.execPath, ["--import", "tsx", "scripts/demo.ts", "--data", data, ...args], { cwd: root });
+  const child = spawn(process.execPath, ["dist/main.js", "demo", "--data", data, ...args], { cwd: root });
   running.add(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));

@@ -1,18 +1,11 @@
-/**
- * Says what a model is, what can be pruned from it, and what stands in the way, without a server:
- *
- *     npm run inspect -- path/to/model
- *
- * A folder in the Hugging Face layout, or a .onnx file. Ends with 0 if the model can be pruned, 1 if not, 2 if there is none.
- */
 import { existsSync } from "node:fs";
-import { join, parse, relative, resolve } from "node:path";
-import { EspalierError } from "../src/errors.ts";
-import { type Facts, operatorCounts } from "../src/models/describe.ts";
-import { findModel } from "../src/models/model-folder.ts";
-import { survey } from "../src/models/survey.ts";
-import { printTable } from "./inspect/table.ts";
-import { structureTree } from "./inspect/tree.ts";
+import { join, parse, relative } from "node:path";
+import { EspalierError } from "../../errors.ts";
+import { type Facts, operatorCounts } from "../../models/describe.ts";
+import { findModel } from "../../models/model-folder.ts";
+import { survey } from "../../models/survey.ts";
+import { printTable } from "./table.ts";
+import { structureTree } from "./tree.ts";
 
 const plural = (n: number, word: string): string => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
@@ -44,7 +37,14 @@ function printStructures({ structures, obstacles, parameterCount }: Facts): void
   for (const { kind, layer, reason } of obstacles) console.log(`no ${kind} of layer ${layer} can: ${reason}`);
 }
 
-async function inspect(path: string): Promise<number> {
+/**
+ * Prints what a model is, and everything that stands in the way of pruning it.
+ *
+ * @param path absolute
+ * @returns whether it can be pruned
+ * @throws EspalierError MODEL_NOT_FOUND, or why it cannot be read
+ */
+export async function inspectModel(path: string): Promise<boolean> {
   // The path is the user's own: it may be a link into a hub's cache, wherever that lies.
   const { root } = parse(path);
   if (!existsSync(path)) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at ${path}`, { path });
@@ -72,26 +72,11 @@ async function inspect(path: string): Promise<number> {
   const unpruned = facts?.pruningObstacle;
   if (obstacles.length === 0 && !unpruned) {
     console.log("\nThe model can be pruned.");
-    return 0;
+    return true;
   }
   console.log(obstacles.length === 0 ? "\nThe model can be registered and served, but not pruned:" : "\nThe model cannot be registered:");
   for (const { code, message } of [...obstacles, ...(unpruned ? [unpruned] : [])]) console.log(`  ${code}: ${message}`);
   if (facts && obstacles.some((o) => o.code === "MISSING_EXTERNAL_DATA"))
     console.log("  (without its weights, matrices that are tied cannot be told, and count as often as they are there)");
-  return 1;
-}
-
-const [path, ...rest] = process.argv.slice(2);
-if (path === undefined || rest.length > 0) {
-  console.error("usage: npm run inspect -- path/to/model");
-  process.exitCode = 2;
-} else {
-  try {
-    // npm runs scripts in the package's folder, and says where it was called.
-    process.exitCode = await inspect(resolve(process.env["INIT_CWD"] ?? ".", path));
-  } catch (error) {
-    if (!(error instanceof EspalierError)) throw error;
-    console.error(`${error.code}: ${error.message}`);
-    process.exitCode = 2;
-  }
+  return false;
 }

@@ -1,3 +1,4 @@
+import { EspalierError } from "../../errors.ts";
 import type { Client } from "../shared/client.ts";
 
 // What the comparison asks of the API, and the parts of the answers that it shows.
@@ -95,7 +96,7 @@ export async function prune(client: Client, input: object, progress: (ratio: num
   return (await client.request<{ pruningRun: Run }>(query, { id: startPruning.id })).pruningRun;
 }
 
-/** Asks for an evaluation and waits for it. @throws Error if it does not succeed */
+/** Asks for an evaluation and waits for it. @throws EspalierError if it does not succeed */
 export async function evaluate(client: Client, input: object, progress: (ratio: number) => void): Promise<Evaluation> {
   const mutation = `mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id } }`;
   const { evaluateModel } = await client.request<{ evaluateModel: { id: string } }>(mutation, { input });
@@ -106,5 +107,5 @@ export async function evaluate(client: Client, input: object, progress: (ratio: 
     progress(last.progress);
   }
   if (last?.status === "SUCCEEDED") return last;
-  throw new Error(`an evaluation ended ${last?.status}: ${last?.error?.message} [${last?.error?.code}]`);
+  throw new EspalierError(last?.error?.code ?? "NO_RESULT", `an evaluation ended ${last?.status}: ${last?.error?.message}`);
 }

@@ -1,20 +1,14 @@
-/**
- * Which method loses least? Prunes one model by each, to the same share of its parameters, with the same texts and seeds, and
- * measures what is left of it on the same data. Everything goes through the API of a server that this command starts.
- *
- *     npm run compare -- --ratio 0.2 --kinds LAYER --methods pip,taylor
- *     npm run compare -- --help
- */
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, extname, relative, resolve } from "node:path";
+import { basename, dirname, extname, relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { type Arguments, commonFolder, isFile, readArguments, type Settings, usage } from "./compare/arguments.ts";
-import * as api from "./compare/operations.ts";
-import { failuresOf, markdown, type Row, removalsOf, tableOf } from "./compare/table.ts";
-import { type Client, connect } from "./shared/client.ts";
-import { duration, LiveLine, percent, table } from "./shared/display.ts";
-import { startServer } from "./shared/server.ts";
+import { EspalierError } from "../../errors.ts";
+import { type Client, connect } from "../shared/client.ts";
+import { duration, LiveLine, percent, table } from "../shared/display.ts";
+import { startServer } from "../shared/server.ts";
+import { type Arguments, commonFolder, isFile, type Settings } from "./arguments.ts";
+import * as api from "./operations.ts";
+import { failuresOf, markdown, type Row, removalsOf, tableOf } from "./table.ts";
 
 type DatasetInput = { readonly id: string } | { readonly name: string };
 
@@ -63,7 +57,7 @@ class Comparison {
 
   async #dataset(dataset: string): Promise<DatasetInput> {
     if (!isFile(dataset)) return { name: dataset };
-    const path = relative(this.datasetRoot, resolve(dataset));
+    const path = relative(this.datasetRoot, dataset);
     return { id: await api.registerDataset(this.client, path, taskName(dataset)) };
   }
 
@@ -82,7 +76,8 @@ class Comparison {
       return failed(`the run ended ${run.status}: ${run.error?.message} [${run.error?.code}]`);
     } catch (error) {
       // The server refuses what a method cannot do; that is a result too.
-      return failed((error as Error).message);
+      if (!(error instanceof EspalierError)) throw error;
+      return failed(`${error.message} [${error.code}]`);
     }
   }
 
@@ -153,17 +148,15 @@ const emptyRow: Row = {
   decodeTokensPerSecond: null,
 };
 
-async function main(): Promise<void> {
-  const settings = readArguments(process.argv.slice(2));
-  if (!settings) return console.log(usage);
+/** Compares, and prints and writes what came of it. An interruption ends it with the status 130; what is measured by then is kept. */
+export async function compareMethods(settings: Settings): Promise<void> {
   const { arguments: args, data, out } = settings;
   const files = [args.calibration, args.text, ...args.tasks].filter(isFile);
-  for (const file of [args.model, ...files]) if (!existsSync(file)) throw new Error(`there is no ${file}`);
-  mkdirSync(data, { recursive: true });
+  for (const file of [args.model, ...files]) if (!existsSync(file)) throw new EspalierError("USAGE", `there is no ${file}`);
   const datasetRoot = commonFolder(files);
   const began = performance.now();
   const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
-  const server = await startServer(data, { models: dirname(args.model), datasets: datasetRoot });
+  const server = await startServer({ dataDirectory: data, modelRoot: dirname(args.model), datasetRoot });
   const client = connect(`${server.url}/graphql`);
   try {
     const comparison = new Comparison(client, settings, datasetRoot);
@@ -181,11 +174,4 @@ async function main(): Promise<void> {
     await client.close();
     await server.stop();
   }
-}
-
-try {
-  await main();
-} catch (error) {
-  console.error(`\n${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { EspalierError } from "../../errors.ts";
 import type { Client } from "../shared/client.ts";
 
 /** What the demo asks of the API, and the parts of the answers that it shows. */
@@ -73,7 +74,7 @@ export async function evaluate(client: Client, modelId: string, dataset: string)
   const asked = await client.request<{ evaluateModel: Evaluation }>(mutation, { input: { modelId, dataset: { name: dataset } } });
   let evaluation = asked.evaluateModel;
   while (evaluation.result === null) {
-    if (evaluation.error) throw new Error(`the evaluation failed: ${evaluation.error.message} [${evaluation.error.code}]`);
+    if (evaluation.error) throw new EspalierError(evaluation.error.code, `the evaluation failed: ${evaluation.error.message}`);
     await delay(200);
     evaluation = (await client.request<{ evaluation: Evaluation }>(query, { id: evaluation.id })).evaluation;
   }

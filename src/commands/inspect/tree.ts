@@ -1,4 +1,4 @@
-import { isDivided, type StructureGroup } from "../../src/structures/structure.ts";
+import { isDivided, type StructureGroup } from "../../structures/structure.ts";
 import type { Row } from "./table.ts";
 
 const sizeOf = ({ count, parameterCount }: StructureGroup): number => count * parameterCount;

@@ -1,5 +1,5 @@
-import { mean } from "../../src/pruning/mean.ts";
-import { deviation } from "../shared/statistics.ts";
+import { mean } from "../../pruning/mean.ts";
+import { deviation } from "./deviation.ts";
 import type { Evaluation, Model, Run } from "./operations.ts";
 
 /** One model of the comparison: the base, or what a method made of it with one seed. */

@@ -1,9 +1,10 @@
 import { createClient } from "graphql-ws";
 import { WebSocket } from "ws";
+import { EspalierError } from "../../errors.ts";
 
 /** A GraphQL client over HTTP and graphql-ws, as any client in any language would be. */
 export interface Client {
-  /** One query or mutation. @throws Error with the server's words if it is refused */
+  /** One query or mutation. @throws EspalierError with the server's words and code if it is refused */
   request<Data>(query: string, variables?: Record<string, unknown>): Promise<Data>;
   /** The results of a subscription; leaving the loop ends it at the server too. */
   subscribe<Data>(query: string, variables?: Record<string, unknown>): AsyncGenerator<Data>;
@@ -16,7 +17,8 @@ interface Result<Data> {
 }
 
 function dataOf<Data>({ data, errors }: Result<Data>): Data {
-  if (errors?.length) throw new Error(errors.map((e) => `${e.message} [${String(e.extensions?.code ?? "no code")}]`).join("\n"));
+  const [first] = errors ?? [];
+  if (first) throw new EspalierError(String(first.extensions?.code ?? "NO_CODE"), (errors ?? []).map((e) => e.message).join("\n"));
   if (!data) throw new Error("the server answered with neither data nor errors");
   return data;
 }

@@ -1,19 +1,10 @@
-/**
- * From a registered model to its pruned child, as a client sees it: everything here goes over HTTP and graphql-ws.
- *
- *     npm run demo             ends with the server answering until Ctrl-C
- *     npm run demo -- --once   ends when all is shown
- *
- * The server's data lies in data/demo, or in the folder that `--data` names; its port is PORT, or any free one.
- */
-import { once } from "node:events";
-import { mkdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import * as api from "./demo/operations.ts";
-import { type Client, connect } from "./shared/client.ts";
-import { bar, count, duration, LiveLine, megabytes, percent, table } from "./shared/display.ts";
-import { type Server, startServer } from "./shared/server.ts";
+import { once as next } from "node:events";
+import { bundledModels } from "../../config.ts";
+import { EspalierError } from "../../errors.ts";
+import { type Client, connect } from "../shared/client.ts";
+import { bar, count, duration, LiveLine, megabytes, percent, table } from "../shared/display.ts";
+import { type Server, startServer } from "../shared/server.ts";
+import * as api from "./operations.ts";
 
 const prompt = "The whale and the Constitution of the United States";
 
@@ -53,9 +44,9 @@ async function prune(client: Client, model: api.Model): Promise<api.Model> {
         live.line(`  ${percent(event.removedRatio)} of the parameters removed`);
         return event.resultModel;
       case "PruningFailed":
-        throw new Error(`the pruning run failed: ${event.error.message} [${event.error.code}]`);
+        throw new EspalierError(event.error.code, `the pruning run failed: ${event.error.message}`);
       case "PruningCancelled":
-        throw new Error("the pruning run was cancelled");
+        throw new EspalierError("CANCELLED", "the pruning run was cancelled");
     }
   }
   throw new Error("the progress of the pruning run ended early");
@@ -136,14 +127,16 @@ async function story(client: Client): Promise<void> {
   await showLineage(client, pruned);
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { once: { type: "boolean", default: false }, data: { type: "string" } } });
-  const dataDirectory = values.data ?? fileURLToPath(new URL("../data/demo", import.meta.url));
-  const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+/**
+ * Tells it all, and then leaves the server answering until Ctrl-C, unless it is told `once`.
+ *
+ * @param dataDirectory of the server, absolute
+ */
+export async function tell(dataDirectory: string, once: boolean): Promise<void> {
+  const interrupted = Promise.race([next(process, "SIGINT"), next(process, "SIGTERM")]);
   const began = performance.now();
-  mkdirSync(dataDirectory, { recursive: true });
   console.log("Starting the server on its embedded PostgreSQL ...");
-  const server: Server = await startServer(dataDirectory);
+  const server: Server = await startServer({ dataDirectory, modelRoot: bundledModels, datasetRoot: bundledModels });
   console.log(`It answers at ${server.url}`);
   const client = connect(`${server.url}/graphql`);
   try {
@@ -154,7 +147,7 @@ async function main(): Promise<void> {
     ]);
     if (ended === "told") {
       heading(`Done in ${duration(performance.now() - began)}. GraphQL, with GraphiQL for browsers: ${server.url}/graphql`);
-      if (!values.once) {
+      if (!once) {
         console.log("The server goes on answering; Ctrl-C ends it.");
         await Promise.race([interrupted, server.failed]);
       }
@@ -163,11 +156,4 @@ async function main(): Promise<void> {
     await client.close();
     await server.stop();
   }
-}
-
-try {
-  await main();
-} catch (error) {
-  console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
 }
