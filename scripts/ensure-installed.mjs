@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -61,5 +61,26 @@ function generateClient() {
   writeFileSync(stamp, digest);
 }
 
+/**
+ * The files of GraphiQL's page are copied out of their packages, which are for development only: they are bundled, and an install
+ * need not bring the hundred packages that they were bundled from.
+ */
+function copyPage() {
+  for (const [file, source] of Object.entries({
+    "react.js": "react/umd/react.production.min.js",
+    "react-dom.js": "react-dom/umd/react-dom.production.min.js",
+    "graphiql.js": "graphiql/graphiql.min.js",
+    "graphiql.css": "graphiql/graphiql.min.css",
+    "LICENSE-react": "react/LICENSE",
+    "LICENSE-graphiql": "graphiql/LICENSE",
+  })) {
+    const [from, to] = [at(`node_modules/${source}`), at(`assets/graphiql/${file}`)];
+    if (existsSync(to) && readFileSync(to).equals(readFileSync(from))) continue;
+    mkdirSync(at("assets/graphiql"), { recursive: true });
+    copyFileSync(from, to);
+  }
+}
+
 install();
 generateClient();
+copyPage();

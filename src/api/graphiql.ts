@@ -1,19 +1,12 @@
 import { createReadStream } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { FastifyInstance } from "fastify";
 import { examples } from "./examples.ts";
 
-const packages = createRequire(import.meta.url);
-const inPackage = (name: string, path: string) => join(dirname(packages.resolve(`${name}/package.json`)), path);
-
-/** The page's files, from packages: it needs nothing from elsewhere. */
-const files: Readonly<Record<string, string>> = {
-  "react.js": inPackage("react", "umd/react.production.min.js"),
-  "react-dom.js": inPackage("react-dom", "umd/react-dom.production.min.js"),
-  "graphiql.js": inPackage("graphiql", "graphiql.min.js"),
-  "graphiql.css": inPackage("graphiql", "graphiql.min.css"),
-};
+/** The page's files, copied there by scripts/ensure-installed.mjs: it needs nothing from elsewhere. */
+const folder = fileURLToPath(new URL("../../assets/graphiql/", import.meta.url));
+const files = ["react.js", "react-dom.js", "graphiql.js", "graphiql.css"];
 
 const types: Readonly<Record<string, string>> = { ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8" };
 
@@ -57,11 +50,11 @@ export function serveGraphiql(app: FastifyInstance): void {
   const config = { needs: null };
   app.get("/", { config }, (_request, reply) => reply.redirect("/graphql"));
   app.get("/graphiql/start.js", { config }, (_request, reply) => reply.type(types[".js"] as string).send(start));
-  for (const [name, path] of Object.entries(files))
+  for (const name of files)
     app.get(`/graphiql/${name}`, { config }, (_request, reply) =>
       reply
         .type(types[extname(name)] as string)
         .header("cache-control", "public, max-age=3600")
-        .send(createReadStream(path)),
+        .send(createReadStream(folder + name)),
     );
 }
