@@ -48,7 +48,11 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
   await writeFile(join(destination, graph), encode({ ...pruned, graph: written }));
 
   const beside = files.map((f) => f.path).filter(isCompanion);
-  for (const path of beside) if (!rewritten.has(path)) await copyFile(join(folder, path), join(destination, path));
+  for (const path of beside) {
+    if (rewritten.has(path)) continue;
+    await mkdir(dirname(join(destination, path)), { recursive: true });
+    await copyFile(join(folder, path), join(destination, path));
+  }
   const changes = changesOf(anatomy, divided?.groups ?? [], removed);
   const rewrite = async (path: string, state: (config: Record<string, unknown>) => Record<string, unknown> | null): Promise<boolean> => {
     if (!beside.includes(path)) return true;

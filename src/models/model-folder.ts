@@ -23,7 +23,9 @@ const companions: Readonly<Record<string, number>> = {
   "config.json": 1 << 20,
   "generation_config.json": 1 << 20,
   "genai_config.json": 1 << 20,
+  "quantize_config.json": 1 << 20,
   "tokenizer.json": 64 << 20,
+  "tokenizer.model": 64 << 20,
   "tokenizer_config.json": 4 << 20,
   "special_tokens_map.json": 1 << 20,
   "added_tokens.json": 4 << 20,
@@ -33,8 +35,13 @@ const companions: Readonly<Record<string, number>> = {
   "chat_template.json": 1 << 20,
 };
 
+/** A folder of templates beside `chat_template.jinja`, one a file; each may be as large as that. */
+const templates = "additional_chat_templates";
+const isTemplate = (path: string): boolean => posix.dirname(path) === templates && path.endsWith(".jinja");
+const mostTemplates = 50;
+
 /** Whether a file of a model is neither its graph nor its weights. */
-export const isCompanion = (path: string): boolean => Object.hasOwn(companions, path);
+export const isCompanion = (path: string): boolean => Object.hasOwn(companions, path) || isTemplate(path);
 
 /** In the order in which they are looked for. Optimum's decoder merged of two reads a cache or none, as `model.onnx` of others does. */
 const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
@@ -82,8 +89,13 @@ async function folderAround(root: string, file: string): Promise<ModelFolder> {
 }
 
 async function companionsIn(root: string, folder: string): Promise<string[]> {
+  const more = (await namesIn(root, join(folder, templates))).map((name) => posix.join(templates, name)).filter(isTemplate);
+  const limits = [
+    ...Object.entries(companions),
+    ...more.slice(0, mostTemplates).map((name) => [name, companions["chat_template.jinja"] as number] as const),
+  ];
   const names: string[] = [];
-  for (const [name, limit] of Object.entries(companions)) {
+  for (const [name, limit] of limits) {
     const size = await sizeWithin(root, join(folder, name));
     if (size === null) continue;
     if (size > limit)
@@ -94,10 +106,12 @@ async function companionsIn(root: string, folder: string): Promise<string[]> {
 }
 
 /** Names of the first graphs in a folder under the root. */
-async function graphsIn(root: string, folder: string): Promise<string[]> {
-  if (!(await within(root, folder, "MODEL"))?.isDirectory()) return [];
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".onnx")).sort();
-  return names.slice(0, 20);
+const graphsIn = async (root: string, folder: string): Promise<string[]> =>
+  (await namesIn(root, folder)).filter((name) => name.endsWith(".onnx")).slice(0, 20);
+
+/** In order; none where there is no such folder. */
+async function namesIn(root: string, folder: string): Promise<string[]> {
+  return (await within(root, folder, "MODEL"))?.isDirectory() ? (await readdir(folder)).sort() : [];
 }
 
 /**

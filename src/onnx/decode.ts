@@ -35,6 +35,12 @@ function once<T>(entries: readonly (readonly [name: string, T])[], what: string)
   return map;
 }
 
+/** What is called by a name in a graph is stored and told by it; PostgreSQL cannot store NUL, and no name means it. */
+function named(name: string): string {
+  if (name.includes("\0")) fail(`the name ${JSON.stringify(name.slice(0, 100))} holds the character NUL`);
+  return name;
+}
+
 /** Sizes come from the file: anything that is not a sane non-negative integer is refused here, before it is multiplied. */
 function dimension(value: bigint, where: string): number {
   if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) fail(`${where} has the absurd dimension ${value}`);
@@ -130,17 +136,17 @@ function attribute(a: pb.AttributeProto, node: string): Attribute {
 }
 
 function node(n: pb.NodeProto, index: number): Node {
-  const name = n.name || `${n.opType}_${index}`;
+  const name = named(n.name || `${n.opType}_${index}`);
   return {
     name,
-    opType: n.opType,
-    domain: n.domain,
-    inputs: n.input,
-    outputs: n.output,
+    opType: named(n.opType),
+    domain: named(n.domain),
+    inputs: n.input.map(named),
+    outputs: n.output.map(named),
     attributes: Object.fromEntries(
       once(
         // A sparse constant is written out, and is then a constant as others are.
-        n.attribute.map((a) => [a.name === "sparse_value" ? "value" : a.name, attribute(a, name)] as const),
+        n.attribute.map((a) => [a.name === "sparse_value" ? "value" : named(a.name), attribute(a, name)] as const),
         `attribute of node "${name}"`,
       ),
     ),
@@ -151,9 +157,11 @@ function valueInfo(v: pb.ValueInfoProto): ValueInfo {
   const type = v.type?.value;
   if (type?.case !== "tensorType") return fail(`value "${v.name}" is not a tensor`);
   const shape = type.value.shape
-    ? type.value.shape.dim.map((d) => (d.value.case === "dimValue" ? dimension(d.value.value, `value "${v.name}"`) : (d.value.value ?? "")))
+    ? type.value.shape.dim.map((d) =>
+        d.value.case === "dimValue" ? dimension(d.value.value, `value "${v.name}"`) : named(d.value.value ?? ""),
+      )
     : null;
-  return { name: v.name, dataType: dataType(type.value.elemType, `value "${v.name}"`), shape };
+  return { name: named(v.name), dataType: dataType(type.value.elemType, `value "${v.name}"`), shape };
 }
 
 function graph(g: pb.GraphProto): Graph {
@@ -162,7 +170,9 @@ function graph(g: pb.GraphProto): Graph {
     inputs: g.input.map(valueInfo),
     outputs: g.output.map(valueInfo),
     initializers: once(
-      [...g.initializer.map(tensor), ...g.sparseInitializer.map((s) => sparseTensor(s, "an initializer"))].map((t) => [t.name, t] as const),
+      [...g.initializer.map(tensor), ...g.sparseInitializer.map((s) => sparseTensor(s, "an initializer"))].map(
+        (t) => [named(t.name), t] as const,
+      ),
       "initializer",
     ),
     nodes: g.node.map(node),
@@ -189,7 +199,7 @@ export function decode(file: Uint8Array): Model {
   m = inlineFunctions(m);
   return {
     irVersion: Number(m.irVersion),
-    opsets: Object.fromEntries(m.opsetImport.map((o) => [o.domain === "ai.onnx" ? "" : o.domain, Number(o.version)])),
+    opsets: Object.fromEntries(m.opsetImport.map((o) => [o.domain === "ai.onnx" ? "" : named(o.domain), Number(o.version)])),
     producerName: m.producerName,
     producerVersion: m.producerVersion,
     metadata: Object.fromEntries(m.metadataProps.map((p) => [p.key, p.value])),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, before, describe, it, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { materialise } from "../../src/models/artifact-store.ts";
 import { exportPruned } from "../../src/models/export.ts";
@@ -245,4 +245,29 @@ describe("genai_config.json", () => {
         Array.from({ length: num_hidden_layers }, () => ({ heads: num_key_value_heads, headWidth: 8 })),
       );
     });
+});
+
+test("what other programs read of a folder is kept of a model and of its child, byte for byte; what is no file of a model is not", async () => {
+  const kept = {
+    "quantize_config.json": '{"bits": 4}',
+    "tokenizer.model": "sentencepiece\0",
+    "additional_chat_templates/rag.jinja": "{{ messages }}",
+    "additional_chat_templates/tool_use.jinja": "{{ tools }}",
+  };
+  const left = { "additional_chat_templates/notes.txt": "mine", "train.py": "" };
+  const place = join(root, "kept");
+  await cp(base, place, { recursive: true });
+  await mkdir(join(place, "additional_chat_templates", "folder.jinja"), { recursive: true });
+  for (const [name, text] of Object.entries({ ...kept, ...left })) await writeFile(join(place, name), text);
+  const found = await inspect({ dataDirectory: dataDirectory(), modelRoot: root, path: "kept" });
+  const { model: whole, folder } = await openStoredModel({ dataDirectory: dataDirectory(), ...found });
+  const destination = join(root, "child that keeps");
+  await exportPruned({ model: whole, folder, files: found.files, removed: [{ kind: "LAYER", index: 1 }], destination });
+  for (const { digest, files } of [found, await storeFolder(dataDirectory(), destination)]) {
+    const at = await materialise({ dataDirectory: dataDirectory(), digest, files });
+    for (const [name, text] of Object.entries(kept)) assert.equal(await readFile(join(at, name), "utf8"), text, name);
+    assert.ok(!files.some(({ path }) => path in left || path.endsWith("folder.jinja")));
+  }
+  await writeFile(join(place, "additional_chat_templates", "rag.jinja"), "x".repeat(2 ** 20 + 1));
+  await assert.rejects(inspect({ dataDirectory: dataDirectory(), modelRoot: root, path: "kept" }), { code: "FILE_TOO_LARGE" });
 });

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { int } from "../../src/onnx/attributes.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { removeDead, sortFromOutputs } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
+import type { Graph, Tensor } from "../../src/onnx/ir.ts";
 import { print } from "../../src/onnx/print.ts";
 import { verify } from "../../src/onnx/verify.ts";
 
@@ -26,6 +28,31 @@ describe("the ONNX codec", () => {
   it("refuses what is not a whole model", () => {
     for (const bytes of [new Uint8Array(), file.subarray(0, 1000), file.subarray(0, file.length - 1), Buffer.from("not a model")])
       assert.throws(() => decode(bytes), { code: "INVALID_ONNX" });
+  });
+
+  it("refuses names that hold NUL, which no database stores: whatever they are of", () => {
+    const nul = "a\0b";
+    const { graph } = model;
+    const [first, ...nodes] = graph.nodes as [(typeof graph.nodes)[0]];
+    const [input, ...inputs] = graph.inputs as [(typeof graph.inputs)[0]];
+    const [[, weight]] = graph.initializers as unknown as [[string, Tensor]];
+    const graphs: Record<string, Partial<Graph>> = {
+      "a node": { nodes: [{ ...first, name: nul }, ...nodes] },
+      "an operator": { nodes: [{ ...first, opType: nul }, ...nodes] },
+      "a domain": { nodes: [{ ...first, domain: nul }, ...nodes] },
+      "what is read": { nodes: [{ ...first, inputs: [nul] }, ...nodes] },
+      "what is made": { nodes: [{ ...first, outputs: [nul] }, ...nodes] },
+      "an attribute": { nodes: [{ ...first, attributes: { [nul]: int(1) } }, ...nodes] },
+      "an input": { inputs: [{ ...input, name: nul }, ...inputs] },
+      "an axis": { inputs: [{ ...input, shape: [nul] }, ...inputs] },
+      "a weight": { initializers: new Map([[nul, { ...weight, name: nul }]]) },
+      "a node in a body": {
+        nodes: [{ ...first, attributes: { body: { kind: "graph", value: { ...graph, nodes: [{ ...first, name: nul }] } } } }, ...nodes],
+      },
+    };
+    for (const [of, changed] of Object.entries(graphs))
+      assert.throws(() => decode(encode({ ...model, graph: { ...graph, ...changed } })), { code: "INVALID_ONNX", message: /NUL/ }, of);
+    assert.throws(() => decode(encode({ ...model, opsets: { ...model.opsets, [nul]: 1 } })), { message: /NUL/ });
   });
 });
 
