@@ -31,7 +31,7 @@ export function writingRules(input: Omit<GenerateInput, "modelId" | "echo" | "n"
     ["input.topK", topK >= 0, "must not be negative"],
     ["input.topP", topP > 0 && topP <= 1, "must be above 0 and no more than 1"],
     ["input.minP", within(minP, 0, 1), "must be from 0 to 1"],
-    ["input.repetitionPenalty", repetitionPenalty > 0 && repetitionPenalty <= 10, "must be above 0 and no more than 10"],
+    ["input.repetitionPenalty", repetitionPenalty >= 0.01 && repetitionPenalty <= 10, "must be from 0.01 to 10"],
     ["input.frequencyPenalty", within(frequencyPenalty, -2, 2), "must be from -2 to 2"],
     ["input.presencePenalty", within(presencePenalty, -2, 2), "must be from -2 to 2"],
     ["input.logitBias", logitBias.length <= 300, "must be of at most 300 tokens"],

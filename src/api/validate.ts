@@ -19,6 +19,13 @@ export async function blaming<Result>(argument: string, work: Promise<Result>): 
   }
 }
 
+/** The rule for what is called by a name: terminals and logs, which may act on control characters, show it too. */
+export const nameRule = (name: string): Requirement => [
+  "input.name",
+  name.trim() !== "" && name.length <= 200 && !/\p{Cc}/u.test(name.trim()),
+  "must have 1 to 200 characters, and no control characters",
+];
+
 /** The rule for a client's key of a request. */
 export const keyRule = (key: string | null | undefined): Requirement => [
   "input.idempotencyKey",

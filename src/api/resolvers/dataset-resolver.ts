@@ -7,7 +7,7 @@ import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset, DatasetConnection, RegisterDatasetInput } from "../types/dataset.ts";
-import { blaming, requireAll } from "../validate.ts";
+import { blaming, nameRule, requireAll } from "../validate.ts";
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
@@ -37,7 +37,7 @@ export class DatasetResolver {
     @Ctx() context: Context,
   ): Promise<DatasetRecord> {
     requireAll([
-      ["input.name", name.trim() !== "" && name.length <= 200, "must have 1 to 200 characters"],
+      nameRule(name),
       ["input.name", !datasets.some((d) => d.name === name.trim()), "must not be that of a dataset that comes with the server"],
       ["input.description", description.length <= 2000, "must have at most 2,000 characters"],
       ["input", (path == null) !== (texts == null), "must have either a path or texts, and not both"],

@@ -12,7 +12,7 @@ import { type Connection, connect, PageArgs, pageRequest } from "../types/connec
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
 import { PruningRun, PruningRunConnection } from "../types/pruning-run.ts";
-import { blaming, keyRule, requireAll } from "../validate.ts";
+import { blaming, keyRule, nameRule, requireAll } from "../validate.ts";
 
 @InputType({ description: "Which models to list." })
 class ModelFilter {
@@ -99,7 +99,7 @@ export class ModelResolver {
     const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
     requireAll([
       ["input.path", path.trim() !== "" && path.length <= 4096, "must be a path of 1 to 4,096 characters"],
-      ["input.name", called.trim() !== "" && called.length <= 200, "must be a name of 1 to 200 characters"],
+      nameRule(called),
       keyRule(idempotencyKey),
     ]);
     const request = { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined, owner: caller.token?.id ?? null };

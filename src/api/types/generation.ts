@@ -58,8 +58,7 @@ abstract class WritingInput {
 
   @Field(() => Float, {
     defaultValue: 1,
-    description:
-      "Divides the positive logits of tokens already in prompt or text, and multiplies the others, above 0 and up to 10; 1 is none.",
+    description: "Divides the positive logits of tokens already in prompt or text, and multiplies the others, 0.01 to 10; 1 is none.",
   })
   readonly repetitionPenalty!: number;
 
