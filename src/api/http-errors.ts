@@ -1,4 +1,5 @@
-import type { FastifyInstance } from "fastify";
+import { STATUS_CODES } from "node:http";
+import type { FastifyInstance, FastifyReply, FastifyServerOptions } from "fastify";
 import { GraphQLError, type GraphQLFormattedError } from "graphql";
 import type { Logger } from "pino";
 import { EspalierError } from "../errors.ts";
@@ -25,6 +26,7 @@ const codes: Readonly<Record<number, string>> = {
   413: "REQUEST_TOO_LARGE",
   414: "REQUEST_TOO_LARGE",
   415: "UNSUPPORTED_MEDIA_TYPE",
+  431: "REQUEST_TOO_LARGE",
 };
 
 /** The error in GraphQL's form, and the status that it goes with. */
@@ -52,3 +54,24 @@ export function answerErrors(app: FastifyInstance, log: Logger): void {
     throw new EspalierError("NOT_FOUND", `there is nothing at ${method} ${url.split("?")[0]?.slice(0, 200)}`);
   });
 }
+
+/** What Node says of requests that it cannot read, and the status of each; of all others 400. */
+const unreadable: Readonly<Record<string, number>> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
+
+/** Answers in the same form what is no request at all, or is of no address: Fastify's handlers see neither. */
+export const answerUnreadable = (log: Logger): Pick<FastifyServerOptions, "frameworkErrors" | "clientErrorHandler"> => ({
+  frameworkErrors: (error, _request, reply) => {
+    const { status, body } = presentHttpError(log, error);
+    // Its type is of a route with a schema, and this is of none.
+    (reply as unknown as FastifyReply).code(status).type("application/json; charset=utf-8").send(JSON.stringify(body));
+  },
+  clientErrorHandler: (error, socket) => {
+    if (error.code === "ECONNRESET" || socket.destroyed) return;
+    const statusCode = unreadable[error.code] ?? 400;
+    const label = STATUS_CODES[statusCode] as string;
+    const body = JSON.stringify(presentHttpError(log, Object.assign(new Error(label), { statusCode })).body);
+    const head = `HTTP/1.1 ${statusCode} ${label}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}`;
+    if (socket.writable) socket.write(`${head}\r\nConnection: close\r\n\r\n${body}`);
+    socket.destroy(error);
+  },
+});

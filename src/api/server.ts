@@ -17,7 +17,7 @@ import { EventStreams } from "./event-streams.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
 import { guard } from "./guard.ts";
 import { serveHealth } from "./health.ts";
-import { answerErrors } from "./http-errors.ts";
+import { answerErrors, answerUnreadable } from "./http-errors.ts";
 import { httpOperation, kindOf, requireFitting, wantsEvents } from "./http-operation.ts";
 import { hasTooManyValues } from "./json-values.ts";
 import { exceeded, limits } from "./limits.ts";
@@ -109,6 +109,7 @@ export async function startServer(
     requestTimeout: requestMs,
     http: { headersTimeout: headersMs, connectionsCheckingInterval: Math.min(1000, headersMs) },
     forceCloseConnections: "idle",
+    ...answerUnreadable(log),
   });
   // Each request that is on its way over a connection listens for its end.
   app.server.on("connection", (socket) => socket.setMaxListeners(0));

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { buffer } from "node:stream/consumers";
+import { connect } from "node:net";
+import { buffer, text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { takesGzip } from "../../src/api/compress.ts";
@@ -97,3 +98,19 @@ test("a client's words on encodings are read as they are meant", () => {
   for (const accepted of [undefined, "", "identity", "gzip;q=0", "gzip;q=0.000", "*;q=1, gzip;q=0", "*;q=0"])
     assert.equal(takesGzip(accepted), false, accepted);
 });
+
+for (const [what, request, status, code] of [
+  ["no HTTP", "hello\r\n\r\n", 400, "BAD_REQUEST"],
+  ["a length that is none", "POST /graphql HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: -5\r\n\r\n{}", 400, "BAD_REQUEST"],
+  ["headers too large", `GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-a: ${"x".repeat(200_000)}\r\n\r\n`, 431, "REQUEST_TOO_LARGE"],
+  ["an address that is none", "GET /%zz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n", 400, "BAD_REQUEST"],
+] as const)
+  test(`${what}: refused in GraphQL's form, as all else is`, async () => {
+    const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
+    socket.write(request);
+    const answer = await text(socket);
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+    const [error] = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n"))).errors;
+    assert.equal(error.extensions.code, code);
+    assert.doesNotMatch(answer, /FST_/);
+  });

@@ -163,11 +163,15 @@ describe(`spellings of one model (seed ${seed})`, () => {
       assertSame(found, right);
     });
 
-  it("a decoder merged of two: the same, and it is said which branch is used", async () => {
-    const { about, ...found } = await way("merged", spell.merged(base, seededRandom(seed)), "decoder_model_merged.onnx");
-    assert.match(about.notes.join(), /use_cache_branch.*at first with an empty one/);
-    assertSame({ ...found, about: { ...about, notes: [] } }, right);
-  });
+  for (const [name, write] of [
+    ["a decoder merged of two", spell.merged],
+    ["one merged of two that differ, with weights in a branch, sparse and beside the graph", spell.mergedOfTwo],
+  ] as const)
+    it(`${name}: the same, and it is said which branch is used`, async () => {
+      const { about, ...found } = await way(name, write(base, seededRandom(seed)), "decoder_model_merged.onnx");
+      assert.match(about.notes.join(), /use_cache_branch.*at first with an empty one/);
+      assertSame({ ...found, about: { ...about, notes: [] } }, right);
+    });
 
   it("a graph that is named in its folder brings the folder's tokenizer", async () => {
     assertSame(await way("named", plain(base), "onnx/model_q4.onnx", "named/onnx/model_q4.onnx"), right);

@@ -1,10 +1,11 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as pb from "onnx-buf";
 import * as attr from "../../src/onnx/attributes.ts";
+import { decode } from "../../src/onnx/decode.ts";
 import { replaceUses } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type Attribute, dataTypes, type Graph, type Model, type Node, type Tensor, type ValueInfo } from "../../src/onnx/ir.ts";
-import { isInteger } from "../../src/onnx/tensors.ts";
+import { int64Tensor, isInteger } from "../../src/onnx/tensors.ts";
 import { type Random, randomInteger } from "../../src/random.ts";
 
 /** A graph's file, and the files beside it. */
@@ -108,6 +109,81 @@ export const merged: Spelling = (model) => {
   return { graph: encode(withGraph(model, { inputs: [...graph.inputs, flag], nodes: [node], valueInfo: [] })) };
 };
 
+const isVector = (t: Tensor): boolean => t.dims.length === 1 && t.dataType === "float32";
+
+/** Tensors of floats as sparse ones that leave nothing out. */
+const sparsely = (t: pb.TensorProto): pb.SparseTensorProto => {
+  const count = Number(t.dims[0]);
+  const indices = create(pb.TensorProtoSchema, {
+    name: `${t.name}/indices`,
+    dataType: dataTypes.int64.onnx,
+    dims: [BigInt(count)],
+    rawData: new Uint8Array(BigInt64Array.from({ length: count }, (_, i) => BigInt(i)).buffer),
+  });
+  return create(pb.SparseTensorProtoSchema, { values: t, indices, dims: t.dims });
+};
+
+/**
+ * A decoder merged of two that are not the same. The branch with the cache holds weights of its own: vectors in sparse constants, the
+ * others in a file beside the graph. The one without makes empty caches, and weights of these names are zero in it.
+ */
+export const mergedOfTwo: Spelling = (model) => {
+  const { graph } = model;
+  const all = [...graph.initializers.values()];
+  const vectors = all.filter(isVector);
+  const matrices = all.filter((t) => t.dataType === "float32" && t.dims.length === 2).slice(0, 6);
+  const own = [...vectors, ...matrices];
+  const caches = graph.inputs.filter((i) => i.shape?.length === 4);
+  const ints = (name: string, values: readonly number[]): Tensor => int64Tensor(name, [values.length], values);
+  const node = (opType: string, inputs: string[], output: string, attributes: Node["attributes"] = {}): Node => ({
+    name: output,
+    opType,
+    domain: "",
+    inputs,
+    outputs: [output],
+    attributes,
+  });
+  const empties = [
+    node("Shape", [graph.inputs[0]?.name as string], "empty/sizes"),
+    node("Slice", ["empty/sizes", "empty/0", "empty/1"], "empty/batch"),
+    ...caches.flatMap(({ name }) => [
+      node("Concat", ["empty/batch", `empty/${name}/rest`], `empty/${name}/shape`, { axis: attr.int(0) }),
+      node("ConstantOfShape", [`empty/${name}/shape`], `empty/${name}`),
+    ]),
+  ];
+  const zeros = [
+    ints("empty/0", [0]),
+    ints("empty/1", [1]),
+    ...caches.map(({ name, shape }) => ints(`empty/${name}/rest`, [Number(shape?.[1]), 0, Number(shape?.[3])])),
+    ...own.map((t): Tensor => ({ ...t, data: { kind: "inline", bytes: new Uint8Array(inline(t).length) } })),
+  ];
+  const named = (tensors: readonly Tensor[]) => new Map(tensors.map((t) => [t.name, t]));
+  const { graph: file, beside } = external(0, "branch.bin")(withGraph(model, { initializers: named(matrices) }), () => 0);
+  const body = { ...graph, inputs: [], valueInfo: [] };
+  const withPast = { ...body, initializers: decode(file).graph.initializers, nodes: [...vectors.map(constantOf), ...graph.nodes] };
+  const without = replaceUses(body, new Map(caches.map(({ name }) => [name, `empty/${name}`])));
+  const noPast = { ...without, initializers: named(zeros), nodes: [...empties, ...without.nodes] };
+  const choice: Node = {
+    ...node("If", ["use_cache_branch"], "", {
+      then_branch: { kind: "graph", value: { ...withPast, name: "with_past" } },
+      else_branch: { kind: "graph", value: { ...noPast, name: "no_past" } },
+    }),
+    outputs: graph.outputs.map((o) => o.name),
+  };
+  const flag: ValueInfo = { name: "use_cache_branch", dataType: "bool", shape: [1] };
+  const initializers = named(all.filter((t) => !own.includes(t)));
+  const merged = withGraph(model, { inputs: [...graph.inputs, flag], nodes: [choice], valueInfo: [], initializers });
+  const proto = fromBinary(pb.ModelProtoSchema, encode(merged));
+  const branch = proto.graph?.node[0]?.attribute.find((a) => a.name === "then_branch")?.g;
+  for (const constant of branch?.node.slice(0, vectors.length) ?? [])
+    for (const a of constant.attribute) {
+      const sparseTensor = sparsely(a.t as pb.TensorProto);
+      Object.assign(a, { name: "sparse_value", type: pb.AttributeProto_AttributeType.SPARSE_TENSOR, sparseTensor });
+      delete a.t;
+    }
+  return { graph: toBinary(pb.ModelProtoSchema, proto), ...(beside ? { beside } : {}) };
+};
+
 /** Every node of some operators is a call of a function with an attribute, which calls another; a fifth of the others too. */
 export const functions: Spelling = (model, random) => {
   const proto = fromBinary(pb.ModelProtoSchema, encode(model));
@@ -146,16 +222,7 @@ export const sparse: Spelling = (model) => {
   const proto = fromBinary(pb.ModelProtoSchema, encode(model));
   const graph = proto.graph as pb.GraphProto;
   const isVector = (t: pb.TensorProto) => t.dims.length === 1 && t.dataType === dataTypes.float32.onnx && t.rawData.length > 0;
-  graph.sparseInitializer = graph.initializer.filter(isVector).map((t) => {
-    const count = Number(t.dims[0]);
-    const indices = create(pb.TensorProtoSchema, {
-      name: `${t.name}/indices`,
-      dataType: dataTypes.int64.onnx,
-      dims: [BigInt(count)],
-      rawData: new Uint8Array(BigInt64Array.from({ length: count }, (_, i) => BigInt(i)).buffer),
-    });
-    return create(pb.SparseTensorProtoSchema, { values: t, indices, dims: t.dims });
-  });
+  graph.sparseInitializer = graph.initializer.filter(isVector).map(sparsely);
   graph.initializer = graph.initializer.filter((t) => !isVector(t));
   return { graph: toBinary(pb.ModelProtoSchema, proto) };
 };
