@@ -25,8 +25,8 @@ async function breed(store: Store, templateId: string, name: string, parents: re
     INSERT INTO "ModelFile" ("modelId", path, sha256) SELECT m, path, sha256 FROM "ModelFile", unnest(${ids}::uuid[]) AS m WHERE "modelId" = ${templateId}::uuid`;
   const children = rows.filter((row) => row.parentId !== null);
   await store.prisma.$executeRaw`
-    INSERT INTO "PruningRun" (id, "modelId", "resultModelId", status, method, options, "parameterCount", "finishedAt")
-    SELECT uuidv7(), base, result, 'SUCCEEDED', 'PIP', '{}', 1000, now()
+    INSERT INTO "Run" (id, kind, "modelId", "resultModelId", status, method, options, "finishedAt")
+    SELECT uuidv7(), 'PRUNING', base, result, 'SUCCEEDED', 'PIP', '{}', now()
     FROM unnest(${children.map((c) => c.parentId)}::uuid[], ${children.map((c) => c.id)}::uuid[]) AS c(base, result)`;
   return ids;
 }
@@ -42,16 +42,16 @@ export async function fillLineage(store: Store, channels: number, iterations: nu
   const fanRoots = await breed(store, template, "fan root", [], 10);
   await breed(store, template, "leaf", fanRoots, 4989);
   await store.prisma.$executeRaw`
-    INSERT INTO "PruningRun" (id, "modelId", status, method, options, "parameterCount")
-    SELECT uuidv7(), id, (ARRAY['FAILED', 'CANCELLED', 'FAILED', 'CANCELLED'])[i]::"RunStatus", 'PIP', '{"executionProvider": "AUTO"}', 1000
+    INSERT INTO "Run" (id, kind, "modelId", status, method, options)
+    SELECT uuidv7(), 'PRUNING', id, (ARRAY['FAILED', 'CANCELLED', 'FAILED', 'CANCELLED'])[i]::"RunStatus", 'PIP', '{"executionProvider": "AUTO"}'
     FROM "Model", generate_series(1, 4) AS i`;
   await store.prisma.$executeRaw`
-    UPDATE "PruningRun" SET status = 'QUEUED' WHERE id IN (SELECT id FROM "PruningRun" WHERE status = 'FAILED' ORDER BY id LIMIT 1000)`;
+    UPDATE "Run" SET status = 'QUEUED' WHERE id IN (SELECT id FROM "Run" WHERE status = 'FAILED' ORDER BY id LIMIT 1000)`;
   const { prisma } = store;
-  const missing = 50_000 - (await prisma.pruningRun.count());
+  const missing = 50_000 - (await prisma.run.count());
   await prisma.$executeRaw`
-    INSERT INTO "PruningRun" (id, "modelId", status, method, options, "parameterCount")
-    SELECT uuidv7(), ${template}::uuid, 'FAILED', 'PIP', '{}', 1000 FROM generate_series(1, ${missing}::int)`;
+    INSERT INTO "Run" (id, kind, "modelId", status, method, options)
+    SELECT uuidv7(), 'PRUNING', ${template}::uuid, 'FAILED', 'PIP', '{}' FROM generate_series(1, ${missing}::int)`;
 
   const { id: runId } = await newRun(store);
   const random = seededRandom(1, "scores");

@@ -46,7 +46,7 @@ async function start(client: Client, modelId: string, variant: number, key: stri
 
 /** The digest of the model that a run made. */
 async function resultOf(store: Store, runId: string): Promise<string> {
-  const run = await store.prisma.pruningRun.findUniqueOrThrow({ where: { id: runId }, include: { resultModel: true } });
+  const run = await store.prisma.run.findUniqueOrThrow({ where: { id: runId }, include: { resultModel: true } });
   if (run.status !== "SUCCEEDED") throw new Error(`run ${runId} ended ${run.status}: ${JSON.stringify(run.error)}`);
   return run.resultModel?.digest ?? "";
 }
@@ -60,7 +60,7 @@ function requireCounting(what: string, numbers: readonly number[], from: number)
 async function check(store: Store, runId: string, seen: readonly number[], expected: string) {
   const digest = await resultOf(store, runId);
   if (digest !== expected) throw new Error(`run ${runId} made ${digest}, an undisturbed one ${expected}`);
-  const run = await store.prisma.pruningRun.findUniqueOrThrow({ where: { id: runId } });
+  const run = await store.prisma.run.findUniqueOrThrow({ where: { id: runId } });
   const events = await store.prisma.event.findMany({ where: { runId }, orderBy: { sequence: "asc" } });
   const iterations = await store.prisma.iteration.findMany({ where: { runId }, orderBy: { index: "asc" } });
   requireCounting(

@@ -3,11 +3,9 @@ import type { Logger } from "pino";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import { releaseAbandoned } from "../store/abandoned.ts";
 import { notify } from "../store/listener.ts";
+import type { Enqueue, RunKind } from "../store/runs.ts";
 import type { Database, Store } from "../store/store.ts";
-
-/** What waits in the queue: pruning runs and evaluations, by id. */
-export const jobKinds = ["prune", "evaluate"] as const;
-export type JobKind = (typeof jobKinds)[number];
+import { kindNames, kindOf } from "./run-kinds.ts";
 
 /** So often someone looks whether jobs have lost their worker. */
 const sweepMs = 2000;
@@ -20,12 +18,12 @@ export interface JobOptions {
   readonly provider: ExecutionProvider;
   /** Higher goes first. */
   readonly priority: number;
-  /** How far its subject had come when it was queued. */
+  /** How many steps the run had stored when it was queued. */
   readonly progress: number;
 }
 
 export interface JobData extends JobOptions {
-  readonly kind: JobKind;
+  /** The run's. */
   readonly id: string;
 }
 
@@ -36,11 +34,13 @@ export interface TakenJob extends JobAttempt {
 }
 
 /** Jobs of one kind lie in a queue for each provider that they can ask for, so that a worker sees only those it can do. */
-const queueName = (kind: JobKind, provider: ExecutionProvider): string =>
-  provider === "AUTO" ? kind : `${kind}-${provider.toLowerCase()}`;
+function queueName(kind: RunKind, provider: ExecutionProvider): string {
+  const { queue } = kindOf({ kind });
+  return provider === "AUTO" ? queue : `${queue}-${provider.toLowerCase()}`;
+}
 
 /** The queues of a kind that a worker with these providers takes from. */
-export const queuesFor = (kind: JobKind, providers: readonly ConcreteProvider[]): string[] =>
+export const queuesFor = (kind: RunKind, providers: readonly ConcreteProvider[]): string[] =>
   (["AUTO", ...providers] as const).map((provider) => queueName(kind, provider));
 
 /** The key of the notification that says that a job may have come. */
@@ -71,6 +71,7 @@ export class Queue {
       monitorIntervalSeconds: 1,
       queueCacheIntervalSeconds: 10,
     });
+    const queues = kindNames.flatMap((kind) => queuesFor(kind, ["CPU", "CUDA"]));
     boss.on("error", (error) => logger.warn({ err: error }, "job queue"));
     boss.on("warning", (warning) => logger.warn({ warning }, "job queue"));
     try {
@@ -78,15 +79,12 @@ export class Queue {
       const shared = { heartbeatSeconds: 10, expireInSeconds: 86_399, deleteAfterSeconds: 86_400 };
       await boss.createQueue(lostJobs, shared);
       // Many retries: a worker that stops in good order gives its jobs back too, and they go on where they were.
-      for (const kind of jobKinds)
-        for (const name of queuesFor(kind, ["CPU", "CUDA"]))
-          await boss.createQueue(name, { ...shared, retryLimit: 20, retryDelay: 0, deadLetter: lostJobs });
+      for (const name of queues) await boss.createQueue(name, { ...shared, retryLimit: 20, retryDelay: 0, deadLetter: lostJobs });
     } catch (error) {
       // What of it had started would keep the process alive.
       await boss.stop({ graceful: false });
       throw error;
     }
-    const queues = { prune: queuesFor("prune", ["CPU", "CUDA"]), evaluate: queuesFor("evaluate", ["CPU", "CUDA"]) };
     const sweep = async () => {
       const count = await releaseAbandoned(store.prisma, queues);
       if (count > 0) logger.warn({ count }, "jobs lost their worker and wait for another");
@@ -95,11 +93,18 @@ export class Queue {
   }
 
   /** Puts a job into the queue when the transaction commits. */
-  async add(tx: Database, kind: JobKind, id: string, options: Partial<JobOptions> = {}): Promise<void> {
-    const data: JobData = { kind, id, provider: "AUTO", priority: 0, progress: 0, ...options };
+  async add(tx: Database, kind: RunKind, id: string, options: Partial<JobOptions> = {}): Promise<void> {
+    const data: JobData = { id, provider: "AUTO", priority: 0, progress: 0, ...options };
     await this.boss.send(queueName(kind, data.provider), data, { priority: data.priority, db: fromPrisma(tx) });
     await notify(tx, jobHint);
   }
+
+  /** Puts the job of a run into the queue of what it is to run on. */
+  readonly addRun: Enqueue = async (tx, run) => {
+    const { id, kind, priority, options } = run;
+    const progress = await kindOf(run).steps(tx, id);
+    await this.add(tx, kind, id, { provider: run.executionProvider ?? options.executionProvider, priority, progress });
+  };
 
   /** Takes the foremost job of some queues, whichever it lies in: highest priority first, then oldest. */
   async take(queues: readonly string[]): Promise<TakenJob | null> {

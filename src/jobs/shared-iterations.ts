@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { EspalierError } from "../errors.ts";
 import { defaultPruningOptions } from "../pruning/options.ts";
-import type { IterationRow, NewRun, RunRecord } from "../store/runs.ts";
+import type { IterationRow, NewPruningRun, PruningRunRecord } from "../store/pruning-runs.ts";
 
 /**
  * How many of a run's stored iterations another run, alike but for its target, would do in the very same way.
@@ -10,11 +10,13 @@ import type { IterationRow, NewRun, RunRecord } from "../store/runs.ts";
  * it is the same under another target where neither cuts it short: that of the run did not, and the other was not met before
  * the last was taken. (Where all layers stay equally wide, structures are taken in bundles: then, before any was.)
  *
- * @param from the run that has stored them, of a base model of `parameterCount` parameters
+ * @param from the run that has stored them
+ * @param parameterCount of the base model
  * @param targetRatio the other run's
  */
 export function sharedIterations(
-  { options, parameterCount }: Pick<RunRecord, "options" | "parameterCount">,
+  { options }: Pick<PruningRunRecord, "options">,
+  parameterCount: number,
   iterations: readonly Pick<IterationRow, "removed" | "parameterCount">[],
   targetRatio: number,
 ): number {
@@ -36,7 +38,7 @@ export function sharedIterations(
  *
  * @throws EspalierError BAD_USER_INPUT naming the argument that differs
  */
-export function requireAlike(run: NewRun, from: RunRecord): void {
+export function requireAlike(run: NewPruningRun, from: PruningRunRecord): void {
   const { targetRatio: _a, ...options } = run.options;
   // One stored before an option was thought of has its default.
   const { targetRatio: _b, ...others } = { ...defaultPruningOptions, ...from.options };

@@ -9,8 +9,8 @@ import type { StoredModel } from "./tasks.ts";
  */
 export async function storedModel(
   { store, dataDirectory }: { readonly store: Store; readonly dataDirectory: string },
-  modelId: string,
+  modelId: string | null,
 ): Promise<StoredModel> {
-  const { id, digest, architecture } = await getModel(store.prisma, modelId);
+  const { id, digest, architecture } = await getModel(store.prisma, modelId ?? "");
   return { dataDirectory, digest, files: await modelFiles(store.prisma, id), vocabularySize: architecture.vocabularySize };
 }

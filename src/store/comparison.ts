@@ -1,7 +1,8 @@
 import type { EvaluationRecord } from "./evaluations.ts";
 import { getModel, type ModelRecord } from "./models.ts";
-import { isId, toRecord } from "./record.ts";
-import type { RunRecord } from "./runs.ts";
+import type { PruningRunRecord } from "./pruning-runs.ts";
+import { isId } from "./record.ts";
+import { toRunRecord } from "./runs.ts";
 import type { Database } from "./store.ts";
 
 /** A model and what runs made of it, side by side, with what was measured of each. */
@@ -12,7 +13,7 @@ export interface ComparisonRecord {
   /** The model itself first, without a run; then what each run made, oldest first. */
   readonly rows: readonly {
     readonly modelId: string;
-    readonly run: RunRecord | null;
+    readonly run: PruningRunRecord | null;
     /** By column the newest evaluation of it; null where there is none. */
     readonly evaluations: readonly (EvaluationRecord | null)[];
   }[];
@@ -30,21 +31,21 @@ const mostRuns = 100;
 export async function compareRuns(db: Database, modelId: string, runIds: readonly string[] | null): Promise<ComparisonRecord> {
   const model = await getModel(db, modelId);
   const id = runIds === null ? undefined : { in: runIds.filter(isId) };
-  const runs = await db.pruningRun.findMany({
-    where: { modelId: model.id, resultModelId: { not: null }, id },
+  const runs = await db.run.findMany({
+    where: { kind: "PRUNING", modelId: model.id, resultModelId: { not: null }, id },
     orderBy: { id: "desc" },
     take: mostRuns,
   });
   const rows = [
     { modelId: model.id, run: null },
-    ...runs.toReversed().map((row) => ({ modelId: row.resultModelId as string, run: toRecord(row) as RunRecord })),
+    ...runs.toReversed().map((row) => ({ modelId: row.resultModelId as string, run: toRunRecord<"PRUNING">(row) })),
   ];
   const evaluations = (
-    await db.evaluation.findMany({
-      where: { modelId: { in: rows.map((r) => r.modelId) }, status: "SUCCEEDED", comparisonKey: { not: null } },
+    await db.run.findMany({
+      where: { kind: "EVALUATION", modelId: { in: rows.map((r) => r.modelId) }, status: "SUCCEEDED", comparisonKey: { not: null } },
       orderBy: { id: "asc" },
     })
-  ).map((row) => toRecord(row) as EvaluationRecord);
+  ).map(toRunRecord<"EVALUATION">);
   const newest = new Map(evaluations.map((e) => [`${e.modelId} ${e.comparisonKey}`, e]));
   const oldest = new Map<string | null, EvaluationRecord>();
   for (const evaluation of evaluations) if (!oldest.has(evaluation.comparisonKey)) oldest.set(evaluation.comparisonKey, evaluation);

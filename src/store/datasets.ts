@@ -93,7 +93,7 @@ export async function calibrationDatasets(db: Database, modelId: string): Promis
       UNION ALL
       SELECT m.id, m."parentId" FROM line JOIN "Model" m ON m.id = line."parentId"
     )
-    SELECT DISTINCT r."datasetId" AS id FROM line JOIN "PruningRun" r ON r."resultModelId" = line.id WHERE r."datasetId" IS NOT NULL`;
+    SELECT DISTINCT r."datasetId" AS id FROM line JOIN "Run" r ON r."resultModelId" = line.id WHERE r."datasetId" IS NOT NULL`;
   const datasets = await findDatasets(
     db,
     rows.map((r) => r.id),

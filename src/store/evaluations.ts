@@ -1,22 +1,14 @@
 import { createHash } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
-import { type Evaluation, Prisma } from "../generated/prisma/client.ts";
 import type { DatasetRecord } from "./datasets.ts";
-import { notify } from "./listener.ts";
+import { appendEvent } from "./events.ts";
 import { holdModel } from "./models.ts";
-import { type DatabaseRecord, isId, toRecord } from "./record.ts";
-import type { FailureRecord } from "./runs.ts";
+import { type RunClaim, succeedRun, whileClaimed } from "./run-progress.ts";
+import { type Enqueue, endByRequest, findRun, insertRun, type RunRecord, toRunRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
-export type EvaluationRecord = DatabaseRecord<
-  Evaluation,
-  {
-    readonly settings: EvaluationSettings;
-    readonly result: EvaluationResult | null;
-    readonly error: FailureRecord | null;
-  }
->;
+export type EvaluationRecord = RunRecord<"EVALUATION">;
 
 export interface NewEvaluation {
   readonly modelId: string;
@@ -25,9 +17,6 @@ export interface NewEvaluation {
   /** Share of the dataset that the model was pruned with. */
   readonly overlapRatio: number;
 }
-
-/** A worker's right to write to an evaluation: until it is over, or another worker takes it up. */
-export type EvaluationClaim = Pick<EvaluationRecord, "id" | "attempt">;
 
 /** What a dataset's form leaves of the settings: the others say nothing about what is measured. */
 const settingsThatCount: Readonly<Record<DatasetRecord["form"], readonly (keyof EvaluationSettings)[]>> = {
@@ -61,25 +50,21 @@ function comparisonKeyOf({ digest, form }: DatasetRecord, settings: EvaluationSe
 export function createEvaluation(
   store: Store,
   { modelId, dataset, settings, overlapRatio }: NewEvaluation,
-  enqueue: (tx: Database, evaluationId: string) => Promise<void>,
+  enqueue: Enqueue,
 ): Promise<EvaluationRecord> {
   return store.prisma.$transaction(async (tx) => {
     const { id } = await holdModel(tx, modelId);
     const tokenizer = await tx.modelFile.findFirst({ where: { modelId: id, path: "tokenizer.json" } });
     const comparisonKey = comparisonKeyOf(dataset, settings, tokenizer?.sha256 ?? "");
-    const row = await tx.evaluation.create({
-      data: { modelId: id, datasetId: dataset.id, settings: { ...settings }, comparisonKey, overlapRatio },
-    });
-    await enqueue(tx, row.id);
-    return toRecord(row);
+    const asked = { kind: "EVALUATION" as const, modelId: id, datasetId: dataset.id, options: settings, comparisonKey, overlapRatio };
+    const evaluation = await insertRun(tx, asked);
+    await enqueue(tx, evaluation);
+    return evaluation;
   });
 }
 
 /** Null where there is none. */
-export async function findEvaluation(db: Database, id: string): Promise<EvaluationRecord | null> {
-  const row = isId(id) ? await db.evaluation.findUnique({ where: { id } }) : null;
-  return row && toRecord(row);
-}
+export const findEvaluation = (db: Database, id: string): Promise<EvaluationRecord | null> => findRun(db, id, "EVALUATION");
 
 /** @throws EspalierError EVALUATION_NOT_FOUND */
 export async function getEvaluation(db: Database, id: string): Promise<EvaluationRecord> {
@@ -92,59 +77,37 @@ export async function getEvaluation(db: Database, id: string): Promise<Evaluatio
 export async function comparableOfParents(db: Database, ids: readonly string[]): Promise<(EvaluationRecord | null)[]> {
   const found = await db.$queryRaw<{ id: string; other: string }[]>`
     SELECT DISTINCT ON (e.id) e.id, p.id AS other
-    FROM "Evaluation" e JOIN "Model" m ON m.id = e."modelId"
-    JOIN "Evaluation" p ON p."modelId" = m."parentId" AND p."comparisonKey" = e."comparisonKey" AND p.status = 'SUCCEEDED'
+    FROM "Run" e JOIN "Model" m ON m.id = e."modelId"
+    JOIN "Run" p ON p."modelId" = m."parentId" AND p."comparisonKey" = e."comparisonKey" AND p.status = 'SUCCEEDED'
     WHERE e.id = ANY(${[...ids]}::uuid[]) ORDER BY e.id, p.id DESC`;
-  const rows = await db.evaluation.findMany({ where: { id: { in: found.map((f) => f.other) } } });
-  const byId = new Map(rows.map((row) => [row.id, toRecord(row) as EvaluationRecord]));
+  const rows = await db.run.findMany({ where: { id: { in: found.map((f) => f.other) } } });
+  const byId = new Map(rows.map((row) => [row.id, toRunRecord<"EVALUATION">(row)]));
   const others = new Map(found.map((f) => [f.id, byId.get(f.other)]));
   return ids.map((id) => others.get(id) ?? null);
 }
 
-/** Takes an evaluation up, for the first time or after a worker that was lost. Null if it is over or gone. */
-export async function claimEvaluation(store: Store, id: string): Promise<EvaluationRecord | null> {
-  const { count } = await store.prisma.evaluation.updateMany({
-    where: { id, status: { in: ["QUEUED", "RUNNING"] } },
-    data: { status: "RUNNING", startedAt: new Date(), progressDone: 0, attempt: { increment: 1 } },
+/** Notes, in the transaction that gives it to a worker, that an evaluation begins: from its beginning, whoever had it before. */
+export async function beginEvaluation(tx: Database, { id, attempt }: RunClaim): Promise<void> {
+  await tx.run.update({ where: { id }, data: { startedAt: new Date(), progress: 0 } });
+  await appendEvent(tx, id, "STARTED", { attempt });
+}
+
+/** @throws EspalierError RUN_LOST if the claim stands no more */
+export function recordEvaluationProgress(store: Store, claim: RunClaim, { done, total }: EvaluationProgress): Promise<void> {
+  const { id } = claim;
+  const progress = done / (total || 1);
+  return whileClaimed(store, claim, async (tx) => {
+    await tx.run.update({ where: { id }, data: { progress } });
+    await appendEvent(tx, id, "PROGRESS", { progress });
   });
-  await tell(store.prisma, id);
-  return count > 0 ? findEvaluation(store.prisma, id) : null;
 }
 
-/** Gives an evaluation back that is not over: it waits for the next worker. Nothing if the claim stands no more. */
-export async function releaseEvaluation(store: Store, { id, attempt }: EvaluationClaim): Promise<void> {
-  await store.prisma.evaluation.updateMany({ where: { id, attempt, status: "RUNNING" }, data: { status: "QUEUED" } });
-  await tell(store.prisma, id);
-}
-
-/** Whether the claim stands. */
-export async function holdsEvaluation(store: Store, { id, attempt }: EvaluationClaim): Promise<boolean> {
-  return (await store.prisma.evaluation.count({ where: { id, attempt, status: "RUNNING" } })) > 0;
-}
-
-/** @throws EspalierError EVALUATION_LOST if the claim stands no more */
-async function write(store: Store, { id, attempt }: EvaluationClaim, data: Prisma.EvaluationUpdateManyMutationInput): Promise<void> {
-  const { count } = await store.prisma.evaluation.updateMany({ where: { id, attempt, status: "RUNNING" }, data });
-  if (count === 0) throw new EspalierError("EVALUATION_LOST", `the evaluation ${id} is over or another worker has it`, { id });
-  await tell(store.prisma, id);
-}
-
-/** @throws EspalierError EVALUATION_LOST if the claim stands no more */
-export const recordEvaluationProgress = (store: Store, claim: EvaluationClaim, { done, total }: EvaluationProgress): Promise<void> =>
-  write(store, claim, { progressDone: done, progressTotal: total });
-
-/** @throws EspalierError EVALUATION_LOST if the claim stands no more */
-export const recordEvaluation = (store: Store, claim: EvaluationClaim, result: EvaluationResult): Promise<void> =>
-  write(store, claim, { status: "SUCCEEDED", result: { ...result }, finishedAt: new Date() });
-
-/** Records failure, whoever holds the evaluation; nothing if it is over. */
-export async function recordEvaluationFailure(store: Store, id: string, { code, message }: FailureRecord): Promise<void> {
-  await store.prisma.evaluation.updateMany({
-    where: { id, status: { in: ["QUEUED", "RUNNING"] } },
-    data: { status: "FAILED", error: { code, message }, finishedAt: new Date() },
-  });
-  await tell(store.prisma, id);
-}
+/** @throws EspalierError RUN_LOST if the claim stands no more */
+export const recordEvaluation = (store: Store, claim: RunClaim, result: EvaluationResult): Promise<void> =>
+  succeedRun(store, claim, async () => ({
+    columns: { result: { ...result }, executionProvider: result.executionProvider },
+    event: {},
+  }));
 
 /**
  * Cancels an evaluation that is not over; its worker learns of it within a second or so.
@@ -153,17 +116,12 @@ export async function recordEvaluationFailure(store: Store, id: string, { code, 
  */
 export async function cancelEvaluation(store: Store, id: string): Promise<EvaluationRecord> {
   const { id: known } = await getEvaluation(store.prisma, id);
-  const { count } = await store.prisma.evaluation.updateMany({
-    where: { id: known, status: { in: ["QUEUED", "RUNNING"] } },
-    data: { status: "CANCELLED", finishedAt: new Date() },
-  });
-  const evaluation = await getEvaluation(store.prisma, known);
-  if (count === 0) {
-    const { status } = evaluation;
-    throw new EspalierError("EVALUATION_NOT_CANCELLABLE", `the evaluation is over: it is ${status}`, { id, status });
-  }
-  await tell(store.prisma, known);
-  return evaluation;
+  const {
+    run: { status },
+    ended,
+  } = await endByRequest(store, known);
+  if (!ended) throw new EspalierError("EVALUATION_NOT_CANCELLABLE", `the evaluation is over: it is ${status}`, { id, status });
+  return getEvaluation(store.prisma, known);
 }
 
 /** An evaluation as it is now, and again whenever it has changed, until it is over or the signal aborts. */
@@ -174,7 +132,7 @@ export async function* followEvaluation(store: Store, id: string, signal: AbortS
     for (let seen = ""; !signal.aborted; await watch.wait(signal)) {
       const evaluation = await findEvaluation(store.prisma, id);
       if (!evaluation) return;
-      const state = `${evaluation.status} ${evaluation.attempt} ${evaluation.progressDone}`;
+      const state = `${evaluation.status} ${evaluation.attempt} ${evaluation.progress}`;
       if (state !== seen) yield evaluation;
       seen = state;
       if (evaluation.finishedAt) return;
@@ -183,6 +141,3 @@ export async function* followEvaluation(store: Store, id: string, signal: AbortS
     watch.close();
   }
 }
-
-/** A hint to whoever watches: evaluations' ids are as unlike each other and runs' as runs' are, and share their channel. */
-const tell = notify;

@@ -2,6 +2,7 @@ import type { Event, Prisma } from "../generated/prisma/client.ts";
 import type { PruningEvent } from "../pruning/events.ts";
 import { notify } from "./listener.ts";
 import { type DatabaseRecord, toRecord } from "./record.ts";
+import type { RunKind } from "./runs.ts";
 import type { Database } from "./store.ts";
 
 type LoopEvent<Type extends PruningEvent["type"], Omitted extends string = never> = Omit<
@@ -9,27 +10,52 @@ type LoopEvent<Type extends PruningEvent["type"], Omitted extends string = never
   "type" | Omitted
 >;
 
-/** What is stored of each type of event. The scores of an iteration are rows of their own. */
-export interface EventPayloads {
-  readonly STARTED: LoopEvent<"STARTED">;
-  readonly SCORING: LoopEvent<"SCORING">;
-  readonly ITERATION: LoopEvent<"ITERATION", "scores">;
-  readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number; readonly removedRatio: number };
+type Nothing = Readonly<Record<string, never>>;
+
+/** What is stored of each type of event that runs of every kind have. */
+interface CommonEvents {
   readonly FAILED: { readonly code: string; readonly message: string };
-  readonly CANCELLED: Readonly<Record<string, never>>;
-  /** It goes on after iterations that it has stored, or that another run has. */
-  readonly RESUMED: {
-    readonly iterations: number;
-    readonly parameterCount: number;
-    readonly removedRatio: number;
-    readonly fromRunId: string | null;
+  readonly CANCELLED: Nothing;
+}
+
+/** What is stored of each type of event, by kind of run. The scores of a pruning iteration are rows of their own. */
+export interface RunEvents extends Record<RunKind, CommonEvents> {
+  readonly PRUNING: CommonEvents & {
+    readonly STARTED: LoopEvent<"STARTED">;
+    readonly SCORING: LoopEvent<"SCORING">;
+    readonly ITERATION: LoopEvent<"ITERATION", "scores">;
+    readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number; readonly removedRatio: number };
+    /** It goes on after iterations that it has stored, or that another run has. */
+    readonly RESUMED: {
+      readonly iterations: number;
+      readonly parameterCount: number;
+      readonly removedRatio: number;
+      readonly fromRunId: string | null;
+    };
+  };
+  readonly EVALUATION: CommonEvents & {
+    /** A worker begins it, from the beginning each time. */
+    readonly STARTED: { readonly attempt: number };
+    /** Share of the work that is done, 0 to 1. */
+    readonly PROGRESS: { readonly progress: number };
+    readonly SUCCEEDED: Nothing;
+    readonly RESUMED: Nothing;
   };
 }
-export type EventType = keyof EventPayloads;
 
-export type StoredEvent = {
-  [Type in EventType]: DatabaseRecord<Event, { readonly type: Type; readonly payload: EventPayloads[Type] }>;
-}[EventType];
+/** The types of event that runs of some kind have. */
+export type EventType<Kind extends RunKind = RunKind> = { [Each in Kind]: keyof RunEvents[Each] }[Kind];
+
+/** What is stored of a type of event: of each kind of run that has it. */
+export type PayloadOf<Type extends EventType> = {
+  [Kind in RunKind]: Type extends keyof RunEvents[Kind] ? RunEvents[Kind][Type] : never;
+}[RunKind];
+
+export type StoredEvent<Kind extends RunKind = RunKind> = {
+  [Each in Kind]: {
+    [Type in keyof RunEvents[Each]]: DatabaseRecord<Event, { readonly type: Type; readonly payload: RunEvents[Each][Type] }>;
+  }[keyof RunEvents[Each]];
+}[Kind];
 
 /**
  * Appends to a run's events. To be called in the transaction that does what the event reports, so that neither is seen
@@ -41,9 +67,9 @@ export async function appendEvent<Type extends EventType>(
   tx: Database,
   runId: string,
   type: Type,
-  payload: EventPayloads[Type],
+  payload: PayloadOf<Type>,
 ): Promise<number> {
-  const { lastSequence: sequence } = await tx.pruningRun.update({
+  const { lastSequence: sequence } = await tx.run.update({
     where: { id: runId },
     data: { lastSequence: { increment: 1 } },
     select: { lastSequence: true },
@@ -56,5 +82,5 @@ export async function appendEvent<Type extends EventType>(
 /** A run's events after a sequence, in order. */
 export async function eventsAfter(db: Database, runId: string, after: number, limit: number): Promise<StoredEvent[]> {
   const rows = await db.event.findMany({ where: { runId, sequence: { gt: after } }, orderBy: { sequence: "asc" }, take: limit });
-  return rows.map((row) => toRecord(row) as StoredEvent);
+  return rows.map((row) => toRecord(row) as unknown as StoredEvent);
 }

@@ -147,7 +147,7 @@ export function deleteModel(store: Store, id: string, keepDescendants: boolean):
     // Nobody makes it a child or a run meanwhile, or deletes it too.
     if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${id}::uuid FOR UPDATE`;
     const { id: modelId, digest } = await getModel(tx, id);
-    const running = await tx.pruningRun.count({ where: { modelId, status: { in: ["QUEUED", "RUNNING"] } } });
+    const running = await tx.run.count({ where: { modelId, kind: "PRUNING", status: { in: ["QUEUED", "RUNNING"] } } });
     if (running > 0)
       throw new EspalierError("MODEL_IN_USE", `${running} pruning runs of the model are not over: cancel them first`, { id, running });
     const children = await tx.model.count({ where: { parentId: modelId } });
@@ -159,9 +159,9 @@ export function deleteModel(store: Store, id: string, keepDescendants: boolean):
       );
     const files = await modelFiles(tx, modelId);
     await tx.model.updateMany({ where: { parentId: modelId }, data: { parentId: null } });
-    const runs = await tx.pruningRun.findMany({ where: { modelId }, select: { id: true } });
+    const runs = await tx.run.findMany({ where: { modelId }, select: { id: true } });
     await tx.requestKey.deleteMany({ where: { resultId: { in: [modelId, ...runs.map((run) => run.id)] } } });
-    await tx.pruningRun.deleteMany({ where: { modelId } });
+    await tx.run.deleteMany({ where: { modelId } });
     await tx.model.delete({ where: { id: modelId } });
     const twins = await tx.model.count({ where: { digest } });
     return { digest: twins > 0 ? null : digest, sha256s: files.map((file) => file.sha256) };

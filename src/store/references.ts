@@ -4,8 +4,9 @@ import type { StructureGroup, StructureKind } from "../structures/structure.ts";
 import type { EvaluationRecord } from "./evaluations.ts";
 import type { ModelRecord } from "./models.ts";
 import { badCursor, type Page, type PageRequest, pageOf } from "./page.ts";
+import type { IterationRow, PruningRunRecord } from "./pruning-runs.ts";
 import { isId, toRecord } from "./record.ts";
-import type { IterationRow, RunRecord } from "./runs.ts";
+import { type RunKind, type RunRecord, toRunRecord } from "./runs.ts";
 import type { Database } from "./store.ts";
 
 // What many records refer to, in one query for all of them: answers come in the order of the ids asked for.
@@ -23,15 +24,15 @@ function grouped<Row, Item>(
 
 /** Runs by id; null where there is none. */
 export async function findRuns(db: Database, ids: readonly string[]): Promise<(RunRecord | null)[]> {
-  const rows = await db.pruningRun.findMany({ where: { id: { in: ids.filter(isId) } } });
-  const byId = new Map(rows.map((row) => [row.id, toRecord(row) as RunRecord]));
+  const rows = await db.run.findMany({ where: { id: { in: ids.filter(isId) } } });
+  const byId = new Map(rows.map((row) => [row.id, toRunRecord(row)]));
   return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
 }
 
-/** The runs that models are the results of; null where there is none. */
-export async function findProducingRuns(db: Database, modelIds: readonly string[]): Promise<(RunRecord | null)[]> {
-  const rows = await db.pruningRun.findMany({ where: { resultModelId: { in: [...modelIds] } } });
-  const byModel = new Map(rows.map((row) => [row.resultModelId, toRecord(row) as RunRecord]));
+/** The pruning runs that models are the results of; null where there is none. */
+export async function findProducingRuns(db: Database, modelIds: readonly string[]): Promise<(PruningRunRecord | null)[]> {
+  const rows = await db.run.findMany({ where: { kind: "PRUNING", resultModelId: { in: [...modelIds] } } });
+  const byModel = new Map(rows.map((row) => [row.resultModelId, toRunRecord<"PRUNING">(row)]));
   return modelIds.map((id) => byModel.get(id) ?? null);
 }
 
@@ -66,24 +67,30 @@ export async function iterationsOfRuns(db: Database, runIds: readonly string[]):
   );
 }
 
-/**
- * What a model has many of, with the column that names the model.
- */
+/** What a model has many of: the table, and which of its rows are those of the model `m`. */
 const belongings = {
-  children: { table: "Model", column: "parentId", records: (db, ids) => db.model.findMany({ where: { id: { in: ids } } }) },
-  runs: { table: "PruningRun", column: "modelId", records: (db, ids) => db.pruningRun.findMany({ where: { id: { in: ids } } }) },
-  evaluations: { table: "Evaluation", column: "modelId", records: (db, ids) => db.evaluation.findMany({ where: { id: { in: ids } } }) },
+  children: {
+    table: "Model",
+    where: Prisma.sql`"parentId" = m.id`,
+    records: (db, ids) => db.model.findMany({ where: { id: { in: ids } } }),
+  },
+  runs: { table: "Run", where: ofKind("PRUNING"), records: (db, ids) => db.run.findMany({ where: { id: { in: ids } } }) },
+  evaluations: { table: "Run", where: ofKind("EVALUATION"), records: (db, ids) => db.run.findMany({ where: { id: { in: ids } } }) },
 } as const satisfies Record<string, Belonging>;
+
+function ofKind(kind: RunKind): Prisma.Sql {
+  return Prisma.sql`"modelId" = m.id AND kind = ${kind}`;
+}
 
 interface Belonging {
   readonly table: string;
-  readonly column: string;
+  readonly where: Prisma.Sql;
   readonly records: (db: Database, ids: string[]) => Promise<readonly { readonly id: string }[]>;
 }
 
 interface Belongings {
   readonly children: ModelRecord;
-  readonly runs: RunRecord;
+  readonly runs: PruningRunRecord;
   readonly evaluations: EvaluationRecord;
 }
 
@@ -99,12 +106,12 @@ export async function pagesOfModels<What extends keyof Belongings>(
   { first, after }: PageRequest,
 ): Promise<Page<Belongings[What]>[]> {
   if (after != null && !isId(after)) throw badCursor(after);
-  const { table, column, records } = belongings[what];
+  const { table, where, records } = belongings[what];
   const before = after == null ? Prisma.empty : Prisma.sql`AND id < ${after}::uuid`;
   const rows = await db.$queryRaw<{ modelId: string; id: string }[]>`
     SELECT m.id AS "modelId", r.id
     FROM unnest(${[...new Set(modelIds)]}::uuid[]) AS m(id) CROSS JOIN LATERAL (
-      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${Prisma.raw(`"${column}"`)} = m.id ${before} ORDER BY id DESC LIMIT ${first + 1}::int
+      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${where} ${before} ORDER BY id DESC LIMIT ${first + 1}::int
     ) r`;
   const found = await records(
     db,

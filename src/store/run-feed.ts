@@ -43,7 +43,7 @@ class RunFeed {
   /** What comes after a sequence, as far as it is there; null once there is no more to come. */
   async after(sequence: number, signal: AbortSignal): Promise<readonly StoredEvent[] | null> {
     if (this.failure) throw this.failure.error;
-    if (this.missing) throw new EspalierError("RUN_NOT_FOUND", `there is no pruning run ${this.runId}`, { id: this.runId });
+    if (this.missing) throw new EspalierError("RUN_NOT_FOUND", `there is no run ${this.runId}`, { id: this.runId });
     if (sequence < this.start) return throughReconnects(signal, () => eventsAfter(this.store.prisma, this.runId, sequence, batchSize));
     const events = this.window.slice(sequence - this.start);
     return events.length === 0 && this.over ? null : events;
@@ -90,7 +90,7 @@ class RunFeed {
     try {
       // The end is looked up before the events: all events of a run that is over are there.
       const run = isId(this.runId)
-        ? await throughReconnects(signal, () => prisma.pruningRun.findUnique({ where: { id: this.runId }, select }))
+        ? await throughReconnects(signal, () => prisma.run.findUnique({ where: { id: this.runId }, select }))
         : null;
       this.missing = run === null;
       if (!run) return;

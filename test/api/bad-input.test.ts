@@ -145,7 +145,7 @@ const rows = (): Record<string, Row> => ({
 
 test("bad input is refused with a code and the argument at fault, and stores nothing", async (t) => {
   const { prisma } = api.services.store;
-  const counts = () => Promise.all([prisma.model.count(), prisma.pruningRun.count(), prisma.evaluation.count(), prisma.dataset.count()]);
+  const counts = () => Promise.all([prisma.model.count(), prisma.run.count(), prisma.dataset.count()]);
   const stored = await counts();
   for (const [name, [query, variables, code, argument]] of Object.entries(rows()))
     await t.test(name, async () => {

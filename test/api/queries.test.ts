@@ -3,12 +3,11 @@ import { after, before, test } from "node:test";
 import pg from "pg";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
-import { claimRun, recordIteration, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
-import { createRun } from "../../src/store/runs.ts";
+import { createPruningRun, recordIteration, recordPruned, recordStart } from "../../src/store/pruning-runs.ts";
 import { insertScores } from "../../src/store/scores.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
-import { inspected, newDataset, newModel, newRun } from "../support/records.ts";
+import { claimPruningRun, inspected, newDataset, newModel, newRun } from "../support/records.ts";
 
 let api: TestApi;
 before(async () => {
@@ -18,9 +17,9 @@ after(() => api.close());
 
 /** A run that did one iteration and made a child. */
 async function finishedRun(store: Store, childName: string): Promise<{ runId: string; baseId: string; childId: string }> {
-  const { id: runId, modelId: baseId } = await newRun(store);
-  const claim = await claimRun(store, runId);
-  assert.ok(claim);
+  const claim = await claimPruningRun(store, (await newRun(store)).id);
+  assert.ok(claim?.modelId);
+  const { id: runId, modelId: baseId } = claim;
   await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 800, candidates: 3 });
   await recordIteration(store, claim, {
     type: "ITERATION",
@@ -37,8 +36,8 @@ async function finishedRun(store: Store, childName: string): Promise<{ runId: st
     durationMs: 5,
     estimatedMsLeft: 6,
   });
-  await recordSuccess(store, claim, inspected(childName, 900));
-  const { resultModelId } = await store.prisma.pruningRun.findUniqueOrThrow({ where: { id: runId } });
+  await recordPruned(store, claim, inspected(childName, 900));
+  const { resultModelId } = await store.prisma.run.findUniqueOrThrow({ where: { id: runId } });
   return { runId, baseId, childId: resultModelId as string };
 }
 
@@ -221,7 +220,7 @@ test("a list of any length and all that its models refer to take a fixed number 
     const lengths = { sequenceLength: 8, stride: 8, maxTokens: null, maxItems: null };
     const settings = { ...lengths, measureSpeed: false, executionProvider: "CPU" } as const;
     await createEvaluation(store, { modelId, dataset, settings, overlapRatio: 0 }, async () => {});
-    const { id } = await createRun(
+    const { id } = await createPruningRun(
       store,
       { modelId, method: "PIP", options: defaultPruningOptions, datasetId: dataset.id },
       async () => {},

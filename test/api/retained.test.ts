@@ -15,8 +15,15 @@ after(() => api.close());
 
 /** An evaluation that is over. */
 async function evaluated(modelId: string, key: string, result: object): Promise<string> {
-  const data = { modelId, status: "SUCCEEDED" as const, settings: {}, comparisonKey: key.repeat(64), result: { ...result } };
-  return (await api.services.store.prisma.evaluation.create({ data })).id;
+  const data = {
+    kind: "EVALUATION",
+    modelId,
+    status: "SUCCEEDED" as const,
+    options: {},
+    comparisonKey: key.repeat(64),
+    result: { ...result },
+  };
+  return (await api.services.store.prisma.run.create({ data })).id;
 }
 
 const query = `query($id: ID!) { evaluation(id: $id) { retained {

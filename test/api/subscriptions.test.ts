@@ -5,9 +5,10 @@ import { createClient, type ExecutionResult } from "graphql-ws";
 import { pino } from "pino";
 import { WebSocket } from "ws";
 import { startServer } from "../../src/api/server.ts";
-import { claimRun, recordFailure, recordScoring, recordStart, recordSuccess } from "../../src/store/run-progress.ts";
+import { recordPruned, recordScoring, recordStart } from "../../src/store/pruning-runs.ts";
+import { recordFailure } from "../../src/store/run-progress.ts";
 import { type ApiError, type TestApi, testApi } from "../support/api.ts";
-import { inspected, newRun } from "../support/records.ts";
+import { claimPruningRun, inspected, newRun } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -40,7 +41,7 @@ async function* progress(runId: string, after = 0): AsyncGenerator<Event> {
 async function takenUp() {
   const { store } = api.services;
   const { id: runId } = await newRun(store);
-  const claim = await claimRun(store, runId);
+  const claim = await claimPruningRun(store, runId);
   assert.ok(claim);
   await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 800, candidates: 2 });
   const scored = (samplesDone: number) => recordScoring(store, claim, { iteration: 0, samplesDone, samplesTotal: 100 });
@@ -70,7 +71,7 @@ test("what has happened is told, then what happens, each event once, until the r
   await scored(2);
   assert.equal((await take()).sequence, 3);
   assert.ok(performance.now() - begun < 900, "told by the notification, not by the poll");
-  await recordSuccess(store, claim, inspected("result", 790));
+  await recordPruned(store, claim, inspected("result", 790));
   const last = await take();
   assert.deepEqual(
     [last.__typename, last.sequence, last["resultModel"]],

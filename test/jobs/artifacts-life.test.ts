@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { deleteModel } from "../../src/jobs/delete-model.ts";
 import { type Finding, fsck } from "../../src/jobs/fsck.ts";
 import { registerModel } from "../../src/jobs/register.ts";
+import { standsOf } from "../../src/jobs/run-kinds.ts";
 import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import { materialise } from "../../src/models/artifact-store.ts";
 import { findModels, getModel, modelFiles } from "../../src/store/models.ts";
@@ -133,7 +134,7 @@ test("a full disk fails a run and loses nothing; with room again it is resumed t
     const left = (await readdir(join(dataDirectory, "artifacts"))).filter((name) => name.startsWith("."));
     assert.deepEqual([left, await readdir(join(dataDirectory, "exports"))], [[], []], "nothing half written is left");
     await disk.empty();
-    await resumeRun(bench.store, run.id, (tx, id) => bench.queue.add(tx, "prune", id));
+    await resumeRun(bench.store, run.id, standsOf, bench.queue.addRun);
     const events = await allEvents(bench, run.id);
     assert.equal(events.at(-1)?.type, "SUCCEEDED", JSON.stringify(events.at(-1)));
     const iterations = events.flatMap((e) => (e.type === "ITERATION" ? e.payload.iteration : []));

@@ -36,11 +36,11 @@ async function evaluation(): Promise<string> {
     executionProvider: "CPU" as const,
   };
   const request = { modelId: bench.ahab.id, dataset: await bench.dataset("literature-heldout"), settings, overlapRatio: 0 };
-  return (await createEvaluation(bench.store, request, (tx, id) => bench.queue.add(tx, "evaluate", id))).id;
+  return (await createEvaluation(bench.store, request, bench.queue.addRun)).id;
 }
 
 const now = (id: string): Promise<EvaluationRecord> => getEvaluation(bench.store.prisma, id);
-const underWay = (id: string) => until("it is under way", async () => (await now(id)).progressDone > 0, 120_000);
+const underWay = (id: string) => until("it is under way", async () => (await now(id)).progress > 0, 120_000);
 
 async function ended(id: string): Promise<EvaluationRecord> {
   // Not while the database is away.

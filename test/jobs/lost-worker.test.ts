@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { getModel } from "../../src/store/models.ts";
-import { getRun, runIterations } from "../../src/store/runs.ts";
+import { runIterations } from "../../src/store/pruning-runs.ts";
+import { getRun } from "../../src/store/runs.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
 import { until } from "../support/wait.ts";
 

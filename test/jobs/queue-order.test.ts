@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { pino } from "pino";
 import { type JobOptions, Queue, queuesFor } from "../../src/jobs/queue.ts";
+import type { RunKind } from "../../src/store/runs.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 
 let database: TestDatabase;
@@ -17,7 +18,7 @@ after(async () => {
 // Each test finds the queues empty, whatever the one before it left.
 beforeEach(async () => void (await database.store.prisma.$executeRaw`DELETE FROM pgboss.job`));
 
-const add = (id: string, options: Partial<JobOptions> = {}, kind: "prune" | "evaluate" = "prune"): Promise<void> =>
+const add = (id: string, options: Partial<JobOptions> = {}, kind: RunKind = "PRUNING"): Promise<void> =>
   database.store.prisma.$transaction((tx) => queue.add(tx, kind, id, options));
 
 /** All jobs of some queues, in the order they are taken. */
@@ -37,21 +38,21 @@ test("of the foremost of several queues the highest priority goes first", async 
   await add("high", { priority: 3, provider: "CPU" });
   await add("middle", { priority: 2 });
   await add("lowest", { priority: 0, provider: "CPU" });
-  assert.equal(await takeAll(queuesFor("prune", ["CPU"])), "high middle low lowest");
+  assert.equal(await takeAll(queuesFor("PRUNING", ["CPU"])), "high middle low lowest");
 });
 
 test("of equals in several queues the oldest goes first, in whichever it lies", async () => {
   for (const [id, provider] of Object.entries({ a: "CPU", b: "AUTO", c: "AUTO", d: "CPU" } as const)) await add(id, { provider });
-  assert.equal(await takeAll(queuesFor("prune", ["CPU"])), "a b c d");
+  assert.equal(await takeAll(queuesFor("PRUNING", ["CPU"])), "a b c d");
 });
 
 test("what asks for another provider, or is of another kind, is left, however urgent", async () => {
   await add("cuda", { priority: 100, provider: "CUDA" });
-  await add("evaluation", { priority: 100 }, "evaluate");
+  await add("evaluation", { priority: 100 }, "EVALUATION");
   await add("run");
-  assert.equal(await takeAll(queuesFor("prune", ["CPU"])), "run");
-  assert.equal(await takeAll(queuesFor("evaluate", ["CPU"])), "evaluation");
-  assert.equal(await takeAll(queuesFor("prune", ["CPU", "CUDA"])), "cuda");
+  assert.equal(await takeAll(queuesFor("PRUNING", ["CPU"])), "run");
+  assert.equal(await takeAll(queuesFor("EVALUATION", ["CPU"])), "evaluation");
+  assert.equal(await takeAll(queuesFor("PRUNING", ["CPU", "CUDA"])), "cuda");
 });
 
 test("several who take at once never get the same job", async () => {

@@ -48,13 +48,26 @@ test("a worker takes the most urgent first, and one on the CPU never what asks f
 test("a run that began on CUDA goes on where there is CUDA, and waits until then", async () => {
   const { store } = bench;
   const { id } = await bench.prune();
-  await store.prisma.pruningRun.update({ where: { id }, data: { executionProvider: "CUDA" } });
+  await store.prisma.run.update({ where: { id }, data: { executionProvider: "CUDA" } });
   const worker = await startWorker(bench.queue, bench, { providers: ["CPU"], concurrency: 1 });
   const waits = () => store.prisma.$queryRaw<unknown[]>`SELECT 1 FROM pgboss.job WHERE name = 'prune-cuda' AND data->>'id' = ${id}`;
   await until("it is moved to the queue of CUDA", async () => (await waits()).length > 0);
   assert.equal(await statusOf(id), "QUEUED");
   await worker.stop();
   await cancelRun(store, id);
+});
+
+test("a job that the version before queued, which named its kind in its own words, is done", async () => {
+  const { prisma } = bench.store;
+  const { id } = await bench.prune({ targetRatio: 0.05 });
+  const { count } = await prisma.$queryRaw<[{ count: number }]>`
+    WITH old AS (UPDATE pgboss.job SET data = '{"kind": "prune"}'::jsonb || data WHERE name = 'prune' AND data->>'id' = ${id} RETURNING 1)
+    SELECT count(*)::int AS count FROM old`.then(([row]) => row);
+  assert.equal(count, 1, "it lies in the queue of old");
+  const worker = await startWorker(bench.queue, bench);
+  await allEvents(bench, id);
+  assert.equal(await statusOf(id), "SUCCEEDED");
+  await worker.stop();
 });
 
 test("a worker does as many runs at a time as it is told to", async () => {

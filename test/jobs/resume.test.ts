@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { standsOf } from "../../src/jobs/run-kinds.ts";
 import { sharedIterations } from "../../src/jobs/shared-iterations.ts";
 import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import type { PruningOptions } from "../../src/pruning/options.ts";
 import { getModel } from "../../src/store/models.ts";
-import { cancelRun, getRun, type RunRecord, resumeRun, runIterations } from "../../src/store/runs.ts";
+import { type PruningRunRecord, runIterations } from "../../src/store/pruning-runs.ts";
+import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
 
@@ -19,9 +21,9 @@ after(async () => {
   await bench.close();
 });
 
-const enqueue = (tx: Parameters<JobBench["queue"]["add"]>[0], id: string) => bench.queue.add(tx, "prune", id);
+const resume = (id: string) => resumeRun(bench.store, id, standsOf, bench.queue.addRun);
 
-async function finished(run: RunRecord) {
+async function finished(run: PruningRunRecord) {
   const events = await allEvents(bench, run.id);
   const { status, error, resultModelId } = await getRun(bench.store.prisma, run.id);
   assert.equal(status, "SUCCEEDED", JSON.stringify(error));
@@ -29,8 +31,13 @@ async function finished(run: RunRecord) {
 }
 
 /** As `startPruning(from:)` does it. */
-async function beginningFrom(run: RunRecord, options: Partial<PruningOptions>) {
-  const iterations = sharedIterations(run, await runIterations(bench.store.prisma, run.id), options.targetRatio ?? 0);
+async function beginningFrom(run: PruningRunRecord, options: Partial<PruningOptions>) {
+  const iterations = sharedIterations(
+    run,
+    bench.ahab.parameterCount,
+    await runIterations(bench.store.prisma, run.id),
+    options.targetRatio ?? 0,
+  );
   return { iterations, begun: await bench.prune(options, { from: { run, iterations } }) };
 }
 
@@ -42,9 +49,9 @@ test("a cancelled run goes on from its stored iterations, to the bytes of one th
   await cancelRun(store, run.id);
   const kept = (await runIterations(store.prisma, run.id)).length;
   assert.ok(kept > 0 && kept < 6, "its iterations are there to read");
-  const resumed = await resumeRun(store, run.id, enqueue);
+  const resumed = await resume(run.id);
   assert.deepEqual([resumed.status, resumed.error, resumed.finishedAt], ["QUEUED", null, null]);
-  await assert.rejects(resumeRun(store, run.id, enqueue), { code: "RUN_NOT_RESUMABLE", details: { id: run.id, status: "QUEUED" } });
+  await assert.rejects(resume(run.id), { code: "RUN_NOT_RESUMABLE", details: { id: run.id, status: "QUEUED" } });
   const { events, digest } = await finished(run);
   assert.equal(digest, undisturbed.digest);
   const told = events.find((e) => e.type === "RESUMED");
@@ -59,11 +66,11 @@ test("a run that succeeded cannot be resumed, and one that failed fails anew whe
   const { store } = bench;
   const done = await bench.prune({ targetRatio: 0.05 });
   await finished(done);
-  await assert.rejects(resumeRun(store, done.id, enqueue), { code: "RUN_NOT_RESUMABLE" });
+  await assert.rejects(resume(done.id), { code: "RUN_NOT_RESUMABLE" });
   const failing = await bench.prune({ protectFirst: 10, targetRatio: 0.5 });
   await allEvents(bench, failing.id);
   const { lastSequence } = await getRun(store.prisma, failing.id);
-  await resumeRun(store, failing.id, enqueue);
+  await resume(failing.id);
   const types = (await allEvents(bench, failing.id)).filter((e) => e.sequence > lastSequence).map((e) => e.type);
   assert.deepEqual([types[0], types.at(-1)], ["RESUMED", "FAILED"]);
   assert.equal((await getRun(store.prisma, failing.id)).error?.code, "TARGET_UNREACHABLE");

@@ -7,7 +7,8 @@ import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import { createEvaluation, findEvaluation, type NewEvaluation } from "../../src/store/evaluations.ts";
 import { ancestors } from "../../src/store/lineage.ts";
 import { getModel } from "../../src/store/models.ts";
-import { cancelRun, createRun, getRun, runIterations } from "../../src/store/runs.ts";
+import { createPruningRun, runIterations } from "../../src/store/pruning-runs.ts";
+import { cancelRun, getRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { computeProcesses, runningComputeProcesses } from "../support/compute-processes.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
@@ -141,7 +142,7 @@ test("a run that cannot be done fails with the reason", async () => {
   const { options } = unreachable;
   const { id: datasetId } = await newDataset(store);
   const request = { modelId: ahab.id, method: "PIP", options, datasetId };
-  const noDataset = await createRun(store, request, (tx, id) => queue.add(tx, "prune", id));
+  const noDataset = await createPruningRun(store, request, queue.addRun);
   for (const [run, code] of [
     [unreachable, "TARGET_UNREACHABLE"],
     [noDataset, "ARTIFACT_MISSING"],
@@ -154,7 +155,7 @@ test("a run that cannot be done fails with the reason", async () => {
 
 async function evaluated(request: NewEvaluation) {
   const { store, queue } = bench;
-  const { id } = await createEvaluation(store, request, (tx, evaluationId) => queue.add(tx, "evaluate", evaluationId));
+  const { id } = await createEvaluation(store, request, queue.addRun);
   return until("the evaluation ends", async () => {
     const evaluation = await findEvaluation(store.prisma, id);
     return evaluation?.finishedAt ? evaluation : null;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { compareRuns } from "../../src/store/comparison.ts";
-import { createRun, type RunRecord } from "../../src/store/runs.ts";
+import { createPruningRun, type PruningRunRecord } from "../../src/store/pruning-runs.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { newDataset, newModel, sha256 } from "../support/records.ts";
 
@@ -15,17 +15,17 @@ after(() => database.close());
 /** An evaluation that has ended, of one way to measure. */
 async function measured(modelId: string, way: string | null, status: "SUCCEEDED" | "FAILED" = "SUCCEEDED"): Promise<string> {
   const comparisonKey = way && sha256(way);
-  const { id } = await database.store.prisma.evaluation.create({ data: { modelId, settings: {}, comparisonKey, status } });
+  const { id } = await database.store.prisma.run.create({ data: { kind: "EVALUATION", modelId, options: {}, comparisonKey, status } });
   return id;
 }
 
 /** A run of a model that made another, or none yet. */
-async function ran(modelId: string, result: string | null): Promise<RunRecord & { readonly made: string | null }> {
+async function ran(modelId: string, result: string | null): Promise<PruningRunRecord & { readonly made: string | null }> {
   const { store } = database;
   const { id: datasetId } = await newDataset(store);
-  const run = await createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
+  const run = await createPruningRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
   const made = result && (await newModel(store, result, modelId)).id;
-  await store.prisma.pruningRun.update({ where: { id: run.id }, data: { resultModelId: made } });
+  await store.prisma.run.update({ where: { id: run.id }, data: { resultModelId: made } });
   return { ...run, made };
 }
 

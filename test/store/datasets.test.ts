@@ -11,7 +11,7 @@ import {
   recordOverlap,
   registerDataset,
 } from "../../src/store/datasets.ts";
-import { createRun } from "../../src/store/runs.ts";
+import { createPruningRun } from "../../src/store/pruning-runs.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { newModel, sha256 } from "../support/records.ts";
 
@@ -61,9 +61,13 @@ test("a model was pruned with what it and its ancestors were made by, each once,
   const { store } = database;
   const [early, late, unused] = [await register("early", null), await register("late", null), await register("unused", null)];
   const made = async (parentId: string, name: string, datasetId: string, result: boolean): Promise<string> => {
-    const { id } = await createRun(store, { modelId: parentId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
+    const { id } = await createPruningRun(
+      store,
+      { modelId: parentId, method: "PIP", options: defaultPruningOptions, datasetId },
+      async () => {},
+    );
     const model = await newModel(store, name, parentId);
-    if (result) await store.prisma.pruningRun.update({ where: { id }, data: { resultModelId: model.id } });
+    if (result) await store.prisma.run.update({ where: { id }, data: { resultModelId: model.id } });
     return model.id;
   };
   const { id: root } = await newModel(store, "root");

@@ -7,12 +7,13 @@ import { registerDataset } from "../../src/store/datasets.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { type ConfirmFiles, deleteModel, registerRootModel, removeUnused } from "../../src/store/models.ts";
-import { claimRun, recordFailure, recordIteration } from "../../src/store/run-progress.ts";
-import { createRun, getRun, type RunRecord, runIterations } from "../../src/store/runs.ts";
+import { createPruningRun, type PruningRunRecord, recordIteration, runIterations } from "../../src/store/pruning-runs.ts";
+import { claimRun, recordFailure } from "../../src/store/run-progress.ts";
+import { getRun } from "../../src/store/runs.ts";
 import { createFirstToken } from "../../src/store/tokens.ts";
 import { contend, waiting } from "../support/contention.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
-import { inspected, newDataset, newModel, newRun, sha256 } from "../support/records.ts";
+import { claimPruningRun, inspected, newDataset, newModel, newRun, sha256 } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 /**
@@ -75,18 +76,18 @@ test("the same bytes registered at once are one model", async () => {
   assert.equal(settled(second).id, settled(first).id);
 });
 
-async function newRunOf(modelId: string, key?: string): Promise<RunRecord> {
+async function newRunOf(modelId: string, key?: string): Promise<PruningRunRecord> {
   const { id: datasetId } = await newDataset(database.store);
   const run = { modelId, method: "PIP", options: defaultPruningOptions, datasetId };
   const keyed = key === undefined ? undefined : { owner: null, operation: "startPruning", key, request: { modelId } };
-  return createRun(database.store, run, async () => {}, keyed);
+  return createPruningRun(database.store, run, async () => {}, keyed);
 }
 
 test("a request sent twice at once under one key makes one run", async () => {
   const { id } = await newModel(database.store, "keyed");
   const { first, second, overtook } = await contend(
     database,
-    ["INSERT", "PruningRun"],
+    ["INSERT", "Run"],
     () => newRunOf(id, "once"),
     () => newRunOf(id, "once"),
   );
@@ -119,7 +120,7 @@ const iteration = {
 test("a run is taken from a worker only between two of its writes", async () => {
   const { store } = database;
   const { id } = await newRun(store);
-  const claim = await claimRun(store, id);
+  const claim = await claimPruningRun(store, id);
   assert.ok(claim);
   const { first, second, overtook } = await contend(
     database,
@@ -137,7 +138,7 @@ test("a run is taken from a worker only between two of its writes", async () => 
 test("a run that fails while a worker writes ends after the write", async () => {
   const { store } = database;
   const { id } = await newRun(store);
-  const claim = await claimRun(store, id);
+  const claim = await claimPruningRun(store, id);
   assert.ok(claim);
   const { first, overtook } = await contend(
     database,
@@ -174,7 +175,7 @@ for (const [what, make] of Object.entries(atOnce))
     await recordFailure(store, old.id, { code: "INTERNAL", message: "over" });
     const { first, second, overtook } = await contend(
       database,
-      ["DELETE", "PruningRun"],
+      ["DELETE", "Run"],
       () => deleteModel(store, id, false),
       () => make(id),
     );
@@ -188,7 +189,7 @@ test("a model is not deleted while a run of it is being made", async () => {
   const { id } = await newModel(store, "wanted");
   const { first, second } = await contend(
     database,
-    ["INSERT", "PruningRun"],
+    ["INSERT", "Run"],
     () => newRunOf(id),
     () => deleteModel(store, id, false),
   );

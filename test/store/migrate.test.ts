@@ -8,13 +8,27 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
 import { migrationStatus, schemaDiff } from "../../scripts/schema-diff.ts";
 import { PrismaClient } from "../../src/generated/prisma/client.ts";
+import { standsOf } from "../../src/jobs/run-kinds.ts";
+import { beginEvaluation, comparableOfParents, getEvaluation } from "../../src/store/evaluations.ts";
+import { eventsAfter } from "../../src/store/events.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { claimRun } from "../../src/store/run-progress.ts";
+import { listRuns, resumeRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
-import { openStore } from "../../src/store/store.ts";
+import { openStore, type Store } from "../../src/store/store.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 
 const migrations = fileURLToPath(new URL("../../prisma/migrations/", import.meta.url));
 const scoresInPages = "20261125014000_scores_in_pages";
+const oneThing = "20261126053000_runs_are_one_thing";
+
+const apply = (pool: pg.Pool, name: string) => pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
+
+/** Makes a database as the version was that a migration came after. */
+async function versionBefore(pool: pg.Pool, name: string): Promise<void> {
+  const older = readdirSync(migrations).filter((other) => /^\d+_/.test(other) && other < name);
+  for (const each of older.sort()) await apply(pool, each);
+}
 
 let database: TestDatabase;
 before(async () => {
@@ -86,9 +100,8 @@ test("a migration that was changed after it was applied is refused", () =>
 
 test("scores that were stored as two arrays of any length are those that come back", () =>
   withEmptyDatabase("older", async (url) => {
-    const older = readdirSync(migrations).filter((name) => /^\d+_/.test(name) && name < scoresInPages);
     await withPool(url, async (pool) => {
-      for (const name of older.sort()) await pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
+      await versionBefore(pool, scoresInPages);
       await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
       await pool.query(
         `INSERT INTO "PruningRun" (id, "modelId", method, options, "parameterCount") SELECT uuidv7(), id, 'PIP', '{}', 1 FROM "Model"`,
@@ -96,7 +109,7 @@ test("scores that were stored as two arrays of any length are those that come ba
       await pool.query(`INSERT INTO "StructureScores"
         SELECT r.id, i, 'MLP', (SELECT array_agg(n) FROM generate_series(0, 299) n), (SELECT array_agg(n * 7 % 300 / 3.0::float8) FROM generate_series(0, 299) n)
         FROM "PruningRun" r, generate_series(0, 1) i`);
-      await pool.query(readFileSync(`${migrations}${scoresInPages}/migration.sql`, "utf8"));
+      await apply(pool, scoresInPages);
       const { rows } = await pool.query<{ id: string }>(`SELECT id FROM "PruningRun"`);
       const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
       for (const order of ["POSITION", "SCORE_ASCENDING"] as const) {
@@ -111,12 +124,11 @@ test("scores that were stored as two arrays of any length are those that come ba
 test("runs recorded before an option was there have it as they ran", () =>
   withEmptyDatabase("before", async (url) => {
     await withPool(url, async (pool) => {
-      await migrate(pool);
+      await versionBefore(pool, oneThing);
       await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
       await pool.query(`INSERT INTO "PruningRun" (id, "modelId", method, options, "parameterCount")
         SELECT uuidv7(), id, 'PIP', o::jsonb, 1 FROM "Model", unnest(ARRAY['{"minKeepRatio": 0.3}', '{"gradientScale": "WEIGHT_NORM"}', '{"gradientBy": "OUTPUT"}']) o`);
-      for (const name of ["20261125040000_gradient_scale", "20261125090000_gradient_by"])
-        await pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
+      for (const name of ["20261125040000_gradient_scale", "20261125090000_gradient_by"]) await apply(pool, name);
       const { rows } = await pool.query(`SELECT options FROM "PruningRun" ORDER BY options->>'gradientScale', options->>'gradientBy' DESC`);
       assert.deepEqual(
         rows.map((row) => row.options),
@@ -132,7 +144,7 @@ test("runs recorded before an option was there have it as they ran", () =>
 test("accuracies that were divided by bytes are called so, and compare with no others", () =>
   withEmptyDatabase("bytes", async (url) => {
     await withPool(url, async (pool) => {
-      await migrate(pool);
+      await versionBefore(pool, oneThing);
       await pool.query(`INSERT INTO "Model" VALUES (uuidv7(), 'm', repeat('0', 64), NULL, 1, 1, 21, '{}', '{}')`);
       await pool.query(`INSERT INTO "Artifact" VALUES (repeat('1', 64), 1), (repeat('2', 64), 1)`);
       await pool.query(`INSERT INTO "Dataset" (id, digest, form, "recordCount", "sizeBytes")
@@ -154,8 +166,7 @@ test("accuracies that were divided by bytes are called so, and compare with no o
           [status, result && JSON.stringify(result), form],
         );
       // Applied once more, to rows as they were: twice is as once.
-      for (let times = 0; times < 2; times++)
-        await pool.query(readFileSync(`${migrations}20261126000500_accuracy_by_bytes/migration.sql`, "utf8"));
+      for (let times = 0; times < 2; times++) await apply(pool, "20261126000500_accuracy_by_bytes");
       const { rows } = await pool.query(`SELECT result, "comparisonKey" IS NOT NULL AS compares FROM "Evaluation" ORDER BY id`);
       assert.deepEqual(rows, [
         { result: { accuracy: 0.5, byteNormalizedAccuracy: 0.75, byteNormalizedAccuracyStandardError: 0.125 }, compares: true },
@@ -167,6 +178,107 @@ test("accuracies that were divided by bytes are called so, and compare with no o
         { result: null, compares: true },
       ]);
     });
+  }));
+
+/** What the version before the migration stored of pruning runs and evaluations, in every state. */
+const filled = `
+  INSERT INTO "Model" (id, name, digest, "parentId", "sizeBytes", "parameterCount", opset, operators, architecture) VALUES
+    ('00000000-0000-7000-8000-00000000000a', 'base', repeat('a', 64), NULL, 4000, 1000, 21, '{}', '{}'),
+    ('00000000-0000-7000-8000-00000000000b', 'base-pip-20', repeat('b', 64), '00000000-0000-7000-8000-00000000000a', 3200, 800, 21, '{}', '{}');
+  INSERT INTO "Artifact" VALUES (repeat('d', 64), 1);
+  INSERT INTO "Dataset" (id, digest, form, "recordCount", "sizeBytes") VALUES ('00000000-0000-7000-8000-00000000000d', repeat('d', 64), 'TEXT', 1, 1);
+  INSERT INTO "PruningRun" (id, "modelId", "resultModelId", status, method, options, "datasetId", "executionProvider", "parameterCount",
+    "removedRatio", "peakMemoryBytes", error, "lastSequence", priority, "fromRunId", attempt, "createdAt", "startedAt", "finishedAt") VALUES
+    ('00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-00000000000a', '00000000-0000-7000-8000-00000000000b', 'SUCCEEDED', 'PIP',
+      '{"targetRatio": 0.2, "executionProvider": "AUTO"}', '00000000-0000-7000-8000-00000000000d', 'CPU', 1000, 0.2, 5000000000, NULL, 3, 7,
+      NULL, 2, '2026-11-01T00:00:00.001Z', '2026-11-01T00:00:01.002Z', '2026-11-01T00:00:02.003Z'),
+    ('00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-00000000000a', NULL, 'FAILED', 'WANDA_SP',
+      '{"targetRatio": 0.4, "executionProvider": "CPU"}', NULL, 'CPU', 1000, 0.1, NULL, '{"code": "X", "message": "why"}', 1, 0,
+      '00000000-0000-7000-8000-000000000001', 1, now(), now(), now()),
+    ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-00000000000a', NULL, 'CANCELLED', 'PIP', '{"targetRatio": 0.5}',
+      NULL, NULL, 1000, 0, NULL, NULL, 0, 0, NULL, 0, now(), NULL, now()),
+    ('00000000-0000-7000-8000-000000000004', '00000000-0000-7000-8000-00000000000b', NULL, 'RUNNING', 'PIP', '{"targetRatio": 0.5}',
+      '00000000-0000-7000-8000-00000000000d', 'CPU', 800, 0, NULL, NULL, 1, 0, NULL, 3, now(), now(), NULL),
+    ('00000000-0000-7000-8000-000000000005', '00000000-0000-7000-8000-00000000000b', NULL, 'QUEUED', 'PIP', '{"targetRatio": 0.5}',
+      '00000000-0000-7000-8000-00000000000d', NULL, 800, 0, NULL, NULL, 0, -5, NULL, 0, now(), NULL, NULL);
+  INSERT INTO "Iteration" ("runId", index, removed, "parameterCount", "removedRatio", "durationMs")
+    VALUES ('00000000-0000-7000-8000-000000000001', 0, '[]', 800, 0.2, 5), ('00000000-0000-7000-8000-000000000002', 0, '[]', 900, 0.1, 5);
+  INSERT INTO "StructureScores" VALUES ('00000000-0000-7000-8000-000000000001', 0, 'LAYER', 1, '{0,1}', '{0.25,0.5}');
+  INSERT INTO "RankedScores" VALUES ('00000000-0000-7000-8000-000000000001', 0, 'LAYER', 0, 0.25, 0, 0.5, 1, '{0,1}', '{0.25,0.5}');
+  INSERT INTO "Event" ("runId", sequence, type, payload) VALUES
+    ('00000000-0000-7000-8000-000000000001', 1, 'STARTED', '{}'), ('00000000-0000-7000-8000-000000000001', 2, 'ITERATION', '{"iteration": 0}'),
+    ('00000000-0000-7000-8000-000000000001', 3, 'SUCCEEDED', '{}'), ('00000000-0000-7000-8000-000000000002', 1, 'FAILED', '{}'),
+    ('00000000-0000-7000-8000-000000000004', 1, 'STARTED', '{}');
+  INSERT INTO "RequestKey" VALUES ('startPruning', 'mine', repeat('e', 64), '00000000-0000-7000-8000-000000000001');
+  INSERT INTO "Evaluation" (id, "modelId", status, "datasetId", settings, "comparisonKey", "overlapRatio", "progressDone", "progressTotal",
+    result, error, attempt, "createdAt", "startedAt", "finishedAt") VALUES
+    ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-00000000000a', 'SUCCEEDED', '00000000-0000-7000-8000-00000000000d',
+      '{"sequenceLength": 64, "executionProvider": "AUTO"}', repeat('c', 64), 0.01, 3, 8, '{"perplexity": 20.000000000000004, "executionProvider": "CUDA"}',
+      NULL, 2, '2026-11-02T00:00:00.001Z', '2026-11-02T00:00:01.002Z', '2026-11-02T00:00:02.003Z'),
+    ('00000000-0000-7000-8000-000000000012', '00000000-0000-7000-8000-00000000000b', 'SUCCEEDED', '00000000-0000-7000-8000-00000000000d',
+      '{"sequenceLength": 64}', repeat('c', 64), 0, 8, 8, '{"perplexity": 30}', NULL, 1, now(), now(), now()),
+    ('00000000-0000-7000-8000-000000000013', '00000000-0000-7000-8000-00000000000a', 'FAILED', NULL, '{"sequenceLength": 64}', NULL, NULL, 0, NULL,
+      NULL, '{"code": "Y", "message": "because"}', 1, now(), now(), now()),
+    ('00000000-0000-7000-8000-000000000014', '00000000-0000-7000-8000-00000000000a', 'RUNNING', NULL, '{"sequenceLength": 64}', NULL, NULL, 2, 8,
+      NULL, NULL, 1, now(), now(), NULL),
+    ('00000000-0000-7000-8000-000000000015', '00000000-0000-7000-8000-00000000000a', 'QUEUED', NULL, '{"sequenceLength": 64}', NULL, NULL, 0, NULL,
+      NULL, NULL, 0, now(), NULL, NULL);`;
+
+/** What that version had in its tables, for what came of it to be held against. */
+const kept = (tables: readonly string[]) =>
+  tables.map((table) => `SELECT to_jsonb(t) - 'parameterCount' AS row FROM "${table}" t ORDER BY to_jsonb(t)->>'id', to_jsonb(t)::text`);
+
+test("pruning runs and evaluations of the version before are runs of their kind, whole and under their ids, and go on", () =>
+  withEmptyDatabase("two-tables", async (url) => {
+    await withPool(url, async (pool) => {
+      const rowsOf = async (query: string) => (await pool.query<{ row: Record<string, unknown> }>(query)).rows.map(({ row }) => row);
+      await versionBefore(pool, oneThing);
+      await pool.query(filled);
+      const beside = ["Iteration", "StructureScores", "RankedScores", "Event", "RequestKey", "Model"];
+      const before = await Promise.all(kept(["PruningRun", "Evaluation", ...beside]).map(rowsOf));
+      await apply(pool, oneThing);
+      const [runs = [], ...others] = await Promise.all(kept(["Run", ...beside]).map(rowsOf));
+      assert.deepEqual(others, before.slice(2), "what hangs on them is as it was");
+
+      const moved = [
+        ...(before[0] ?? []).map((row) => ({ kind: "PRUNING", ...row })),
+        ...(before[1] ?? []).map(({ settings, progressDone, progressTotal, ...row }) => ({
+          kind: "EVALUATION",
+          options: settings,
+          ...row,
+        })),
+      ];
+      assert.equal(runs.length, moved.length);
+      for (const [i, old] of moved.entries())
+        for (const [column, value] of Object.entries(old)) assert.deepEqual(runs[i]?.[column], value, `${column} of ${runs[i]?.["id"]}`);
+      assert.deepEqual(
+        runs.map((run) => run["progress"]),
+        [1, 0.25, 0, 0, 0, 1, 1, 0, 0.25, 0],
+      );
+      assert.equal(runs[5]?.["executionProvider"], "CUDA", "what an evaluation ran on");
+    });
+
+    // As the program reads them, and goes on with them.
+    const pool = new pg.Pool({ connectionString: url });
+    const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    const id = (n: number) => `00000000-0000-7000-8000-0000000000${n}`;
+    assert.deepEqual(
+      (await listRuns(prisma, { first: 10 }, { kinds: ["PRUNING"] })).items.map((run) => run.id),
+      ["05", "04", "03", "02", "01"].map((n) => `00000000-0000-7000-8000-0000000000${n}`),
+    );
+    assert.equal((await getEvaluation(prisma, id(11))).result?.perplexity, 20.000000000000004);
+    assert.equal((await comparableOfParents(prisma, [id(12)]))[0]?.id, id(11));
+    const store = { prisma } as Store;
+    const resumed = await resumeRun(store, "00000000-0000-7000-8000-000000000002", standsOf, async () => {});
+    assert.deepEqual([resumed.status, resumed.lastSequence], ["QUEUED", 2]);
+    const claimed = await claimRun(store, id(14), beginEvaluation);
+    assert.deepEqual([claimed?.kind, claimed?.attempt], ["EVALUATION", 2]);
+    assert.deepEqual(
+      (await eventsAfter(prisma, id(14), 0, 10)).map((event) => [event.sequence, event.type, event.payload]),
+      [[1, "STARTED", { attempt: 2 }]],
+    );
+    await prisma.$disconnect();
+    await pool.end();
   }));
 
 test("a database of a newer program is refused", () =>

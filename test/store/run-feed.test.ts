@@ -102,7 +102,7 @@ test("a run that is over is followed to its end, and on when it goes on", { time
   assert.deepEqual(await take(waits, 1), [1]);
   assert.deepEqual(await take(follow(id, 2)), [3, 4]);
   assert.deepEqual(await take(follow(id, 4)), []);
-  await store.prisma.pruningRun.update({ where: { id }, data: { status: "QUEUED", finishedAt: null } });
+  await store.prisma.run.update({ where: { id }, data: { status: "QUEUED", finishedAt: null } });
   const next = take(follow(id, 4), 2);
   await append(id, 2);
   assert.deepEqual(await next, [5, 6]);

@@ -4,21 +4,22 @@ import type { IterationRecord } from "../../src/pruning/events.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { getModel } from "../../src/store/models.ts";
-import { findProducingRuns } from "../../src/store/references.ts";
 import {
-  claimRun,
-  holdsClaim,
-  recordFailure,
+  createPruningRun,
+  type PruningRunRecord,
+  pruningStands,
   recordIteration,
+  recordPruned,
   recordScoring,
   recordStart,
-  recordSuccess,
-  releaseRun,
-} from "../../src/store/run-progress.ts";
-import { cancelRun, createRun, getRun, listRuns, queuePositions, resumeRun, runIterations } from "../../src/store/runs.ts";
+  runIterations,
+} from "../../src/store/pruning-runs.ts";
+import { findProducingRuns } from "../../src/store/references.ts";
+import { holdsClaim, recordFailure, releaseRun } from "../../src/store/run-progress.ts";
+import { cancelRun, getRun, listRuns, queuePositions, resumeRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
-import { inspected, newDataset, newModel, newRun } from "../support/records.ts";
+import { claimPruningRun, inspected, newDataset, newModel, newRun } from "../support/records.ts";
 
 let database: TestDatabase;
 before(async () => {
@@ -45,7 +46,7 @@ const iteration = (index: number): IterationRecord => ({
 });
 
 async function claimed() {
-  const claim = await claimRun(database.store, (await newRun(database.store)).id);
+  const claim = await claimPruningRun(database.store, (await newRun(database.store)).id);
   assert.ok(claim);
   return claim;
 }
@@ -53,11 +54,11 @@ async function claimed() {
 test("a run's life, from claim to child", async () => {
   const { store } = database;
   const claim = await claimed();
-  const { runId, run } = claim;
-  assert.equal(run.status, "RUNNING");
+  const { id: runId } = claim;
+  assert.equal(claim.status, "RUNNING");
   await recordStart(store, claim, started);
   for (const index of [0, 1]) await recordIteration(store, claim, iteration(index));
-  await recordSuccess(store, claim, inspected("pruned", 800));
+  await recordPruned(store, claim, inspected("pruned", 800));
 
   const ended = await getRun(store.prisma, runId);
   assert.equal(ended.status, "SUCCEEDED");
@@ -66,7 +67,7 @@ test("a run's life, from claim to child", async () => {
   assert.deepEqual(ended.options, defaultPruningOptions);
   assert.ok(ended.startedAt && ended.finishedAt);
   const child = await getModel(store.prisma, ended.resultModelId ?? "");
-  assert.equal(child.parentId, run.modelId);
+  assert.equal(child.parentId, claim.modelId);
   assert.equal(child.name, "base-pip-20");
   assert.equal((await findProducingRuns(store.prisma, [child.id]))[0]?.id, runId);
 
@@ -86,7 +87,7 @@ test("a run's life, from claim to child", async () => {
   assert.deepEqual(events[0]?.payload, started);
   assert.deepEqual(events[1]?.payload, payload);
   assert.deepEqual(events[3]?.payload, { modelId: child.id, parameterCount: 800, removedRatio: ended.removedRatio });
-  assert.equal(await claimRun(store, runId), null, "there is nothing left to do");
+  assert.equal(await claimPruningRun(store, runId), null, "there is nothing left to do");
 });
 
 test("a worker that lost its run to another can write no more", async () => {
@@ -94,15 +95,15 @@ test("a worker that lost its run to another can write no more", async () => {
   const first = await claimed();
   await recordStart(store, first, started);
   await recordIteration(store, first, iteration(0));
-  const second = await claimRun(store, first.runId);
+  const second = await claimPruningRun(store, first.id);
   assert.ok(second);
   assert.equal(await holdsClaim(store, first), false);
   assert.equal(await holdsClaim(store, second), true);
   await assert.rejects(recordIteration(store, first, iteration(1)), { code: "RUN_LOST" });
-  await assert.rejects(recordSuccess(store, first, inspected("late", 800)), { code: "RUN_LOST" });
+  await assert.rejects(recordPruned(store, first, inspected("late", 800)), { code: "RUN_LOST" });
   await recordStart(store, second, started);
   await recordIteration(store, second, iteration(1));
-  const events = await eventsAfter(store.prisma, first.runId, 0, 100);
+  const events = await eventsAfter(store.prisma, first.id, 0, 100);
   assert.deepEqual(
     events.map((e) => e.type),
     ["STARTED", "ITERATION", "ITERATION"],
@@ -113,18 +114,18 @@ test("a worker that lost its run to another can write no more", async () => {
 test("a cancelled run stays cancelled", async () => {
   const { store } = database;
   const claim = await claimed();
-  assert.equal((await cancelRun(store, claim.runId)).status, "CANCELLED");
+  assert.equal((await cancelRun(store, claim.id)).status, "CANCELLED");
   await assert.rejects(recordIteration(store, claim, iteration(0)), { code: "RUN_LOST" });
-  await assert.rejects(recordSuccess(store, claim, inspected("cancelled", 800)), { code: "RUN_LOST" });
-  await recordFailure(store, claim.runId, { code: "X", message: "too late" });
-  await assert.rejects(cancelRun(store, claim.runId), { code: "RUN_NOT_CANCELLABLE", details: { id: claim.runId, status: "CANCELLED" } });
-  assert.equal((await getRun(store.prisma, claim.runId)).status, "CANCELLED");
-  assert.equal((await eventsAfter(store.prisma, claim.runId, 0, 9)).length, 1);
+  await assert.rejects(recordPruned(store, claim, inspected("cancelled", 800)), { code: "RUN_LOST" });
+  await recordFailure(store, claim.id, { code: "X", message: "too late" });
+  await assert.rejects(cancelRun(store, claim.id), { code: "RUN_NOT_CANCELLABLE", details: { id: claim.id, status: "CANCELLED" } });
+  assert.equal((await getRun(store.prisma, claim.id)).status, "CANCELLED");
+  assert.equal((await eventsAfter(store.prisma, claim.id, 0, 9)).length, 1);
 });
 
 test("a failure is recorded once, with its event", async () => {
   const { store } = database;
-  const { runId } = await claimed();
+  const { id: runId } = await claimed();
   const failure = { code: "TARGET_UNREACHABLE", message: "nothing is left to remove" };
   await recordFailure(store, runId, failure);
   await recordFailure(store, runId, { code: "OTHER", message: "again" });
@@ -143,12 +144,12 @@ test("a run whose job cannot be queued is not stored", async () => {
   const request = { modelId, method: "PIP", options: defaultPruningOptions, datasetId: (await newDataset(store)).id };
   const full = new Error("the queue is full");
   await assert.rejects(
-    createRun(store, request, () => Promise.reject(full)),
+    createPruningRun(store, request, () => Promise.reject(full)),
     full,
   );
   assert.deepEqual((await listRuns(store.prisma, { first: 5 }, { modelId })).items, []);
   await assert.rejects(
-    createRun(store, { ...request, modelId: "nonsense" }, async () => {}),
+    createPruningRun(store, { ...request, modelId: "nonsense" }, async () => {}),
     { code: "MODEL_NOT_FOUND" },
   );
 });
@@ -158,13 +159,13 @@ test("runs are listed by model and status, newest first", async () => {
   const { id: modelId } = await newModel(store, "listed");
   const request = { modelId, method: "PIP", options: defaultPruningOptions, datasetId: (await newDataset(store)).id };
   const ids: string[] = [];
-  for (let i = 0; i < 3; i++) ids.unshift((await createRun(store, request, async () => {})).id);
+  for (let i = 0; i < 3; i++) ids.unshift((await createPruningRun(store, request, async () => {})).id);
   await cancelRun(store, ids[1] as string);
   const list = async (filter: Parameters<typeof listRuns>[2]) =>
     (await listRuns(store.prisma, { first: 10 }, filter)).items.map((r) => r.id);
   assert.deepEqual(await list({ modelId }), ids);
-  assert.deepEqual(await list({ modelId, status: "QUEUED" }), [ids[0], ids[2]]);
-  assert.deepEqual(await list({ modelId, status: "CANCELLED" }), [ids[1]]);
+  assert.deepEqual(await list({ modelId, statuses: ["QUEUED"] }), [ids[0], ids[2]]);
+  assert.deepEqual(await list({ modelId, statuses: ["CANCELLED"] }), [ids[1]]);
   assert.deepEqual(await list({ modelId: "nonsense" }), []);
   const ofAll = await list({});
   assert.deepEqual(ofAll.slice(0, 3), ids);
@@ -175,9 +176,9 @@ test("an iteration whose commit is repeated, for its answer was lost, is stored 
   const { store } = database;
   const claim = await claimed();
   for (const index of [0, 0, 1, 1]) await recordIteration(store, claim, iteration(index));
-  assert.equal((await runIterations(store.prisma, claim.runId)).length, 2);
+  assert.equal((await runIterations(store.prisma, claim.id)).length, 2);
   assert.deepEqual(
-    (await eventsAfter(store.prisma, claim.runId, 0, 9)).map((e) => e.sequence),
+    (await eventsAfter(store.prisma, claim.id, 0, 9)).map((e) => e.sequence),
     [1, 2],
   );
 });
@@ -188,52 +189,53 @@ test("how far the scoring is is told by events, and only by the worker that has 
   const progress = { iteration: 0, samplesDone: 3, samplesTotal: 8 };
   await recordScoring(store, claim, progress);
   assert.deepEqual(
-    (await eventsAfter(store.prisma, claim.runId, 0, 9)).map((e) => [e.type, e.payload]),
+    (await eventsAfter(store.prisma, claim.id, 0, 9)).map((e) => [e.type, e.payload]),
     [["SCORING", progress]],
   );
-  await claimRun(store, claim.runId);
+  await claimPruningRun(store, claim.id);
   await assert.rejects(recordScoring(store, claim, progress), { code: "RUN_LOST" });
 });
 
 test("a run that is given back waits for the next worker; one that is over, or another's, stays as it is", async () => {
   const { store } = database;
   const first = await claimed();
-  const statusNow = async () => (await getRun(store.prisma, first.runId)).status;
+  const statusNow = async () => (await getRun(store.prisma, first.id)).status;
   await releaseRun(store, first);
   assert.equal(await statusNow(), "QUEUED");
-  const second = await claimRun(store, first.runId);
+  const second = await claimPruningRun(store, first.id);
   assert.equal(second?.attempt, 2);
   await releaseRun(store, first);
   assert.equal(await statusNow(), "RUNNING");
-  await cancelRun(store, first.runId);
-  await releaseRun(store, { runId: first.runId, attempt: 2 });
+  await cancelRun(store, first.id);
+  await releaseRun(store, { id: first.id, attempt: 2 });
   assert.equal(await statusNow(), "CANCELLED");
 });
 
 test("a run that was cancelled or failed is resumed where its iterations end, in the queue; any other is refused", async () => {
   const { store } = database;
   const queued: string[] = [];
-  const enqueue = async (_: unknown, id: string) => void queued.push(id);
-  await assert.rejects(resumeRun(store, "nonsense", enqueue), { code: "RUN_NOT_FOUND" });
+  const enqueue = async (_: unknown, run: { readonly id: string }) => void queued.push(run.id);
+  const resume = (id: string) => resumeRun(store, id, (tx, run) => pruningStands(tx, run as PruningRunRecord), enqueue);
+  await assert.rejects(resume("nonsense"), { code: "RUN_NOT_FOUND" });
   const claim = await claimed();
-  const { runId } = claim;
-  await assert.rejects(resumeRun(store, runId, enqueue), { code: "RUN_NOT_RESUMABLE", details: { id: runId, status: "RUNNING" } });
+  const { id: runId } = claim;
+  await assert.rejects(resume(runId), { code: "RUN_NOT_RESUMABLE", details: { id: runId, status: "RUNNING" } });
   await recordFailure(store, runId, { code: "X", message: "before any iteration" });
   const resumed = async () => (await eventsAfter(store.prisma, runId, 0, 20)).at(-1);
-  const again = await resumeRun(store, runId, enqueue);
+  const again = await resume(runId);
   assert.deepEqual([again.status, again.error, again.finishedAt], ["QUEUED", null, null]);
   const begun = { iterations: 0, parameterCount: 1000, removedRatio: 0, fromRunId: null };
   assert.deepEqual((await resumed())?.payload, begun);
 
-  const next = await claimRun(store, runId);
+  const next = await claimPruningRun(store, runId);
   assert.ok(next);
   for (const index of [0, 1, 2]) await recordIteration(store, next, iteration(index));
   await cancelRun(store, runId);
-  await resumeRun(store, runId, enqueue);
+  await resume(runId);
   const { parameterCount, removedRatio } = iteration(2);
   assert.deepEqual((await resumed())?.payload, { ...begun, iterations: 3, parameterCount, removedRatio });
   assert.deepEqual(queued, [runId, runId]);
-  await assert.rejects(resumeRun(store, runId, enqueue), { code: "RUN_NOT_RESUMABLE", details: { id: runId, status: "QUEUED" } });
+  await assert.rejects(resume(runId), { code: "RUN_NOT_RESUMABLE", details: { id: runId, status: "QUEUED" } });
   assert.equal(queued.length, 2);
 });
 
@@ -244,7 +246,7 @@ test("runs wait by priority, then age, apart by provider; what does not wait has
   const add = async (priority: number | undefined, executionProvider: "AUTO" | "CUDA") => {
     const options = { ...defaultPruningOptions, executionProvider };
     const run = { modelId, method: "PIP", options, datasetId, ...(priority === undefined ? {} : { priority }) };
-    return (await createRun(store, run, async () => {})).id;
+    return (await createPruningRun(store, run, async () => {})).id;
   };
   // Whatever other tests left waiting lies between these two.
   const [low, high] = [-1000, 1000];
@@ -258,7 +260,7 @@ test("runs wait by priority, then age, apart by provider; what does not wait has
   const positions = await queuePositions(store.prisma, ids);
   assert.deepEqual(positions.slice(1), [2, 3, 1, 1]);
   assert.ok((positions[0] as number) > 3);
-  await claimRun(store, ids[3] as string);
+  await claimPruningRun(store, ids[3] as string);
   assert.deepEqual((await queuePositions(store.prisma, ids)).slice(1), [1, 2, null, 1]);
   const [zero, usual, below] = [await add(0, "CUDA"), await add(undefined, "CUDA"), await add(-1, "CUDA")];
   assert.deepEqual(await queuePositions(store.prisma, [zero, usual, below]), [2, 3, 4], "0 if unsaid");

@@ -9,8 +9,9 @@ import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/op
 import type { DatasetRecord } from "../../src/store/datasets.ts";
 import type { StoredEvent } from "../../src/store/events.ts";
 import type { ModelRecord } from "../../src/store/models.ts";
+import { createPruningRun, type NewPruningRun, type PruningRunRecord } from "../../src/store/pruning-runs.ts";
 import { followRun } from "../../src/store/run-feed.ts";
-import { createRun, type NewRun, type RunRecord } from "../../src/store/runs.ts";
+
 import { modelRoot } from "./ahab.ts";
 import { type TestDatabase, testDatabase } from "./database.ts";
 
@@ -22,7 +23,7 @@ export interface JobBench extends TestDatabase {
   /** A built-in dataset, registered. */
   dataset(name: string): Promise<DatasetRecord>;
   /** Queues a run on the bundled model: small, and of six iterations. */
-  prune(options?: Partial<PruningOptions>, more?: Partial<Pick<NewRun, "modelId" | "priority" | "from">>): Promise<RunRecord>;
+  prune(options?: Partial<PruningOptions>, more?: Partial<Pick<NewPruningRun, "modelId" | "priority" | "from">>): Promise<PruningRunRecord>;
   /** A worker in a process of its own. */
   workerProcess(): Promise<ChildProcess>;
 }
@@ -44,8 +45,7 @@ export async function jobBench(): Promise<JobBench> {
       const small = { ...defaultPruningOptions, samples: 4, sequenceLength: 32, targetRatio: 0.4, ...options };
       const { id: datasetId } = await (await datasetOf({ store, dataDirectory }, { name: "literature-train" })).keep();
       const request = { modelId: ahab.id, method: "PIP", options: small, datasetId, ...more };
-      const { executionProvider: provider } = small;
-      return createRun(store, request, (tx, id) => queue.add(tx, "prune", id, { provider, priority: more?.priority ?? 0 }));
+      return createPruningRun(store, request, queue.addRun);
     },
     workerProcess: async () => {
       const child = fork(fileURLToPath(new URL("worker-process.ts", import.meta.url)), [url, dataDirectory]);

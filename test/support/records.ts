@@ -3,7 +3,8 @@ import type { InspectedModel } from "../../src/models/types.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { type DatasetRecord, registerDataset } from "../../src/store/datasets.ts";
 import { insertModel, type ModelRecord } from "../../src/store/models.ts";
-import { createRun, type RunRecord } from "../../src/store/runs.ts";
+import { createPruningRun, type PruningRunRecord } from "../../src/store/pruning-runs.ts";
+import { claimRun } from "../../src/store/run-progress.ts";
 import type { Store } from "../../src/store/store.ts";
 
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -53,8 +54,15 @@ export const newDataset = (store: Store, name = "a text"): Promise<DatasetRecord
   registerDataset(store, { name: null, description: "", digest: sha256(`dataset ${name}`), form: "TEXT", recordCount: 1, sizeBytes: 6 });
 
 /** A run in the database that no queue knows of. */
-export async function newRun(store: Store): Promise<RunRecord> {
+export async function newRun(store: Store): Promise<PruningRunRecord> {
   const { id: modelId } = await newModel(store, "base");
   const { id: datasetId } = await newDataset(store);
-  return createRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
+  return createPruningRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
+}
+
+/** Takes a pruning run up, as a worker does; null if it is over. */
+export async function claimPruningRun(store: Store, id: string): Promise<PruningRunRecord | null> {
+  const run = await claimRun(store, id);
+  if (run && run.kind !== "PRUNING") throw new Error(`${id} is no pruning run`);
+  return run;
 }

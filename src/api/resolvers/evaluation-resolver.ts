@@ -56,9 +56,7 @@ export class EvaluationResolver {
     const overlapRatio = await blaming("input.dataset", checkOverlap(context, model.id, chosen, allowOverlap, context.signal));
     const dataset = await chosen.keep();
     const settings = { sequenceLength, stride, maxTokens, maxItems, measureSpeed, executionProvider };
-    return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, (tx, id) =>
-      queue.add(tx, "evaluate", id, { provider: executionProvider }),
-    );
+    return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, queue.addRun);
   }
 
   @Needs("GENERATE")
@@ -86,8 +84,8 @@ export class EvaluationResolver {
   }
 
   @FieldResolver(() => Model, { description: "The model it measures." })
-  model(@Root() { modelId }: EvaluationRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
-    return loaders.models.load(modelId);
+  model(@Root() { modelId }: EvaluationRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
+    return modelId === null ? null : loaders.models.load(modelId);
   }
 
   @FieldResolver(() => Dataset, { nullable: true, description: "What it measures on; null for one of a version that did not record it." })
@@ -96,28 +94,28 @@ export class EvaluationResolver {
   }
 
   @FieldResolver(() => Int, { description: "For texts: tokens of a window." })
-  sequenceLength(@Root() { settings }: EvaluationRecord): number {
-    return settings.sequenceLength;
+  sequenceLength(@Root() { options }: EvaluationRecord): number {
+    return options.sequenceLength;
   }
 
   @FieldResolver(() => Int, { description: "For texts: tokens from one window's start to the next." })
-  stride(@Root() { settings }: EvaluationRecord): number {
-    return settings.stride ?? settings.sequenceLength;
+  stride(@Root() { options }: EvaluationRecord): number {
+    return options.stride ?? options.sequenceLength;
   }
 
   @FieldResolver(() => Int, { nullable: true, description: "For texts: it stops after this many predicted tokens; null for all." })
-  maxTokens(@Root() { settings }: EvaluationRecord): number | null {
-    return settings.maxTokens;
+  maxTokens(@Root() { options }: EvaluationRecord): number | null {
+    return options.maxTokens;
   }
 
   @FieldResolver(() => Int, { nullable: true, description: "For items with choices: it stops after this many; null for all." })
-  maxItems(@Root() { settings }: EvaluationRecord): number | null {
-    return settings.maxItems ?? null;
+  maxItems(@Root() { options }: EvaluationRecord): number | null {
+    return options.maxItems ?? null;
   }
 
   @FieldResolver(() => Float, { description: "Share of the work that is done, 0 to 1." })
-  progress(@Root() { status, progressDone, progressTotal }: EvaluationRecord): number {
-    return status === "SUCCEEDED" ? 1 : progressDone / (progressTotal || 1);
+  progress(@Root() { progress }: EvaluationRecord): number {
+    return progress;
   }
 
   @FieldResolver(() => Retained, {

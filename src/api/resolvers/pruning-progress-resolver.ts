@@ -25,12 +25,12 @@ export class PruningProgressResolver {
     subscribe: async ({ args, context: { store } }: { args: ProgressArgs; context: Context }) => {
       const { runId, after } = args;
       requireAll([["after", after >= 0, "must not be negative"]]);
-      const { id } = await blaming("runId", getRun(store.prisma, runId));
+      const { id } = await blaming("runId", getRun(store.prisma, runId, "PRUNING"));
       return cancellable((signal) => followRun(store, id, after, signal));
     },
   })
   pruningProgress(
-    @Root() { runId, sequence, type, payload, createdAt }: StoredEvent,
+    @Root() { runId, sequence, type, payload, createdAt }: StoredEvent<"PRUNING">,
     @Arg("runId", () => ID, { description: "The run." }) _runId: string,
     @Arg("after", () => Int, { defaultValue: 0, description: "Events after this sequence; 0 is all." }) _after: number,
     @Ctx() context: Context,

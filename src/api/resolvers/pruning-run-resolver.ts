@@ -1,26 +1,16 @@
+import { GraphQLBigInt } from "graphql-scalars";
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { EspalierError } from "../../errors.ts";
+import { standsOf } from "../../jobs/run-kinds.ts";
 import { requireAlike, sharedIterations } from "../../jobs/shared-iterations.ts";
 import { methodNamed, methods } from "../../pruning/methods/index.ts";
 import { normalizationOf } from "../../pruning/methods/method.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
-import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
-import type { ModelRecord } from "../../store/models.ts";
+import { getModel, type ModelRecord } from "../../store/models.ts";
+import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../../store/pruning-runs.ts";
 import { earlierResult } from "../../store/request-keys.ts";
-import {
-  cancelRun,
-  countIterations,
-  createRun,
-  type Enqueue,
-  getRun,
-  listRuns,
-  type NewRun,
-  type RunRecord,
-  type RunStatus,
-  resumeRun,
-  runIterations,
-} from "../../store/runs.ts";
+import { cancelRun, getRun, listRuns, type RunRecord, type RunStatus, resumeRun } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
@@ -128,8 +118,12 @@ async function requireStructures(modelId: string, { structureKinds }: PruningOpt
 export class PruningRunResolver {
   @Needs("READ")
   @Query(() => PruningRun, { nullable: true, description: "A pruning run; null if there is none." })
-  pruningRun(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { loaders }: Context): Promise<RunRecord | null> {
-    return loaders.runs.load(id);
+  async pruningRun(
+    @Arg("id", () => ID, { description: "Its identity." }) id: string,
+    @Ctx() { loaders }: Context,
+  ): Promise<RunRecord | null> {
+    const run = await loaders.runs.load(id);
+    return run?.kind === "PRUNING" ? run : null;
   }
 
   @Needs("READ")
@@ -138,8 +132,8 @@ export class PruningRunResolver {
     @Args(() => PageArgs) page: PageArgs,
     @Arg("filter", () => PruningRunFilter, { defaultValue: {}, description: "Which ones." }) { modelId, status }: PruningRunFilter,
     @Ctx() { store }: Context,
-  ): Promise<Connection<RunRecord>> {
-    const filter = { modelId: modelId ?? undefined, status: status ?? undefined };
+  ): Promise<Connection<PruningRunRecord>> {
+    const filter = { kinds: ["PRUNING"] as const, modelId: modelId ?? undefined, statuses: status == null ? undefined : [status] };
     return connect(await blaming("after", listRuns(store.prisma, pageRequest(page), filter)), byId);
   }
 
@@ -161,7 +155,7 @@ export class PruningRunResolver {
     @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
     @Ctx() { store, loaders }: Context,
   ): Promise<Connection<ScoreRecord>> {
-    const { id } = await blaming("runId", getRun(store.prisma, runId));
+    const { id } = await blaming("runId", getRun(store.prisma, runId, "PRUNING"));
     return scorePage(loaders, id, page, filter, orderBy);
   }
 
@@ -170,7 +164,7 @@ export class PruningRunResolver {
   async startPruning(
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
     @Ctx() context: Context,
-  ): Promise<RunRecord> {
+  ): Promise<PruningRunRecord> {
     const { store, queue, loaders } = context;
     const { model } = await tokenizedModel(store, "input.modelId", input.modelId);
     if (model.pruningObstacle) {
@@ -202,7 +196,7 @@ export class PruningRunResolver {
     requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
     const runOf = (datasetId: string) => ({ modelId: input.modelId, method, options, datasetId, priority });
     const owner = context.caller.token?.id ?? null;
-    const keyed = (run: NewRun) =>
+    const keyed = (run: NewPruningRun) =>
       key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: input.from ?? null } };
     // A dataset that is not stored yet is that of no earlier request and of no other run.
     const asked = runOf(dataset.id ?? "");
@@ -210,7 +204,7 @@ export class PruningRunResolver {
     if (known) await earlierResult(store.prisma, known);
     const from = input.from == null ? undefined : await beginning(store, asked, input.from);
     const run = runOf((await dataset.keep()).id);
-    return createRun(store, { ...run, from }, enqueueIn(queue, options.executionProvider, priority), keyed(run));
+    return createPruningRun(store, { ...run, from }, queue.addRun, keyed(run));
   }
 
   @Needs("PRUNE")
@@ -218,21 +212,25 @@ export class PruningRunResolver {
     description: "Puts a run that was cancelled or failed back into the queue: it goes on after the iterations it has stored.",
   })
   async resumePruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store, queue }: Context): Promise<RunRecord> {
-    const run = await blaming("id", getRun(store.prisma, id));
-    const progress = await countIterations(store.prisma, run.id);
-    const enqueue = enqueueIn(queue, run.executionProvider ?? run.options.executionProvider, run.priority, progress);
-    return blaming("id", resumeRun(store, id, enqueue));
+    await blaming("id", getRun(store.prisma, id, "PRUNING"));
+    return blaming("id", resumeRun(store, id, standsOf, queue.addRun));
   }
 
   @Needs("PRUNE")
   @Mutation(() => PruningRun, { description: "Ends a pruning run that is not over. What it has recorded stays." })
-  cancelPruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store }: Context): Promise<RunRecord> {
+  async cancelPruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store }: Context): Promise<RunRecord> {
+    await blaming("id", getRun(store.prisma, id, "PRUNING"));
     return blaming("id", cancelRun(store, id));
   }
 
   @FieldResolver(() => Model, { description: "The model it prunes." })
-  model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
-    return loaders.models.load(modelId);
+  model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
+    return modelId === null ? null : loaders.models.load(modelId);
+  }
+
+  @FieldResolver(() => GraphQLBigInt, { description: "Parameters of the base model." })
+  async parameterCount(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<number | undefined> {
+    return (await loaders.models.load(modelId ?? ""))?.parameterCount;
   }
 
   @FieldResolver(() => Int, {
@@ -262,7 +260,7 @@ export class PruningRunResolver {
   }
 
   @FieldResolver(() => Float, { description: "Share of the base model's parameters that it was asked to remove, 0 to 1." })
-  targetRatio(@Root() { options }: RunRecord): number {
+  targetRatio(@Root() { options }: PruningRunRecord): number {
     return options.targetRatio;
   }
 
@@ -286,21 +284,16 @@ export class PruningRunResolver {
   }
 }
 
-/** What puts a run's job into the queue of its provider. */
-const enqueueIn =
-  (queue: Context["queue"], provider: ExecutionProvider, priority: number, progress = 0): Enqueue =>
-  (tx, id) =>
-    queue.add(tx, "prune", id, { provider, priority, progress });
-
 /**
  * The iterations that a new run can take over from another.
  *
  * @throws EspalierError RUN_NOT_FOUND; BAD_USER_INPUT naming what differs
  */
-async function beginning({ prisma }: Context["store"], run: NewRun, fromId: string): Promise<NewRun["from"]> {
-  const from = await blaming("input.from", getRun(prisma, fromId));
+async function beginning({ prisma }: Context["store"], run: NewPruningRun, fromId: string): Promise<NewPruningRun["from"]> {
+  const from = await blaming("input.from", getRun(prisma, fromId, "PRUNING"));
   requireAlike(run, from);
-  return { run: from, iterations: sharedIterations(from, await runIterations(prisma, from.id), run.options.targetRatio) };
+  const { parameterCount } = await getModel(prisma, run.modelId);
+  return { run: from, iterations: sharedIterations(from, parameterCount, await runIterations(prisma, from.id), run.options.targetRatio) };
 }
 
 async function scorePage(

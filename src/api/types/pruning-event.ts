@@ -8,7 +8,7 @@ import { RemovedStructure } from "./pruning-run.ts";
 
 @InterfaceType({
   description: "Something that happened in a pruning run. Events of a run are numbered without gaps and kept as long as the run.",
-  resolveType: ({ type }: { readonly type: EventType }) => eventTypes[type].name,
+  resolveType: ({ type }: { readonly type: EventType<"PRUNING"> }) => eventTypes[type].name,
 })
 export abstract class PruningEvent {
   @Field(() => ID, { description: "The run." })
@@ -114,7 +114,7 @@ export class PruningResumed extends PruningEvent {
   readonly fromRunId!: string | null;
 }
 
-const eventTypes: Record<EventType, ClassType<PruningEvent>> = {
+const eventTypes: Record<EventType<"PRUNING">, ClassType<PruningEvent>> = {
   STARTED: PruningStarted,
   SCORING: PruningScoring,
   ITERATION: PruningIterationCompleted,

@@ -107,10 +107,7 @@ export class PruningRun {
   @Field(() => executionProviderEnum, { nullable: true, description: "What it really runs on; null until it starts." })
   readonly executionProvider!: ExecutionProvider | null;
 
-  @Field(() => GraphQLBigInt, { description: "Parameters of the base model." })
-  readonly parameterCount!: number;
-
-  @Field(() => Float, { description: "Share of them removed so far, 0 to 1." })
+  @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
   readonly removedRatio!: number;
 
   @Field(() => GraphQLBigInt, { nullable: true, description: "The most memory that its process held, in bytes, once it has succeeded." })

@@ -1,0 +1,42 @@
+import type { PayloadOf } from "../store/events.ts";
+import type { RunKind, RunRecord } from "../store/runs.ts";
+import type { Database, Store } from "../store/store.ts";
+import type { AccessRole } from "../store/tokens.ts";
+import type { TaskName, Tasks } from "./tasks.ts";
+import type { JobServices } from "./worker.ts";
+
+/**
+ * What is particular to a kind of run. All else is the same for all: waiting, being taken up, going on after a crash, ending. The task
+ * does the work, in a compute process; what is here says what it is given, how what it reports is stored, and where it goes on.
+ */
+export interface KindOfRun<Kind extends RunKind = RunKind, Name extends TaskName = TaskName> {
+  /** A sentence for people. */
+  readonly description: string;
+  /** What a client must be to start one, to cancel it and to resume it. */
+  readonly role: AccessRole;
+  /** The name of its queue; jobs that ask for a provider lie in one of that name and the provider's. */
+  readonly queue: string;
+  /** Does the work: yields events, returns what came of it. */
+  readonly task: Name;
+  /** What is left to do. Asked for anew for each compute process. */
+  request(services: JobServices, run: RunRecord<Kind>, scratch: string): Promise<Tasks[Name]["request"]>;
+  /** Whether an event only says how far the work is. Such come faster than people look: they are stored now and then, and may be lost. */
+  isPassing(event: Tasks[Name]["event"]): boolean;
+  /**
+   * Stores what an event reports; nothing if that was done, by a commit whose answer was lost.
+   *
+   * @returns whether it was a step: it is not lost with the process
+   * @throws EspalierError RUN_LOST
+   */
+  record(store: Store, run: RunRecord<Kind>, event: Tasks[Name]["event"]): Promise<boolean>;
+  /** Stores what came of the work, and that the run has succeeded. @throws EspalierError RUN_LOST */
+  succeed(services: JobServices, run: RunRecord<Kind>, result: Tasks[Name]["result"]): Promise<void>;
+  /** Notes that a worker takes it up, in the transaction in which it does. */
+  begin(tx: Database, run: RunRecord<Kind>): Promise<void>;
+  /** How many steps it has stored, which no worker does again. */
+  steps(db: Database, runId: string): Promise<number>;
+  /** Where it goes on when it is resumed, for its event. */
+  stands(tx: Database, run: RunRecord<Kind>): Promise<PayloadOf<"RESUMED">>;
+  /** What is done after so many steps, and what would take less memory: for people, where there was too little. */
+  outOfMemory(steps: number): { readonly what: string; readonly advice: string };
+}
