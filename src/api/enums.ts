@@ -2,10 +2,11 @@ import { registerEnumType } from "type-graphql";
 import type { FinishReason } from "../inference/choice.ts";
 import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
+import { kindNames, runKinds } from "../jobs/run-kinds.ts";
 import { methods } from "../pruning/methods/index.ts";
 import type { GradientPoint, Normalization } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
-import type { RunStatus } from "../store/runs.ts";
+import type { RunKind, RunOrder, RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
 import type { AccessRole } from "../store/tokens.ts";
 import type { StructureKind } from "../structures/structure.ts";
@@ -67,7 +68,18 @@ export const executionProviderEnum = enumOf<ExecutionProvider>("ExecutionProvide
   CUDA: "An NVIDIA GPU. Where that cannot be had, the job fails and says what is missing; it never falls back to the CPU.",
 });
 
-export const jobStatusEnum = enumOf<RunStatus>("JobStatus", "Where a pruning run or an evaluation stands.", {
+export const runKindEnum = enumOf<RunKind>(
+  "RunKind",
+  "What a run does.",
+  Object.fromEntries(kindNames.map((kind) => [kind, runKinds[kind].description])) as Record<RunKind, string>,
+);
+
+export const runOrderEnum = enumOf<RunOrder>("RunOrder", "What runs are ordered by.", {
+  NEWEST_FIRST: "When they were asked for, the newest first.",
+  OLDEST_FIRST: "When they were asked for, the oldest first.",
+});
+
+export const jobStatusEnum = enumOf<RunStatus>("JobStatus", "Where a run stands.", {
   QUEUED: "Waits for a worker.",
   RUNNING: "A worker has taken it up.",
   SUCCEEDED: "Done; its result is there.",

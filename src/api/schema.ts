@@ -13,8 +13,11 @@ import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
 import { PruningProgressResolver, PruningSucceededResolver } from "./resolvers/pruning-progress-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
+import { RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
+import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
+import { runEventTypes } from "./types/run-event.ts";
 
 /** type-graphql wants one wherever there are subscriptions; ours bring their own streams. */
 const noPubSub = {
@@ -29,6 +32,8 @@ export function buildSchema(): GraphQLSchema {
   const schema = buildSchemaSync({
     resolvers: [
       ModelResolver,
+      RunResolver,
+      RunProgressResolver,
       PruningRunResolver,
       PruningProgressResolver,
       PruningSucceededResolver,
@@ -41,7 +46,7 @@ export function buildSchema(): GraphQLSchema {
       TokenResolver,
       AuditResolver,
     ],
-    orphanedTypes: pruningEventTypes,
+    orphanedTypes: [...pruningEventTypes, ...runEventTypes],
     validate: false,
     authChecker,
     pubSub: noPubSub,

@@ -22,12 +22,16 @@ export function badCursor(cursor: string): EspalierError {
 }
 
 /**
- * Prisma's arguments for a page of rows, newest first. Ids are UUIDs of version 7, which sort by time: an id is its row's
+ * Prisma's arguments for a page of rows in order of age. Ids are UUIDs of version 7, which sort by time: an id is its row's
  * cursor, and a row that comes or goes moves no other to another page.
  *
  * @throws EspalierError BAD_CURSOR
  */
-export function newestFirst({ first, after }: PageRequest) {
+export function byAge({ first, after }: PageRequest, order: "NEWEST_FIRST" | "OLDEST_FIRST") {
   if (after != null && !isId(after)) throw badCursor(after);
-  return { before: after == null ? {} : { id: { lt: after } }, order: { orderBy: { id: "desc" }, take: first + 1 } } as const;
+  const [beyond, direction] = order === "NEWEST_FIRST" ? (["lt", "desc"] as const) : (["gt", "asc"] as const);
+  return { before: after == null ? {} : { id: { [beyond]: after } }, order: { orderBy: { id: direction }, take: first + 1 } };
 }
+
+/** The same, newest first: as most lists are. @throws EspalierError BAD_CURSOR */
+export const newestFirst = (page: PageRequest) => byAge(page, "NEWEST_FIRST");

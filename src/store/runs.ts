@@ -4,7 +4,7 @@ import { Prisma, type Run } from "../generated/prisma/client.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
 import { holdModel } from "./models.ts";
-import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
+import { byAge, type Page, type PageRequest, pageOf } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -126,14 +126,18 @@ export async function getRun<Kind extends RunKind = RunKind>(db: Database, id: s
   return run;
 }
 
-/** Newest first. @throws EspalierError BAD_CURSOR */
+/** How runs are ordered: by when they were asked for. */
+export type RunOrder = "NEWEST_FIRST" | "OLDEST_FIRST";
+
+/** @throws EspalierError BAD_CURSOR */
 export async function listRuns<Kind extends RunKind = RunKind>(
   db: Database,
   page: PageRequest,
   { kinds, statuses, modelId }: RunFilter & { readonly kinds?: readonly Kind[] | undefined } = {},
+  orderBy: RunOrder = "NEWEST_FIRST",
 ): Promise<Page<RunRecord<Kind>>> {
   if (modelId !== undefined && !isId(modelId)) return pageOf([], page.first);
-  const { before, order } = newestFirst(page);
+  const { before, order } = byAge(page, orderBy);
   const among = <Value>(values: readonly Value[] | undefined) => (values ? { in: [...values] } : undefined);
   const rows = await db.run.findMany({ where: { kind: among(kinds), status: among(statuses), modelId, ...before }, ...order });
   return pageOf(rows.map(toRunRecord<Kind>), page.first);

@@ -24,6 +24,7 @@ function assertMasked(error: ApiError | undefined): void {
 test("an error nobody expected is told by a log id only, and the log has it", async () => {
   await api.services.store.prisma.$executeRaw`ALTER TABLE "Run" RENAME TO "Lost"`;
   const { data, errors } = await api.ask('{ evaluation(id: "00000000-0000-7000-8000-000000000000") { id } }');
+  await api.services.store.prisma.$executeRaw`ALTER TABLE "Lost" RENAME TO "Run"`;
   assert.deepEqual(data, { evaluation: null });
   assertMasked(errors?.[0]);
 });

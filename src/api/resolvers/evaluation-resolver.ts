@@ -1,6 +1,5 @@
-import { Arg, Ctx, FieldResolver, Float, ID, Int, Mutation, Query, Resolver, Root, Subscription } from "type-graphql";
+import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root, Subscription } from "type-graphql";
 import { checkOverlap } from "../../jobs/check-overlap.ts";
-import type { DatasetRecord } from "../../store/datasets.ts";
 import {
   cancelEvaluation,
   createEvaluation,
@@ -9,15 +8,12 @@ import {
   followEvaluation,
   getEvaluation,
 } from "../../store/evaluations.ts";
-import type { ModelRecord } from "../../store/models.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { datasetFor } from "../dataset-input.ts";
 import { Needs } from "../needs.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
-import { Dataset } from "../types/dataset.ts";
 import { EvaluateModelInput, Evaluation, Retained } from "../types/evaluation.ts";
-import { Model } from "../types/model.ts";
 import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Evaluation)
@@ -83,16 +79,6 @@ export class EvaluationResolver {
     return evaluation;
   }
 
-  @FieldResolver(() => Model, { description: "The model it measures." })
-  model(@Root() { modelId }: EvaluationRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
-    return modelId === null ? null : loaders.models.load(modelId);
-  }
-
-  @FieldResolver(() => Dataset, { nullable: true, description: "What it measures on; null for one of a version that did not record it." })
-  dataset(@Root() { datasetId }: EvaluationRecord, @Ctx() { loaders }: Context): Promise<DatasetRecord | null> | null {
-    return datasetId === null ? null : loaders.datasets.load(datasetId);
-  }
-
   @FieldResolver(() => Int, { description: "For texts: tokens of a window." })
   sequenceLength(@Root() { options }: EvaluationRecord): number {
     return options.sequenceLength;
@@ -111,11 +97,6 @@ export class EvaluationResolver {
   @FieldResolver(() => Int, { nullable: true, description: "For items with choices: it stops after this many; null for all." })
   maxItems(@Root() { options }: EvaluationRecord): number | null {
     return options.maxItems ?? null;
-  }
-
-  @FieldResolver(() => Float, { description: "Share of the work that is done, 0 to 1." })
-  progress(@Root() { progress }: EvaluationRecord): number {
-    return progress;
   }
 
   @FieldResolver(() => Retained, {

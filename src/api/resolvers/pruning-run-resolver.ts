@@ -6,7 +6,6 @@ import { requireAlike, sharedIterations } from "../../jobs/shared-iterations.ts"
 import { methodNamed, methods } from "../../pruning/methods/index.ts";
 import { normalizationOf } from "../../pruning/methods/method.ts";
 import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
-import type { DatasetRecord } from "../../store/datasets.ts";
 import { getModel, type ModelRecord } from "../../store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../../store/pruning-runs.ts";
 import { earlierResult } from "../../store/request-keys.ts";
@@ -21,8 +20,6 @@ import type { Loaders } from "../loaders.ts";
 import { Needs } from "../needs.ts";
 import { tokenizedModel } from "../tokenized-model.ts";
 import { type Connection, connect, PageArgs, pageRequest, ScorePageArgs } from "../types/connection.ts";
-import { Dataset } from "../types/dataset.ts";
-import { Model } from "../types/model.ts";
 import {
   PruningIteration,
   PruningMethodInfo,
@@ -223,40 +220,14 @@ export class PruningRunResolver {
     return blaming("id", cancelRun(store, id));
   }
 
-  @FieldResolver(() => Model, { description: "The model it prunes." })
-  model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
-    return modelId === null ? null : loaders.models.load(modelId);
-  }
-
   @FieldResolver(() => GraphQLBigInt, { description: "Parameters of the base model." })
   async parameterCount(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<number | undefined> {
     return (await loaders.models.load(modelId ?? ""))?.parameterCount;
   }
 
-  @FieldResolver(() => Int, {
-    nullable: true,
-    description: "Its place among the runs that wait for the same execution provider, from 1; null unless it is QUEUED.",
-  })
-  queuePosition(@Root() { id, status }: RunRecord, @Ctx() { loaders }: Context): Promise<number | null> | null {
-    return status === "QUEUED" ? loaders.queuePositions.load(id) : null;
-  }
-
   @FieldResolver(() => PruningRun, { nullable: true, description: "The run whose iterations it began with." })
   from(@Root() { fromRunId }: RunRecord, @Ctx() { loaders }: Context): Promise<RunRecord | null> | null {
     return fromRunId === null ? null : loaders.runs.load(fromRunId);
-  }
-
-  @FieldResolver(() => Model, { nullable: true, description: "The pruned model, once it has succeeded." })
-  resultModel(@Root() { resultModelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
-    return resultModelId === null ? null : loaders.models.load(resultModelId);
-  }
-
-  @FieldResolver(() => Dataset, {
-    nullable: true,
-    description: "The calibration texts; null for a run of a version that did not record them.",
-  })
-  dataset(@Root() { datasetId }: RunRecord, @Ctx() { loaders }: Context): Promise<DatasetRecord | null> | null {
-    return datasetId === null ? null : loaders.datasets.load(datasetId);
   }
 
   @FieldResolver(() => Float, { description: "Share of the base model's parameters that it was asked to remove, 0 to 1." })

@@ -55,7 +55,7 @@ export function connect<Node>({ items, hasNextPage }: Page<Node>, cursorOf: (nod
 }
 
 /** The GraphQL type of a connection to nodes of a type, e.g. `ModelConnection`. */
-export function connectionType<Node extends object>(nodeType: ClassType<Node>): ClassType<Connection<Node>> {
+export function connectionType<Node extends object>(nodeType: abstract new () => Node): ClassType<Connection<Node>> {
   @ObjectType(`${nodeType.name}Edge`, { description: `One ${nodeType.name} of a list, with its cursor.` })
   class Edge {
     @Field(() => String, { description: "The place in the list, to go on from." })

@@ -1,10 +1,10 @@
-import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
+import { GraphQLBigInt } from "graphql-scalars";
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
-import { executionProviderEnum, jobStatusEnum } from "../enums.ts";
+import { executionProviderEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
-import { JobError } from "./job.ts";
+import { Run } from "./run.ts";
 
 @ObjectType({ description: "What an evaluation measured: of texts, or of items with choices. What was not measured is null." })
 export class EvaluationResult {
@@ -79,19 +79,10 @@ export class EvaluationResult {
   readonly peakMemoryBytes?: number | null;
 }
 
-@ObjectType({ description: "A measurement of a model on a dataset." })
-export class Evaluation {
-  @Field(() => ID, { description: "Its identity." })
-  readonly id!: string;
-
-  @Field(() => jobStatusEnum, { description: "Where it stands." })
-  readonly status!: keyof typeof jobStatusEnum;
-
+@ObjectType({ implements: Run, description: "A measurement of a model on a dataset." })
+export class Evaluation extends Run {
   @Field(() => EvaluationResult, { nullable: true, description: "What was measured, once it has succeeded." })
   readonly result!: EvaluationResult | null;
-
-  @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
-  readonly error!: JobError | null;
 
   @Field(() => String, {
     nullable: true,
@@ -105,15 +96,6 @@ export class Evaluation {
     description: "Share of the dataset's passages that the model or an ancestor was pruned with, 0 to 1. Above 0.02 it must be allowed.",
   })
   readonly overlapRatio!: number | null;
-
-  @Field(() => GraphQLDateTime, { description: "When it was asked for." })
-  readonly createdAt!: Date;
-
-  @Field(() => GraphQLDateTime, { nullable: true, description: "When a worker last took it up." })
-  readonly startedAt!: Date | null;
-
-  @Field(() => GraphQLDateTime, { nullable: true, description: "When it ended." })
-  readonly finishedAt!: Date | null;
 }
 
 export const EvaluationConnection = connectionType(Evaluation);

@@ -1,27 +1,19 @@
-import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
-import { type ClassType, Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
+import { GraphQLBigInt } from "graphql-scalars";
+import { Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
-import type { EventType } from "../../store/events.ts";
 import { executionProviderEnum } from "../enums.ts";
 import { JobError } from "./job.ts";
 import { RemovedStructure } from "./pruning-run.ts";
+import { eventTypeName, RunEvent } from "./run-event.ts";
 
 @InterfaceType({
+  implements: RunEvent,
   description: "Something that happened in a pruning run. Events of a run are numbered without gaps and kept as long as the run.",
-  resolveType: ({ type }: { readonly type: EventType<"PRUNING"> }) => eventTypes[type].name,
+  resolveType: eventTypeName,
 })
-export abstract class PruningEvent {
-  @Field(() => ID, { description: "The run." })
-  readonly runId!: string;
+export abstract class PruningEvent extends RunEvent {}
 
-  @Field(() => Int, { description: "Its number in the run, from 1. A client that reconnects passes the last it saw as `after`." })
-  readonly sequence!: number;
-
-  @Field(() => GraphQLDateTime, { description: "When it happened." })
-  readonly createdAt!: Date;
-}
-
-@ObjectType({ implements: PruningEvent, description: "The run has loaded its model and begins to score." })
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "The run has loaded its model and begins to score." })
 export class PruningStarted extends PruningEvent {
   @Field(() => executionProviderEnum, { description: "What it runs on." })
   readonly executionProvider!: ExecutionProvider;
@@ -36,7 +28,7 @@ export class PruningStarted extends PruningEvent {
   readonly candidates!: number;
 }
 
-@ObjectType({ implements: PruningEvent, description: "An iteration has scored some more of its samples." })
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "An iteration has scored some more of its samples." })
 export class PruningScoring extends PruningEvent {
   @Field(() => Int, { description: "The iteration, from 0." })
   readonly iteration!: number;
@@ -48,7 +40,7 @@ export class PruningScoring extends PruningEvent {
   readonly samplesTotal!: number;
 }
 
-@ObjectType({ implements: PruningEvent, description: "An iteration has removed the structures of lowest score." })
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "An iteration has removed the structures of lowest score." })
 export class PruningIterationCompleted extends PruningEvent {
   @Field(() => Int, { description: "The iteration, from 0." })
   readonly iteration!: number;
@@ -81,7 +73,10 @@ export class PruningIterationCompleted extends PruningEvent {
   readonly estimatedMsLeft!: number | null;
 }
 
-@ObjectType({ implements: PruningEvent, description: "The run has reached its target and stored the pruned model. Its last event." })
+@ObjectType({
+  implements: [PruningEvent, RunEvent],
+  description: "The run has reached its target and stored the pruned model. Its last event.",
+})
 export class PruningSucceeded extends PruningEvent {
   @Field(() => GraphQLBigInt, { description: "Parameters of the pruned model." })
   readonly parameterCount!: number;
@@ -90,16 +85,16 @@ export class PruningSucceeded extends PruningEvent {
   readonly removedRatio!: number;
 }
 
-@ObjectType({ implements: PruningEvent, description: "The run was ended by an error. Its last event, unless it is resumed." })
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "The run was ended by an error. Its last event, unless it is resumed." })
 export class PruningFailed extends PruningEvent {
   @Field(() => JobError, { description: "What went wrong." })
   readonly error!: JobError;
 }
 
-@ObjectType({ implements: PruningEvent, description: "The run was ended by request. Its last event, unless it is resumed." })
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "The run was ended by request. Its last event, unless it is resumed." })
 export class PruningCancelled extends PruningEvent {}
 
-@ObjectType({ implements: PruningEvent, description: "The run goes on, after iterations that are stored." })
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "The run goes on, after iterations that are stored." })
 export class PruningResumed extends PruningEvent {
   @Field(() => Int, { description: "How many iterations it need not do." })
   readonly iterations!: number;
@@ -114,14 +109,13 @@ export class PruningResumed extends PruningEvent {
   readonly fromRunId!: string | null;
 }
 
-const eventTypes: Record<EventType<"PRUNING">, ClassType<PruningEvent>> = {
-  STARTED: PruningStarted,
-  SCORING: PruningScoring,
-  ITERATION: PruningIterationCompleted,
-  SUCCEEDED: PruningSucceeded,
-  FAILED: PruningFailed,
-  CANCELLED: PruningCancelled,
-  RESUMED: PruningResumed,
-};
-/** The GraphQL type of each type of event. */
-export const pruningEventTypes = Object.values(eventTypes);
+/** The types of what happens in pruning runs. */
+export const pruningEventTypes = [
+  PruningStarted,
+  PruningScoring,
+  PruningIterationCompleted,
+  PruningSucceeded,
+  PruningFailed,
+  PruningCancelled,
+  PruningResumed,
+];

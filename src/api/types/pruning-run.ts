@@ -1,13 +1,12 @@
-import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
+import { GraphQLBigInt } from "graphql-scalars";
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import { defaultPruningOptions } from "../../pruning/options.ts";
-import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { StructureKind } from "../../structures/structure.ts";
-import { executionProviderEnum, jobStatusEnum, pruningMethodEnum, structureKindEnum } from "../enums.ts";
+import { pruningMethodEnum, structureKindEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
-import { JobError } from "./job.ts";
 import { Options } from "./pruning-options.ts";
+import { Run } from "./run.ts";
 
 @ObjectType({ description: "A way of scoring structures." })
 export class PruningMethodInfo {
@@ -90,46 +89,19 @@ export class StructureScore {
   readonly score!: number | null;
 }
 
-@ObjectType({ description: "The making of a smaller model from a model, one removal at a time." })
-export class PruningRun {
-  @Field(() => ID, { description: "Its identity." })
-  readonly id!: string;
-
-  @Field(() => jobStatusEnum, { description: "Where it stands." })
-  readonly status!: keyof typeof jobStatusEnum;
-
+@ObjectType({ implements: Run, description: "The making of a smaller model from a model, one removal at a time." })
+export class PruningRun extends Run {
   @Field(() => pruningMethodEnum, { description: "How structures are scored." })
   readonly method!: string;
 
   @Field(() => Options, { description: "What it was asked to do." })
   readonly options!: Options;
 
-  @Field(() => executionProviderEnum, { nullable: true, description: "What it really runs on; null until it starts." })
-  readonly executionProvider!: ExecutionProvider | null;
-
   @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
   readonly removedRatio!: number;
 
   @Field(() => GraphQLBigInt, { nullable: true, description: "The most memory that its process held, in bytes, once it has succeeded." })
   readonly peakMemoryBytes!: number | null;
-
-  @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
-  readonly error!: JobError | null;
-
-  @Field(() => Int, { description: "The sequence of its newest event: what `pruningProgress(after:)` takes." })
-  readonly lastSequence!: number;
-
-  @Field(() => Int, { description: "Among runs that wait, higher goes first." })
-  readonly priority!: number;
-
-  @Field(() => GraphQLDateTime, { description: "When it was asked for." })
-  readonly createdAt!: Date;
-
-  @Field(() => GraphQLDateTime, { nullable: true, description: "When it first began to score." })
-  readonly startedAt!: Date | null;
-
-  @Field(() => GraphQLDateTime, { nullable: true, description: "When it ended." })
-  readonly finishedAt!: Date | null;
 }
 
 export const PruningRunConnection = connectionType(PruningRun);

@@ -1,0 +1,88 @@
+import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { kindOf, standsOf } from "../../jobs/run-kinds.ts";
+import type { DatasetRecord } from "../../store/datasets.ts";
+import type { ModelRecord } from "../../store/models.ts";
+import { cancelRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";
+import { requireRole } from "../access.ts";
+import { pageCost } from "../complexity.ts";
+import type { Context } from "../context.ts";
+import { runOrderEnum } from "../enums.ts";
+import { Needs } from "../needs.ts";
+import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { Dataset } from "../types/dataset.ts";
+import { Model } from "../types/model.ts";
+import { Run, RunConnection, RunFilter } from "../types/run.ts";
+import { blaming } from "../validate.ts";
+
+/** A run that the client may end and take up again. @throws EspalierError RUN_NOT_FOUND; FORBIDDEN if its kind needs a higher role */
+async function ownedRun({ store, caller }: Context, id: string, operation: string): Promise<RunRecord> {
+  const run = await blaming("id", getRun(store.prisma, id));
+  requireRole(caller, kindOf(run).role, operation);
+  return run;
+}
+
+@Resolver(() => Run)
+export class RunResolver {
+  @Needs("READ")
+  @Query(() => RunConnection, { description: "Runs of all kinds.", complexity: pageCost })
+  async runs(
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => RunFilter, { defaultValue: {}, description: "Which ones." }) { kinds, statuses, modelId }: RunFilter,
+    @Arg("orderBy", () => runOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: RunOrder,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<RunRecord>> {
+    const filter = { kinds: kinds ?? undefined, statuses: statuses ?? undefined, modelId: modelId ?? undefined };
+    return connect(await blaming("after", listRuns(store.prisma, pageRequest(page), filter, orderBy)), ({ id }) => id);
+  }
+
+  @Needs("READ")
+  @Query(() => Run, { nullable: true, description: "A run of any kind; null if there is none." })
+  run(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() { loaders }: Context): Promise<RunRecord | null> {
+    return loaders.runs.load(id);
+  }
+
+  @Needs("GENERATE")
+  @Mutation(() => Run, {
+    description: "Ends a run that is not over. What it has recorded stays. A pruning run can be ended by those who may start one.",
+  })
+  async cancelRun(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() context: Context): Promise<RunRecord> {
+    await ownedRun(context, id, "cancelRun");
+    return blaming("id", cancelRun(context.store, id));
+  }
+
+  @Needs("GENERATE")
+  @Mutation(() => Run, {
+    description:
+      "Puts a run that was cancelled or failed back into the queue: it goes on after the steps it has stored, if its kind stores any. A pruning run can be resumed by those who may start one.",
+  })
+  async resumeRun(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() context: Context): Promise<RunRecord> {
+    await ownedRun(context, id, "resumeRun");
+    return blaming("id", resumeRun(context.store, id, standsOf, context.queue.addRun));
+  }
+
+  @FieldResolver(() => Model, { description: "The model it works on." })
+  model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
+    return modelId === null ? null : loaders.models.load(modelId);
+  }
+
+  @FieldResolver(() => Dataset, {
+    nullable: true,
+    description: "The texts or items it works with; null for a run of a version that did not record them.",
+  })
+  dataset(@Root() { datasetId }: RunRecord, @Ctx() { loaders }: Context): Promise<DatasetRecord | null> | null {
+    return datasetId === null ? null : loaders.datasets.load(datasetId);
+  }
+
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: "Its place among the runs of its kind that wait for the same execution provider, from 1; null unless it waits.",
+  })
+  queuePosition(@Root() { id, status }: RunRecord, @Ctx() { loaders }: Context): Promise<number | null> | null {
+    return status === "QUEUED" ? loaders.queuePositions.load(id) : null;
+  }
+
+  @FieldResolver(() => Model, { nullable: true, description: "The model it made, once it has succeeded, if its kind makes one." })
+  resultModel(@Root() { resultModelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
+    return resultModelId === null ? null : loaders.models.load(resultModelId);
+  }
+}

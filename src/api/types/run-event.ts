@@ -1,0 +1,79 @@
+import { GraphQLDateTime } from "graphql-scalars";
+import { Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
+import type { EventType } from "../../store/events.ts";
+import type { RunKind } from "../../store/runs.ts";
+import { JobError } from "./job.ts";
+
+/** The GraphQL types of the events of each kind of run. */
+const typeNames: { readonly [Kind in RunKind]: Readonly<Record<EventType<Kind>, string>> } = {
+  PRUNING: {
+    STARTED: "PruningStarted",
+    SCORING: "PruningScoring",
+    ITERATION: "PruningIterationCompleted",
+    SUCCEEDED: "PruningSucceeded",
+    FAILED: "PruningFailed",
+    CANCELLED: "PruningCancelled",
+    RESUMED: "PruningResumed",
+  },
+  EVALUATION: {
+    STARTED: "RunStarted",
+    PROGRESS: "RunProgressed",
+    SUCCEEDED: "RunSucceeded",
+    FAILED: "RunFailed",
+    CANCELLED: "RunCancelled",
+    RESUMED: "RunResumed",
+  },
+};
+
+/** What tells the types of events apart. */
+export interface TypedEvent {
+  readonly kind: RunKind;
+  readonly type: EventType;
+}
+
+export const eventTypeName = ({ kind, type }: TypedEvent): string => (typeNames[kind] as Readonly<Record<string, string>>)[type] ?? "";
+
+@InterfaceType({
+  description: "Something that happened in a run. Events of a run are numbered without gaps and kept as long as the run.",
+  resolveType: eventTypeName,
+})
+export abstract class RunEvent {
+  @Field(() => ID, { description: "The run." })
+  readonly runId!: string;
+
+  @Field(() => Int, { description: "Its number in the run, from 1. A client that reconnects passes the last it saw as `after`." })
+  readonly sequence!: number;
+
+  @Field(() => GraphQLDateTime, { description: "When it happened." })
+  readonly createdAt!: Date;
+}
+
+@ObjectType({ implements: RunEvent, description: "A worker begins the run, from its beginning." })
+export class RunStarted extends RunEvent {
+  @Field(() => Int, { description: "How many workers have taken it up, this one among them." })
+  readonly attempt!: number;
+}
+
+@ObjectType({ implements: RunEvent, description: "The run has come further." })
+export class RunProgressed extends RunEvent {
+  @Field(() => Float, { description: "Share of the work that is done, 0 to 1." })
+  readonly progress!: number;
+}
+
+@ObjectType({ implements: RunEvent, description: "The run is done; its result is there. Its last event." })
+export class RunSucceeded extends RunEvent {}
+
+@ObjectType({ implements: RunEvent, description: "The run was ended by an error. Its last event, unless it is resumed." })
+export class RunFailed extends RunEvent {
+  @Field(() => JobError, { description: "What went wrong." })
+  readonly error!: JobError;
+}
+
+@ObjectType({ implements: RunEvent, description: "The run was ended by request. Its last event, unless it is resumed." })
+export class RunCancelled extends RunEvent {}
+
+@ObjectType({ implements: RunEvent, description: "The run was put back into the queue." })
+export class RunResumed extends RunEvent {}
+
+/** The types of events that kinds of run have which tell nothing particular. */
+export const runEventTypes = [RunStarted, RunProgressed, RunSucceeded, RunFailed, RunCancelled, RunResumed];
