@@ -4,7 +4,7 @@ import { buildScoreGraph, type ScoreGraph } from "../../src/autodiff/score-graph
 import { encode } from "../../src/onnx/encode.ts";
 import { type Model, sizeOf } from "../../src/onnx/ir.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { widen } from "../../src/onnx/widen.ts";
+import { toFloat32 } from "../../src/onnx/to-float32.ts";
 import { openSession, type SessionOptions } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { bindingOf } from "../../src/signature/binding.ts";
@@ -14,7 +14,7 @@ import { discover } from "../../src/structures/discover.ts";
 export async function wholeScoreGraph(stored: Model, folder: string, batch: number, tokens: number): Promise<ScoreGraph> {
   const { anatomy, structures } = discover(stored, tensorReader(folder));
   const { flow, places, logits } = anatomy;
-  const model = widen({ ...stored, graph: flow.graph });
+  const model = toFloat32({ ...stored, graph: flow.graph });
   const parameters = [...new Set(structures.flatMap((s) => s.parameters))];
   const outputs = places.map(({ branches }) => ({ outputs: branches.map((b) => b.output), sum: branches.at(-1)?.sum ?? "", parameters }));
   const inner = outputs.flatMap((o) => [...o.outputs, o.sum]);

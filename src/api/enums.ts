@@ -59,7 +59,7 @@ export const normalizationEnum = enumOf<Normalization>(
 export const gradientPointEnum = enumOf<GradientPoint>("GradientPoint", "By what of a structure the loss is differentiated.", {
   WEIGHTS: "Its weights, each as it is.",
   OUTPUT:
-    "A linear map, at the identity, of what it gives to the trunk; of a head or channel, of what each of its rows of the last product gives.",
+    "A linear map, at the identity, of what it gives to the residual stream; of a head or channel, of what each of its rows of the last product gives.",
 });
 
 export const executionProviderEnum = enumOf<ExecutionProvider>("ExecutionProvider", "What ONNX Runtime computes on.", {

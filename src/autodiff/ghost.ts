@@ -45,7 +45,7 @@ export const squaredNorms: Reduction = (b, batch, uses, requests) => {
 
 /**
  * The same, each times the squared norm of the weights that it is of: `||w||^2 ||G||^2`. Of rows w_v of a matrix that takes
- * x_v to the trunk these are the squared norms of the gradients by maps M_v, at the identity, that what each row gives goes
+ * x_v to the residual stream these are the squared norms of the gradients by maps M_v, at the identity, that what each row gives goes
  * through: `x_v w_v M_v` has the gradient `w_v^T sum_t x_tv dy_t`.
  */
 export const rowOutputNorms: Reduction = (b, batch, uses, requests) =>
@@ -57,7 +57,7 @@ export const rowOutputNorms: Reduction = (b, batch, uses, requests) =>
   });
 
 /**
- * The squared Frobenius norms of the gradients by maps of what structures add to the trunk: for d (B, T, H) and the
+ * The squared Frobenius norms of the gradients by maps of what structures add to the residual stream: for d (B, T, H) and the
  * cotangent ds of the sum that it is part of, `||d^T ds||_F^2` for each sample.
  *
  * @returns one for each request: [S, 1], or null if `sum` has no cotangent

@@ -10,13 +10,13 @@ export interface SliceRequest {
 }
 
 /**
- * What a structure adds to the trunk, d = the sum of `outputs`: a number is wanted of the gradient by a linear map M, at the
+ * What a structure adds to the residual stream, d = the sum of `outputs`: a number is wanted of the gradient by a linear map M, at the
  * identity, through which it goes: `sum + d (M - I)`.
  */
 export interface OutputRequest {
-  /** Values of one size, that of the trunk. */
+  /** Values of one size, that of the residual stream. */
   readonly outputs: readonly string[];
-  /** The trunk value that comes of the last addition. */
+  /** The value of the residual stream that comes of the last addition. */
   readonly sum: string;
   /** Weights that flow into it. */
   readonly parameters: readonly string[];

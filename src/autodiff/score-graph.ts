@@ -30,7 +30,7 @@ export interface ScoreGraph {
  *
  * @param typed the forward graph at batch B = views * S, sample-major: `[s1, s~1, s2, s~2, ...]` for two views
  * @param logits name of the value [B, T, V]
- * @param outputs of what structures add to the trunk, the squared norm of the gradient by a map of it is wanted
+ * @param outputs of what structures add to the residual stream, the squared norm of the gradient by a map of it is wanted
  * @throws EspalierError UNSUPPORTED_OPERATOR, UNSUPPORTED_LAYOUT, UNSUPPORTED_PARAMETER_USE
  */
 export function buildScoreGraph(

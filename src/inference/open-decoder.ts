@@ -2,9 +2,9 @@ import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
-import { isNarrow, type Model } from "../onnx/ir.ts";
+import { isHalfPrecision, type Model } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
-import { widen } from "../onnx/widen.ts";
+import { toFloat32 } from "../onnx/to-float32.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type ModelSource, openSession, type TensorValue } from "../runtime/session.ts";
@@ -57,7 +57,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     if (options.plain) unfit("it was asked to be served as it is");
     if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
     const stored = await readModel(path, "IN_FILE");
-    const model = storesNarrow(stored) ? widen(stored) : stored;
+    const model = storesNarrow(stored) ? toFloat32(stored) : stored;
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
@@ -88,7 +88,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
 
 /** Whether it stores numbers of 16 bits: of bfloat16 ONNX Runtime has no CPU kernels, of float16 few, and casts around each node. */
 const storesNarrow = ({ graph }: Model): boolean =>
-  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some(({ dataType }) => isNarrow(dataType));
+  [...graph.initializers.values(), ...graph.inputs, ...graph.outputs].some(({ dataType }) => isHalfPrecision(dataType));
 
 /**
  * Reads the same tokens by the original graph and by the rewritten one, in two blocks and by steps.

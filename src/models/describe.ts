@@ -73,7 +73,7 @@ export function architectureOf({ graph }: Model, stream: ReadonlySet<string>, la
   };
 }
 
-/** What axes tell of a model: the width of its trunk, where it is known, which need not be that of its embedding. */
+/** What axes tell of a model: the width of its residual stream, where it is known, which need not be that of its embedding. */
 interface Parts {
   readonly groups: readonly StructureGroup[];
   readonly obstacles: readonly Obstacle[];
@@ -86,8 +86,8 @@ async function parts(model: Model, { anatomy, parameters }: Discovery): Promise<
     const { groups, divisions } = await divide(model, anatomy, parameters);
     const plain = groups.map(({ branch, leaf, slices, ...group }): StructureGroup => group);
     const place = (g: StructureGroup) => structureKinds.indexOf(g.kind);
-    const trunk = divisions.types.get(anatomy.places[0]?.branches[0]?.sum ?? "");
-    return { groups: plain.sort((a, b) => place(a) - place(b)), obstacles: divisions.obstacles, hiddenSize: trunk?.shape.at(-1) };
+    const residualStream = divisions.types.get(anatomy.places[0]?.branches[0]?.sum ?? "");
+    return { groups: plain.sort((a, b) => place(a) - place(b)), obstacles: divisions.obstacles, hiddenSize: residualStream?.shape.at(-1) };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
     const reason = error.message;

@@ -2,7 +2,7 @@ import { squaredNorms } from "../autodiff/ghost.ts";
 import { buildScoreGraph } from "../autodiff/score-graph.ts";
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../onnx/ir.ts";
-import { widen } from "../onnx/widen.ts";
+import { toFloat32 } from "../onnx/to-float32.ts";
 import { specialise } from "../runtime/specialise.ts";
 import { bindingOf } from "../signature/binding.ts";
 import type { Discovery } from "../structures/discover.ts";
@@ -20,7 +20,7 @@ export async function scoringObstacle(
   { anatomy, parameters }: Discovery,
   structures: readonly StructureGroup[],
 ): Promise<EspalierError | null> {
-  const wide = widen(model);
+  const wide = toFloat32(model);
   const names = [...new Set(structures.flatMap((s) => s.parameters))];
   try {
     const typed = await specialise(wide, bindingOf(wide, batch, tokens, [...parameters.keys()]), [anatomy.logits]);

@@ -30,7 +30,7 @@ export const dataTypes = {
 export type DataType = keyof typeof dataTypes;
 
 /** Whether numbers of this type have 16 bits: sums of them lose much. */
-export const isNarrow = (type: DataType): boolean => type === "float16" || type === "bfloat16";
+export const isHalfPrecision = (type: DataType): boolean => type === "float16" || type === "bfloat16";
 export const isFloat = (type: DataType): boolean => type === "float32" || type === "float16" || type === "bfloat16" || type === "float64";
 
 /** Element type and shape of a tensor; `shape: null` where the rank is unknown. */

@@ -52,7 +52,7 @@ const swish =
   (b, { node, inputs: [x] }) => [b.mul(x, b.sigmoid(scaled(b, x, attr.floatOf(node, "alpha", alpha))))];
 
 /** Sum of many as additions of two, from left to right. */
-const sumInTheOpen = (node: Node): readonly Node[] => {
+const unfusedSum = (node: Node): readonly Node[] => {
   const [first = "", ...others] = node.inputs;
   if (others.length === 0) return [{ ...node, opType: "Identity" }];
   const last = others.length - 1;
@@ -72,7 +72,7 @@ export const elementwiseOperators = {
   Sub: pointwise((b, _, dy) => [dy, b.neg(dy)], { weights: "element" }),
   Mul: pointwise((b, { inputs: [p, q] }, dy) => [b.mul(dy, q), b.mul(dy, p)], { weights: "element" }),
   Div: pointwise((b, { inputs: [, q], outputs: [y] }, dy) => [b.div(dy, q), b.neg(b.div(b.mul(dy, y), q))], { weights: "element" }),
-  Sum: pointwise((_, { inputs }, dy) => inputs.map(() => dy), { inTheOpen: sumInTheOpen }),
+  Sum: pointwise((_, { inputs }, dy) => inputs.map(() => dy), { unfused: unfusedSum }),
   Mean: pointwise((b, { inputs }, dy) => inputs.map(() => scaled(b, dy, 1 / inputs.length))),
   Max: pointwise(taken),
   Min: pointwise(taken),

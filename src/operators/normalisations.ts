@@ -39,8 +39,8 @@ const embedNorm: LoweringRule = (b, primal) => {
  *
  * Source: ONNX Runtime, docs/ContribOperators.md. ONNX Runtime fuses the parts again when it loads the graph.
  */
-const skipInTheOpen =
-  (opType: string, biasInput: number): NonNullable<Operator["inTheOpen"]> =>
+const unfusedSkip =
+  (opType: string, biasInput: number): NonNullable<Operator["unfused"]> =>
   (node) => {
     const [input = "", skip = "", ...rest] = node.inputs;
     const bias = node.inputs[biasInput] ?? "";
@@ -82,11 +82,11 @@ export const normalisations = {
   RMSNormalization: normalises(rms),
   "com.microsoft::SkipLayerNormalization": normalises(
     skipNorm((b, sum, primal) => layerNorm(b, sum, primal.inputs[2], optional(primal, 3), lastAxis(primal.node, sum)).y, 4),
-    { inTheOpen: skipInTheOpen("LayerNormalization", 4) },
+    { unfused: unfusedSkip("LayerNormalization", 4) },
   ),
   "com.microsoft::SkipSimplifiedLayerNormalization": normalises(
     skipNorm((b, sum, primal) => rmsNorm(b, sum, primal.inputs[2], lastAxis(primal.node, sum)).y, 3),
-    { inTheOpen: skipInTheOpen("SimplifiedLayerNormalization", 3) },
+    { unfused: unfusedSkip("SimplifiedLayerNormalization", 3) },
   ),
   "com.microsoft::EmbedLayerNormalization": { gradient: { lower: embedNorm }, axes: freezesAll, tokenWise: false },
 } satisfies Record<string, Operator>;

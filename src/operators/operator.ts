@@ -46,7 +46,7 @@ export interface Operator {
   /** Attributes that count what an axis consists of, as they must be after entries went. */
   readonly countsAfter?: CountsAfter;
   /** An operator that hides a residual addition, written without hiding it. ONNX Runtime fuses the parts again. */
-  readonly inTheOpen?: (node: Node) => readonly Node[];
+  readonly unfused?: (node: Node) => readonly Node[];
 
   /** It reads, makes or unpacks quantised tensors: a step has no slope. */
   readonly quantised?: true;

@@ -24,7 +24,7 @@ export interface OpenGroup {
   readonly parameterCount: number;
   readonly parts: readonly Part[];
   /** How many of them may go. */
-  readonly spare: number;
+  readonly removable: number;
 }
 
 /** A base model, and what it consists of. */
@@ -65,7 +65,7 @@ export function openGroups(whole: Whole, removed: readonly StructureId[], now: M
     if (left.length === 0 || !leavesAttention(structures, (p) => gone(p) || left.includes(p))) return [];
     const parts = left.map((parameter): Part => ({ parameter, axis: null, owners: new Int32Array() }));
     const parameterCount = left.reduce((n, p) => n + sizeLeft(parameters, now, p), 0);
-    return [{ kind, layer, indexes: [index], parameterCount, parts, spare: 1 }];
+    return [{ kind, layer, indexes: [index], parameterCount, parts, removable: 1 }];
   });
   if (!divided) return wholes;
 
@@ -82,12 +82,12 @@ export function openGroups(whole: Whole, removed: readonly StructureId[], now: M
       indexes: left.map((entry) => group.index + entry),
       parts: partsOf(group, left, entries),
       parameterCount: group.parameterCount,
-      spare: Math.max(0, left.length - floor),
+      removable: Math.max(0, left.length - floor),
     };
   });
   const order = (g: OpenGroup) => structureKinds.indexOf(g.kind);
   // What all layers keep equally many of is limited by those that can spare none.
-  const some = parted.filter((g) => options.uniform || g.spare > 0);
+  const some = parted.filter((g) => options.uniform || g.removable > 0);
   return [...wholes, ...some].sort((a, b) => order(a) - order(b) || a.layer - b.layer);
 }
 

@@ -14,7 +14,7 @@ export interface PerturbationOptions {
 export const normalizations = ["NONE", "PARAMETER_COUNT", "SQRT_PARAMETER_COUNT", "KIND_MEAN"] as const;
 export type Normalization = (typeof normalizations)[number];
 
-/** By what the loss is differentiated: a structure's weights, or a map of what it gives to the trunk. */
+/** By what the loss is differentiated: a structure's weights, or a map of what it gives to the residual stream. */
 export const gradientPoints = ["WEIGHTS", "OUTPUT"] as const;
 export type GradientPoint = (typeof gradientPoints)[number];
 

@@ -17,7 +17,7 @@ import { mean } from "./mean.ts";
 import { type Method, normalizationOf } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
-import { Harvest, normalized, type ScoredGroup, tables, takeLowest } from "./select.ts";
+import { normalized, type ScoredGroup, Selection, tables, takeLowest } from "./select.ts";
 import { takeUniform } from "./uniform.ts";
 
 export interface PruningJob {
@@ -100,12 +100,12 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
     const ranked = normalized(groups, options.normalization ?? normalizationOf(method));
     const before = current;
     const mayGo = (taken: ReadonlySet<string>) => leavesAttention(structures, (p) => taken.has(p) || !before.graph.initializers.has(p));
-    const harvest = new Harvest(atOnce, left - target, mayGo);
-    if (options.uniform) takeUniform(harvest, ranked, options.uniform);
-    else takeLowest(harvest, ranked);
-    if (harvest.taken.length === 0) throw unreachable(options.targetRatio, ratio());
+    const selection = new Selection(atOnce, left - target, mayGo);
+    if (options.uniform) takeUniform(selection, ranked, options.uniform);
+    else takeLowest(selection, ranked);
+    if (selection.taken.length === 0) throw unreachable(options.targetRatio, ratio());
 
-    removed.push(...harvest.taken);
+    removed.push(...selection.taken);
     current = await without(removed);
     left = parametersLeft(whole, current);
     durations.push(performance.now() - begun);
@@ -113,7 +113,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
       type: "ITERATION",
       iteration,
       scores: tables(ranked),
-      removed: harvest.taken,
+      removed: selection.taken,
       parameterCount: left,
       removedRatio: ratio(),
       loss,
@@ -126,7 +126,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
   return { removed, model: current };
 }
 
-const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.spare > 0 ? g.indexes.length : 0), 0);
+const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.removable > 0 ? g.indexes.length : 0), 0);
 
 /** Iterations shrink as the model does; the mean so far is a fair guess for those to come. Null while nothing is gone. */
 function timeLeft(durations: readonly number[], removedCount: number, toRemove: number): number | null {

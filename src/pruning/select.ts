@@ -54,7 +54,7 @@ export function rank(groups: readonly ScoredGroup[]): Ranked[] {
 }
 
 /** What an iteration has taken so far, and what still may be. */
-export class Harvest {
+export class Selection {
   readonly taken: RemovedStructure[] = [];
   #parameterCount = 0;
   /** Parameters that are gone, and those of which slices are. */
@@ -95,7 +95,7 @@ export class Harvest {
     const { group } = structure;
     const names = group.parts.map((p) => p.parameter);
     const whole = !isDivided(group);
-    if (this.takenOf(group) >= group.spare || this.isGone(group)) return false;
+    if (this.takenOf(group) >= group.removable || this.isGone(group)) return false;
     if (whole && names.some((p) => this.#cut.has(p))) return false;
     if (whole && !this.mayGo(new Set([...this.#gone, ...names]))) return false;
     for (const name of names) (whole ? this.#gone : this.#cut).add(name);
@@ -108,9 +108,9 @@ export class Harvest {
 }
 
 /** Takes the lowest of all structures, one after another. */
-export function takeLowest(harvest: Harvest, groups: readonly ScoredGroup[]): void {
+export function takeLowest(selection: Selection, groups: readonly ScoredGroup[]): void {
   for (const structure of rank(groups)) {
-    if (harvest.full) return;
-    harvest.take(structure);
+    if (selection.full) return;
+    selection.take(structure);
   }
 }

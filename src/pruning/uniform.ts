@@ -1,7 +1,7 @@
 import { isDivided } from "../structures/structure.ts";
 import { mean } from "./mean.ts";
 import type { UniformOptions } from "./options.ts";
-import { type Harvest, type Ranked, rank, type ScoredGroup, scoreOf } from "./select.ts";
+import { type Ranked, rank, type ScoredGroup, type Selection, scoreOf } from "./select.ts";
 
 /** Structures that go together, so that all layers keep equally many. */
 interface Bundle {
@@ -15,21 +15,21 @@ const multiples: { readonly [Kind in ScoredGroup["kind"]]?: keyof UniformOptions
  * Takes bundles, lowest mean score first. A bundle of heads or channels has from each layer its lowest, and as many as leave
  * the same number in all layers: the next smaller multiple of what is asked for. Anything else is a bundle of its own.
  */
-export function takeUniform(harvest: Harvest, groups: readonly ScoredGroup[], uniform: UniformOptions): void {
+export function takeUniform(selection: Selection, groups: readonly ScoredGroup[], uniform: UniformOptions): void {
   const divided = groups.filter(isDivided);
   const inOrder = new Map(divided.map((group) => [group, rank([group])]));
   const refused = new Set<ScoredGroup>();
-  for (; !harvest.full; ) {
-    const singles = rank(groups.filter((g) => !isDivided(g) && !refused.has(g) && harvest.takenOf(g) === 0));
+  for (; !selection.full; ) {
+    const singles = rank(groups.filter((g) => !isDivided(g) && !refused.has(g) && selection.takenOf(g) === 0));
     const bundles: Bundle[] = singles.map((structure) => ({ structures: [structure], score: scoreOf(structure) }));
     for (const kind of new Set(divided.map((g) => g.kind))) {
-      const own = divided.filter((g) => g.kind === kind && !harvest.isGone(g));
-      const bundle = nextBundle(own, inOrder, (g) => harvest.takenOf(g), uniform[multiples[kind] as keyof UniformOptions]);
+      const own = divided.filter((g) => g.kind === kind && !selection.isGone(g));
+      const bundle = nextBundle(own, inOrder, (g) => selection.takenOf(g), uniform[multiples[kind] as keyof UniformOptions]);
       if (bundle) bundles.push(bundle);
     }
     const [lowest] = bundles.sort((a, b) => a.score - b.score);
     if (!lowest) return;
-    for (const structure of lowest.structures) if (!harvest.take(structure)) refused.add(structure.group);
+    for (const structure of lowest.structures) if (!selection.take(structure)) refused.add(structure.group);
   }
 }
 
@@ -41,7 +41,7 @@ function nextBundle(
 ): Bundle | null {
   if (groups.length === 0) return null;
   const sizes = groups.map((g) => g.indexes.length - taken(g));
-  const floor = Math.max(...groups.map((g) => g.indexes.length - g.spare));
+  const floor = Math.max(...groups.map((g) => g.indexes.length - g.removable));
   const rounded = Math.floor(Math.min(...sizes) / multiple) * multiple;
   const keep = rounded === Math.max(...sizes) ? rounded - multiple : rounded;
   if (keep < floor) return null;

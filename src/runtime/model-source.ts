@@ -1,6 +1,6 @@
 import { encode } from "../onnx/encode.ts";
-import { isNarrow, type Model } from "../onnx/ir.ts";
-import { widen } from "../onnx/widen.ts";
+import { isHalfPrecision, type Model } from "../onnx/ir.ts";
+import { toFloat32 } from "../onnx/to-float32.ts";
 import type { ConcreteProvider } from "./providers.ts";
 import type { ModelSource } from "./session.ts";
 
@@ -14,7 +14,7 @@ import type { ModelSource } from "./session.ts";
 export function modelSource(model: Model, folder: string, provider: ConcreteProvider): ModelSource {
   const { initializers, inputs, outputs } = model.graph;
   const mustWiden = [...initializers.values(), ...inputs, ...outputs].some(
-    ({ dataType }) => isNarrow(dataType) && (dataType === "bfloat16" || provider === "CPU"),
+    ({ dataType }) => isHalfPrecision(dataType) && (dataType === "bfloat16" || provider === "CPU"),
   );
-  return { bytes: encode(mustWiden ? widen(model) : model), externalFolder: folder };
+  return { bytes: encode(mustWiden ? toFloat32(model) : model), externalFolder: folder };
 }

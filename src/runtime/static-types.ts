@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
 import { type Dim, isFloat, type Model, type StaticType, sizeOf, type Tensor } from "../onnx/ir.ts";
-import { widen } from "../onnx/widen.ts";
+import { toFloat32 } from "../onnx/to-float32.ts";
 import { isSizedByElements, knownFromShapes, withResults } from "./evaluate.ts";
 import { openSession } from "./session.ts";
 import { spellOut } from "./specialise.ts";
@@ -20,7 +20,7 @@ const isWeight = (t: Tensor) => (isFloat(t.dataType) && sizeOf(t.dims) > 1) || t
  */
 export async function staticTypes(model: Model, shapes: Readonly<Record<string, readonly number[]>>): Promise<Map<string, StaticType>> {
   // Shapes do not depend on how narrow the numbers are, but ONNX Runtime takes not all narrow ones.
-  let { graph } = widen(model);
+  let { graph } = toFloat32(model);
   // Of what is widened the narrow form stays, in types that the binding may not have.
   const named = new Set(model.graph.nodes.flatMap((n) => n.outputs));
   for (;;) {

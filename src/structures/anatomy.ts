@@ -4,8 +4,8 @@ import { logitsOf } from "../signature/logits.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { type Branch, residualBranches } from "./branches.ts";
 import { type Flow, flowOf } from "./flow.ts";
-import { spellOut } from "./spell-out.ts";
 import { type StructureId, structureKey } from "./structure.ts";
+import { unfuseSums } from "./unfuse-sums.ts";
 
 /** Where a model's structures are in its graph. */
 export interface Anatomy {
@@ -32,7 +32,7 @@ export interface Place extends StructureId {
 export function anatomyOf(model: Model): Anatomy {
   const tokens = signatureOf(model.graph.inputs).tokens.name;
   const logits = logitsOf(model.graph.outputs).name;
-  const flow = flowOf(spellOut(model.graph), tokens, logits);
+  const flow = flowOf(unfuseSums(model.graph), tokens, logits);
   const layers: Branch[][] = [];
   for (const branch of inOrder(residualBranches(flow))) {
     const last = layers.at(-1);
@@ -55,7 +55,7 @@ export function anatomyOf(model: Model): Anatomy {
   return { flow, tokens, logits, places };
 }
 
-/** Of branches that are added to the same trunk value, the attention comes first, as in layers that add them in turn. */
+/** Of branches that are added to the same value of the residual stream, the attention comes first, as in layers that add them in turn. */
 function inOrder(branches: readonly Branch[]): Branch[] {
   const together = new Map<string, Branch[]>();
   for (const b of branches)

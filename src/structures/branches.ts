@@ -7,29 +7,29 @@ import { dataUses, type Flow } from "./flow.ts";
 const operatorOf = (node: Node) => operators.get(operatorKey(node));
 const isProduct = (node: Node): boolean => operatorOf(node)?.weights === "product";
 
-/** A term that a residual addition adds to the trunk. */
+/** A term that a residual addition adds to the residual stream. */
 export interface Branch {
   readonly kind: "ATTENTION" | "MLP";
   /** The value added. */
   readonly output: string;
-  /** The trunk value it reads and is added to. */
+  /** The value of the residual stream it reads and is added to. */
   readonly skip: string;
-  /** The trunk value that comes of the addition. */
+  /** The value of the residual stream that comes of the addition. */
   readonly sum: string;
   /** The nodes between the two, and those that only make of theirs what the graph gives beside the logits, as a cache in another type. */
   readonly nodes: ReadonlySet<Node>;
 }
 
 /**
- * Residual branches in the order of the trunk. A residual addition lies on the trunk and adds branches to an earlier
- * trunk value; several branches may be added at once (parallel attention and MLP). A branch holds at least one product
+ * Residual branches, from the tokens on. A residual addition lies on the residual stream and adds branches to an earlier
+ * value of it; several branches may be added at once (parallel attention and MLP). A branch holds at least one product
  * with weights: an activation such as `x + 0.044 x^3` is none.
  *
  * A branch is ATTENTION if tokens meet in it: in an attention operator, a convolution, or a product of two values that both
  * depend on the text. Else it is an MLP.
  */
 export function residualBranches(flow: Flow): Branch[] {
-  const { graph, stream, path, trunk } = flow;
+  const { graph, stream, path, residualStream } = flow;
   const made = producers(graph);
   const readers = consumers(graph);
   /** The terms of a sum; a value added to itself is none. */
@@ -44,7 +44,7 @@ export function residualBranches(flow: Flow): Branch[] {
     const found: string[] = [];
     const stack = [...sum].reverse();
     for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
-      const inputs = trunk.has(name) || readers.get(name)?.length !== 1 ? null : adds(name);
+      const inputs = residualStream.has(name) || readers.get(name)?.length !== 1 ? null : adds(name);
       if (inputs) stack.push(...[...inputs].reverse());
       else found.push(name);
     }
@@ -96,10 +96,10 @@ export function residualBranches(flow: Flow): Branch[] {
 
   return path.flatMap((node) => {
     const [sum] = node.outputs as [string];
-    const inputs = trunk.has(sum) ? adds(sum) : null;
+    const inputs = residualStream.has(sum) ? adds(sum) : null;
     if (!inputs) return [];
     const all = terms(inputs);
-    const skips = all.filter((t) => trunk.has(t));
+    const skips = all.filter((t) => residualStream.has(t));
     const [skip] = skips;
     if (skip === undefined || skips.length > 1) return [];
     return all

@@ -1,7 +1,7 @@
 import type { Model } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { type Anatomy, anatomyOf } from "./anatomy.ts";
-import { lossesIn } from "./losses.ts";
+import { lostWith } from "./lost-with.ts";
 import { parametersOf } from "./parameters.ts";
 import type { Obstacle, StructureGroup } from "./structure.ts";
 
@@ -21,7 +21,7 @@ export interface Discovery {
 
 /**
  * Finds a model's layers, attentions and MLPs; `divide` finds what these consist of. What belongs to a structure is what
- * its removal takes away (losses.ts): so the counts of what is removed and of what is left always add up. A model's only
+ * its removal takes away (lost-with.ts): so the counts of what is removed and of what is left always add up. A model's only
  * attention cannot be removed and is not listed, nor is what has no weight of its own.
  *
  * @throws EspalierError as `anatomyOf`; GRAPH_TOO_LARGE (effort.ts)
@@ -31,7 +31,7 @@ export function discover(model: Model, read: TensorReader): Discovery {
   const parameters = parametersOf(anatomy.flow, read);
   const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
   const removable = anatomy.places.filter((p) => attentions.length === 0 || !attentions.every((a) => p.branches.includes(a)));
-  const losses = lossesIn(anatomy.flow.graph);
+  const losses = lostWith(anatomy.flow.graph);
   const found = removable.map(({ kind, index, layer, branches }): StructureGroup => {
     const lost = losses(branches);
     const own = [...parameters].filter(([name]) => lost.has(name));

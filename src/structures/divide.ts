@@ -6,9 +6,9 @@ import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
 import type { Branch } from "./branches.ts";
 import { type Divisions, divisionsOf } from "./divisions.ts";
 import { entryCounts } from "./entries.ts";
-import { narrow } from "./narrow.ts";
 import { parametersOf } from "./parameters.ts";
 import { remove } from "./remove.ts";
+import { removeEntries } from "./remove-entries.ts";
 import { holds, isDivided, type StructureGroup, type StructureId } from "./structure.ts";
 
 /** Where the entries of a leaf lie in a parameter: along one of its axes. */
@@ -71,7 +71,7 @@ function countOfEach({ graph }: Model, slices: readonly Slice[], leaf: Axis, par
  * Removes structures of any kinds in one rewrite. Heads and channels of a branch that goes as a whole go with it.
  *
  * @param divided of the model, if it is known already
- * @throws EspalierError UNKNOWN_STRUCTURE, LAST_ATTENTION; as `divide` and `narrow`
+ * @throws EspalierError UNKNOWN_STRUCTURE, LAST_ATTENTION; as `divide` and `removeEntries`
  */
 export async function removeStructures(model: Model, ids: readonly StructureId[], read: TensorReader, divided?: Divided): Promise<Model> {
   const parts = ids.filter(isDivided);
@@ -82,7 +82,7 @@ export async function removeStructures(model: Model, ids: readonly StructureId[]
   const going = new Set(placesOf(anatomy, whole).flatMap((p) => p.branches.map((b) => b.output)));
   const staying = [...entriesOf(groups, parts)].filter(([group]) => !going.has(group.branch.output));
   const entries = new Map(staying.map(([group, own]) => [group.leaf, own]));
-  return remove(await narrow(model, divisions, entries, read), whole);
+  return remove(await removeEntries(model, divisions, entries, read), whole);
 }
 
 /** The entries of leaves that structures are. */

@@ -44,7 +44,7 @@ const [batch, tokens, past] = [5, 7, 11];
  * Finds the axes along which attentions divide into heads and MLPs into channels.
  *
  * An axis divides a branch if every value on the way to the logits that has the axis lies inside that branch (so that it is
- * summed away before the trunk), if a weight has it, and if no operator mixes its entries. Heads are the entries of the
+ * summed away before the residual stream), if a weight has it, and if no operator mixes its entries. Heads are the entries of the
  * axis on which the products in which tokens meet are batched, if keys and values have it too: where queries share them, an
  * entry is a whole group. Where they are all one, or have parts that are (latent attention), entries are those of the queries.
  *

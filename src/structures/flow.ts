@@ -16,7 +16,7 @@ export interface Flow {
    * The values that everything must pass: the residual stream between its branches, and what stands alone before and
    * after them (in graph theory the dominators of the logits).
    */
-  readonly trunk: ReadonlySet<string>;
+  readonly residualStream: ReadonlySet<string>;
 }
 
 /** Follows the data; what only reads shapes is no part of it. */
@@ -32,11 +32,11 @@ export function flowOf(graph: Graph, tokens: string, logits: string): Flow {
     for (const u of dataUses(node)) needed.add(u);
   }
   path.reverse();
-  return { graph, stream, path, trunk: trunkOf(graph, path) };
+  return { graph, stream, path, residualStream: residualStreamOf(graph, path) };
 }
 
 /** A node is passed by all if no edge, in an order of the path, leads from before it to after it. */
-function trunkOf(graph: Graph, path: readonly Node[]): Set<string> {
+function residualStreamOf(graph: Graph, path: readonly Node[]): Set<string> {
   const made = producers(graph);
   const position = new Map(path.map((node, i) => [node, i]));
   const lastReader = path.map((_, i) => i);
@@ -45,11 +45,11 @@ function trunkOf(graph: Graph, path: readonly Node[]): Set<string> {
       const j = position.get(made.get(use) as Node);
       if (j !== undefined) lastReader[j] = i;
     }
-  const trunk = new Set<string>();
+  const residualStream = new Set<string>();
   let reach = 0;
   for (const [i, node] of path.entries()) {
-    if (reach <= i) for (const o of node.outputs) trunk.add(o);
+    if (reach <= i) for (const o of node.outputs) residualStream.add(o);
     reach = Math.max(reach, lastReader[i] as number);
   }
-  return trunk;
+  return residualStream;
 }

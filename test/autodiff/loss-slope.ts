@@ -6,7 +6,7 @@ import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { GraphBuilder } from "../../src/onnx/builder.ts";
 import { isFloat, type Model, sizeOf, type TypedGraph } from "../../src/onnx/ir.ts";
 import { float32Of } from "../../src/onnx/tensors.ts";
-import { widen } from "../../src/onnx/widen.ts";
+import { toFloat32 } from "../../src/onnx/to-float32.ts";
 import { type Random, randomInteger } from "../../src/random.ts";
 import { openSession, type Session, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
@@ -64,7 +64,7 @@ export async function lossSlopes(
   random: Random,
   { ghosts = [], lowered = false }: SlopeOptions = {},
 ): Promise<Slope[]> {
-  const model = widen(stored);
+  const model = toFloat32(stored);
   const [batch, tokens] = [2, 6];
   const parameters = weightsOf(model);
   const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), [logits]);

@@ -11,13 +11,13 @@ import { LanguageModel } from "../../src/inference/language-model.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { encode } from "../../src/onnx/encode.ts";
-import { widen } from "../../src/onnx/widen.ts";
+import { toFloat32 } from "../../src/onnx/to-float32.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import type { Expected } from "../support/fixtures.ts";
+import { rounded } from "../support/half-precision.ts";
 import { readModel, testModels } from "../support/models.ts";
-import { rounded } from "../support/narrow.ts";
 import { greedy, openWriter, written } from "../support/writer.ts";
 
 env.allowRemoteModels = false;
@@ -151,7 +151,7 @@ describe("greedy text of ahab in", () => {
       try {
         for (const [folder, model] of [
           [served, narrow],
-          [widened, widen(narrow)],
+          [widened, toFloat32(narrow)],
         ] as const) {
           await mkdir(join(folder, "onnx"));
           await writeFile(join(folder, "onnx", "model.onnx"), encode(model));

@@ -17,8 +17,8 @@ import { prune } from "../../src/pruning/prune.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { ahabFolder } from "../support/ahab.ts";
+import { rounded } from "../support/half-precision.ts";
 import { readModel } from "../support/models.ts";
-import { rounded } from "../support/narrow.ts";
 import { scratch } from "../support/scratch.ts";
 import { generates } from "../support/support.ts";
 

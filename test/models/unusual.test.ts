@@ -85,8 +85,8 @@ describe("layers that are equal", () => {
   });
 });
 
-describe("an embedding narrower than the trunk", () => {
-  it("is projected into it, as in OPT-350m: the hidden size is the trunk's, and all goes the whole way", async () => {
+describe("an embedding narrower than the residual stream", () => {
+  it("is projected into it, as in OPT-350m: the hidden size is the residual stream's, and all goes the whole way", async () => {
     const fixture = fixtures.find((f) => f.name === "optimum/opt");
     assert.ok(fixture);
     const { model, expected } = fixture.read();

@@ -137,7 +137,7 @@ async function gradientsOf(
 }
 
 /** For one text, inner values and the gradients of its mean loss by them. */
-async function trunkOf(ids: readonly number[], names: readonly string[]) {
+async function residualStreamOf(ids: readonly number[], names: readonly string[]) {
   const at = new Map([...(await valuesOf(model, ids, names))].map(([name, { data }]) => [name, data]));
   const by = new Map<string, Float32Array>();
   for (const name of names) by.set(name, (await gradientsOf(ids, [name])).get(name) as Float32Array);
@@ -228,10 +228,10 @@ describe("methods by gradients", () => {
   /** Of what each text adds to the gradient: 1 its own, -1 its perturbed view. */
   const signs = { PIP: [1, -1], GRADIENT_NORM: [1] } as const;
   const { places } = found.anatomy;
-  let trunks: Promise<Awaited<ReturnType<typeof trunkOf>>[][]> | undefined;
+  let trunks: Promise<Awaited<ReturnType<typeof residualStreamOf>>[][]> | undefined;
   const trunksOnce = () => {
     const values = [...new Set(places.flatMap((p) => p.branches.flatMap((b) => [b.output, b.sum])))];
-    trunks ??= Promise.all(samples.map((s) => Promise.all([s.unperturbed, s.perturbed].map((view) => trunkOf(view, values)))));
+    trunks ??= Promise.all(samples.map((s) => Promise.all([s.unperturbed, s.perturbed].map((view) => residualStreamOf(view, values)))));
     return trunks;
   };
 
@@ -247,19 +247,19 @@ describe("methods by gradients", () => {
       });
     });
 
-    it(`${method} by the output of wholes: || d^T ds ||, d being what a structure adds to the trunk and ds the gradient by the sum`, () => {
+    it(`${method} by the output of wholes: || d^T ds ||, d being what a structure adds to the residual stream and ds the gradient by the sum`, () => {
       return assertScores(
         method,
         ["LAYER", "ATTENTION", "MLP"],
         async ({ kind, index }) => {
           const own = places.find((p) => p.kind === kind && p.index === index)?.branches ?? [];
-          const map = ({ at, by }: Awaited<ReturnType<typeof trunkOf>>) => {
+          const map = ({ at, by }: Awaited<ReturnType<typeof residualStreamOf>>) => {
             const d = own.map((b) => at.get(b.output) as Float32Array).reduce((x, y) => x.map((v, i) => v + (y[i] as number)));
             return outer(d, by.get(own.at(-1)?.sum as string) as Float32Array, 40);
           };
           return mean(
             (await trunksOnce()).map((views) => {
-              const maps = signs[method].map((_, view) => map(views[view] as Awaited<ReturnType<typeof trunkOf>>));
+              const maps = signs[method].map((_, view) => map(views[view] as Awaited<ReturnType<typeof residualStreamOf>>));
               return norm((maps[0] as number[]).map((_, i) => sum(signs[method].map((sign, view) => sign * (maps[view]?.[i] as number)))));
             }),
           );
@@ -449,7 +449,7 @@ describe("methods by activations", () => {
   });
 });
 
-it("BLOCK_INFLUENCE is a number where the trunk is nothing: of padding's embedding, or of a token's", async () => {
+it("BLOCK_INFLUENCE is a number where the residual stream is nothing: of padding's embedding, or of a token's", async () => {
   const [embedding] = [...model.graph.initializers].filter(([name]) => /embed_tokens/.test(name)).map(([, t]) => t);
   assert.ok(embedding);
   const without = (token: number) => {

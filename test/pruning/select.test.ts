@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { OpenGroup, Part } from "../../src/pruning/open-groups.ts";
-import { Harvest, normalized, type Ranked, rank, type ScoredGroup, tables, takeLowest } from "../../src/pruning/select.ts";
+import { normalized, type Ranked, rank, type ScoredGroup, Selection, tables, takeLowest } from "../../src/pruning/select.ts";
 import { takeUniform } from "../../src/pruning/uniform.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
 
@@ -14,7 +14,7 @@ function groupsOf(layer: number, scores: Partial<Record<StructureKind, readonly 
     const own = scores[kind];
     if (!own) return [];
     const indexes = own.map((_, i) => own.length * layer + i);
-    return [{ kind, layer, indexes, parameterCount, parts, spare: own.length - keep, scores: own }];
+    return [{ kind, layer, indexes, parameterCount, parts, removable: own.length - keep, scores: own }];
   };
   return [
     ...group("LAYER", [whole(`a${layer}`), whole(`m${layer}`)], 40, 0),
@@ -27,9 +27,9 @@ function groupsOf(layer: number, scores: Partial<Record<StructureKind, readonly 
 const named = (list: readonly { kind: StructureKind; index: number }[]) => list.map((r) => `${r.kind} ${r.index}`);
 const always = () => true;
 const lowest = (groups: readonly ScoredGroup[], count: number, toRemove = 1000, mayGo: (p: ReadonlySet<string>) => boolean = always) => {
-  const harvest = new Harvest(count, toRemove, mayGo);
-  takeLowest(harvest, groups);
-  return named(harvest.taken);
+  const selection = new Selection(count, toRemove, mayGo);
+  takeLowest(selection, groups);
+  return named(selection.taken);
 };
 
 describe("a ranking", () => {
@@ -62,18 +62,18 @@ describe("a ranking", () => {
   });
 
   it("says of each whether it was taken", () => {
-    const harvest = new Harvest(9, 1000, (gone) => gone.size < 2);
+    const selection = new Selection(9, 1000, (gone) => gone.size < 2);
     const ranked = rank([0, 1].flatMap((l) => groupsOf(l, { ATTENTION: [l], HEAD: [5, 6] })));
     const [first, second, ...heads] = ranked as [Ranked, Ranked, ...Ranked[]];
-    assert.equal(harvest.take(first), true);
-    assert.equal(harvest.take(first), false, "it is gone");
-    assert.equal(harvest.take(second), false, "the model cannot do without it");
+    assert.equal(selection.take(first), true);
+    assert.equal(selection.take(first), false, "it is gone");
+    assert.equal(selection.take(second), false, "the model cannot do without it");
     // Of layer 0 none, for it is gone; of layer 1 one, for the other must stay.
     const taken = heads.map(
-      (head) => `${named([{ kind: "HEAD", index: head.group.indexes[head.place] as number }])} ${harvest.take(head)}`,
+      (head) => `${named([{ kind: "HEAD", index: head.group.indexes[head.place] as number }])} ${selection.take(head)}`,
     );
     assert.deepEqual(taken, ["HEAD 0 false", "HEAD 2 true", "HEAD 1 false", "HEAD 3 false"]);
-    assert.equal(harvest.take(second), false, "a part of it is gone");
+    assert.equal(selection.take(second), false, "a part of it is gone");
   });
 
   it("passes over what the model cannot do without once those before it are gone", () => {
@@ -87,7 +87,7 @@ describe("a ranking", () => {
 
 it("scores are divided as the normalisation says", () => {
   const group = (kind: StructureKind, parameterCount: number, scores: number[]): ScoredGroup => {
-    const open: OpenGroup = { kind, layer: 0, indexes: [...scores.keys()], parameterCount, parts: [], spare: 1 };
+    const open: OpenGroup = { kind, layer: 0, indexes: [...scores.keys()], parameterCount, parts: [], removable: 1 };
     return { ...open, scores };
   };
   const groups = [group("LAYER", 16, [8, 16]), group("HEAD", 4, [2]), group("HEAD", 4, [6]), group("CHANNEL", 1, [0, 0])];
@@ -111,9 +111,9 @@ it("scores are divided as the normalisation says", () => {
 
 describe("uniform removal", () => {
   const uniform = (groups: readonly ScoredGroup[], multiple: number, count: number, toRemove = 1000) => {
-    const harvest = new Harvest(count, toRemove, always);
-    takeUniform(harvest, groups, { headMultiple: 1, channelMultiple: multiple });
-    return named(harvest.taken);
+    const selection = new Selection(count, toRemove, always);
+    takeUniform(selection, groups, { headMultiple: 1, channelMultiple: multiple });
+    return named(selection.taken);
   };
   const layers = [
     groupsOf(0, { HEAD: [9, 1, 5], CHANNEL: [1, 2, 3, 4, 5, 6] }),
@@ -140,9 +140,9 @@ describe("uniform removal", () => {
 
   it("passes over what the model cannot do without, and goes on with the rest", () => {
     const wholes = [0, 1].flatMap((l) => groupsOf(l, { ATTENTION: [l], MLP: [2 + l] }));
-    const harvest = new Harvest(9, 1000, (gone) => !(gone.has("a0") && gone.has("a1")));
-    takeUniform(harvest, wholes, { headMultiple: 1, channelMultiple: 1 });
-    assert.deepEqual(named(harvest.taken), ["ATTENTION 0", "MLP 0", "MLP 1"]);
+    const selection = new Selection(9, 1000, (gone) => !(gone.has("a0") && gone.has("a1")));
+    takeUniform(selection, wholes, { headMultiple: 1, channelMultiple: 1 });
+    assert.deepEqual(named(selection.taken), ["ATTENTION 0", "MLP 0", "MLP 1"]);
   });
 
   it("stops when the target is met", () => {

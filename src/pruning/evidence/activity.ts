@@ -4,7 +4,7 @@ import { EspalierError } from "../../errors.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
-import { widen } from "../../onnx/widen.ts";
+import { toFloat32 } from "../../onnx/to-float32.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { bindingOf } from "../../signature/binding.ts";
@@ -42,7 +42,7 @@ export async function* inputMoments(
 ): AsyncGenerator<number, ReadonlyMap<string, InputMoments>> {
   const { samples, sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
-  const model = widen(scene.model);
+  const model = toFloat32(scene.model);
   const B = Math.min(samples.length, rowsPerRun(T));
   const typed = lower(await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), [logits]));
   const products = productsOf(typed, parameters);

@@ -7,7 +7,7 @@ import { alongAxis } from "./weights.ts";
 
 /**
  * Of each head or channel: `Var(x_j) ||W_:j||2^2` of each input channel j that it has of the product which takes it to the
- * trunk, x_j being that channel over all calibration tokens. Forward passes only.
+ * residual stream, x_j being that channel over all calibration tokens. Forward passes only.
  *
  * @throws EspalierError UNSUPPORTED_PARAMETER_USE if no plain product takes them there
  */
@@ -26,10 +26,14 @@ export const fluctuations: Gather<readonly number[]> = async function* (scene, g
       for (const [j, owner] of owners.entries()) own[owner]?.push((found.variance[j] as number) * (squares[j] as number));
     }
     if (own.some((metrics) => metrics.length === 0))
-      throw new EspalierError("UNSUPPORTED_PARAMETER_USE", `no plain product takes what the ${kind}s of layer ${layer} give to the trunk`, {
-        kind,
-        layer,
-      });
+      throw new EspalierError(
+        "UNSUPPORTED_PARAMETER_USE",
+        `no plain product takes what the ${kind}s of layer ${layer} give to the residual stream`,
+        {
+          kind,
+          layer,
+        },
+      );
     return own;
   });
   return { evidence, loss: null, perturbedLoss: null };

@@ -23,7 +23,7 @@ export interface EvidenceTypes {
   readonly absoluteTaylor: readonly number[];
   readonly weightSums: WeightSums;
   readonly activity: Activity;
-  /** Of each channel by which a head or channel is given to the trunk, how much it fluctuates. */
+  /** Of each channel by which a head or channel is given to the residual stream, how much it fluctuates. */
   readonly fluctuations: readonly number[];
   /** Mean cosine between what goes into the structure and what comes out, each text counting alike. */
   readonly similarity: number;

@@ -17,8 +17,8 @@ import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
 import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
+import { type ResidualStream, residualStreamOf } from "./residual-stream.ts";
 import { byStructure, requestsOf } from "./slices.ts";
-import { type Trunk, trunkOf } from "./trunk.ts";
 
 /** What is asked of each sample's gradient, and how the answers speak of structures. */
 interface Question {
@@ -43,15 +43,15 @@ function ofWeights(groups: readonly OpenGroup[]): Question {
   return { requests, outputs: [], sums: (answers) => byStructure(groups, requests, answers) };
 }
 
-/** Asks of what structures give: wholes at the trunk, heads and channels row by row of the product that takes them there. */
-function ofOutputs(groups: readonly OpenGroup[], branches: Trunk["branches"], typed: TypedGraph): Question {
+/** Asks of what structures give: wholes at the residual stream, heads and channels row by row of the product that takes them there. */
+function ofOutputs(groups: readonly OpenGroup[], branches: ResidualStream["branches"], typed: TypedGraph): Question {
   const lastProduct = lastProductsOf(typed, groups);
   const rows = groups.filter(isDivided).map((group) => {
     const last = group.parts.filter((part) => lastProduct(part) !== null);
     if (last.length === 0)
       throw new EspalierError(
         "UNSUPPORTED_PARAMETER_USE",
-        `no plain product takes what the ${group.kind}s of layer ${group.layer} give to the trunk; with gradientBy WEIGHTS they can be scored`,
+        `no plain product takes what the ${group.kind}s of layer ${group.layer} give to the residual stream; with gradientBy WEIGHTS they can be scored`,
         { kind: group.kind, layer: group.layer },
       );
     return { ...group, parts: last };
@@ -86,10 +86,10 @@ async function* measure(
 ): AsyncGenerator<number, Measured> {
   const { samples, sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
-  const trunk = trunkOf(scene, groups);
-  const branches = by === "OUTPUT" ? trunk.branches : [];
+  const residualStream = residualStreamOf(scene, groups);
+  const branches = by === "OUTPUT" ? residualStream.branches : [];
   const values = branches.flat().flatMap(({ output, sum }) => [output, sum]);
-  const model = trunk.giving(values);
+  const model = residualStream.giving(values);
   const S = Math.min(samples.length, rowsPerRun(views * T));
   const binding = bindingOf(model, views * S, T, [...whole.parameters.keys()]);
   const typed = lower(await specialise(model, binding, [logits, ...values]));

@@ -13,7 +13,7 @@ import { batchOf } from "./batch.ts";
 import type { Scene } from "./evidence.ts";
 import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
-import { type Trunk, trunkOf } from "./trunk.ts";
+import { type ResidualStream, residualStreamOf } from "./residual-stream.ts";
 
 /** A model in which every open structure can be left out row by row, without a new session. */
 export interface MaskedModel {
@@ -31,7 +31,7 @@ export interface MaskedModel {
 }
 
 /**
- * Multiplies what structures give by masks, which are an input: branches where they are added to the trunk, heads and channels
+ * Multiplies what structures give by masks, which are an input: branches where they are added to the residual stream, heads and channels
  * where their branch's last product reads them.
  *
  * @throws EspalierError as `specialise`
@@ -39,7 +39,7 @@ export interface MaskedModel {
 export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number): Promise<MaskedModel> {
   const { sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
-  const { branches, giving } = trunkOf(scene, groups);
+  const { branches, giving } = residualStreamOf(scene, groups);
   const outputs = branches.flatMap((own) => own.map((b) => b.output));
   const model = giving(outputs);
   const parameters = [...whole.parameters.keys()];
@@ -78,7 +78,7 @@ function withMasks(
   typed: TypedGraph,
   logits: string,
   groups: readonly OpenGroup[],
-  branches: Trunk["branches"],
+  branches: ResidualStream["branches"],
   [rows, T, structures]: readonly [number, number, number],
 ): TypedGraph {
   const b = new GraphBuilder(typed, "mask");

@@ -7,15 +7,15 @@ import { signatureOf } from "../../signature/signature.ts";
 import { batchOf, rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
-import { trunkOf } from "./trunk.ts";
+import { residualStreamOf } from "./residual-stream.ts";
 
-/** The mean over a text's tokens of the cosine between the trunk before a structure and after it, on the mean of the texts. Forward passes only. */
+/** The mean over a text's tokens of the cosine between the residual stream before a structure and after it, on the mean of the texts. Forward passes only. */
 export const similarity: Gather<number> = async function* (scene, groups) {
   const { samples, sequenceLength: T, whole } = scene;
-  const trunk = trunkOf(scene, groups);
-  const ends = trunk.branches.map((own) => [own[0]?.skip ?? "", own.at(-1)?.sum ?? ""] as const);
+  const residualStream = residualStreamOf(scene, groups);
+  const ends = residualStream.branches.map((own) => [own[0]?.skip ?? "", own.at(-1)?.sum ?? ""] as const);
   const names = [...new Set(ends.flat())];
-  const model = trunk.giving(names);
+  const model = residualStream.giving(names);
   const B = Math.min(samples.length, rowsPerRun(T));
   const typed = await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), names);
   const b = new GraphBuilder(typed, "similarity");

@@ -10,7 +10,7 @@ import { effort } from "./effort.ts";
  *
  * @throws EspalierError GRAPH_TOO_LARGE (effort.ts)
  */
-export function lossesIn(whole: Graph): (branches: readonly Branch[]) => ReadonlySet<string> {
+export function lostWith(whole: Graph): (branches: readonly Branch[]) => ReadonlySet<string> {
   const graph = removeDead(whole);
   const made = producers(graph);
   const readers = consumers(graph);

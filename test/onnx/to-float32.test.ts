@@ -5,14 +5,14 @@ import { squaredNorms } from "../../src/autodiff/ghost.ts";
 import { buildScoreGraph } from "../../src/autodiff/score-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
+import { toFloat32 } from "../../src/onnx/to-float32.ts";
 import { verify } from "../../src/onnx/verify.ts";
-import { widen } from "../../src/onnx/widen.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { bindingOf } from "../../src/signature/binding.ts";
 import { evaluate } from "../autodiff/finite-differences.ts";
-import { rounded } from "../support/narrow.ts";
+import { rounded } from "../support/half-precision.ts";
 import { wholes } from "../support/norms.ts";
 
 const model = decode(readFileSync(new URL("../../models/ahab/onnx/model.onnx", import.meta.url)));
@@ -42,7 +42,7 @@ async function scores(m: Model): Promise<[Float32Array, Float32Array]> {
 describe("models of narrow floats", () => {
   for (const type of ["float16", "bfloat16"] as const)
     it(`score in float32: ahab in ${type} as its float32 twin of the same weights`, async () => {
-      const wide = widen(rounded(model, type, true));
+      const wide = toFloat32(rounded(model, type, true));
       verify(wide);
       assert.equal(wide.graph.initializers.get(parameters[0] as string)?.dataType, type, "weights stay as they are stored");
       assert.ok([...wide.graph.inputs, ...wide.graph.outputs].every((v) => v.dataType !== type));
@@ -58,6 +58,6 @@ describe("models of narrow floats", () => {
     });
 
   it("are wide already if they are float32", () => {
-    assert.deepEqual(widen(model), model);
+    assert.deepEqual(toFloat32(model), model);
   });
 });

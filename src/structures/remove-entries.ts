@@ -32,7 +32,7 @@ import { sliceTensor } from "./slice-tensor.ts";
  * @throws EspalierError NOTHING_LEFT if an axis would lose all entries; CANNOT_FOLLOW if a node is told a shape that
  *   cannot be made to follow; PACKED_TENSOR
  */
-export async function narrow(model: Model, divisions: Divisions, removed: Removed, read: TensorReader): Promise<Model> {
+export async function removeEntries(model: Model, divisions: Divisions, removed: Removed, read: TensorReader): Promise<Model> {
   const { graph, copies } = divisions.unshared;
   const whole = { ...model, graph };
   for (const [leaf, entries] of removed)

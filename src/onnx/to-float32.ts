@@ -1,6 +1,6 @@
 import * as attr from "./attributes.ts";
 import { replaceUses } from "./edit.ts";
-import { type Attribute, dataTypes, type Graph, isNarrow, type Model, type Node, type ValueInfo } from "./ir.ts";
+import { type Attribute, dataTypes, type Graph, isHalfPrecision, type Model, type Node, type ValueInfo } from "./ir.ts";
 
 /** Attributes that name an element type, by their values for the narrow ones. */
 const typeAttributes: ReadonlySet<string> = new Set(["dtype", "softmax_precision", "stash_type", "to"]);
@@ -11,11 +11,12 @@ const narrowCodes: ReadonlySet<bigint> = new Set([BigInt(dataTypes.float16.onnx)
  * that follows is float32. For graphs of gradients, whose sums lose too much in 10 or 7 bits. Weights keep their names,
  * types and bytes; inputs and outputs become float32.
  */
-export const widen = (model: Model): Model => ({ ...model, graph: widened(model.graph) });
+export const toFloat32 = (model: Model): Model => ({ ...model, graph: widened(model.graph) });
 
 function widened(graph: Graph): Graph {
-  const stored = [...graph.initializers.values()].filter((t) => isNarrow(t.dataType)).map((t) => t.name);
-  const wide = (v: ValueInfo): ValueInfo => (isNarrow(v.dataType) && !graph.initializers.has(v.name) ? { ...v, dataType: "float32" } : v);
+  const stored = [...graph.initializers.values()].filter((t) => isHalfPrecision(t.dataType)).map((t) => t.name);
+  const wide = (v: ValueInfo): ValueInfo =>
+    isHalfPrecision(v.dataType) && !graph.initializers.has(v.name) ? { ...v, dataType: "float32" } : v;
   const { nodes } = replaceUses(graph, new Map(stored.map((name) => [name, `${name}/float32`])));
   return {
     ...graph,
@@ -30,7 +31,7 @@ function widened(graph: Graph): Graph {
 function widenedNode(node: Node): Node[] {
   const attributes = Object.fromEntries(Object.entries(node.attributes).map(([name, a]) => [name, widenedAttribute(name, a)]));
   const [output] = node.outputs as [string];
-  if (!Object.values(attributes).some((a) => a.kind === "tensor" && isNarrow(a.value.dataType))) return [{ ...node, attributes }];
+  if (!Object.values(attributes).some((a) => a.kind === "tensor" && isHalfPrecision(a.value.dataType))) return [{ ...node, attributes }];
   return [{ ...node, attributes, outputs: [`${output}/narrow`] }, cast(`${output}/narrow`, output)];
 }
 
