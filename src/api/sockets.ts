@@ -66,6 +66,8 @@ export function serveSockets(
     WebSocket: BoundedSocket,
     path: "/graphql",
     maxPayload: limits.bytes,
+    // One message a turn: else a thousand operations that come in one piece are worked off before anybody else is heard.
+    allowSynchronousEvents: false,
     verifyClient,
   });
   http.on("upgrade", (request, stream, head) => {
