@@ -14,12 +14,15 @@ const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "espalier-inspect-"));
 after(() => rmSync(folder, { recursive: true }));
 
+/** Without what `npm test` says of itself. */
+const { INIT_CWD: _, npm_package_json: __, ...outside } = process.env;
+
 /** The command as a user calls it, from a folder of theirs. */
 function inspect(path: string, cwd = folder, environment: Record<string, string> = {}): { status: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", import.meta.resolve("tsx"), program, "inspect", path], {
     cwd,
     encoding: "utf8",
-    env: { ...process.env, ...environment },
+    env: { ...outside, ...environment },
   });
   return { status, output: stdout + stderr };
 }
