@@ -80,7 +80,7 @@ export const runOrderEnum = enumOf<RunOrder>("RunOrder", "What runs are ordered 
 });
 
 export const jobStatusEnum = enumOf<RunStatus>("JobStatus", "Where a run stands.", {
-  QUEUED: "Waits for a worker.",
+  QUEUED: "Waits for a worker, or for the run whose result it is to work on.",
   RUNNING: "A worker has taken it up.",
   SUCCEEDED: "Done; its result is there.",
   FAILED: "Ended by an error, which it records.",

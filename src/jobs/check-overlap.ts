@@ -1,5 +1,5 @@
 import { EspalierError } from "../errors.ts";
-import { calibrationDatasets, type DatasetRecord, findOverlap, recordOverlap } from "../store/datasets.ts";
+import { type DatasetRecord, findOverlap, recordOverlap } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
 import type { Overlap } from "../text/overlap.ts";
 import { computeOnce } from "./compute-once.ts";
@@ -9,21 +9,22 @@ import type { DatasetCandidate } from "./register-dataset.ts";
 const tolerated = 0.02;
 
 /**
- * How much of a dataset the model has been pruned with, itself or as its ancestors: the share of its passages that are in
+ * How much of a dataset a model has been pruned with, itself or as its ancestors: the share of its passages that are in
  * calibration texts too. What a method was calibrated on says little about what it lost.
  *
+ * @param calibrations what it was pruned with, or will have been
  * @param allow tell, but do not refuse
  * @throws EspalierError DATASET_OVERLAP if more than 2% is, naming the calibration dataset; OVERLOADED; the signal's reason
  */
 export async function checkOverlap(
   services: { readonly store: Store; readonly dataDirectory: string },
-  modelId: string,
+  calibrations: readonly DatasetRecord[],
   dataset: Pick<DatasetCandidate, "id" | "records">,
   allow: boolean,
   signal: AbortSignal,
 ): Promise<number> {
   let most = 0;
-  for (const calibration of await calibrationDatasets(services.store.prisma, modelId)) {
+  for (const calibration of calibrations) {
     const { ratio, example } = await overlap(services, dataset, calibration, signal);
     most = Math.max(most, ratio);
     if (ratio <= tolerated || allow) continue;

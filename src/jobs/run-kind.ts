@@ -18,6 +18,8 @@ export interface KindOfRun<Kind extends RunKind = RunKind, Name extends TaskName
   readonly queue: string;
   /** Does the work: yields events, returns what came of it. */
   readonly task: Name;
+  /** Whether a model comes of it, which other runs can wait for. */
+  readonly makesModel: boolean;
   /** What is left to do. Asked for anew for each compute process. */
   request(services: JobServices, run: RunRecord<Kind>, scratch: string): Promise<Tasks[Name]["request"]>;
   /** Whether an event only says how far the work is. Such come faster than people look: they are stored now and then, and may be lost. */

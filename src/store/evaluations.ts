@@ -1,17 +1,17 @@
 import { createHash } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
-import type { DatasetRecord } from "./datasets.ts";
+import { type DatasetRecord, getDataset } from "./datasets.ts";
 import { appendEvent } from "./events.ts";
-import { holdModel } from "./models.ts";
 import { type RunClaim, succeedRun, whileClaimed } from "./run-progress.ts";
-import { type Enqueue, endByRequest, findRun, insertRun, type RunRecord, toRunRecord } from "./runs.ts";
+import { type Enqueue, endByRequest, enqueueReady, findRun, insertRun, type RunRecord, type Subject, toRunRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
 export type EvaluationRecord = RunRecord<"EVALUATION">;
 
-export interface NewEvaluation {
-  readonly modelId: string;
+export type NewEvaluation = Subject & EvaluationRequest;
+
+interface EvaluationRequest {
   readonly dataset: DatasetRecord;
   readonly settings: EvaluationSettings;
   /** Share of the dataset that the model was pruned with. */
@@ -41,24 +41,30 @@ function comparisonKeyOf({ digest, form }: DatasetRecord, settings: EvaluationSe
     .digest("hex");
 }
 
+/** Null while it is not known what the evaluation is of, or if it never was recorded. */
+async function comparisonKeyFor(tx: Database, { modelId, datasetId, options }: EvaluationRecord): Promise<string | null> {
+  if (modelId === null || datasetId === null) return null;
+  const tokenizer = await tx.modelFile.findFirst({ where: { modelId, path: "tokenizer.json" } });
+  return comparisonKeyOf(await getDataset(tx, { id: datasetId }), options, tokenizer?.sha256 ?? "");
+}
+
 /**
  * Stores a new evaluation, QUEUED.
  *
  * @param enqueue puts its job into the queue, in the same transaction
- * @throws EspalierError MODEL_NOT_FOUND
+ * @throws EspalierError what `insertRun` throws
  */
 export function createEvaluation(
   store: Store,
-  { modelId, dataset, settings, overlapRatio }: NewEvaluation,
+  { dataset, settings, overlapRatio, ...subject }: NewEvaluation,
   enqueue: Enqueue,
 ): Promise<EvaluationRecord> {
   return store.prisma.$transaction(async (tx) => {
-    const { id } = await holdModel(tx, modelId);
-    const tokenizer = await tx.modelFile.findFirst({ where: { modelId: id, path: "tokenizer.json" } });
-    const comparisonKey = comparisonKeyOf(dataset, settings, tokenizer?.sha256 ?? "");
-    const asked = { kind: "EVALUATION" as const, modelId: id, datasetId: dataset.id, options: settings, comparisonKey, overlapRatio };
-    const evaluation = await insertRun(tx, asked);
-    await enqueue(tx, evaluation);
+    const asked = { kind: "EVALUATION" as const, datasetId: dataset.id, options: settings, overlapRatio };
+    const inserted = await insertRun(tx, { ...asked, ...subject });
+    const comparisonKey = await comparisonKeyFor(tx, inserted);
+    const evaluation = toRunRecord<"EVALUATION">(await tx.run.update({ where: { id: inserted.id }, data: { comparisonKey } }));
+    await enqueueReady(tx, evaluation, enqueue);
     return evaluation;
   });
 }
@@ -88,7 +94,10 @@ export async function comparableOfParents(db: Database, ids: readonly string[]):
 
 /** Notes, in the transaction that gives it to a worker, that an evaluation begins: from its beginning, whoever had it before. */
 export async function beginEvaluation(tx: Database, { id, attempt }: RunClaim): Promise<void> {
-  await tx.run.update({ where: { id }, data: { startedAt: new Date(), progress: 0 } });
+  const evaluation = await getEvaluation(tx, id);
+  // One that waited for its model has none yet.
+  const comparisonKey = evaluation.comparisonKey ?? (await comparisonKeyFor(tx, evaluation));
+  await tx.run.update({ where: { id }, data: { startedAt: new Date(), progress: 0, comparisonKey } });
   await appendEvent(tx, id, "STARTED", { attempt });
 }
 
@@ -102,9 +111,12 @@ export function recordEvaluationProgress(store: Store, claim: RunClaim, { done, 
   });
 }
 
+/** An evaluation makes no model, so that none waits for it. */
+const neverAwaited: Enqueue = async () => {};
+
 /** @throws EspalierError RUN_LOST if the claim stands no more */
 export const recordEvaluation = (store: Store, claim: RunClaim, result: EvaluationResult): Promise<void> =>
-  succeedRun(store, claim, async () => ({
+  succeedRun(store, claim, neverAwaited, async () => ({
     columns: { result: { ...result }, executionProvider: result.executionProvider },
     event: {},
   }));

@@ -14,6 +14,8 @@ type Nothing = Readonly<Record<string, never>>;
 
 /** What is stored of each type of event that runs of every kind have. */
 interface CommonEvents {
+  /** What it waited for is there: it is in the queue now. */
+  readonly QUEUED: { readonly modelId: string };
   readonly FAILED: { readonly code: string; readonly message: string };
   readonly CANCELLED: Nothing;
 }
@@ -28,7 +30,8 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
     /** It goes on after iterations that it has stored, or that another run has. */
     readonly RESUMED: {
       readonly iterations: number;
-      readonly parameterCount: number;
+      /** Null while it is not known on which model. */
+      readonly parameterCount: number | null;
       readonly removedRatio: number;
       readonly fromRunId: string | null;
     };

@@ -1,4 +1,4 @@
-import type { Iteration, Prisma } from "../generated/prisma/client.ts";
+import type { Iteration } from "../generated/prisma/client.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord, RemovedStructure } from "../pruning/events.ts";
 import { appendEvent, type RunEvents } from "./events.ts";
@@ -6,14 +6,16 @@ import { type ConfirmFiles, getModel, insertModel } from "./models.ts";
 import { type DatabaseRecord, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
 import { type RunClaim, succeedRun, whileClaimed } from "./run-progress.ts";
-import { type Enqueue, getRun, insertRun, type NewRun, type RunRecord } from "./runs.ts";
+import { type Enqueue, enqueueReady, getRun, insertRun, type RunRecord, type RunRequest, type Subject } from "./runs.ts";
 import { copyScores, insertScores } from "./scores.ts";
 import type { Database, Store } from "./store.ts";
 
 export type PruningRunRecord = RunRecord<"PRUNING">;
 export type IterationRow = DatabaseRecord<Iteration, { readonly removed: readonly RemovedStructure[] }>;
 
-export interface NewPruningRun extends Omit<NewRun<"PRUNING">, "kind" | "comparisonKey" | "overlapRatio"> {
+export type NewPruningRun = Subject & PruningRequest;
+
+interface PruningRequest extends Omit<RunRequest<"PRUNING">, "kind" | "comparisonKey" | "overlapRatio"> {
   readonly method: string;
   /** It begins with so many iterations of another run. */
   readonly from?: { readonly run: PruningRunRecord; readonly iterations: number } | undefined;
@@ -22,7 +24,7 @@ export interface NewPruningRun extends Omit<NewRun<"PRUNING">, "kind" | "compari
 /**
  * Stores a new pruning run, QUEUED; or finds the one that an earlier request with the same key stored.
  *
- * @throws EspalierError MODEL_NOT_FOUND, IDEMPOTENCY_KEY_REUSED
+ * @throws EspalierError what `insertRun` throws; IDEMPOTENCY_KEY_REUSED
  */
 export function createPruningRun(
   store: Store,
@@ -34,7 +36,7 @@ export function createPruningRun(
     const id = await makeOnce(tx, keyed, async () => {
       const run = await insertRun(tx, { ...asked, kind: "PRUNING" });
       if (from) await beginFrom(tx, run, from);
-      await enqueue(tx, await getRun(tx, run.id));
+      await enqueueReady(tx, await getRun(tx, run.id), enqueue);
       return run.id;
     });
     return getRun(tx, id, "PRUNING");
@@ -73,7 +75,8 @@ export async function pruningStands(
 ): Promise<RunEvents["PRUNING"]["RESUMED"]> {
   const iterations = await countIterations(tx, runId);
   const last = await tx.iteration.findFirst({ where: { runId, index: iterations - 1 } });
-  const parameterCount = last ? Number(last.parameterCount) : (await getModel(tx, modelId ?? "")).parameterCount;
+  const base = last || modelId === null ? null : await getModel(tx, modelId);
+  const parameterCount = last ? Number(last.parameterCount) : (base?.parameterCount ?? null);
   return { iterations, parameterCount, removedRatio: last?.removedRatio ?? 0, fromRunId: null };
 }
 
@@ -122,15 +125,19 @@ export function recordPruned(
   store: Store,
   claim: PruningRunRecord,
   pruned: InspectedModel,
-  peakMemoryBytes: number | null = null,
+  peakMemoryBytes: number | null,
+  enqueue: Enqueue,
   confirmFiles?: ConfirmFiles,
 ): Promise<void> {
-  return succeedRun(store, claim, async (tx) => {
+  return succeedRun(store, claim, enqueue, async (tx) => {
     const base = await getModel(tx, claim.modelId ?? "");
     const removedRatio = (base.parameterCount - pruned.parameterCount) / base.parameterCount;
     const name = `${base.name}-${claim.method.toLowerCase().replaceAll("_", "-")}-${Math.round(removedRatio * 100)}`;
     const { id: modelId } = await insertModel(tx, pruned, name, base.id, confirmFiles);
-    const columns: Prisma.RunUncheckedUpdateManyInput = { resultModelId: modelId, removedRatio, peakMemoryBytes };
-    return { columns, event: { modelId, parameterCount: pruned.parameterCount, removedRatio } };
+    return {
+      resultModelId: modelId,
+      columns: { removedRatio, peakMemoryBytes },
+      event: { modelId, parameterCount: pruned.parameterCount, removedRatio },
+    };
   });
 }

@@ -2,7 +2,7 @@ import { EspalierError } from "../errors.ts";
 import type { Prisma } from "../generated/prisma/client.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
 import { notify } from "./listener.ts";
-import { type FailureRecord, findRun, notOver, type RunRecord } from "./runs.ts";
+import { type Enqueue, endRun, type FailureRecord, findRun, notOver, type RunRecord, readyFollowers } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
 /** A worker's right to write to a run: until the run is over, or another worker takes it up. */
@@ -54,6 +54,8 @@ export function whileClaimed<T>(store: Store, { id, attempt }: RunClaim, write: 
 
 /** What a run that succeeds leaves: columns of its row, and its last event. */
 export interface Success {
+  /** The model it made. */
+  readonly resultModelId?: string;
   readonly columns: Prisma.RunUncheckedUpdateManyInput;
   readonly event: PayloadOf<"SUCCEEDED">;
 }
@@ -61,25 +63,22 @@ export interface Success {
 /**
  * Records success.
  *
+ * @param enqueue puts those into the queue that waited for its result
  * @param write stores what the run's kind stores beside, in the same transaction
  * @throws EspalierError RUN_LOST if the claim stands no more; what `write` throws
  */
-export function succeedRun(store: Store, claim: RunClaim, write: (tx: Database) => Promise<Success>): Promise<void> {
+export function succeedRun(store: Store, claim: RunClaim, enqueue: Enqueue, write: (tx: Database) => Promise<Success>): Promise<void> {
   const { id } = claim;
   return whileClaimed(store, claim, async (tx) => {
-    const { columns, event } = await write(tx);
-    await tx.run.updateMany({ where: { id }, data: { ...columns, status: "SUCCEEDED", progress: 1, finishedAt: new Date() } });
+    const { resultModelId, columns, event } = await write(tx);
+    const result = resultModelId === undefined ? {} : { resultModelId };
+    await tx.run.updateMany({ where: { id }, data: { ...columns, ...result, status: "SUCCEEDED", progress: 1, finishedAt: new Date() } });
     await appendEvent(tx, id, "SUCCEEDED", event);
+    if (resultModelId !== undefined) await readyFollowers(tx, id, resultModelId, enqueue);
   });
 }
 
 /** Records failure, whoever holds the run; nothing if it is over. */
-export function recordFailure(store: Store, id: string, { code, message }: FailureRecord): Promise<void> {
-  return store.prisma.$transaction(async (tx) => {
-    const { count } = await tx.run.updateMany({
-      where: { id, status: { in: notOver } },
-      data: { status: "FAILED", error: { code, message }, finishedAt: new Date() },
-    });
-    if (count > 0) await appendEvent(tx, id, "FAILED", { code, message });
-  });
+export async function recordFailure(store: Store, id: string, { code, message }: FailureRecord): Promise<void> {
+  await store.prisma.$transaction((tx) => endRun(tx, id, { status: "FAILED", error: { code, message } }));
 }

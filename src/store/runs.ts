@@ -35,10 +35,14 @@ type RecordOf<Kind extends RunKind> = DatabaseRecord<
 /** A run of some kind: its `kind` tells which. */
 export type RunRecord<Kind extends RunKind = RunKind> = { readonly [Each in Kind]: RecordOf<Each> }[Kind];
 
+/** What a run works on: a model, or what another run makes, for which it waits. */
+export type Subject = { readonly modelId: string } | { readonly resultOf: string };
+
 /** What is asked for, of whichever kind. */
-export interface NewRun<Kind extends RunKind = RunKind> {
+export type NewRun<Kind extends RunKind = RunKind> = Subject & RunRequest<Kind>;
+
+export interface RunRequest<Kind extends RunKind> {
   readonly kind: Kind;
-  readonly modelId: string;
   readonly options: RunKinds[Kind]["options"];
   readonly method?: RunKinds[Kind]["method"];
   readonly datasetId: string;
@@ -63,20 +67,84 @@ export const notOver: Run["status"][] = ["QUEUED", "RUNNING"];
 export const toRunRecord = <Kind extends RunKind>(row: Run): RunRecord<Kind> => toRecord(row) as RunRecord<Kind>;
 
 /**
- * Stores a new run, QUEUED. To be called in a transaction, which puts it into the queue too.
+ * Stores a new run, QUEUED. To be called in a transaction, which puts it into the queue too, with `enqueueReady`.
  *
- * @throws EspalierError MODEL_NOT_FOUND
+ * @throws EspalierError MODEL_NOT_FOUND; RUN_NOT_FOUND, RUN_WITHOUT_RESULT where it is to work on a run's result
  */
-export async function insertRun<Kind extends RunKind>(tx: Database, { options, ...run }: NewRun<Kind>): Promise<RunRecord<Kind>> {
-  const { id: modelId } = await holdModel(tx, run.modelId);
-  return toRunRecord(await tx.run.create({ data: { ...run, modelId, options: { ...options } as unknown as Prisma.InputJsonObject } }));
+export async function insertRun<Kind extends RunKind>(tx: Database, { options, ...asked }: NewRun<Kind>): Promise<RunRecord<Kind>> {
+  const { modelId, resultOf = null, ...run } = { modelId: undefined, resultOf: undefined, ...asked };
+  const subject = resultOf === null ? null : await heldSubject(tx, resultOf);
+  const known = subject ? subject.resultModelId : (modelId ?? "");
+  const data = {
+    ...run,
+    modelId: known === null ? null : (await holdModel(tx, known)).id,
+    subjectRunId: subject?.id ?? null,
+    options: { ...options } as unknown as Prisma.InputJsonObject,
+  };
+  return toRunRecord(await tx.run.create({ data }));
 }
 
 /**
- * Puts a run that was cancelled or failed back into the queue.
+ * A run whose result another is to work on. It does not end until the transaction does.
+ *
+ * @throws EspalierError RUN_NOT_FOUND; RUN_WITHOUT_RESULT if it is over and made no model
+ */
+async function heldSubject(tx: Database, id: string): Promise<RunRecord> {
+  if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Run" WHERE id = ${id}::uuid FOR SHARE`;
+  const run = await getRun(tx, id);
+  requireResult(run);
+  return run;
+}
+
+/** @throws EspalierError RUN_WITHOUT_RESULT if a run is over and made no model */
+export function requireResult({ id, status, resultModelId, finishedAt }: RunRecord): void {
+  if (finishedAt && resultModelId === null)
+    throw new EspalierError("RUN_WITHOUT_RESULT", `the run ${id} is ${status} and has no model to work on`, { id, status });
+}
+
+/** Puts a run into the queue, unless it waits for the result of another: then it comes there with that. */
+export async function enqueueReady(tx: Database, run: RunRecord, enqueue: Enqueue): Promise<void> {
+  if (run.modelId !== null) await enqueue(tx, run);
+}
+
+/** Gives those that wait for a run's result the model that it made, and puts them into the queue. */
+export async function readyFollowers(tx: Database, runId: string, modelId: string, enqueue: Enqueue): Promise<void> {
+  for (const row of await tx.run.updateManyAndReturn({ where: waitingFor(runId), data: { modelId } })) {
+    await appendEvent(tx, row.id, "QUEUED", { modelId });
+    await enqueue(tx, toRunRecord(row));
+  }
+}
+
+/** Those that wait for a run's result. */
+const waitingFor = (runId: string) => ({ subjectRunId: runId, modelId: null, status: "QUEUED" as const });
+
+/** How a run ends that does not succeed. */
+type End = { readonly status: "CANCELLED" } | { readonly status: "FAILED"; readonly error: FailureRecord };
+
+/**
+ * Ends a run that is not over, and with it those that wait for its result. To be called in a transaction.
+ *
+ * @returns whether it was this that ended it
+ */
+export async function endRun(tx: Database, id: string, end: End): Promise<boolean> {
+  const failed = end.status === "FAILED" ? { ...end.error } : null;
+  const { count } = await tx.run.updateMany({
+    where: { id, status: { in: notOver } },
+    data: { status: end.status, finishedAt: new Date(), ...(failed ? { error: failed } : {}) },
+  });
+  if (count === 0) return false;
+  await (failed ? appendEvent(tx, id, "FAILED", failed) : appendEvent(tx, id, "CANCELLED", {}));
+  const message = `the run ${id}, for whose result it waited, failed`;
+  const theirs: End = failed ? { status: "FAILED", error: { code: "SUBJECT_FAILED", message } } : end;
+  for (const follower of await tx.run.findMany({ where: waitingFor(id), select: { id: true } })) await endRun(tx, follower.id, theirs);
+  return true;
+}
+
+/**
+ * Puts a run that was cancelled or failed back into the queue. One that waited for the result of another waits again, or takes it up.
  *
  * @param stands where it goes on, for its event
- * @throws EspalierError RUN_NOT_FOUND; RUN_NOT_RESUMABLE if it is neither
+ * @throws EspalierError RUN_NOT_FOUND; RUN_NOT_RESUMABLE if it is neither; RUN_WITHOUT_RESULT if what it waited for has to be resumed first
  */
 export function resumeRun(
   store: Store,
@@ -85,10 +153,11 @@ export function resumeRun(
   enqueue: Enqueue,
 ): Promise<RunRecord> {
   return store.prisma.$transaction(async (tx) => {
-    const { id: runId } = await getRun(tx, id);
+    const { id: runId, subjectRunId, modelId } = await getRun(tx, id);
+    const subject = modelId === null && subjectRunId !== null ? await heldSubject(tx, subjectRunId) : null;
     const { count } = await tx.run.updateMany({
       where: { id: runId, status: { in: ["CANCELLED", "FAILED"] } },
-      data: { status: "QUEUED", error: Prisma.DbNull, finishedAt: null },
+      data: { status: "QUEUED", error: Prisma.DbNull, finishedAt: null, ...(subject ? { modelId: subject.resultModelId } : {}) },
     });
     const run = await getRun(tx, runId);
     if (count === 0) {
@@ -97,7 +166,7 @@ export function resumeRun(
       throw new EspalierError("RUN_NOT_RESUMABLE", message, { id, status });
     }
     await appendEvent(tx, runId, "RESUMED", await stands(tx, run));
-    await enqueue(tx, run);
+    await enqueueReady(tx, run, enqueue);
     return getRun(tx, runId);
   });
 }
@@ -152,12 +221,8 @@ export async function listRuns<Kind extends RunKind = RunKind>(
 export function endByRequest(store: Store, id: string): Promise<{ readonly run: RunRecord; readonly ended: boolean }> {
   return store.prisma.$transaction(async (tx) => {
     const { id: runId } = await getRun(tx, id);
-    const { count } = await tx.run.updateMany({
-      where: { id: runId, status: { in: notOver } },
-      data: { status: "CANCELLED", finishedAt: new Date() },
-    });
-    if (count > 0) await appendEvent(tx, runId, "CANCELLED", {});
-    return { run: await getRun(tx, runId), ended: count > 0 };
+    const ended = await endRun(tx, runId, { status: "CANCELLED" });
+    return { run: await getRun(tx, runId), ended };
   });
 }
 

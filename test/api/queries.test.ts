@@ -36,7 +36,7 @@ async function finishedRun(store: Store, childName: string): Promise<{ runId: st
     durationMs: 5,
     estimatedMsLeft: 6,
   });
-  await recordPruned(store, claim, inspected(childName, 900));
+  await recordPruned(store, claim, inspected(childName, 900), null, async () => {});
   const { resultModelId } = await store.prisma.run.findUniqueOrThrow({ where: { id: runId } });
   return { runId, baseId, childId: resultModelId as string };
 }

@@ -71,7 +71,7 @@ test("what has happened is told, then what happens, each event once, until the r
   await scored(2);
   assert.equal((await take()).sequence, 3);
   assert.ok(performance.now() - begun < 900, "told by the notification, not by the poll");
-  await recordPruned(store, claim, inspected("result", 790));
+  await recordPruned(store, claim, inspected("result", 790), null, async () => {});
   const last = await take();
   assert.deepEqual(
     [last.__typename, last.sequence, last["resultModel"]],

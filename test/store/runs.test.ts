@@ -58,7 +58,7 @@ test("a run's life, from claim to child", async () => {
   assert.equal(claim.status, "RUNNING");
   await recordStart(store, claim, started);
   for (const index of [0, 1]) await recordIteration(store, claim, iteration(index));
-  await recordPruned(store, claim, inspected("pruned", 800));
+  await recordPruned(store, claim, inspected("pruned", 800), null, async () => {});
 
   const ended = await getRun(store.prisma, runId);
   assert.equal(ended.status, "SUCCEEDED");
@@ -100,7 +100,10 @@ test("a worker that lost its run to another can write no more", async () => {
   assert.equal(await holdsClaim(store, first), false);
   assert.equal(await holdsClaim(store, second), true);
   await assert.rejects(recordIteration(store, first, iteration(1)), { code: "RUN_LOST" });
-  await assert.rejects(recordPruned(store, first, inspected("late", 800)), { code: "RUN_LOST" });
+  await assert.rejects(
+    recordPruned(store, first, inspected("late", 800), null, async () => {}),
+    { code: "RUN_LOST" },
+  );
   await recordStart(store, second, started);
   await recordIteration(store, second, iteration(1));
   const events = await eventsAfter(store.prisma, first.id, 0, 100);
@@ -116,7 +119,10 @@ test("a cancelled run stays cancelled", async () => {
   const claim = await claimed();
   assert.equal((await cancelRun(store, claim.id)).status, "CANCELLED");
   await assert.rejects(recordIteration(store, claim, iteration(0)), { code: "RUN_LOST" });
-  await assert.rejects(recordPruned(store, claim, inspected("cancelled", 800)), { code: "RUN_LOST" });
+  await assert.rejects(
+    recordPruned(store, claim, inspected("cancelled", 800), null, async () => {}),
+    { code: "RUN_LOST" },
+  );
   await recordFailure(store, claim.id, { code: "X", message: "too late" });
   await assert.rejects(cancelRun(store, claim.id), { code: "RUN_NOT_CANCELLABLE", details: { id: claim.id, status: "CANCELLED" } });
   assert.equal((await getRun(store.prisma, claim.id)).status, "CANCELLED");

@@ -23,7 +23,10 @@ export interface JobBench extends TestDatabase {
   /** A built-in dataset, registered. */
   dataset(name: string): Promise<DatasetRecord>;
   /** Queues a run on the bundled model: small, and of six iterations. */
-  prune(options?: Partial<PruningOptions>, more?: Partial<Pick<NewPruningRun, "modelId" | "priority" | "from">>): Promise<PruningRunRecord>;
+  prune(
+    options?: Partial<PruningOptions>,
+    more?: Partial<{ modelId: string } & Pick<NewPruningRun, "priority" | "from">>,
+  ): Promise<PruningRunRecord>;
   /** A worker in a process of its own. */
   workerProcess(): Promise<ChildProcess>;
 }

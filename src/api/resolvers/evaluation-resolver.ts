@@ -12,7 +12,7 @@ import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { datasetFor } from "../dataset-input.ts";
 import { Needs } from "../needs.ts";
-import { tokenizedModel } from "../tokenized-model.ts";
+import { runSubject } from "../run-subject.ts";
 import { EvaluateModelInput, Evaluation, Retained } from "../types/evaluation.ts";
 import { blaming, requireAll } from "../validate.ts";
 
@@ -37,9 +37,9 @@ export class EvaluationResolver {
     @Ctx() context: Context,
   ): Promise<EvaluationRecord> {
     const { store, queue } = context;
-    const { modelId, sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
+    const { sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
     const [stride, maxTokens, maxItems] = [input.stride ?? sequenceLength, input.maxTokens ?? null, input.maxItems ?? null];
-    const { model } = await tokenizedModel(store, "input.modelId", modelId);
+    const { subject, model, calibrations } = await runSubject(store, input);
     const longest = model.architecture.contextLength ?? 65_536;
     const lengthRule = `must be from 2 to the model's context length, ${longest}`;
     requireAll([
@@ -49,10 +49,10 @@ export class EvaluationResolver {
       ["input.maxItems", maxItems === null || maxItems >= 1, "must be at least 1"],
     ]);
     const chosen = await datasetFor(context, "input.dataset", input.dataset);
-    const overlapRatio = await blaming("input.dataset", checkOverlap(context, model.id, chosen, allowOverlap, context.signal));
+    const overlapRatio = await blaming("input.dataset", checkOverlap(context, await calibrations(), chosen, allowOverlap, context.signal));
     const dataset = await chosen.keep();
     const settings = { sequenceLength, stride, maxTokens, maxItems, measureSpeed, executionProvider };
-    return createEvaluation(store, { modelId, dataset, settings, overlapRatio }, queue.addRun);
+    return createEvaluation(store, { ...subject, dataset, settings, overlapRatio }, queue.addRun);
   }
 
   @Needs("GENERATE")

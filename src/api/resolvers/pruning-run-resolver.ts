@@ -18,7 +18,7 @@ import { datasetFor } from "../dataset-input.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import type { Loaders } from "../loaders.ts";
 import { Needs } from "../needs.ts";
-import { tokenizedModel } from "../tokenized-model.ts";
+import { runSubject } from "../run-subject.ts";
 import { type Connection, connect, PageArgs, pageRequest, ScorePageArgs } from "../types/connection.ts";
 import {
   PruningIteration,
@@ -163,10 +163,10 @@ export class PruningRunResolver {
     @Ctx() context: Context,
   ): Promise<PruningRunRecord> {
     const { store, queue, loaders } = context;
-    const { model } = await tokenizedModel(store, "input.modelId", input.modelId);
+    const { subject, argument, model } = await runSubject(store, input);
     if (model.pruningObstacle) {
       const { code, message } = model.pruningObstacle;
-      throw new EspalierError(code, message, { argument: "input.modelId" });
+      throw new EspalierError(code, message, { argument });
     }
     const { perturbation, uniform, ...rest } = input.options;
     const { method, priority, idempotencyKey: key } = input;
@@ -186,12 +186,17 @@ export class PruningRunResolver {
         `must be NONE or left out: scores of ${method} are distances from a mean, which dividing would put in another order`,
       ],
       ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
+      [
+        "input.from",
+        input.from == null || input.of == null,
+        "cannot be had with `of`: another run's iterations are of a model that is there",
+      ],
       keyRule(key),
     ]);
-    await requireStructures(input.modelId, options, loaders);
+    await requireStructures(model.id, options, loaders);
     const dataset = await datasetFor(context, "input.dataset", input.dataset);
     requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
-    const runOf = (datasetId: string) => ({ modelId: input.modelId, method, options, datasetId, priority });
+    const runOf = (datasetId: string) => ({ ...subject, method, options, datasetId, priority });
     const owner = context.caller.token?.id ?? null;
     const keyed = (run: NewPruningRun) =>
       key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: input.from ?? null } };
@@ -220,9 +225,12 @@ export class PruningRunResolver {
     return blaming("id", cancelRun(store, id));
   }
 
-  @FieldResolver(() => GraphQLBigInt, { description: "Parameters of the base model." })
+  @FieldResolver(() => GraphQLBigInt, {
+    nullable: true,
+    description: "Parameters of the base model; null while the run waits for the result of another.",
+  })
   async parameterCount(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<number | undefined> {
-    return (await loaders.models.load(modelId ?? ""))?.parameterCount;
+    return modelId === null ? undefined : (await loaders.models.load(modelId))?.parameterCount;
   }
 
   @FieldResolver(() => PruningRun, { nullable: true, description: "The run whose iterations it began with." })
@@ -263,7 +271,7 @@ export class PruningRunResolver {
 async function beginning({ prisma }: Context["store"], run: NewPruningRun, fromId: string): Promise<NewPruningRun["from"]> {
   const from = await blaming("input.from", getRun(prisma, fromId, "PRUNING"));
   requireAlike(run, from);
-  const { parameterCount } = await getModel(prisma, run.modelId);
+  const { parameterCount } = await getModel(prisma, from.modelId ?? "");
   return { run: from, iterations: sharedIterations(from, parameterCount, await runIterations(prisma, from.id), run.options.targetRatio) };
 }
 

@@ -60,9 +60,14 @@ export class RunResolver {
     return blaming("id", resumeRun(context.store, id, standsOf, context.queue.addRun));
   }
 
-  @FieldResolver(() => Model, { description: "The model it works on." })
+  @FieldResolver(() => Model, { nullable: true, description: "The model it works on; null while it waits for the result of another run." })
   model(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
     return modelId === null ? null : loaders.models.load(modelId);
+  }
+
+  @FieldResolver(() => Run, { nullable: true, description: "The run whose result it works on, if that is how it was asked for." })
+  resultOf(@Root() { subjectRunId }: RunRecord, @Ctx() { loaders }: Context): Promise<RunRecord | null> | null {
+    return subjectRunId === null ? null : loaders.runs.load(subjectRunId);
   }
 
   @FieldResolver(() => Dataset, {
@@ -75,7 +80,8 @@ export class RunResolver {
 
   @FieldResolver(() => Int, {
     nullable: true,
-    description: "Its place among the runs of its kind that wait for the same execution provider, from 1; null unless it waits.",
+    description:
+      "Its place among the runs of its kind that wait for the same execution provider, from 1; null unless it waits for a worker.",
   })
   queuePosition(@Root() { id, status }: RunRecord, @Ctx() { loaders }: Context): Promise<number | null> | null {
     return status === "QUEUED" ? loaders.queuePositions.load(id) : null;

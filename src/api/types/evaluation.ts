@@ -4,7 +4,7 @@ import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { executionProviderEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
-import { Run } from "./run.ts";
+import { Run, RunSubjectInput } from "./run.ts";
 
 @ObjectType({ description: "What an evaluation measured: of texts, or of items with choices. What was not measured is null." })
 export class EvaluationResult {
@@ -137,8 +137,11 @@ export class Retained {
 
 @InputType({ description: "What to measure, and on what." })
 export class EvaluateModelInput {
-  @Field(() => ID, { description: "The model to measure." })
-  readonly modelId!: string;
+  @Field(() => ID, { nullable: true, description: "The model to measure. It or `of` must be given." })
+  readonly modelId?: string | null;
+
+  @Field(() => RunSubjectInput, { nullable: true, description: "In place of a model: the result of another run." })
+  readonly of?: RunSubjectInput | null;
 
   @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned with." })
   readonly dataset!: DatasetInput;

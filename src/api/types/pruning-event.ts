@@ -13,6 +13,9 @@ import { eventTypeName, RunEvent } from "./run-event.ts";
 })
 export abstract class PruningEvent extends RunEvent {}
 
+@ObjectType({ implements: [PruningEvent, RunEvent], description: "The run whose result it waited for has made it: it is in the queue." })
+export class PruningQueued extends PruningEvent {}
+
 @ObjectType({ implements: [PruningEvent, RunEvent], description: "The run has loaded its model and begins to score." })
 export class PruningStarted extends PruningEvent {
   @Field(() => executionProviderEnum, { description: "What it runs on." })
@@ -99,8 +102,11 @@ export class PruningResumed extends PruningEvent {
   @Field(() => Int, { description: "How many iterations it need not do." })
   readonly iterations!: number;
 
-  @Field(() => GraphQLBigInt, { description: "Parameters left after them." })
-  readonly parameterCount!: number;
+  @Field(() => GraphQLBigInt, {
+    nullable: true,
+    description: "Parameters left after them; null while the run waits for the result of another.",
+  })
+  readonly parameterCount!: number | null;
 
   @Field(() => Float, { description: "Share of the base model's parameters removed by them, 0 to 1." })
   readonly removedRatio!: number;
@@ -111,6 +117,7 @@ export class PruningResumed extends PruningEvent {
 
 /** The types of what happens in pruning runs. */
 export const pruningEventTypes = [
+  PruningQueued,
   PruningStarted,
   PruningScoring,
   PruningIterationCompleted,

@@ -6,7 +6,7 @@ import { pruningMethodEnum, structureKindEnum } from "../enums.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
 import { Options } from "./pruning-options.ts";
-import { Run } from "./run.ts";
+import { Run, RunSubjectInput } from "./run.ts";
 
 @ObjectType({ description: "A way of scoring structures." })
 export class PruningMethodInfo {
@@ -109,8 +109,11 @@ export const StructureScoreConnection = connectionType(StructureScore);
 
 @InputType({ description: "What to prune, how, and with which texts." })
 export class StartPruningInput {
-  @Field(() => ID, { description: "The model to prune; it stays as it is." })
-  readonly modelId!: string;
+  @Field(() => ID, { nullable: true, description: "The model to prune; it stays as it is. It or `of` must be given." })
+  readonly modelId?: string | null;
+
+  @Field(() => RunSubjectInput, { nullable: true, description: "In place of a model: the result of another run." })
+  readonly of?: RunSubjectInput | null;
 
   @Field(() => pruningMethodEnum, { defaultValue: "PIP", description: "How structures are scored." })
   readonly method!: string;

@@ -7,6 +7,7 @@ import { JobError } from "./job.ts";
 /** The GraphQL types of the events of each kind of run. */
 const typeNames: { readonly [Kind in RunKind]: Readonly<Record<EventType<Kind>, string>> } = {
   PRUNING: {
+    QUEUED: "PruningQueued",
     STARTED: "PruningStarted",
     SCORING: "PruningScoring",
     ITERATION: "PruningIterationCompleted",
@@ -16,6 +17,7 @@ const typeNames: { readonly [Kind in RunKind]: Readonly<Record<EventType<Kind>, 
     RESUMED: "PruningResumed",
   },
   EVALUATION: {
+    QUEUED: "RunQueued",
     STARTED: "RunStarted",
     PROGRESS: "RunProgressed",
     SUCCEEDED: "RunSucceeded",
@@ -48,6 +50,9 @@ export abstract class RunEvent {
   readonly createdAt!: Date;
 }
 
+@ObjectType({ implements: RunEvent, description: "The run whose result it waited for has made it: it is in the queue." })
+export class RunQueued extends RunEvent {}
+
 @ObjectType({ implements: RunEvent, description: "A worker begins the run, from its beginning." })
 export class RunStarted extends RunEvent {
   @Field(() => Int, { description: "How many workers have taken it up, this one among them." })
@@ -76,4 +81,4 @@ export class RunCancelled extends RunEvent {}
 export class RunResumed extends RunEvent {}
 
 /** The types of events that kinds of run have which tell nothing particular. */
-export const runEventTypes = [RunStarted, RunProgressed, RunSucceeded, RunFailed, RunCancelled, RunResumed];
+export const runEventTypes = [RunQueued, RunStarted, RunProgressed, RunSucceeded, RunFailed, RunCancelled, RunResumed];

@@ -54,6 +54,15 @@ export abstract class Run {
 
 export const RunConnection = connectionType(Run);
 
+@InputType({ description: "What a run is to work on that is not there yet." })
+export class RunSubjectInput {
+  @Field(() => ID, {
+    description:
+      "The model that this run makes. If the run is not over, the new one waits for it, fails with it (`SUBJECT_FAILED`) and is cancelled with it.",
+  })
+  readonly resultOf!: string;
+}
+
 @InputType({ description: "Which runs to list." })
 export class RunFilter {
   @Field(() => [runKindEnum], { nullable: true, description: "Those of these kinds." })

@@ -10,6 +10,7 @@ export const evaluation: KindOfRun<"EVALUATION", "evaluate"> = {
   role: "GENERATE",
   queue: "evaluate",
   task: "evaluate",
+  makesModel: false,
   request: async (services, { modelId, datasetId, options }) => ({
     model: await storedModel(services, modelId),
     dataset: await storedDataset(services, datasetId),

@@ -19,6 +19,7 @@ export const pruning: KindOfRun<"PRUNING", "prune"> = {
   role: "PRUNE",
   queue: "prune",
   task: "prune",
+  makesModel: true,
   request: async (services, run, scratch) => ({
     model: await storedModel(services, run.modelId),
     method: run.method,
@@ -39,8 +40,8 @@ export const pruning: KindOfRun<"PRUNING", "prune"> = {
     } else if (event.type === "ITERATION") await recordIteration(store, run, event);
     return event.type === "ITERATION";
   },
-  succeed: ({ store, dataDirectory }, run, { pruned, peakMemoryBytes }) =>
-    recordPruned(store, run, pruned, peakMemoryBytes, (files) => requireFiles(dataDirectory, files)),
+  succeed: ({ store, queue, dataDirectory }, run, { pruned, peakMemoryBytes }) =>
+    recordPruned(store, run, pruned, peakMemoryBytes, queue.addRun, (files) => requireFiles(dataDirectory, files)),
   begin: async () => {},
   steps: countIterations,
   stands: pruningStands,
