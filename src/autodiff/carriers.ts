@@ -1,7 +1,7 @@
 import { consumers } from "../onnx/edit.ts";
-import { type Node, operatorKey, sizeOf, type TypedGraph } from "../onnx/ir.ts";
+import { type Node, sizeOf, type TypedGraph } from "../onnx/ir.ts";
 import type { Movement } from "../operators/operator.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 import type { SliceRequest } from "./reductions.ts";
 
 type Shape = readonly number[];
@@ -33,7 +33,7 @@ export function carriersOf({ graph, types }: TypedGraph, requests: readonly Slic
   const carrier = (request: SliceRequest): SliceRequest => {
     const { parameter, axis } = request;
     const [node, ...others] = readers.get(parameter) ?? [];
-    const movement = node && operators.get(operatorKey(node))?.moves;
+    const movement = node && operatorOf(node)?.moves;
     if (!movement || others.length > 0 || node.inputs[0] !== parameter) return request;
     const [output = ""] = node.outputs;
     const to = axis === null ? null : movedTo(movement, node, axis, shape(parameter), shape(output));

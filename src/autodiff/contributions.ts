@@ -2,7 +2,7 @@ import { EspalierError } from "../errors.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { dataTypes, operatorKey, sizeOf } from "../onnx/ir.ts";
 import type { Contribution, Factor, Factors, Use } from "../operators/operator.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 
 /**
  * Gradients sample by sample, as products that need not be formed.
@@ -57,9 +57,7 @@ export class Contributions implements Factors {
 
   /** All uses of a parameter together: one product if each is one, and else its gradient. */
   of(uses: readonly Use[]): Contribution {
-    const parts = uses.map(
-      (use) => operators.get(operatorKey(use.primal.node))?.contribution?.(this, use) ?? { gradient: this.#summed(use) },
-    );
+    const parts = uses.map((use) => operatorOf(use.primal.node)?.contribution?.(this, use) ?? { gradient: this.#summed(use) });
     const products = parts.filter((p) => "left" in p);
     if (products.length === parts.length) {
       const side = (name: "left" | "right") => this.#stacked(products.map((p) => p[name]));

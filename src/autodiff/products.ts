@@ -1,6 +1,6 @@
 import { consumers } from "../onnx/edit.ts";
-import { type Node, operatorKey, type TypedGraph } from "../onnx/ir.ts";
-import { operators } from "../operators/operators.ts";
+import { type Node, type TypedGraph } from "../onnx/ir.ts";
+import { operatorOf } from "../operators/operators.ts";
 import { carriersOf } from "./carriers.ts";
 
 /** Where a parameter is multiplied with what the text has become. */
@@ -21,7 +21,7 @@ export function productsOf(typed: TypedGraph, parameters: readonly string[]): Ma
     const carried = [0, 1].map((axis) => carriersOf(typed, [{ parameter, axis }])[0]);
     const name = carried[0]?.parameter as string;
     const [node, ...others] = readers.get(name) ?? [];
-    const summed = node && others.length === 0 ? operators.get(operatorKey(node))?.summedAxis?.(node, node.inputs.lastIndexOf(name)) : null;
+    const summed = node && others.length === 0 ? operatorOf(node)?.summedAxis?.(node, node.inputs.lastIndexOf(name)) : null;
     const axis = carried.findIndex((c) => c?.axis === summed);
     if (node && summed != null && axis >= 0) products.set(parameter, { node, input: node.inputs[0] as string, axis });
   }

@@ -1,6 +1,6 @@
 import { usesOf } from "../onnx/edit.ts";
 import { type Graph, isFloat, type Node, operatorKey, type Tensor } from "../onnx/ir.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 
 export interface UnsupportedOperator {
   /** Operator key, e.g. `MatMul` or `com.microsoft::Attention`. */
@@ -17,7 +17,7 @@ const isWeight = (t: Tensor): boolean => t.dims.length >= (isFloat(t.dataType) ?
  * stored, whose types need not be known. Empty means: gradients can be had.
  */
 export function unsupportedOperators(graph: Graph, output: string): UnsupportedOperator[] {
-  const gradientOf = (node: Node) => operators.get(operatorKey(node))?.gradient ?? "unknown";
+  const gradientOf = (node: Node) => operatorOf(node)?.gradient ?? "unknown";
   const reached = new Set([...graph.initializers.values()].filter(isWeight).map((t) => t.name));
   const carrying = graph.nodes.filter((node) => {
     if (gradientOf(node) === "none" || !usesOf(node).some((i) => reached.has(i))) return false;

@@ -2,7 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { type Graph, isFloat, type Model, type Node, operatorKey, sizeOf } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 import { cacheLayers } from "../signature/caches.ts";
 import { logitsOf } from "../signature/logits.ts";
 import { signatureOf } from "../signature/signature.ts";
@@ -45,7 +45,7 @@ function layersOf(model: Model): number {
 
 /** Weights as they were before they were quantised. Scales and zero points, which only quantised operators read, are none. */
 function countOf(graph: Graph, floats: ReadonlyMap<string, number>): number {
-  const steps = graph.nodes.filter((n) => operators.get(operatorKey(n))?.quantised);
+  const steps = graph.nodes.filter((n) => operatorOf(n)?.quantised);
   const own = new Set(steps.flatMap((n) => n.inputs));
   const plain = [...floats].filter(([name]) => !own.has(name));
   // A table that is looked up first and dequantised then is read by the lookup.

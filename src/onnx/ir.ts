@@ -116,6 +116,9 @@ export interface StaticType {
 /** Number of elements. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
+/** Elements between two neighbours along each axis. */
+export const stridesOf = (shape: readonly number[]): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)));
+
 /** `domain::opType`, without the prefix for the standard domain: the key of every operator table. */
 export const operatorKey = (node: Node): string =>
   node.domain === "" || node.domain === "ai.onnx" ? node.opType : `${node.domain}::${node.opType}`;

@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
-import { type Attribute, type Node, sizeOf } from "../onnx/ir.ts";
+import { type Attribute, type Node, stridesOf } from "../onnx/ir.ts";
 import { axisOf, integersIn, zero } from "./arithmetic.ts";
 import { type Axis, concatenation, leaf, product } from "./axis.ts";
 import { type AxisRule, broadcast, type Call, elementwise, freezesAll, mixing, pick, unrelated } from "./axis-rules.ts";
@@ -152,16 +152,13 @@ const sliceAfter: ShapesAfter = (r) => {
   ];
 };
 
-/** Elements between neighbours along each axis. */
-const strides = (shape: readonly number[]): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)));
-
 const turnedSteps = (node: Node, from: readonly number[]): number[] => {
-  const steps = strides(from);
+  const steps = stridesOf(from);
   return (attr.intsOf(node, "perm") ?? [...from.keys()].reverse()).map((p) => steps[p] as number);
 };
 
 const repeatedSteps = (_: Node, from: readonly number[], to: readonly number[]): number[] => {
-  const steps = strides(from);
+  const steps = stridesOf(from);
   const missing = to.length - from.length;
   return to.map((_, i) => (i < missing || from[i - missing] === 1 ? 0 : (steps[i - missing] as number)));
 };

@@ -1,11 +1,8 @@
 import { consumers, producers, usesOf } from "../onnx/edit.ts";
-import { type Node, operatorKey } from "../onnx/ir.ts";
-import { operators } from "../operators/operators.ts";
+import type { Node } from "../onnx/ir.ts";
+import { isProduct, operatorOf } from "../operators/operators.ts";
 import { effort } from "./effort.ts";
 import { dataUses, type Flow } from "./flow.ts";
-
-const operatorOf = (node: Node) => operators.get(operatorKey(node));
-const isProduct = (node: Node): boolean => operatorOf(node)?.weights === "product";
 
 /** A term that a residual addition adds to the residual stream. */
 export interface Branch {

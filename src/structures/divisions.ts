@@ -1,8 +1,8 @@
 import { producers } from "../onnx/edit.ts";
 import type { StaticType } from "../onnx/ir.ts";
-import { type Model, type Node, operatorKey } from "../onnx/ir.ts";
+import { type Model, type Node } from "../onnx/ir.ts";
 import { type Axis, leavesOf } from "../operators/axis.ts";
-import { operators } from "../operators/operators.ts";
+import { isProduct, operatorOf } from "../operators/operators.ts";
 import { staticTypes } from "../runtime/static-types.ts";
 import { staticShapes } from "../signature/feeds.ts";
 import { signatureOf } from "../signature/signature.ts";
@@ -34,8 +34,6 @@ export interface Divisions {
   readonly divisions: readonly Division[];
   readonly obstacles: readonly Obstacle[];
 }
-
-const isProduct = (node: Node): boolean => operators.get(operatorKey(node))?.weights === "product";
 
 /** Sizes that stand for the dynamic ones. Any would do: axes are told apart by what operators do to them. */
 const [batch, tokens, past] = [5, 7, 11];
@@ -106,9 +104,7 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
    * projections on: all operands, or, where all queries share one key and value, the queries alone.
    */
   function batched(branch: Branch, own: readonly Axis[]): Axis[] {
-    const meets = [...branch.nodes].filter(
-      (n) => operators.get(operatorKey(n))?.mixesTokens === "attention" || (isProduct(n) && !projects(n)),
-    );
+    const meets = [...branch.nodes].filter((n) => operatorOf(n)?.mixesTokens === "attention" || (isProduct(n) && !projects(n)));
     const results = meets.map((n) => having(n.outputs));
     const by = (which: "every" | "some") =>
       own.filter((leaf) => results.every((r) => r.has(leaf)) && meets.every((n) => projects(n) || carriedInto(n, leaf, which, branch)));

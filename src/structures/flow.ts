@@ -1,9 +1,9 @@
 import { producers, usesOf } from "../onnx/edit.ts";
-import { type Graph, type Node, operatorKey } from "../onnx/ir.ts";
-import { operators } from "../operators/operators.ts";
+import type { Graph, Node } from "../onnx/ir.ts";
+import { operatorOf } from "../operators/operators.ts";
 
 /** Names from which elements flow into a node: nothing of a text flows through one that only reads a shape. */
-export const dataUses = (node: Node): string[] => (operators.get(operatorKey(node))?.readsShapeOnly ? [] : usesOf(node));
+export const dataUses = (node: Node): string[] => (operatorOf(node)?.readsShapeOnly ? [] : usesOf(node));
 
 /** How a text flows from the tokens to the logits. */
 export interface Flow {

@@ -1,6 +1,6 @@
 import { consumers, producers, removeDead, usesOf } from "../onnx/edit.ts";
-import { type Graph, type Node, operatorKey } from "../onnx/ir.ts";
-import { operators } from "../operators/operators.ts";
+import { type Graph, type Node } from "../onnx/ir.ts";
+import { operatorOf } from "../operators/operators.ts";
 import type { Branch } from "./branches.ts";
 import { effort } from "./effort.ts";
 
@@ -15,7 +15,7 @@ export function lostWith(whole: Graph): (branches: readonly Branch[]) => Readonl
   const made = producers(graph);
   const readers = consumers(graph);
   const outputs = new Set(graph.outputs.map((o) => o.name));
-  const sums = graph.nodes.filter((n) => operators.get(operatorKey(n))?.adds);
+  const sums = graph.nodes.filter((n) => operatorOf(n)?.adds);
   const spend = effort();
 
   return (branches) => {

@@ -1,10 +1,9 @@
-import { isFloat, type Node, operatorKey, sizeOf, type Tensor } from "../onnx/ir.ts";
+import { isFloat, type Node, sizeOf, type Tensor } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 import { dataUses, type Flow } from "./flow.ts";
 import { tiedCopies } from "./tied.ts";
 
-const operatorOf = (node: Node) => operators.get(operatorKey(node));
 const looksUpIn = (node: Node): boolean => operatorOf(node)?.weights === "table";
 /** Whether a node lays a whole value out anew. What is cut from one follows positions. */
 const turns = (node: Node): boolean => operatorOf(node)?.moves !== undefined;

@@ -1,23 +1,13 @@
 import { EspalierError } from "../errors.ts";
 import { tensorOf } from "../onnx/attributes.ts";
 import { producers, removeDead } from "../onnx/edit.ts";
-import {
-  type Dim,
-  type Graph,
-  type Model,
-  type Node,
-  operatorKey,
-  type StaticType,
-  sizeOf,
-  type Tensor,
-  type ValueInfo,
-} from "../onnx/ir.ts";
+import { type Dim, type Graph, type Model, type Node, type StaticType, sizeOf, type Tensor, type ValueInfo } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { integerTensor } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
 import { type Axis, find } from "../operators/axis.ts";
 import type { Resized, Shapes } from "../operators/operator.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 import type { Divisions } from "./divisions.ts";
 import { type Range, type Removed, staying, stayingBefore } from "./entries.ts";
 import { shareAgain } from "./own-constants.ts";
@@ -82,7 +72,7 @@ export async function removeEntries(model: Model, divisions: Divisions, removed:
         return ranges ? stayingBefore(ranges, position) : position;
       },
     };
-    const after = operators.get(operatorKey(node))?.shapesAfter;
+    const after = operatorOf(node)?.shapesAfter;
     const targets = after ? after(resized) : [];
     if (targets === null && node.outputs.some(cut))
       throw new EspalierError("CANNOT_FOLLOW", `${node.opType} "${node.name}" takes its shape from the data`, { node: node.name });
@@ -108,7 +98,7 @@ const shapesOf = (node: Node, types: ReadonlyMap<string, StaticType>): Shapes =>
 
 /** A node with the counts that its attributes state brought up to date. */
 function counted(node: Node, before: ReadonlyMap<string, StaticType>, after: ReadonlyMap<string, StaticType>): Node {
-  const changed = operators.get(operatorKey(node))?.countsAfter?.(node, shapesOf(node, before), shapesOf(node, after)) ?? {};
+  const changed = operatorOf(node)?.countsAfter?.(node, shapesOf(node, before), shapesOf(node, after)) ?? {};
   return Object.keys(changed).length > 0 ? { ...node, attributes: { ...node.attributes, ...changed } } : node;
 }
 

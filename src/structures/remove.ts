@@ -1,8 +1,8 @@
 import { EspalierError } from "../errors.ts";
 import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
-import { type Graph, type Model, operatorKey } from "../onnx/ir.ts";
+import { type Graph, type Model } from "../onnx/ir.ts";
 import { verify } from "../onnx/verify.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 import { cacheEntries } from "../signature/caches.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { anatomyOf, placesOf } from "./anatomy.ts";
@@ -38,7 +38,7 @@ function withoutTerms(graph: Graph, terms: ReadonlySet<string>): Graph {
   const out = new Set(terms);
   const alias = new Map<string, string>();
   for (const node of graph.nodes) {
-    if (!operators.get(operatorKey(node))?.adds || !node.inputs.some((i) => out.has(i))) continue;
+    if (!operatorOf(node)?.adds || !node.inputs.some((i) => out.has(i))) continue;
     const [sum] = node.outputs as [string];
     const left = node.inputs.find((i) => !out.has(i));
     if (left === undefined) out.add(sum);

@@ -1,11 +1,11 @@
-import { isFloat, type Model, type Node, operatorKey, type StaticType } from "../onnx/ir.ts";
+import { isFloat, type Model, type Node, type StaticType } from "../onnx/ir.ts";
 import { integersOf } from "../onnx/tensors.ts";
-import { operators } from "../operators/operators.ts";
+import { operatorOf } from "../operators/operators.ts";
 import { knownFromShapes } from "../runtime/evaluate.ts";
 
 /** Names of the values a node reads as sizes, positions or axes. */
 export const shapeUses = (node: Node): string[] =>
-  (operators.get(operatorKey(node))?.shapeOperands ?? []).map((i) => node.inputs[i] ?? "").filter((name) => name !== "");
+  (operatorOf(node)?.shapeOperands ?? []).map((i) => node.inputs[i] ?? "").filter((name) => name !== "");
 
 /**
  * The elements of every value that is read as a shape, and of all that leads to one, for given static shapes; those that

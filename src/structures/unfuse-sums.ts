@@ -1,7 +1,7 @@
-import { type Graph, operatorKey } from "../onnx/ir.ts";
-import { operators } from "../operators/operators.ts";
+import type { Graph, Node } from "../onnx/ir.ts";
+import { operatorOf } from "../operators/operators.ts";
 
-const unfused = (node: Graph["nodes"][number]) => operators.get(operatorKey(node))?.unfused?.(node);
+const unfused = (node: Node) => operatorOf(node)?.unfused?.(node);
 
 /** The graph with every residual addition in the open; the same graph if none was hidden. */
 export function unfuseSums(graph: Graph): Graph {

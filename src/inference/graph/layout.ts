@@ -1,8 +1,8 @@
 import { consumers, producers } from "../../onnx/edit.ts";
-import { type Node, operatorKey, type StaticType, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
+import { type Node, type StaticType, sizeOf, stridesOf, type TypedGraph } from "../../onnx/ir.ts";
 import { float32Of } from "../../onnx/tensors.ts";
 import type { Movement } from "../../operators/operator.ts";
-import { operators } from "../../operators/operators.ts";
+import { operatorOf } from "../../operators/operators.ts";
 
 /** A tensor's elements by where they came from: `ids[i]` is the place in the source of element i. */
 export interface Layout {
@@ -12,7 +12,7 @@ export interface Layout {
 
 /** How a node moves elements that it does not change; null if it does more. */
 const movementOf = (node: Node | undefined): Movement | null => {
-  const movement = node && operators.get(operatorKey(node))?.moves;
+  const movement = node && operatorOf(node)?.moves;
   return movement && !movement.converts ? movement : null;
 };
 
@@ -24,11 +24,9 @@ export function applyMove(x: Layout, node: Node, shape: readonly number[]): Layo
   return steps ? gather(x, shape, steps(node, x.shape, shape)) : { shape, ids: x.ids };
 }
 
-const strides = (shape: readonly number[]): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)));
-
 function gather(x: Layout, shape: readonly number[], steps: readonly number[]): Layout {
   const ids = new Int32Array(sizeOf(shape));
-  const own = strides(shape);
+  const own = stridesOf(shape);
   for (let i = 0; i < ids.length; i++) {
     let at = 0;
     for (const [axis, step] of steps.entries()) at += (Math.floor(i / (own[axis] as number)) % (shape[axis] as number)) * step;

@@ -1,11 +1,11 @@
 import { type Node, operatorKey } from "../../onnx/ir.ts";
 import { elementwise } from "../../operators/axis-rules.ts";
-import { operators } from "../../operators/operators.ts";
+import { operatorOf, operators } from "../../operators/operators.ts";
 import type { Search } from "./layout.ts";
 import { type TwoViews, unfit } from "./two-views.ts";
 
 /** Whether a node's inputs meet element by element. */
-export const isElementwise = (node: Node): boolean => operators.get(operatorKey(node))?.axes === elementwise;
+export const isElementwise = (node: Node): boolean => operatorOf(node)?.axes === elementwise;
 
 /** @throws EspalierError CANNOT_REWRITE if a node of the stream may mix tokens */
 export function requireTokenWise({ stream, sizes }: TwoViews, { types }: Search, node: Node): void {
