@@ -13,14 +13,14 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { BatchedDecoder } from "../src/inference/batched-decoder.ts";
 import type { Sequence } from "../src/inference/decoder.ts";
-import { mergeProducts } from "../src/inference/graph/merge-products.ts";
-import { servingGraph } from "../src/inference/graph/serving-graph.ts";
 import { graphFile } from "../src/inference/language-model.ts";
 import { sample } from "../src/inference/sampling.ts";
 import type { Model } from "../src/onnx/ir.ts";
 import { readModel } from "../src/onnx/read-model.ts";
 import { seededRandom } from "../src/random.ts";
 import { InPlaceSession } from "../src/runtime/in-place.ts";
+import { mergeProducts } from "../src/serving-graph/merge-products.ts";
+import { servingGraph } from "../src/serving-graph/serving-graph.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

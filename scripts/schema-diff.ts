@@ -14,7 +14,7 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from "@prisma/driver-adapter-utils";
 import * as engine from "@prisma/schema-engine-wasm/schema_engine_bg";
 import pg from "pg";
-import { startEmbeddedPostgres } from "../src/store/embedded-postgres.ts";
+import { startEmbeddedPostgres } from "../src/postgres/embedded-postgres.ts";
 import { migrate } from "../src/store/migrate.ts";
 
 const schemaPath = fileURLToPath(new URL("../prisma/schema.prisma", import.meta.url));

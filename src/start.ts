@@ -1,12 +1,12 @@
 import type { Logger } from "pino";
 import { type Server, startServer } from "./api/server.ts";
+import { settleArtifacts } from "./artifacts/artifacts.ts";
+import { computeOnce } from "./compute/compute-once.ts";
+import { ModelProcesses } from "./compute/model-processes.ts";
 import type { Config } from "./config.ts";
-import { computeOnce } from "./jobs/compute-once.ts";
-import { ModelProcesses } from "./jobs/model-processes.ts";
 import { Queue } from "./jobs/queue.ts";
 import { startWorker } from "./jobs/worker.ts";
-import { settleArtifacts } from "./models/artifacts.ts";
-import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
+import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { openStore } from "./store/store.ts";
 import { createFirstToken } from "./store/tokens.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
-import { freePort, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { freePort, startEmbeddedPostgres } from "../../src/postgres/embedded-postgres.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { ahabFolder } from "../../test/support/ahab.ts";
 import { temporaryFolder } from "../../test/support/database.ts";

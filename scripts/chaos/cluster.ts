@@ -5,7 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from "../../src/postgres/embedded-postgres.ts";
 
 /** What can be killed. */
 export const victims = ["worker", "compute", "api", "postgres"] as const;

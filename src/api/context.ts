@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
+import type { ModelProcesses } from "../compute/model-processes.ts";
 import { EspalierError } from "../errors.ts";
-import type { ModelProcesses } from "../jobs/model-processes.ts";
 import type { Queue } from "../jobs/queue.ts";
 import type { Store } from "../store/store.ts";
 import type { Access, Caller } from "./access.ts";

@@ -1,4 +1,4 @@
-import { type DatasetCandidate, datasetFrom, datasetOf } from "../jobs/register-dataset.ts";
+import { type DatasetCandidate, datasetFrom, datasetOf } from "../services/register-dataset.ts";
 import type { Context } from "./context.ts";
 import type { DatasetInput } from "./types/dataset.ts";
 import { blaming, requireAll } from "./validate.ts";

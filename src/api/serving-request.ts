@@ -1,4 +1,4 @@
-import type { StoredModel } from "../jobs/tasks.ts";
+import type { StoredModel } from "../compute/tasks.ts";
 import type { Context } from "./context.ts";
 import { tokenizedModel } from "./tokenized-model.ts";
 import type { GenerateInput } from "./types/generation.ts";

@@ -1,5 +1,5 @@
+import type { ModelFile } from "../artifacts/model-files.ts";
 import { EspalierError } from "../errors.ts";
-import type { ModelFile } from "../models/types.ts";
 import { getModel, type ModelRecord, modelFiles } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 import { blaming } from "./validate.ts";

@@ -22,7 +22,7 @@ export const fsck = (program: Argv) =>
 
 /** @returns how many problems are left */
 async function check(repair: boolean): Promise<number> {
-  const { fsck: findings } = await import("../jobs/fsck.ts");
+  const { fsck: findings } = await import("../services/fsck.ts");
   let wrong = 0;
   await withStore(async (store, { dataDirectory }) => {
     for await (const { problem, what, owners, repair: done } of findings({ store, dataDirectory, repair, graceMs })) {

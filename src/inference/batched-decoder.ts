@@ -1,7 +1,7 @@
 import type { InPlaceSession } from "../runtime/in-place.ts";
+import type { CacheWidth } from "../serving-graph/ports.ts";
+import type { ServingGraph } from "../serving-graph/serving-graph.ts";
 import type { Decoder, Read, Sequence, Wanted } from "./decoder.ts";
-import type { CacheWidth } from "./graph/ports.ts";
-import type { ServingGraph } from "./graph/serving-graph.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { type HeldCache, type Results, RunBuffers } from "./run-buffers.ts";
 import { Slab } from "./slab.ts";

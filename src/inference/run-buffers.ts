@@ -1,7 +1,7 @@
 import { type Held, hold } from "../runtime/in-place.ts";
 import type { TensorArray, TensorValue } from "../runtime/session.ts";
+import { ports } from "../serving-graph/ports.ts";
 import type { Read } from "./decoder.ts";
-import { ports } from "./graph/ports.ts";
 
 /** A part of the cache, as a run takes it and leaves it. */
 export interface HeldCache {

@@ -1,6 +1,6 @@
 import { hold } from "../runtime/in-place.ts";
 import type { TensorValue } from "../runtime/session.ts";
-import { type CacheWidth, ports } from "./graph/ports.ts";
+import { type CacheWidth, ports } from "../serving-graph/ports.ts";
 import type { HeldCache } from "./run-buffers.ts";
 
 const parts = ["key", "value"] as const;

@@ -1,7 +1,7 @@
+import { ComputeProcess } from "../compute/compute-process.ts";
+import type { TaskName, Tasks } from "../compute/tasks.ts";
 import { EspalierError } from "../errors.ts";
 import { throughReconnects } from "../store/reconnect.ts";
-import { ComputeProcess } from "./compute-process.ts";
-import type { TaskName, Tasks } from "./tasks.ts";
 import type { JobServices } from "./worker.ts";
 
 /** A compute process that died is started again. So often in a row, without coming further between, the job has failed. */

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { TaskName, Tasks } from "../compute/tasks.ts";
 import { EspalierError } from "../errors.ts";
 import { isConnectionLoss, throughReconnects } from "../store/reconnect.ts";
 import { claimRun, holdsClaim, recordFailure, releaseRun } from "../store/run-progress.ts";
@@ -11,7 +12,6 @@ import { failureOf, hasCode } from "./failure.ts";
 import type { JobData } from "./queue.ts";
 import type { KindOfRun } from "./run-kind.ts";
 import { kindOf } from "./run-kinds.ts";
-import type { TaskName, Tasks } from "./tasks.ts";
 import { watchClaim } from "./watch-claim.ts";
 import type { JobServices } from "./worker.ts";
 

@@ -1,8 +1,8 @@
+import type { TaskName, Tasks } from "../compute/tasks.ts";
 import type { PayloadOf } from "../store/events.ts";
 import type { RunKind, RunRecord } from "../store/runs.ts";
 import type { Database, Store } from "../store/store.ts";
 import type { AccessRole } from "../store/tokens.ts";
-import type { TaskName, Tasks } from "./tasks.ts";
 import type { JobServices } from "./worker.ts";
 
 /**

@@ -1,5 +1,5 @@
+import type { StoredDataset } from "../compute/stored-dataset.ts";
 import { EspalierError } from "../errors.ts";
-import type { StoredDataset } from "../models/stored-dataset.ts";
 import { getDataset } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
 

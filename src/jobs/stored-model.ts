@@ -1,6 +1,6 @@
+import type { StoredModel } from "../compute/tasks.ts";
 import { getModel, modelFiles } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
-import type { StoredModel } from "./tasks.ts";
 
 /**
  * A model as a compute process needs it.

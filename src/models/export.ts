@@ -1,5 +1,6 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { ModelFile } from "../artifacts/model-files.ts";
 import { encode } from "../onnx/encode.ts";
 import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
@@ -10,7 +11,6 @@ import { isDivided, type StructureId } from "../structures/structure.ts";
 import { readJson, writeJson } from "../text/model-config.ts";
 import { isCompanion } from "./model-folder.ts";
 import { changesOf, prunedConfig, prunedGenaiConfig } from "./pruned-config.ts";
-import type { ModelFile } from "./types.ts";
 
 export interface ExportRequest {
   /** The base model, and the folder its files lie in. */

@@ -1,10 +1,11 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { digestOf, storeFile } from "./artifact-store.ts";
+import type { ModelFile } from "../artifacts/model-files.ts";
+import { digestOf, storeFile } from "../artifacts/model-files.ts";
 import type { Facts } from "./describe.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
 import { type Survey, survey } from "./survey.ts";
-import type { InspectedModel, ModelFile } from "./types.ts";
+import type { InspectedModel } from "./types.ts";
 
 export interface InspectRequest {
   readonly dataDirectory: string;

@@ -2,7 +2,7 @@ import { readdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, posix, relative } from "node:path";
 import { EspalierError } from "../errors.ts";
 import type { Graph, Model, Tensor } from "../onnx/ir.ts";
-import { leadsOut, placeUnder, within } from "./under-root.ts";
+import { leadsOut, placeUnder, within } from "../under-root.ts";
 
 /** A model as files: a folder in the Hugging Face layout, or a graph alone. */
 export interface ModelFolder {

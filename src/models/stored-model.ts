@@ -1,9 +1,9 @@
 import { dirname, join } from "node:path";
+import type { ModelFile } from "../artifacts/model-files.ts";
+import { materialise } from "../artifacts/model-files.ts";
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
-import { materialise } from "./artifact-store.ts";
-import type { ModelFile } from "./types.ts";
 
 /** A stored model as a graph to work on. */
 export interface OpenModel {

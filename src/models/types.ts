@@ -1,12 +1,5 @@
+import type { ModelFile } from "../artifacts/model-files.ts";
 import type { StructureGroup } from "../structures/structure.ts";
-
-/** One file of a model folder; its bytes are the artifact of that sha256. */
-export interface ModelFile {
-  /** Relative to the model's folder, with forward slashes, e.g. `onnx/model.onnx`. */
-  readonly path: string;
-  readonly sha256: string;
-  readonly sizeBytes: number;
-}
 
 /** Facts read off the graph (and, where the graph cannot say, off config.json). */
 export interface Architecture {

@@ -1,6 +1,7 @@
+import type { ModelFile } from "../artifacts/model-files.ts";
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../generated/prisma/client.ts";
-import type { Architecture, InspectedModel, ModelFile } from "../models/types.ts";
+import type { Architecture, InspectedModel } from "../models/types.ts";
 import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";

@@ -1,5 +1,5 @@
+import type { ModelFile } from "../artifacts/model-files.ts";
 import { Prisma } from "../generated/prisma/client.ts";
-import type { ModelFile } from "../models/types.ts";
 import type { StructureGroup, StructureKind } from "../structures/structure.ts";
 import type { EvaluationRecord } from "./evaluations.ts";
 import type { ModelRecord } from "./models.ts";

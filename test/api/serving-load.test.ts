@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
-import { registerModel } from "../../src/jobs/register.ts";
+import { registerModel } from "../../src/services/register-model.ts";
 import { modelRoot } from "../support/ahab.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
 import { until } from "../support/wait.ts";

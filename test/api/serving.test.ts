@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, cpSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { registerModel } from "../../src/jobs/register.ts";
+import { registerModel } from "../../src/services/register-model.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { type TestApi, testApi } from "../support/api.ts";
 import { until } from "../support/wait.ts";

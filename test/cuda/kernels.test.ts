@@ -4,11 +4,11 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { wholeScoreGraph } from "../../scripts/cuda/score-graph.ts";
 import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
-import { servingGraph } from "../../src/inference/graph/serving-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
 import { openSession } from "../../src/runtime/session.ts";
+import { servingGraph } from "../../src/serving-graph/serving-graph.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "./kernel-table.ts";
 
 // No GPU is needed to know that a graph will run on one: ONNX Runtime publishes which operators and types its CUDA

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { mergeProducts } from "../../src/inference/graph/merge-products.ts";
 import * as attr from "../../src/onnx/attributes.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Attribute, Graph, Model, Node, Tensor, ValueInfo } from "../../src/onnx/ir.ts";
@@ -8,6 +7,7 @@ import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { verify } from "../../src/onnx/verify.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
+import { mergeProducts } from "../../src/serving-graph/merge-products.ts";
 
 const random = seededRandom(2, "weights");
 const floats = (count: number) => Float32Array.from({ length: count }, () => random() - 0.5);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { standsOf } from "../../src/jobs/run-kinds.ts";
-import { sharedIterations } from "../../src/jobs/shared-iterations.ts";
 import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import type { PruningOptions } from "../../src/pruning/options.ts";
+import { sharedIterations } from "../../src/services/shared-iterations.ts";
 import { getModel } from "../../src/store/models.ts";
 import { type PruningRunRecord, runIterations } from "../../src/store/pruning-runs.ts";
 import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { digestOf, materialise } from "../../src/models/artifact-store.ts";
+import { digestOf, materialise } from "../../src/artifacts/model-files.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { decode } from "../../src/onnx/decode.ts";

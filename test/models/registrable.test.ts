@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { materialise } from "../../src/models/artifact-store.ts";
+import { materialise } from "../../src/artifacts/model-files.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { materialise } from "../../src/artifacts/model-files.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
-import { materialise } from "../../src/models/artifact-store.ts";
 import { inspect } from "../../src/models/inspect.ts";
 import { generates } from "../support/support.ts";
 

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { materialise } from "../../src/models/artifact-store.ts";
+import { materialise } from "../../src/artifacts/model-files.ts";
 import { inspect } from "../../src/models/inspect.ts";
 import type { InspectedModel } from "../../src/models/types.ts";
 import * as attr from "../../src/onnx/attributes.ts";

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
-import { freePort } from "../../src/store/embedded-postgres.ts";
+import { freePort } from "../../src/postgres/embedded-postgres.ts";
 import { cancelRun } from "../../src/store/runs.ts";
 import { createToken } from "../../src/store/tokens.ts";
 import { bearing, type TestApi, testApi } from "../support/api.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import pg from "pg";
-import { datasetOf } from "../../src/jobs/register-dataset.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { datasetOf } from "../../src/services/register-dataset.ts";
 import { registerDataset } from "../../src/store/datasets.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
 import { migrate } from "../../src/store/migrate.ts";

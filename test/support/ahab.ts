@@ -1,8 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { StoredModel } from "../../src/jobs/tasks.ts";
-import { digestOf, storeFile } from "../../src/models/artifact-store.ts";
+import { digestOf, storeFile } from "../../src/artifacts/model-files.ts";
+import type { StoredModel } from "../../src/compute/tasks.ts";
 
 /** The folder of bundled models, and the bundled model in it. */
 export const modelRoot = fileURLToPath(new URL("../../models/", import.meta.url));

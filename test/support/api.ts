@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { WebSocket } from "ws";
 import type { Services } from "../../src/api/context.ts";
 import { type ServerOptions, startServer } from "../../src/api/server.ts";
-import { ModelProcesses } from "../../src/jobs/model-processes.ts";
+import { ModelProcesses } from "../../src/compute/model-processes.ts";
 import { Queue } from "../../src/jobs/queue.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { modelRoot } from "./ahab.ts";

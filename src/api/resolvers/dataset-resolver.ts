@@ -1,5 +1,5 @@
 import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
-import { datasetFrom, datasetOf, registerDatasetFile } from "../../jobs/register-dataset.ts";
+import { datasetFrom, datasetOf, registerDatasetFile } from "../../services/register-dataset.ts";
 import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import { datasets } from "../../text/datasets.ts";
 import { pageCost } from "../complexity.ts";

@@ -1,5 +1,5 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root, Subscription } from "type-graphql";
-import { checkOverlap } from "../../jobs/check-overlap.ts";
+import { checkOverlap } from "../../services/check-overlap.ts";
 import {
   cancelEvaluation,
   createEvaluation,

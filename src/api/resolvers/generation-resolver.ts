@@ -1,5 +1,5 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
-import type { GenerationRequest } from "../../jobs/tasks.ts";
+import type { GenerationRequest } from "../../compute/tasks.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { merged } from "../merged.ts";

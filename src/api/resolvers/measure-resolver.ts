@@ -1,5 +1,5 @@
 import { Arg, Ctx, Float, Mutation, Resolver } from "type-graphql";
-import type { ServingTask, Tasks } from "../../jobs/tasks.ts";
+import type { ServingTask, Tasks } from "../../compute/tasks.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { longestPrompt, servingModel } from "../serving-request.ts";

@@ -1,6 +1,6 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
-import { deleteModel } from "../../jobs/delete-model.ts";
-import { registerModel } from "../../jobs/register.ts";
+import { deleteModel } from "../../services/delete-model.ts";
+import { registerModel } from "../../services/register-model.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelRecord } from "../../store/models.ts";
 import type { StructureKind } from "../../structures/structure.ts";

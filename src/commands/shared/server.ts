@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Config, ownServerEnvironment } from "../../config.ts";
 import { EspalierError } from "../../errors.ts";
-import { freePort } from "../../store/embedded-postgres.ts";
+import { freePort } from "../../postgres/embedded-postgres.ts";
 
 // In development these files are TypeScript, and their loader is among our own arguments.
 const extension = extname(import.meta.url);

@@ -1,5 +1,5 @@
+import { providerHere } from "../../compute/provider-here.ts";
 import { beginEvaluation, recordEvaluation, recordEvaluationProgress } from "../../store/evaluations.ts";
-import { providerHere } from "../provider-here.ts";
 import type { KindOfRun } from "../run-kind.ts";
 import { storedDataset } from "../stored-dataset.ts";
 import { storedModel } from "../stored-model.ts";

@@ -1,4 +1,5 @@
-import { requireFiles } from "../../models/artifact-store.ts";
+import { requireFiles } from "../../artifacts/model-files.ts";
+import { providerHere } from "../../compute/provider-here.ts";
 import {
   countIterations,
   pruningStands,
@@ -8,7 +9,6 @@ import {
   recordStart,
   runIterations,
 } from "../../store/pruning-runs.ts";
-import { providerHere } from "../provider-here.ts";
 import type { KindOfRun } from "../run-kind.ts";
 import { storedDataset } from "../stored-dataset.ts";
 import { storedModel } from "../stored-model.ts";

@@ -1,0 +1,27 @@
+import { readFile } from "node:fs/promises";
+import { openArtifacts } from "../artifacts/artifacts.ts";
+import { EspalierError } from "../errors.ts";
+import { type DatasetContent, parseDataset } from "../text/dataset-content.ts";
+
+/** Where a dataset's records are: the artifact store, and their digest. */
+export interface StoredDataset {
+  readonly dataDirectory: string;
+  readonly digest: string;
+}
+
+/** @throws EspalierError ARTIFACT_MISSING */
+export async function readDataset({ dataDirectory, digest }: StoredDataset): Promise<DatasetContent> {
+  const path = await (await openArtifacts(dataDirectory)).path(digest);
+  if (path === null)
+    throw new EspalierError("ARTIFACT_MISSING", `the dataset's records (sha256 ${digest}) are not in the artifact store`, {
+      sha256: digest,
+    });
+  return parseDataset(".jsonl", await readFile(path));
+}
+
+/** The documents of a dataset of texts. @throws EspalierError ARTIFACT_MISSING; INVALID_DATASET if it holds items with choices */
+export async function readDocuments(dataset: StoredDataset): Promise<readonly string[]> {
+  const content = await readDataset(dataset);
+  if (content.form === "TEXT") return content.documents;
+  throw new EspalierError("INVALID_DATASET", "the dataset holds items with choices, and calibration takes texts");
+}

@@ -1,0 +1,119 @@
+import type { ModelFile } from "../artifacts/model-files.ts";
+import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
+import type { TextEvent, TextOptions, TextSummary } from "../inference/generate.ts";
+import type { ContinuationScore, EmbedOptions, ScoreOptions } from "../inference/measure.ts";
+import type { LoadingStage } from "../inference/open-decoder.ts";
+import type { InspectRequest } from "../models/inspect.ts";
+import type { InspectedModel } from "../models/types.ts";
+import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
+import type { PruningOptions } from "../pruning/options.ts";
+import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
+import type { DatasetContent, DatasetForm } from "../text/dataset-content.ts";
+import type { Overlap } from "../text/overlap.ts";
+import type { StoredDataset } from "./stored-dataset.ts";
+
+/** A stored model as a compute process needs it: where the artifacts are, and which of them make the folder. */
+export interface StoredModel {
+  readonly dataDirectory: string;
+  readonly digest: string;
+  readonly files: readonly ModelFile[];
+  /** Rows of its embedding; 0 if that is not known. */
+  readonly vocabularySize: number;
+}
+
+export interface PruneRequest {
+  readonly model: StoredModel;
+  readonly method: string;
+  readonly options: PruningOptions;
+  /** Texts to calibrate with. */
+  readonly dataset: StoredDataset;
+  /** Iterations already persisted, oldest first; the loop goes on after them. */
+  readonly done: readonly Pick<IterationRecord, "iteration" | "removed" | "parameterCount" | "durationMs">[];
+  /** Path of a folder that the process may make for a while, on the file system of the artifacts. */
+  readonly scratch: string;
+}
+
+export interface PruneResult {
+  readonly pruned: InspectedModel;
+  /** The most memory that the process held: its resident set. */
+  readonly peakMemoryBytes: number;
+}
+
+export interface EvaluationRequest {
+  readonly model: StoredModel;
+  readonly dataset: StoredDataset;
+  readonly settings: EvaluationSettings;
+}
+
+export interface OverlapRequest {
+  /** One that is stored, or its records. */
+  readonly dataset: StoredDataset | DatasetContent;
+  readonly other: StoredDataset;
+}
+
+export interface ReadDatasetRequest {
+  readonly datasetRoot: string;
+  /** Relative to it. */
+  readonly path: string;
+  /** The path of a file that the process may make. */
+  readonly destination: string;
+}
+
+/** What is known of records. */
+export interface DescribedDataset {
+  readonly form: DatasetForm;
+  readonly digest: string;
+  readonly recordCount: number;
+  readonly sizeBytes: number;
+}
+
+/** What is put to a model that is kept loaded. */
+export interface ServingRequest {
+  readonly model: StoredModel;
+  readonly executionProvider: ExecutionProvider;
+}
+
+export type GenerationRequest = ServingRequest & TextOptions;
+
+/** How far loading the model is, for requests that wait for it. */
+export interface LoadingEvent {
+  readonly loading: LoadingStage;
+}
+
+/**
+ * What a compute process can do: for each task its request, the events it yields and its result.
+ * All of it crosses a process boundary, so it is plain data.
+ */
+export interface Tasks {
+  /** Finds out what this machine can compute on. */
+  readonly providers: { readonly request: null; readonly event: never; readonly result: readonly ConcreteProvider[] };
+  /** Validates a model folder and copies it into the artifact store. */
+  readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
+  /** Runs the pruning loop and stores the pruned model's files as artifacts. */
+  readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: PruneResult };
+  /** Reads a file of texts or items, checks it, and writes its records to the destination. */
+  readonly readDataset: { readonly request: ReadDatasetRequest; readonly event: never; readonly result: DescribedDataset };
+  /** How much of one dataset is in another. */
+  readonly overlap: { readonly request: OverlapRequest; readonly event: never; readonly result: Overlap };
+  readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };
+  /** This and what follows load the model on first use and keep it for the life of the process. */
+  readonly generate: {
+    readonly request: GenerationRequest;
+    readonly event: TextEvent | LoadingEvent;
+    readonly result: readonly TextSummary[];
+  };
+  readonly score: {
+    readonly request: ServingRequest & ScoreOptions;
+    readonly event: LoadingEvent;
+    readonly result: readonly ContinuationScore[];
+  };
+  readonly embed: {
+    readonly request: ServingRequest & EmbedOptions;
+    readonly event: LoadingEvent;
+    readonly result: readonly (readonly number[])[];
+  };
+}
+export type TaskName = keyof Tasks;
+
+/** The tasks of a model that is kept loaded. */
+export type ServingTask = "generate" | "score" | "embed";

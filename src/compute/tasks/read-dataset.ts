@@ -1,0 +1,14 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { digestOf, recordsIn, serialise } from "../../text/dataset-content.ts";
+import { readDatasetFile } from "../../text/dataset-file.ts";
+import type { Task } from "../child.ts";
+
+// biome-ignore lint/correctness/useYield: it has nothing to report before its result
+export const readDatasetTask: Task<"readDataset"> = async function* ({ datasetRoot, path, destination }) {
+  const content = await readDatasetFile(datasetRoot, path);
+  const bytes = serialise(content);
+  await mkdir(dirname(destination), { recursive: true });
+  await writeFile(destination, bytes);
+  return { form: content.form, digest: digestOf(bytes), recordCount: recordsIn(content), sizeBytes: bytes.length };
+};

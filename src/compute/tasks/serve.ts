@@ -1,0 +1,95 @@
+import { materialise } from "../../artifacts/model-files.ts";
+import { Engine } from "../../inference/engine.ts";
+import { generate, type Writer } from "../../inference/generate.ts";
+import { embed, score } from "../../inference/measure.ts";
+import { type LoadingStage, openDecoder } from "../../inference/open-decoder.ts";
+import { type ChatTemplate, loadChatTemplate } from "../../text/chat-template.ts";
+import { loadTokenizer, type Tokenizer } from "../../text/tokenizer.ts";
+import type { Task } from "../child.ts";
+import { servingMemory } from "../serving-memory.ts";
+import { occupied, signOfLife } from "../sign-of-life.ts";
+import type { LoadingEvent, ServingRequest } from "../tasks.ts";
+
+interface Loading {
+  readonly writer: Promise<Writer>;
+  stage: LoadingStage;
+  /** Whether it has been loaded, or has failed. */
+  over: boolean;
+  /** Resolves at the next stage, or at the end. */
+  next: Promise<void>;
+}
+
+/** A model's own code, which can be anything: the parent is told before it begins. */
+function watched(tokenizer: Tokenizer, chatTemplate: ChatTemplate | null): Pick<Writer, "tokenizer" | "chatTemplate"> {
+  const reading = <Text, Result>(read: (text: Text) => Result) => {
+    return (text: Text) => occupied("READING_TEXT", () => read(text));
+  };
+  const { encode, encodeDocument } = tokenizer;
+  return {
+    tokenizer: { ...tokenizer, encode: reading(encode), encodeDocument: reading(encodeDocument) },
+    chatTemplate: chatTemplate && reading(chatTemplate),
+  };
+}
+
+/** By model and provider: many requests may be on their way at once. */
+const loading = new Map<string, Loading>();
+
+function load({ model, executionProvider }: ServingRequest): Loading {
+  let wake = () => {};
+  const turn = () => new Promise<void>((resolve) => (wake = resolve));
+  const open = async (): Promise<Writer> => {
+    signOfLife("LOADING");
+    const folder = await materialise(model);
+    // The tokenizer first: if it cannot be had, no session is left behind.
+    const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(folder, model.vocabularySize), loadChatTemplate(folder)]);
+    const decoder = await openDecoder({ folder, executionProvider, cacheBytes: servingMemory(model).cacheBytes }, (stage) => {
+      made.stage = stage;
+      wake();
+      made.next = turn();
+    });
+    signOfLife("WRITING");
+    return { ...watched(tokenizer, chatTemplate), engine: new Engine(decoder) };
+  };
+  const made: Loading = { stage: "READING", over: false, next: turn(), writer: Promise.resolve().then(open) };
+  const over = () => {
+    made.over = true;
+    wake();
+  };
+  made.writer.then(over, over);
+  return made;
+}
+
+/** The model, loaded once; while it loads, how far it is. A model that cannot be loaded is tried again the next time: the reason may have gone. */
+async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGenerator<LoadingEvent, Writer> {
+  const key = `${request.model.digest} ${request.executionProvider}`;
+  const known = loading.get(key) ?? load(request);
+  loading.set(key, known);
+  known.writer.catch(() => loading.delete(key));
+  for (let told: LoadingStage | null = null; !known.over; await known.next) {
+    signal.throwIfAborted();
+    if (told !== known.stage) {
+      told = known.stage;
+      yield { loading: told };
+    }
+    if (known.over) break;
+  }
+  return await known.writer;
+}
+
+/** Faster than eyes follow, and far fewer messages from models that write a thousand tokens a second. */
+const gatherMs = 10;
+
+export const generateTask: Task<"generate"> = async function* ({ model, executionProvider, ...options }, signal) {
+  const writer = yield* loaded({ model, executionProvider }, signal);
+  return yield* generate(writer, { ...options, gatherMs }, signal);
+};
+
+export const scoreTask: Task<"score"> = async function* ({ model, executionProvider, ...options }, signal) {
+  const writer = yield* loaded({ model, executionProvider }, signal);
+  return await score(writer, options, signal);
+};
+
+export const embedTask: Task<"embed"> = async function* ({ model, executionProvider, ...options }, signal) {
+  const writer = yield* loaded({ model, executionProvider }, signal);
+  return await embed(writer, options, signal);
+};

@@ -1,0 +1,122 @@
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { storeFile } from "../artifacts/model-files.ts";
+import { computeOnce } from "../compute/compute-once.ts";
+import type { StoredDataset } from "../compute/stored-dataset.ts";
+import type { DescribedDataset } from "../compute/tasks.ts";
+import {
+  type DatasetRecord,
+  type DatasetReference,
+  findDataset,
+  findDatasetOf,
+  getDataset,
+  registerDataset,
+  requireFreeName,
+} from "../store/datasets.ts";
+import type { Store } from "../store/store.ts";
+import { contentOf, type DatasetContent, type DatasetForm, digestOf, recordsIn, serialise } from "../text/dataset-content.ts";
+import { datasets, loadDataset } from "../text/datasets.ts";
+
+export interface DatasetServices {
+  readonly store: Store;
+  readonly dataDirectory: string;
+  readonly datasetRoot: string;
+}
+
+/** A dataset that is stored, or will be once it is kept: what depends on it can be checked before. */
+export interface DatasetCandidate {
+  /** Null until it is stored. */
+  readonly id: string | null;
+  readonly form: DatasetForm;
+  /** Where its records are, or the records themselves. */
+  readonly records: StoredDataset | DatasetContent;
+  /** Stores it, unless it is stored. @throws EspalierError DATASET_NAME_TAKEN */
+  keep(): Promise<DatasetRecord>;
+}
+
+/**
+ * Texts as a dataset. Its records are kept in the artifact store; the same records are one dataset, under the first name they were given.
+ *
+ * @throws EspalierError INVALID_DATASET
+ */
+export async function datasetFrom(
+  services: Omit<DatasetServices, "datasetRoot">,
+  texts: readonly string[],
+  name: string | null,
+  description = "",
+): Promise<DatasetCandidate> {
+  return candidate(services, contentOf(texts), name, description);
+}
+
+/**
+ * Registers a file under the dataset root as a dataset: its records are kept, so that the file may go. It is read in a process of its
+ * own, for it may be large.
+ *
+ * @param checked is given what checks the name and stores, and may say what an error of it is about
+ * @throws EspalierError what reading the file throws; INVALID_DATASET, OVERLOADED; the signal's reason; what `checked` throws
+ */
+export async function registerDatasetFile(
+  services: DatasetServices,
+  path: string,
+  name: string,
+  description: string,
+  signal: AbortSignal,
+  checked: (kept: Promise<DatasetRecord>) => Promise<DatasetRecord>,
+): Promise<DatasetRecord> {
+  const { store, dataDirectory, datasetRoot } = services;
+  const scratch = join(dataDirectory, "exports", `${randomUUID()}.jsonl`);
+  try {
+    const described = await computeOnce("readDataset", { datasetRoot, path, destination: scratch }, signal);
+    const known = await findDatasetOf(store.prisma, described.digest);
+    return known?.name != null ? known : await checked(keep(services, described, scratch, name, description));
+  } finally {
+    await rm(scratch, { force: true });
+  }
+}
+
+/**
+ * The dataset that is pointed at. A built-in one is stored when it is first kept.
+ *
+ * @throws EspalierError DATASET_NOT_FOUND
+ */
+export async function datasetOf(services: Omit<DatasetServices, "datasetRoot">, reference: DatasetReference): Promise<DatasetCandidate> {
+  const found = await findDataset(services.store.prisma, reference);
+  const builtIn = !found && "name" in reference ? datasets.find((d) => d.name === reference.name) : undefined;
+  if (builtIn) return candidate(services, { form: "TEXT", ...(await loadDataset(builtIn)) }, builtIn.name, builtIn.description);
+  return stored(services, found ?? (await getDataset(services.store.prisma, reference)));
+}
+
+function stored({ dataDirectory }: Omit<DatasetServices, "datasetRoot">, record: DatasetRecord): DatasetCandidate {
+  const { id, form, digest } = record;
+  return { id, form, records: { dataDirectory, digest }, keep: async () => record };
+}
+
+async function candidate(
+  services: Omit<DatasetServices, "datasetRoot">,
+  content: DatasetContent,
+  name: string | null,
+  description: string,
+): Promise<DatasetCandidate> {
+  const { store } = services;
+  const { form } = content;
+  const bytes = serialise(content);
+  const digest = digestOf(bytes);
+  const known = await findDatasetOf(store.prisma, digest);
+  if (known && (known.name !== null || name === null)) return stored(services, known);
+  const described = { form, digest, recordCount: recordsIn(content), sizeBytes: bytes.length };
+  return { id: known?.id ?? null, form, records: content, keep: () => keep(services, described, bytes, name, description) };
+}
+
+/** @throws EspalierError DATASET_NAME_TAKEN */
+async function keep(
+  { store, dataDirectory }: Omit<DatasetServices, "datasetRoot">,
+  described: DescribedDataset,
+  source: string | Uint8Array,
+  name: string | null,
+  description: string,
+): Promise<DatasetRecord> {
+  if (name !== null) await requireFreeName(store.prisma, name, described.digest);
+  await storeFile(dataDirectory, source);
+  return registerDataset(store, { name, description, ...described });
+}
