@@ -1,6 +1,6 @@
 /**
- * Who may import whom in src/: a folder, and the folders (or files of src/) it may import besides itself, child-environment.ts, errors.ts, finished.ts, in-folder.ts, random.ts, under-root.ts and unless-absent.ts.
- * What is not listed is an error, and so is a cycle.
+ * Who may import whom. In src/: a folder, and the folders (or files of src/) it may import besides itself, child-environment.ts, errors.ts, finished.ts, in-folder.ts, random.ts, under-root.ts and unless-absent.ts.
+ * What is not listed is an error, and so is a cycle. Tests and scripts: see the last rules.
  */
 const directions = {
   onnx: [],
@@ -91,8 +91,40 @@ const rules = [
   {
     name: "no-cycles",
     severity: "error",
-    from: { path: "^src/", pathNot: "^src/generated/" },
+    from: { path: "^(?:src|test|scripts)/", pathNot: "^src/generated/" },
     to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+  },
+  {
+    name: "product-imports-no-test-or-script",
+    severity: "error",
+    from: { path: "^src/" },
+    to: { path: "^(?:test|scripts)/" },
+  },
+  {
+    name: "tests-share-in-support",
+    comment: "what tests of two folders use lies in test/support",
+    severity: "error",
+    from: { path: "^test/([^/]+)/" },
+    to: { path: "^test/", pathNot: "^test/(?:$1|support)/" },
+  },
+  {
+    name: "support-knows-no-test",
+    severity: "error",
+    from: { path: "^test/support/" },
+    to: { path: "^(?:test|scripts)/", pathNot: "^test/support/" },
+  },
+  {
+    name: "scripts-are-apart",
+    comment: "a script uses the product, its own folder and test/support",
+    severity: "error",
+    from: { path: "^scripts/([^/]+)/" },
+    to: { path: "^(?:test|scripts)/", pathNot: "^(?:scripts/$1|test/support)/" },
+  },
+  {
+    name: "tests-call-checks-and-generators-alone",
+    severity: "error",
+    from: { path: "^test/" },
+    to: { path: "^scripts/", pathNot: "^scripts/(?:checks|generate|package|benches/large-model)/" },
   },
   {
     name: "no-unresolvable",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attack } from "../../scripts/attack/attack.ts";
-import { broken } from "../../scripts/attack/bars.ts";
+import { attack } from "../../scripts/checks/attack/attack.ts";
+import { broken } from "../../scripts/checks/attack/bars.ts";
 
 test("a server under attack answers, refuses in few words and keeps no memory of it", async (t) => {
   const figures = await attack("short", () => {});

@@ -19,7 +19,7 @@ import { boundedOperations } from "../../src/api/limits.ts";
 import { buildSchema, printedSchema } from "../../src/api/schema.ts";
 import { datasets } from "../../src/text/datasets.ts";
 
-test("schema.graphql is what src/api says; if not, run: node --import tsx scripts/schema.ts", () => {
+test("schema.graphql is what src/api says; if not, run: node --import tsx scripts/generate/schema.ts", () => {
   assert.equal(readFileSync(new URL("../../schema.graphql", import.meta.url), "utf8"), printedSchema());
 });
 

@@ -8,8 +8,8 @@ import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
 import { sizeOf } from "../../src/onnx/ir.ts";
 import { randomInteger, seededRandom } from "../../src/random.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
+import { evaluate, floats } from "../support/finite-differences.ts";
 import { everyWay, squaresAlong, wholes } from "../support/norms.ts";
-import { evaluate, floats } from "./finite-differences.ts";
 
 const P = 3;
 const seed = 11;

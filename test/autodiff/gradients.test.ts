@@ -4,7 +4,7 @@ import type { GraphBuilder } from "../../src/onnx/builder.ts";
 import { operatorKey } from "../../src/onnx/ir.ts";
 import type { GradientRule, Operator, Operators } from "../../src/operators/operator.ts";
 import { operators } from "../../src/operators/operators.ts";
-import { primalOf, relativeErrors, titleOf } from "./finite-differences.ts";
+import { primalOf, relativeErrors, titleOf } from "../support/finite-differences.ts";
 import { rows } from "./rows.ts";
 
 const TOLERANCE = 0.005;

@@ -11,8 +11,8 @@ import { type Random, randomInteger } from "../../src/random.ts";
 import { openSession, type Session, type TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { bindingOf } from "../../src/signature/binding.ts";
+import { bytesOf, floats } from "../support/finite-differences.ts";
 import { answered, everyWay, squaresAlong } from "../support/norms.ts";
-import { bytesOf, floats } from "./finite-differences.ts";
 
 /** One parameter's gradient by the graph and by the slope of the loss. */
 export interface Slope {

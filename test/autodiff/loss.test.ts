@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { signedCrossEntropy } from "../../src/autodiff/loss.ts";
 import { GraphBuilder } from "../../src/onnx/builder.ts";
 import { type Random, randomInteger, seededRandom } from "../../src/random.ts";
-import { evaluate, floats } from "./finite-differences.ts";
+import { evaluate, floats } from "../support/finite-differences.ts";
 
 const [B, T, V] = [4, 5, 7];
 const seed = 7;

@@ -14,9 +14,9 @@ import type { LoweringRule, Operator, Operators } from "../../src/operators/oper
 import { operators } from "../../src/operators/operators.ts";
 import { seededRandom } from "../../src/random.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
+import { evaluate, floats, points, primalOf, type Row, relativeErrors, titleOf } from "../support/finite-differences.ts";
+import { loweringRows } from "../support/lowering-rows.ts";
 import { answered, wholes } from "../support/norms.ts";
-import { evaluate, floats, points, primalOf, type Row, relativeErrors, titleOf } from "./finite-differences.ts";
-import { loweringRows } from "./lowering-rows.ts";
 
 const loweringOf = (operator: string): LoweringRule | null => {
   const gradient = operators.get(operator)?.gradient;

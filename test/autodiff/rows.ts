@@ -1,7 +1,7 @@
 import * as attr from "../../src/onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../../src/onnx/builder.ts";
 import { dataTypes } from "../../src/onnx/ir.ts";
-import type { Row } from "./finite-differences.ts";
+import type { Row } from "../support/finite-differences.ts";
 
 const positive = [0.5, 2] as const;
 const square = [[2, 3]] as const;

@@ -15,8 +15,8 @@ import { verify } from "../../src/onnx/verify.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { bindingOf } from "../../src/signature/binding.ts";
+import { evaluate, floats } from "../support/finite-differences.ts";
 import { answered, everyWay, squaresAlong, wholes } from "../support/norms.ts";
-import { evaluate, floats } from "./finite-differences.ts";
 
 /** Made by scripts/fixtures/gradient_norms.py: a Llama written in PyTorch, differentiated in float64. */
 interface Reference {

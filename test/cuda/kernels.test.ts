@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { wholeScoreGraph } from "../../scripts/cuda/score-graph.ts";
+import { wholeScoreGraph } from "../../scripts/checks/cuda/score-graph.ts";
 import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { servingGraph } from "../../src/serving-graph/serving-graph.ts";
-import { type KernelTable, missingKernel, parseKernelTable } from "./kernel-table.ts";
+import { type KernelTable, missingKernel, parseKernelTable } from "../support/kernel-table.ts";
 
 // No GPU is needed to know that a graph will run on one: ONNX Runtime publishes which operators and types its CUDA
 // provider has kernels for. The fixture is of an older release than the one installed: kernels are added over time.

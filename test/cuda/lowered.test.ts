@@ -4,9 +4,9 @@ import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { lower } from "../../src/autodiff/lower.ts";
 import { GraphBuilder, type Value } from "../../src/onnx/builder.ts";
-import { primalOf, titleOf } from "../autodiff/finite-differences.ts";
-import { loweringRows } from "../autodiff/lowering-rows.ts";
-import { missingKernel } from "./kernel-table.ts";
+import { primalOf, titleOf } from "../support/finite-differences.ts";
+import { missingKernel } from "../support/kernel-table.ts";
+import { loweringRows } from "../support/lowering-rows.ts";
 
 const { operators } = JSON.parse(readFileSync(new URL("../fixtures/cuda-kernels.json", import.meta.url), "utf8"));
 

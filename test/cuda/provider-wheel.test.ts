@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { crc32 } from "node:zlib";
-import { installProvider, UnfitWheel } from "../../scripts/cuda/provider-wheel.ts";
+import { installProvider, UnfitWheel } from "../../scripts/checks/cuda/provider-wheel.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "espalier-wheel-"));
 after(() => rmSync(folder, { recursive: true }));

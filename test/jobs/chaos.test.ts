@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { test } from "node:test";
-import { chaos } from "../../scripts/chaos/chaos.ts";
+import { chaos } from "../../scripts/checks/chaos/chaos.ts";
 import { temporaryFolder } from "../support/database.ts";
 
 const seed = 5;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { measure } from "../../scripts/large-model/measure.ts";
+import { measure } from "../../scripts/benches/large-model/measure.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "espalier-large-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

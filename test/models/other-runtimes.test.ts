@@ -7,9 +7,9 @@ import { AutoModelForCausalLM, env, Tensor } from "@huggingface/transformers";
 import { exportPruned } from "../../src/models/export.ts";
 import { signatureOf } from "../../src/signature/signature.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
-import { logitsOf } from "../structures/masked.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { feedsOf } from "../support/feeds.ts";
+import { logitsOf } from "../support/masked.ts";
 import { readModel } from "../support/models.ts";
 
 env.allowRemoteModels = false;

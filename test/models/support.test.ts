@@ -16,6 +16,6 @@ describe("every exporter's model goes the whole way", () => {
 
   it("and docs/support.md says so", () => {
     const page = readFileSync(new URL("../../docs/support.md", import.meta.url), "utf8");
-    assert.ok(page.includes(markdown(results, refusedByExporter)), "run: node --import tsx scripts/support-matrix.ts");
+    assert.ok(page.includes(markdown(results, refusedByExporter)), "run: node --import tsx scripts/generate/support-matrix.ts");
   });
 });

@@ -15,9 +15,9 @@ import { verify } from "../../src/onnx/verify.ts";
 import { type Random, randomChoice, seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
-import { tinyModel } from "../structures/tiny-models.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { processorMs, processorMsOf } from "../support/processor-time.ts";
+import { tinyModel } from "../support/tiny-models.ts";
 import { byteMutations, modelMutations, type Subject } from "./mutations.ts";
 
 // Whatever a file holds, it gives an error with a code, or a model that can be worked on: in bounded time and memory.

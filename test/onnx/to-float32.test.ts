@@ -11,7 +11,7 @@ import { seededRandom } from "../../src/random.ts";
 import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { bindingOf } from "../../src/signature/binding.ts";
-import { evaluate } from "../autodiff/finite-differences.ts";
+import { evaluate } from "../support/finite-differences.ts";
 import { rounded } from "../support/half-precision.ts";
 import { wholes } from "../support/norms.ts";
 

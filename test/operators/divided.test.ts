@@ -10,7 +10,7 @@ import { seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { rangesOf } from "../../src/structures/entries.ts";
-import { assertClose, logitsOf } from "../structures/masked.ts";
+import { assertClose, logitsOf } from "../support/masked.ts";
 
 /**
  * Heads and channels of branches that are made of one operator each, or end in it: what stays after one is removed must give what

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { rows } from "../../scripts/methods-table.ts";
+import { rows } from "../../scripts/generate/methods-table.ts";
 import type { IterationRecord, PruningEvent } from "../../src/pruning/events.ts";
 import { methods } from "../../src/pruning/methods/index.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
@@ -58,6 +58,6 @@ for (const { name, folder, skip } of testModels)
       });
   });
 
-it("docs/methods.md lists every method; if not, run: node --import tsx scripts/methods-table.ts", () => {
+it("docs/methods.md lists every method; if not, run: node --import tsx scripts/generate/methods-table.ts", () => {
   assert.ok(readFileSync(new URL("../../docs/methods.md", import.meta.url), "utf8").includes(rows()));
 });

@@ -29,8 +29,8 @@ import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { rangesOf } from "../../src/structures/entries.ts";
 import { isDivided, type StructureId, type StructureKind, structureKinds } from "../../src/structures/structure.ts";
-import { masked } from "../structures/masked.ts";
 import { feedsOf } from "../support/feeds.ts";
+import { masked } from "../support/masked.ts";
 import { scratch } from "../support/scratch.ts";
 
 // Each method's formula, written down again in float64, on the tiny Llama of Optimum: two layers of three KV groups (each of two

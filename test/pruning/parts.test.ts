@@ -21,7 +21,7 @@ import { bindingOf } from "../../src/signature/binding.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { type StructureId, structureKinds } from "../../src/structures/structure.ts";
-import { evaluate } from "../autodiff/finite-differences.ts";
+import { evaluate } from "../support/finite-differences.ts";
 import { exported, graphDigest, pruneAhab, quick, timeless } from "../support/loop.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { squaresAlong } from "../support/norms.ts";

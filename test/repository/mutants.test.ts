@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { describeMutation, mutated, mutationsOf } from "../../scripts/mutants/mutations.ts";
-import { testsByNearness } from "../../scripts/mutants/nearest-tests.ts";
-import { casesOf } from "../../scripts/mutants/reach.ts";
-import { tryMutants } from "../../scripts/mutants/try-mutants.ts";
+import { describeMutation, mutated, mutationsOf } from "../../scripts/checks/mutants/mutations.ts";
+import { testsByNearness } from "../../scripts/checks/mutants/nearest-tests.ts";
+import { casesOf } from "../../scripts/checks/mutants/reach.ts";
+import { tryMutants } from "../../scripts/checks/mutants/try-mutants.ts";
 
 /** Each row: a source, and all that becomes of it. */
 const rows: readonly (readonly [source: string, mutants: readonly string[]])[] = [

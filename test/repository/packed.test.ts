@@ -5,7 +5,7 @@ import { existsSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
-import { installedSizes, installPacked, pack, sizesInWords } from "../../scripts/package.ts";
+import { installedSizes, installPacked, pack, sizesInWords } from "../../scripts/package/package.ts";
 import { type Client, connect } from "../../src/commands/shared/client.ts";
 import { temporaryFolder } from "../support/database.ts";
 import { until } from "../support/wait.ts";

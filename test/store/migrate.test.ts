@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
-import { migrationStatus, schemaDiff } from "../../scripts/schema-diff.ts";
+import { migrationStatus, schemaDiff } from "../../scripts/checks/schema-diff.ts";
 import { PrismaClient } from "../../src/generated/prisma/client.ts";
 import { standsOf } from "../../src/jobs/run-kinds.ts";
 import { beginEvaluation, comparableOfParents, getEvaluation } from "../../src/store/evaluations.ts";

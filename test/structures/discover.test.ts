@@ -6,7 +6,7 @@ import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { readModel, testModels } from "../support/models.ts";
-import { type Block, tinyModel } from "./tiny-models.ts";
+import { type Block, tinyModel } from "../support/tiny-models.ts";
 
 /** Layers, parameters of the whole, of an attention and of an MLP with their norms: from the models' config.json by hand. */
 const known: Record<string, [layers: number, whole: number, attention: number, mlp: number]> = {

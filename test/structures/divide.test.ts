@@ -18,8 +18,8 @@ import { type Range, rangesOf } from "../../src/structures/entries.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
 import { feedsOf as allFeeds } from "../support/feeds.ts";
 import { fixtures, headsOf } from "../support/fixtures.ts";
+import { assertClose, logitsOf, masked as maskedWhole } from "../support/masked.ts";
 import { testModels } from "../support/models.ts";
-import { assertClose, logitsOf, masked as maskedWhole } from "./masked.ts";
 
 /** These models hold their weights inline. */
 const read = tensorReader(".");

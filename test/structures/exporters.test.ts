@@ -11,7 +11,7 @@ import { remove } from "../../src/structures/remove.ts";
 import { unfuseSums } from "../../src/structures/unfuse-sums.ts";
 import { feedsOf } from "../support/feeds.ts";
 import { fixtures } from "../support/fixtures.ts";
-import { assertClose, logitsOf, masked } from "./masked.ts";
+import { assertClose, logitsOf, masked } from "../support/masked.ts";
 
 const seed = 20250128;
 

@@ -5,8 +5,8 @@ import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { discover as discoverWith } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
-import { assertClose, logitsOf, masked } from "./masked.ts";
-import { type Block, batch, blocks, tinyModel, tokens, vocabulary } from "./tiny-models.ts";
+import { assertClose, logitsOf, masked } from "../support/masked.ts";
+import { type Block, batch, blocks, tinyModel, tokens, vocabulary } from "../support/tiny-models.ts";
 
 const discover = (model: Model) => discoverWith(model, tensorReader("."));
 

@@ -12,9 +12,9 @@ import { openSession } from "../../src/runtime/session.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { remove } from "../../src/structures/remove.ts";
 import { feedsOf } from "../support/feeds.ts";
+import { assertClose, logitsOf, masked } from "../support/masked.ts";
 import { readModel, testModels } from "../support/models.ts";
 import { openWriter } from "../support/writer.ts";
-import { assertClose, logitsOf, masked } from "./masked.ts";
 
 /** These models hold their weights inline. */
 const read = tensorReader(".");
