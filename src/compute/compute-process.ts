@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findCredentials } from "../artifacts/s3-credentials.ts";
+import { Channel } from "../channel.ts";
 import { childEnvironment } from "../child-environment.ts";
 import { EspalierError } from "../errors.ts";
 import { causeOfDeath, outOfMemoryKills } from "./cause-of-death.ts";
@@ -18,41 +19,13 @@ const lastWordsLength = 8192;
 
 type Message = AboutRun extends infer M ? M : never;
 
-/** The messages of one run, from the process that sends them to the generator that takes them. */
-class Inbox {
-  private readonly messages: Message[] = [];
-  private failure: { readonly error: unknown } | undefined;
-  private wake: (() => void) | undefined;
-
-  push(message: Message): void {
-    this.messages.push(message);
-    this.wake?.();
-  }
-
-  /** What has come before still counts, unless `now`. */
-  fail(error: unknown, now = false): void {
-    this.failure ??= { error };
-    if (now) this.messages.length = 0;
-    this.wake?.();
-  }
-
-  async take(): Promise<Message> {
-    for (;;) {
-      const message = this.messages.shift();
-      if (message) return message;
-      if (this.failure) throw this.failure.error;
-      await new Promise<void>((resolve) => (this.wake = resolve));
-    }
-  }
-}
-
 /**
  * A process for work that holds a thread, may use up the memory or may crash: it takes only its own runs with it. It starts
  * at the first run, and again at the next if it died.
  */
 export class ComputeProcess {
   private child: ChildProcess | undefined;
-  private readonly inboxes = new Map<number, Inbox>();
+  private readonly inboxes = new Map<number, Channel<Message>>();
   private lastId = 0;
 
   constructor(private readonly patience: ComputePatience = patienceMs) {}
@@ -76,20 +49,20 @@ export class ComputeProcess {
   ): AsyncGenerator<Tasks[Name]["event"], Tasks[Name]["result"]> {
     signal?.throwIfAborted();
     const id = ++this.lastId;
-    const inbox = new Inbox();
+    const inbox = new Channel<Message>();
     const abort = () => inbox.fail(signal?.reason, true);
     signal?.addEventListener("abort", abort, { once: true });
     this.inboxes.set(id, inbox);
     let over = false;
     try {
       this.send({ id, task, request });
-      for (;;) {
-        const message = await inbox.take();
+      for await (const message of inbox.taken()) {
         over = message.kind !== "event";
         if (message.kind === "event") yield message.event as Tasks[Name]["event"];
         else if (message.kind === "result") return message.result as Tasks[Name]["result"];
         else throw toError(message.error);
       }
+      throw new Error("the messages of a run end with its result or an error");
     } finally {
       signal?.removeEventListener("abort", abort);
       this.inboxes.delete(id);

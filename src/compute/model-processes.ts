@@ -1,4 +1,5 @@
 import { totalmem } from "node:os";
+import { Condition } from "../condition.ts";
 import { EspalierError } from "../errors.ts";
 import { ComputeProcess } from "./compute-process.ts";
 import { servingMemory } from "./serving-memory.ts";
@@ -60,7 +61,7 @@ export interface ModelProcessOptions {
 export class ModelProcesses {
   /** By model and provider; longest unused first. */
   private readonly loaded = new Map<string, Loaded>();
-  private readonly waiting: (() => void)[] = [];
+  private readonly freed = new Condition();
   private readonly memoryBytes: number;
   private readonly idleMs: number;
   private readonly patience: ComputePatience;
@@ -150,12 +151,9 @@ export class ModelProcesses {
 
   /** Resolves when a process may have become free, or the signal aborts. */
   private async turn(signal: AbortSignal): Promise<void> {
-    if (this.waiting.length >= mostWaiting)
+    if (this.freed.waiters >= mostWaiting)
       throw new EspalierError("OVERLOADED", `${mostWaiting} requests already wait for a model to be loaded: ask again later`);
-    await new Promise<void>((resolve) => {
-      this.waiting.push(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await this.freed.wait(signal);
   }
 
   private release(key: string, model: Loaded): void {
@@ -164,7 +162,7 @@ export class ModelProcesses {
     model.idle = setTimeout(() => void this.unload(key), this.idleMs);
     model.idle.unref();
     // Everyone looks; whoever is too late waits on.
-    for (const wake of this.waiting.splice(0)) wake();
+    this.freed.notifyAll();
   }
 
   private async unload(key: string): Promise<void> {

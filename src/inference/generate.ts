@@ -1,3 +1,4 @@
+import { Channel } from "../channel.ts";
 import { EspalierError } from "../errors.ts";
 import type { ChatMessage, ChatTemplate } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -94,7 +95,7 @@ export async function* generate(
     },
   );
   try {
-    yield* events;
+    yield* events.taken();
     return summaries.sort((a, b) => a.index - b.index);
   } finally {
     clearTimeout(timer);
@@ -139,36 +140,4 @@ function requireTokens({ logitBias = [] }: TextOptions, vocabularySize: number):
       tokenId: unknown.tokenId,
       vocabularySize,
     });
-}
-
-/** What one side pushes and the other takes, in order. */
-class Channel<Item> implements AsyncIterable<Item> {
-  readonly #items: Item[] = [];
-  #end: { readonly error?: unknown } | null = null;
-  #wake: () => void = () => {};
-
-  push(item: Item): void {
-    this.#items.push(item);
-    this.#wake();
-  }
-
-  end(): void {
-    this.#end ??= {};
-    this.#wake();
-  }
-
-  fail(error: unknown): void {
-    this.#end ??= { error };
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void> {
-    for (;;) {
-      const item = this.#items.shift();
-      if (item !== undefined) yield item;
-      else if (!this.#end) await new Promise<void>((resolve) => (this.#wake = resolve));
-      else if ("error" in this.#end) throw this.#end.error;
-      else return;
-    }
-  }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+import { Condition } from "../condition.ts";
 import type { Database } from "./store.ts";
 
 /** The channel that says what has news: a run, by its id, or another key of a watch. */
@@ -17,30 +18,18 @@ const maxRetryMs = 5000;
 /** One party's interest in one key. Hints that come while it is busy are remembered as one. */
 export class Watch {
   private hinted = false;
-  private wake: (() => void) | undefined;
+  private readonly hints = new Condition();
 
   constructor(readonly close: () => void) {}
 
   hint(): void {
     this.hinted = true;
-    this.wake?.();
+    this.hints.notifyAll();
   }
 
   /** Resolves at a hint given since the last wait, or when it is time to look anyway, or once the signal aborts. */
   async wait(signal: AbortSignal): Promise<void> {
-    if (!this.hinted && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        const timer = setTimeout(done, pollMs);
-        signal.addEventListener("abort", done, { once: true });
-        this.wake = done;
-      });
-    }
-    this.wake = undefined;
+    if (!this.hinted) await this.hints.wait(signal, pollMs);
     this.hinted = false;
   }
 }

@@ -1,3 +1,4 @@
+import { Condition } from "../condition.ts";
 import { EspalierError } from "../errors.ts";
 import { eventsAfter, type StoredEvent } from "./events.ts";
 import type { Watch } from "./listener.ts";
@@ -24,7 +25,7 @@ class RunFeed {
   /** Why the last reading failed: something else than a database out of reach. */
   private failure: { readonly error: unknown } | undefined;
   private readonly ended = new AbortController();
-  private readonly waiting = new Set<() => void>();
+  private readonly readingDone = new Condition();
   private reading: Promise<void> = Promise.resolve();
   private nextReading: Promise<void> | undefined;
   private begun = false;
@@ -51,16 +52,7 @@ class RunFeed {
 
   /** Resolves once there has been a reading since the one given, or the signal aborts. */
   async news(since: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.readings > since) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        this.waiting.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      this.waiting.add(done);
-      signal.addEventListener("abort", done, { once: true });
-    });
+    if (this.readings === since) await this.readingDone.wait(signal);
   }
 
   /** Reads what is new. A reading under way may have begun too early to see it: then another follows, for all who ask meanwhile. */
@@ -111,7 +103,7 @@ class RunFeed {
       this.failure = signal.aborted ? undefined : { error };
     } finally {
       this.readings++;
-      for (const wake of [...this.waiting]) wake();
+      this.readingDone.notifyAll();
     }
   }
 }

@@ -1,4 +1,5 @@
 import { materialise } from "../../artifacts/model-files.ts";
+import { Condition } from "../../condition.ts";
 import { Engine } from "../../inference/engine.ts";
 import { generate, type Writer } from "../../inference/generate.ts";
 import { embed, score } from "../../inference/measure.ts";
@@ -15,8 +16,8 @@ interface Loading {
   stage: LoadingStage;
   /** Whether it has been loaded, or has failed. */
   over: boolean;
-  /** Resolves at the next stage, or at the end. */
-  next: Promise<void>;
+  /** Notified at each stage, and at the end. */
+  readonly progress: Condition;
 }
 
 /** A model's own code, which can be anything: the parent is told before it begins. */
@@ -35,8 +36,7 @@ function watched(tokenizer: Tokenizer, chatTemplate: ChatTemplate | null): Pick<
 const loading = new Map<string, Loading>();
 
 function load({ model, executionProvider }: ServingRequest): Loading {
-  let wake = () => {};
-  const turn = () => new Promise<void>((resolve) => (wake = resolve));
+  const progress = new Condition();
   const open = async (): Promise<Writer> => {
     signOfLife("LOADING");
     const folder = await materialise(model);
@@ -44,16 +44,15 @@ function load({ model, executionProvider }: ServingRequest): Loading {
     const [tokenizer, chatTemplate] = await Promise.all([loadTokenizer(folder, model.vocabularySize), loadChatTemplate(folder)]);
     const decoder = await openDecoder({ folder, executionProvider, cacheBytes: servingMemory(model).cacheBytes }, (stage) => {
       made.stage = stage;
-      wake();
-      made.next = turn();
+      progress.notifyAll();
     });
     signOfLife("WRITING");
     return { ...watched(tokenizer, chatTemplate), engine: new Engine(decoder) };
   };
-  const made: Loading = { stage: "READING", over: false, next: turn(), writer: Promise.resolve().then(open) };
+  const made: Loading = { stage: "READING", over: false, progress, writer: Promise.resolve().then(open) };
   const over = () => {
     made.over = true;
-    wake();
+    progress.notifyAll();
   };
   made.writer.then(over, over);
   return made;
@@ -65,13 +64,13 @@ async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGener
   const known = loading.get(key) ?? load(request);
   loading.set(key, known);
   known.writer.catch(() => loading.delete(key));
-  for (let told: LoadingStage | null = null; !known.over; await known.next) {
+  for (let told: LoadingStage | null = null; !known.over; ) {
     signal.throwIfAborted();
-    if (told !== known.stage) {
+    if (told === known.stage) await known.progress.wait(signal);
+    else {
       told = known.stage;
       yield { loading: told };
     }
-    if (known.over) break;
   }
   return await known.writer;
 }
