@@ -32,6 +32,7 @@ const typesOnly = {
   store: ["artifacts", "evaluation", "models", "pruning", "structures", "text"],
   compute: ["structures"],
   jobs: ["runtime", "structures"],
+  services: ["evaluation"],
   api: ["artifacts", "inference", "models", "runtime", "structures"],
 };
 

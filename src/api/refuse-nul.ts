@@ -1,5 +1,5 @@
 import { type GraphQLFieldResolver, type GraphQLSchema, isObjectType } from "graphql";
-import { requireAll } from "./validate.ts";
+import { requireAll } from "../services/validate.ts";
 
 /** Where in an argument a text holds the character NUL, from the inside out; null where none does. Made only where one is found. */
 function nulIn(value: unknown): string[] | null {

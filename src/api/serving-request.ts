@@ -1,8 +1,8 @@
 import type { StoredModel } from "../compute/tasks.ts";
+import { tokenizedModel } from "../services/tokenized-model.ts";
+import type { Requirement } from "../services/validate.ts";
 import type { Context } from "./context.ts";
-import { tokenizedModel } from "./tokenized-model.ts";
 import type { GenerateInput } from "./types/generation.ts";
-import type { Requirement } from "./validate.ts";
 
 /** Characters. */
 export const longestPrompt = 100_000;

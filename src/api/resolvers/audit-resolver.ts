@@ -1,12 +1,11 @@
 import { Arg, Args, Ctx, Query, Resolver } from "type-graphql";
+import { blaming } from "../../services/validate.ts";
 import { type AuditRecord, listAudit } from "../../store/audit.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-
 import { Needs } from "../needs.ts";
 import { AuditEntryConnection, AuditFilter } from "../types/audit.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
-import { blaming } from "../validate.ts";
 
 @Resolver()
 export class AuditResolver {

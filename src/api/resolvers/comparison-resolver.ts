@@ -1,4 +1,5 @@
 import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from "type-graphql";
+import { blaming, requireAll } from "../../services/validate.ts";
 import { compareRuns } from "../../store/comparison.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { listCost } from "../complexity.ts";
@@ -6,7 +7,6 @@ import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { Comparison, ComparisonRow } from "../types/comparison.ts";
 import { Model } from "../types/model.ts";
-import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Comparison)
 export class ComparisonResolver {

@@ -1,5 +1,6 @@
 import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
 import { datasetFrom, datasetOf, registerDatasetFile } from "../../services/register-dataset.ts";
+import { blaming, nameRule, requireAll } from "../../services/validate.ts";
 import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import { datasets } from "../../text/datasets.ts";
 import { pageCost } from "../complexity.ts";
@@ -7,7 +8,6 @@ import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset, DatasetConnection, RegisterDatasetInput } from "../types/dataset.ts";
-import { blaming, nameRule, requireAll } from "../validate.ts";
 
 @Resolver(() => Dataset)
 export class DatasetResolver {

@@ -1,20 +1,11 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root, Subscription } from "type-graphql";
-import { checkOverlap } from "../../services/check-overlap.ts";
-import {
-  cancelEvaluation,
-  createEvaluation,
-  type EvaluationRecord,
-  findEvaluation,
-  followEvaluation,
-  getEvaluation,
-} from "../../store/evaluations.ts";
+import { startEvaluation } from "../../services/start-evaluation.ts";
+import { blaming } from "../../services/validate.ts";
+import { cancelEvaluation, type EvaluationRecord, findEvaluation, followEvaluation, getEvaluation } from "../../store/evaluations.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
-import { datasetFor } from "../dataset-input.ts";
 import { Needs } from "../needs.ts";
-import { runSubject } from "../run-subject.ts";
 import { EvaluateModelInput, Evaluation, Retained } from "../types/evaluation.ts";
-import { blaming, requireAll } from "../validate.ts";
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -32,27 +23,14 @@ export class EvaluationResolver {
     description:
       "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `evaluationProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned with the same texts.",
   })
-  async evaluateModel(
+  evaluateModel(
     @Arg("input", () => EvaluateModelInput, { description: "What to measure, and on what." }) input: EvaluateModelInput,
     @Ctx() context: Context,
   ): Promise<EvaluationRecord> {
-    const { store, queue } = context;
-    const { sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
-    const [stride, maxTokens, maxItems] = [input.stride ?? sequenceLength, input.maxTokens ?? null, input.maxItems ?? null];
-    const { subject, model, calibrations } = await runSubject(store, input);
-    const longest = model.architecture.contextLength ?? 65_536;
-    const lengthRule = `must be from 2 to the model's context length, ${longest}`;
-    requireAll([
-      ["input.sequenceLength", sequenceLength >= 2 && sequenceLength <= longest, lengthRule],
-      ["input.stride", stride >= 1 && stride <= sequenceLength, "must be from 1 to sequenceLength"],
-      ["input.maxTokens", maxTokens === null || maxTokens >= 1, "must be at least 1"],
-      ["input.maxItems", maxItems === null || maxItems >= 1, "must be at least 1"],
-    ]);
-    const chosen = await datasetFor(context, "input.dataset", input.dataset);
-    const overlapRatio = await blaming("input.dataset", checkOverlap(context, await calibrations(), chosen, allowOverlap, context.signal));
-    const dataset = await chosen.keep();
-    const settings = { sequenceLength, stride, maxTokens, maxItems, measureSpeed, executionProvider };
-    return createEvaluation(store, { ...subject, dataset, settings, overlapRatio }, queue.addRun);
+    const { sequenceLength, measureSpeed, executionProvider } = input;
+    const lengths = { sequenceLength, stride: input.stride ?? sequenceLength };
+    const settings = { ...lengths, maxTokens: input.maxTokens ?? null, maxItems: input.maxItems ?? null, measureSpeed, executionProvider };
+    return startEvaluation(context, { ...input, settings }, context.signal);
   }
 
   @Needs("GENERATE")

@@ -1,5 +1,6 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
 import type { GenerationRequest } from "../../compute/tasks.ts";
+import { requireAll } from "../../services/validate.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { merged } from "../merged.ts";
@@ -15,7 +16,6 @@ import {
   type GenerationLoading,
   GenerationResult,
 } from "../types/generation.ts";
-import { requireAll } from "../validate.ts";
 
 type Event = GenerationLoading | GenerationDelta | GenerationCompleted;
 

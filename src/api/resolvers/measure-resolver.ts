@@ -1,10 +1,10 @@
 import { Arg, Ctx, Float, Mutation, Resolver } from "type-graphql";
 import type { ServingTask, Tasks } from "../../compute/tasks.ts";
+import { requireAll } from "../../services/validate.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { longestPrompt, servingModel } from "../serving-request.ts";
 import { ContinuationScore, EmbedInput, ScoreInput } from "../types/measure.ts";
-import { requireAll } from "../validate.ts";
 
 async function resultOf<Name extends ServingTask>(
   { generators, signal }: Context,

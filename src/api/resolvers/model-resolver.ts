@@ -1,6 +1,7 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { deleteModel } from "../../services/delete-model.ts";
 import { registerModel } from "../../services/register-model.ts";
+import { blaming, keyRule, nameRule, requireAll } from "../../services/validate.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelRecord } from "../../store/models.ts";
 import type { StructureKind } from "../../structures/structure.ts";
@@ -12,7 +13,6 @@ import { type Connection, connect, PageArgs, pageRequest } from "../types/connec
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
 import { PruningRun, PruningRunConnection } from "../types/pruning-run.ts";
-import { blaming, keyRule, nameRule, requireAll } from "../validate.ts";
 
 @InputType({ description: "Which models to list." })
 class ModelFilter {

@@ -1,24 +1,17 @@
 import { GraphQLBigInt } from "graphql-scalars";
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
-import { EspalierError } from "../../errors.ts";
 import { standsOf } from "../../jobs/run-kinds.ts";
-import { methodNamed, methods } from "../../pruning/methods/index.ts";
-import { normalizationOf } from "../../pruning/methods/method.ts";
-import { type PruningOptions, prunesParts } from "../../pruning/options.ts";
-import { requireAlike, sharedIterations } from "../../services/shared-iterations.ts";
-import { getModel, type ModelRecord } from "../../store/models.ts";
-import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../../store/pruning-runs.ts";
-import { earlierResult } from "../../store/request-keys.ts";
+import { methods } from "../../pruning/methods/index.ts";
+import { startPruning } from "../../services/start-pruning.ts";
+import { blaming } from "../../services/validate.ts";
+import type { PruningRunRecord } from "../../store/pruning-runs.ts";
 import { cancelRun, getRun, listRuns, type RunRecord, type RunStatus, resumeRun } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { datasetFor } from "../dataset-input.ts";
 import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
-import type { Loaders } from "../loaders.ts";
 import { Needs } from "../needs.ts";
-import { runSubject } from "../run-subject.ts";
 import { type Connection, connect, PageArgs, pageRequest, ScorePageArgs } from "../types/connection.ts";
 import {
   PruningIteration,
@@ -28,7 +21,6 @@ import {
   StartPruningInput,
   StructureScoreConnection,
 } from "../types/pruning-run.ts";
-import { blaming, keyRule, type Requirement, requireAll } from "../validate.ts";
 
 @InputType({ description: "Which pruning runs to list." })
 class PruningRunFilter {
@@ -49,67 +41,6 @@ class StructureScoreFilter {
 }
 
 const byId = ({ id }: { readonly id: string }): string => id;
-
-const isFrom1 = (n: number, most: number): boolean => n >= 1 && n <= most;
-
-function uniformRules(at: string, options: PruningOptions): Requirement[] {
-  const { uniform, protectFirst, protectLast } = options;
-  if (!uniform) return [];
-  return [
-    [`${at}.headMultiple`, isFrom1(uniform.headMultiple, 1024), "must be from 1 to 1,024"],
-    [`${at}.channelMultiple`, isFrom1(uniform.channelMultiple, 65_536), "must be from 1 to 65,536"],
-    [at, prunesParts(options), "is about HEAD and CHANNEL, and structureKinds names neither"],
-    [at, protectFirst === 0 && protectLast === 0, "cannot be had while layers are protected: all layers keep equally many"],
-  ];
-}
-
-/** What a run's options must be for a model. */
-function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["architecture"]): Requirement[] {
-  const at = (name: string) => `input.options.${name}`;
-  const longest = contextLength ?? 65_536;
-  const free = layers - o.protectFirst - o.protectLast;
-  return [
-    [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
-    [at("structureKinds"), o.structureKinds.length > 0, "must name at least one kind"],
-    [at("structureKinds"), new Set(o.structureKinds).size === o.structureKinds.length, "must name each kind once"],
-    [
-      at("structuresPerIteration"),
-      o.structuresPerIteration > 0 && o.structuresPerIteration <= 1e6,
-      "must be above 0 and no more than 1,000,000",
-    ],
-    [
-      at("structuresPerIteration"),
-      o.structuresPerIteration < 1 || Number.isInteger(o.structuresPerIteration),
-      "must be a whole number, or a share below 1",
-    ],
-    [at("minKeepRatio"), o.minKeepRatio >= 0 && o.minKeepRatio < 1, "must be at least 0 and below 1"],
-    ...uniformRules(at("uniform"), o),
-    [at("samples"), o.samples >= 1 && o.samples <= 1024, "must be from 1 to 1024"],
-    [
-      at("sequenceLength"),
-      o.sequenceLength >= 2 && o.sequenceLength <= longest,
-      `must be from 2 to the model's context length, ${longest}`,
-    ],
-    [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],
-    [at("protectFirst"), o.protectFirst >= 0, "must not be negative"],
-    [at("protectLast"), o.protectLast >= 0, "must not be negative"],
-    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
-  ];
-}
-
-/** Some models have no heads or channels that can go. */
-async function requireStructures(modelId: string, { structureKinds }: PruningOptions, { structures }: Loaders): Promise<void> {
-  const known = new Set((await structures.load(modelId)).map((s) => s.kind));
-  requireAll(
-    structureKinds.map(
-      (kind): Requirement => [
-        "input.options.structureKinds",
-        known.has(kind),
-        `names ${kind}, of which the model has none that can go; it has ${[...known].join(", ") || "none of any kind"}`,
-      ],
-    ),
-  );
-}
 
 @Resolver(() => PruningRun)
 export class PruningRunResolver {
@@ -158,55 +89,13 @@ export class PruningRunResolver {
 
   @Needs("PRUNE")
   @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
-  async startPruning(
+  startPruning(
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
     @Ctx() context: Context,
   ): Promise<PruningRunRecord> {
-    const { store, queue, loaders } = context;
-    const { subject, argument, model } = await runSubject(store, input);
-    if (model.pruningObstacle) {
-      const { code, message } = model.pruningObstacle;
-      throw new EspalierError(code, message, { argument });
-    }
     const { perturbation, uniform, ...rest } = input.options;
-    const { method, priority, idempotencyKey: key } = input;
-    const chosen = methodNamed(method);
-    const normalization = rest.normalization ?? normalizationOf(chosen);
-    const options: PruningOptions = { ...rest, normalization, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
-    requireAll([
-      ...optionRules(options, model.architecture),
-      [
-        "input.options.structureKinds",
-        options.structureKinds.every((kind) => chosen.kinds.includes(kind)),
-        `must be of those that ${method} can score: ${chosen.kinds.join(", ")}`,
-      ],
-      [
-        "input.options.normalization",
-        !chosen.among || normalization === "NONE",
-        `must be NONE or left out: scores of ${method} are distances from a mean, which dividing would put in another order`,
-      ],
-      ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
-      [
-        "input.from",
-        input.from == null || input.of == null,
-        "cannot be had with `of`: another run's iterations are of a model that is there",
-      ],
-      keyRule(key),
-    ]);
-    await requireStructures(model.id, options, loaders);
-    const dataset = await datasetFor(context, "input.dataset", input.dataset);
-    requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
-    const runOf = (datasetId: string) => ({ ...subject, method, options, datasetId, priority });
-    const owner = context.caller.token?.id ?? null;
-    const keyed = (run: NewPruningRun) =>
-      key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: input.from ?? null } };
-    // A dataset that is not stored yet is that of no earlier request and of no other run.
-    const asked = runOf(dataset.id ?? "");
-    const known = keyed(asked);
-    if (known) await earlierResult(store.prisma, known);
-    const from = input.from == null ? undefined : await beginning(store, asked, input.from);
-    const run = runOf((await dataset.keep()).id);
-    return createPruningRun(store, { ...run, from }, queue.addRun, keyed(run));
+    const options = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
+    return startPruning(context, { ...input, options }, context.caller.token?.id ?? null);
   }
 
   @Needs("PRUNE")
@@ -261,18 +150,6 @@ export class PruningRunResolver {
   ): Promise<Connection<ScoreRecord>> {
     return scorePage(loaders, id, page, filter, orderBy);
   }
-}
-
-/**
- * The iterations that a new run can take over from another.
- *
- * @throws EspalierError RUN_NOT_FOUND; BAD_USER_INPUT naming what differs
- */
-async function beginning({ prisma }: Context["store"], run: NewPruningRun, fromId: string): Promise<NewPruningRun["from"]> {
-  const from = await blaming("input.from", getRun(prisma, fromId, "PRUNING"));
-  requireAlike(run, from);
-  const { parameterCount } = await getModel(prisma, from.modelId ?? "");
-  return { run: from, iterations: sharedIterations(from, parameterCount, await runIterations(prisma, from.id), run.options.targetRatio) };
 }
 
 async function scorePage(

@@ -1,4 +1,5 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Resolver, Root, Subscription } from "type-graphql";
+import { blaming, requireAll } from "../../services/validate.ts";
 import type { StoredEvent } from "../../store/events.ts";
 import { followRun } from "../../store/run-feed.ts";
 import { getRun, type RunKind, type RunRecord } from "../../store/runs.ts";
@@ -7,7 +8,6 @@ import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { Run } from "../types/run.ts";
 import { RunEvent } from "../types/run-event.ts";
-import { blaming, requireAll } from "../validate.ts";
 
 export interface ProgressArgs {
   readonly runId: string;

@@ -1,5 +1,6 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { kindOf, standsOf } from "../../jobs/run-kinds.ts";
+import { blaming } from "../../services/validate.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { cancelRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";
@@ -12,7 +13,6 @@ import { type Connection, connect, PageArgs, pageRequest } from "../types/connec
 import { Dataset } from "../types/dataset.ts";
 import { Model } from "../types/model.ts";
 import { Run, RunConnection, RunFilter } from "../types/run.ts";
-import { blaming } from "../validate.ts";
 
 /** A run that the client may end and take up again. @throws EspalierError RUN_NOT_FOUND; FORBIDDEN if its kind needs a higher role */
 async function ownedRun({ store, caller }: Context, id: string, operation: string): Promise<RunRecord> {

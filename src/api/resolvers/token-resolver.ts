@@ -1,12 +1,11 @@
 import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
+import { blaming } from "../../services/validate.ts";
 import { createToken, listTokens, revokeToken, type TokenRecord } from "../../store/tokens.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-
 import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { AccessToken, AccessTokenConnection, CreatedToken, CreateTokenInput } from "../types/token.ts";
-import { blaming } from "../validate.ts";
 
 @Resolver()
 export class TokenResolver {

@@ -1,6 +1,6 @@
 import { ArgsType, type ClassType, Field, Int, ObjectType } from "type-graphql";
+import { requireAll } from "../../services/validate.ts";
 import type { Page, PageRequest } from "../../store/page.ts";
-import { requireAll } from "../validate.ts";
 
 @ObjectType({ description: "Where a page lies in its list." })
 export class PageInfo {

@@ -4,10 +4,15 @@ import type { ModelRecord } from "../store/models.ts";
 import { getRun, type RunRecord, requireResult, type Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { tokenizedModel } from "./tokenized-model.ts";
-import type { RunSubjectInput } from "./types/run.ts";
 import { blaming, requireAll } from "./validate.ts";
 
-/** What a client wants a run to work on. */
+/** What to work on, as it is asked for: one of the two. */
+export interface SubjectChoice {
+  readonly modelId?: string | null;
+  readonly of?: { readonly resultOf: string } | null;
+}
+
+/** What a run is to work on. */
 export interface RunSubject {
   readonly subject: Subject;
   /** The argument that names it. */
@@ -23,10 +28,7 @@ export interface RunSubject {
  *
  * @throws EspalierError BAD_USER_INPUT unless exactly one is given; MODEL_NOT_FOUND, TOKENIZER_MISSING; RUN_NOT_FOUND, RUN_WITHOUT_RESULT
  */
-export async function runSubject(
-  store: Store,
-  { modelId, of }: { readonly modelId?: string | null; readonly of?: RunSubjectInput | null },
-): Promise<RunSubject> {
+export async function runSubject(store: Store, { modelId, of }: SubjectChoice): Promise<RunSubject> {
   requireAll([["input.modelId", (modelId == null) !== (of == null), "must be given, or `of`, and not both"]]);
   if (of == null) return subjectOn(store, { modelId: modelId ?? "" }, "input.modelId", modelId ?? "", []);
   const argument = "input.of.resultOf";

@@ -1,0 +1,79 @@
+import type { Method } from "../pruning/methods/method.ts";
+import { type PruningOptions, prunesParts } from "../pruning/options.ts";
+import type { ModelRecord } from "../store/models.ts";
+import { structuresOfModels } from "../store/references.ts";
+import type { Database } from "../store/store.ts";
+import { type Requirement, requireAll } from "./validate.ts";
+
+const at = (name: string): string => `input.options.${name}`;
+
+const isFrom1 = (n: number, most: number): boolean => n >= 1 && n <= most;
+
+function uniformRules(options: PruningOptions): Requirement[] {
+  const { uniform, protectFirst, protectLast } = options;
+  if (!uniform) return [];
+  return [
+    [at("uniform.headMultiple"), isFrom1(uniform.headMultiple, 1024), "must be from 1 to 1,024"],
+    [at("uniform.channelMultiple"), isFrom1(uniform.channelMultiple, 65_536), "must be from 1 to 65,536"],
+    [at("uniform"), prunesParts(options), "is about HEAD and CHANNEL, and structureKinds names neither"],
+    [at("uniform"), protectFirst === 0 && protectLast === 0, "cannot be had while layers are protected: all layers keep equally many"],
+  ];
+}
+
+/** What a run's options must be for a model and a method. */
+export function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["architecture"], method: Method): Requirement[] {
+  const longest = contextLength ?? 65_536;
+  const free = layers - o.protectFirst - o.protectLast;
+  return [
+    [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
+    [at("structureKinds"), o.structureKinds.length > 0, "must name at least one kind"],
+    [at("structureKinds"), new Set(o.structureKinds).size === o.structureKinds.length, "must name each kind once"],
+    [
+      at("structuresPerIteration"),
+      o.structuresPerIteration > 0 && o.structuresPerIteration <= 1e6,
+      "must be above 0 and no more than 1,000,000",
+    ],
+    [
+      at("structuresPerIteration"),
+      o.structuresPerIteration < 1 || Number.isInteger(o.structuresPerIteration),
+      "must be a whole number, or a share below 1",
+    ],
+    [at("minKeepRatio"), o.minKeepRatio >= 0 && o.minKeepRatio < 1, "must be at least 0 and below 1"],
+    ...uniformRules(o),
+    [at("samples"), isFrom1(o.samples, 1024), "must be from 1 to 1024"],
+    [
+      at("sequenceLength"),
+      o.sequenceLength >= 2 && o.sequenceLength <= longest,
+      `must be from 2 to the model's context length, ${longest}`,
+    ],
+    [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],
+    [at("protectFirst"), o.protectFirst >= 0, "must not be negative"],
+    [at("protectLast"), o.protectLast >= 0, "must not be negative"],
+    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
+    [
+      at("structureKinds"),
+      o.structureKinds.every((kind) => method.kinds.includes(kind)),
+      `must be of those that ${method.name} can score: ${method.kinds.join(", ")}`,
+    ],
+    [
+      at("normalization"),
+      !method.among || o.normalization === "NONE",
+      `must be NONE or left out: scores of ${method.name} are distances from a mean, which dividing would put in another order`,
+    ],
+  ];
+}
+
+/** Some models have no heads or channels that can go. @throws EspalierError BAD_USER_INPUT */
+export async function requireStructures(db: Database, modelId: string, { structureKinds }: PruningOptions): Promise<void> {
+  const [structures = []] = await structuresOfModels(db, [modelId]);
+  const known = new Set(structures.map(({ kind }) => kind));
+  requireAll(
+    structureKinds.map(
+      (kind): Requirement => [
+        at("structureKinds"),
+        known.has(kind),
+        `names ${kind}, of which the model has none that can go; it has ${[...known].join(", ") || "none of any kind"}`,
+      ],
+    ),
+  );
+}

@@ -1,0 +1,87 @@
+import { EspalierError } from "../errors.ts";
+import type { Queue } from "../jobs/queue.ts";
+import { methodNamed } from "../pruning/methods/index.ts";
+import { normalizationOf } from "../pruning/methods/method.ts";
+import type { PruningOptions } from "../pruning/options.ts";
+import { getModel } from "../store/models.ts";
+import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../store/pruning-runs.ts";
+import { earlierResult } from "../store/request-keys.ts";
+import { getRun } from "../store/runs.ts";
+import type { Store } from "../store/store.ts";
+import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
+import { optionRules, requireStructures } from "./pruning-rules.ts";
+import { runSubject, type SubjectChoice } from "./run-subject.ts";
+import { requireAlike, sharedIterations } from "./shared-iterations.ts";
+import { blaming, keyRule, requireAll } from "./validate.ts";
+
+export interface StartServices {
+  readonly store: Store;
+  readonly queue: Pick<Queue, "addRun">;
+  readonly dataDirectory: string;
+}
+
+/** What to prune, how, and with which texts: plain data. Errors call it `input`. */
+export interface PruningRequest extends SubjectChoice {
+  readonly method: string;
+  readonly dataset: DatasetChoice;
+  readonly options: PruningOptions;
+  readonly priority: number;
+  /** The run whose iterations it begins with. */
+  readonly from?: string | null;
+  /** A request with the key of an earlier one of the same owner gives what that one gave. */
+  readonly idempotencyKey?: string | null;
+}
+
+/**
+ * Starts a pruning run: it waits for a worker.
+ *
+ * @param owner the token of the client; null where it has none
+ * @throws EspalierError BAD_USER_INPUT, MODEL_NOT_FOUND, TOKENIZER_MISSING, what keeps the model from being pruned; DATASET_NOT_FOUND,
+ *   INVALID_DATASET; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; IDEMPOTENCY_KEY_REUSED: all with the argument at fault, and nothing is stored then
+ */
+export async function startPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<PruningRunRecord> {
+  const { store, queue } = services;
+  const { method, priority, from: fromId = null, idempotencyKey: key } = request;
+  const { subject, argument, model } = await runSubject(store, request);
+  if (model.pruningObstacle) {
+    const { code, message } = model.pruningObstacle;
+    throw new EspalierError(code, message, { argument });
+  }
+  const chosen = methodNamed(method);
+  const options = { ...request.options, normalization: request.options.normalization ?? normalizationOf(chosen) };
+  requireAll([
+    ...optionRules(options, model.architecture, chosen),
+    ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
+    [
+      "input.from",
+      fromId === null || !("resultOf" in subject),
+      "cannot be had with `of`: another run's iterations are of a model that is there",
+    ],
+    keyRule(key),
+  ]);
+  await requireStructures(store.prisma, model.id, options);
+  const dataset = await chosenDataset(services, "input.dataset", request.dataset);
+  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
+  const runOf = (datasetId: string) => ({ ...subject, method, options, datasetId, priority });
+  const keyed = (run: NewPruningRun) =>
+    key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: fromId } };
+  // A dataset that is not stored yet is that of no earlier request and of no other run.
+  const asked = runOf(dataset.id ?? "");
+  const known = keyed(asked);
+  if (known) await earlierResult(store.prisma, known);
+  const from = fromId === null ? undefined : await beginning(store, asked, fromId);
+  const run = runOf((await dataset.keep()).id);
+  return createPruningRun(store, { ...run, from }, queue.addRun, keyed(run));
+}
+
+/**
+ * The iterations that a new run can take over from another.
+ *
+ * @throws EspalierError RUN_NOT_FOUND; BAD_USER_INPUT naming what differs
+ */
+async function beginning({ prisma }: Store, run: NewPruningRun, fromId: string): Promise<NewPruningRun["from"]> {
+  const from = await blaming("input.from", getRun(prisma, fromId, "PRUNING"));
+  requireAlike(run, from);
+  const { parameterCount } = await getModel(prisma, from.modelId ?? "");
+  return { run: from, iterations: sharedIterations(from, parameterCount, await runIterations(prisma, from.id), run.options.targetRatio) };
+}
