@@ -49,6 +49,20 @@ export const createContext = (services: ServerServices, signal: AbortSignal, ori
   loaders: createLoaders(services.store.prisma),
 });
 
+/** What is to be done at the end of a right. A signal's own listeners are a list: taking each of thousands out of it would take seconds. */
+const atEnd = new WeakMap<AbortSignal, Set<() => void>>();
+
+function endings(ended: AbortSignal): Set<() => void> {
+  const known = atEnd.get(ended);
+  if (known) return known;
+  const all = new Set<() => void>();
+  atEnd.set(ended, all);
+  ended.addEventListener("abort", () => {
+    for (const lose of all) lose();
+  });
+  return all;
+}
+
 /**
  * Aborts when a response or a socket closes, or has closed, or a right ends. Nothing stays with the right, which may be used a million times.
  *
@@ -58,11 +72,11 @@ export function untilGone(connections: readonly EventEmitter[], isOpen: boolean,
   const gone = new AbortController();
   const lose = () => gone.abort(ended.reason);
   const leave = () => {
-    ended.removeEventListener("abort", lose);
+    endings(ended).delete(lose);
     for (const connection of connections) connection.off("close", leave);
     gone.abort(new EspalierError("CLIENT_LEFT", "the client has gone"));
   };
-  ended.addEventListener("abort", lose);
+  endings(ended).add(lose);
   for (const connection of connections) connection.once("close", leave);
   if (ended.aborted) lose();
   if (!isOpen) leave();

@@ -181,7 +181,9 @@ export async function startServer(
     config: { needs: (request) => (isPage(request) ? null : "READ") },
     async handler(request, reply) {
       if (isPage(request)) return reply.headers(graphiqlPage.headers).send(graphiqlPage.body);
-      await turns.next();
+      await turns.next(request.raw.socket);
+      // Nobody waits for it any more.
+      if (request.gone?.aborted) return reply.hijack();
       const operation = httpOperation(request);
       const long = operation && tooLong(operation.query);
       if (long) throw long.originalError;

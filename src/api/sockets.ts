@@ -97,7 +97,8 @@ export function serveSockets(
           const address = request.socket.remoteAddress ?? "unknown";
           const gone = untilGone([socket], socket.readyState === WebSocket.OPEN, caller.ended);
           Object.assign(extra, { gone, origin: { caller, connection: `socket ${randomUUID()}`, address } } satisfies Extra);
-          gone.addEventListener("abort", () => closeFor(log, socket, gone.reason));
+          // When its right has ended: what is closed needs no reason to be.
+          gone.addEventListener("abort", () => caller.ended.aborted && closeFor(log, socket, gone.reason));
           return true;
         } catch (error) {
           closeFor(log, socket, error);
@@ -109,7 +110,7 @@ export function serveSockets(
         if (id.length > limits.idLength) extra.socket.close(badRequest, `An id has at most ${limits.idLength} characters`);
         // The one that asks is counted.
         if (Object.keys(subscriptions).length > limits.subscriptionsPerSocket) return [tooMany()];
-        await turns.next();
+        await turns.next(extra.socket);
         const prepared = prepareOperation(schema, { query, variables, operationName });
         if (!("args" in prepared)) return prepared;
         const contextValue = createContext(services, extra.gone as AbortSignal, extra.origin as Origin);
