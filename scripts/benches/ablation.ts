@@ -94,7 +94,7 @@ async function measure({ name, kinds, options }: Variation, seed: number, known:
   let removedRatio = 0;
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) if (step.value.type === "FINISHED") removedRatio = step.value.removedRatio;
-  const { removed, model: pruned } = step.value;
+  const { removed, ...found } = step.value;
   const seconds = (performance.now() - began) / 1000;
   const digest = createHash("sha256").update(removed.map(structureKey).sort().join()).digest("hex");
   const row = { kinds: kinds.join(", "), name, seed, removedRatio, removed: digest, seconds };
@@ -102,7 +102,7 @@ async function measure({ name, kinds, options }: Variation, seed: number, known:
   if (same) return { ...row, choosing: same.choosing, heldOut: same.heldOut };
   return inFolder(scratch, async (destination) => {
     const files = [graph, "config.json", "tokenizer.json", "tokenizer_config.json"].map((path) => ({ path }));
-    await exportPruned({ model, folder, files, removed, pruned, destination });
+    await exportPruned({ model, folder, files, removed, known: found, destination });
     return { ...row, choosing: await quality(destination, choosing), heldOut: await quality(destination, heldOut) };
   });
 }

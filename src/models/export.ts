@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { encode } from "../onnx/encode.ts";
 import type { Model } from "../onnx/ir.ts";
-import { tensorReader } from "../onnx/read-tensor.ts";
+import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
 import { besideGraph, writeData } from "../onnx/write-data.ts";
 import { discover } from "../structures/discover.ts";
-import { divide, removeStructures } from "../structures/divide.ts";
+import { divide, type Known, removeStructures } from "../structures/divide.ts";
 import { isDivided, type StructureId } from "../structures/structure.ts";
 import { readJson, writeJson } from "../text/model-config.ts";
 import { isCompanion } from "./model-folder.ts";
@@ -18,8 +18,8 @@ export interface ExportRequest {
   readonly folder: string;
   readonly files: readonly Pick<ModelFile, "path">[];
   readonly removed: readonly StructureId[];
-  /** What is left, where that is known already or more was done than removing. */
-  readonly pruned?: Model;
+  /** What is left, and what has been found of the base; found anew where it is not given. */
+  readonly known?: { readonly pruned: Model; readonly whole: Known };
   readonly destination: string;
 }
 
@@ -36,13 +36,10 @@ const rewritten = new Set(["README.md", "config.json", "genai_config.json"]);
  *
  * @returns what users should know of it
  */
-export async function exportPruned({ model, folder, files, removed, pruned: known, destination }: ExportRequest): Promise<string[]> {
+export async function exportPruned({ model, folder, files, removed, known, destination }: ExportRequest): Promise<string[]> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   await mkdir(dirname(join(destination, graph)), { recursive: true });
-  const read = tensorReader(dirname(join(folder, graph)));
-  const { anatomy, parameters } = discover(model, read);
-  const divided = removed.some(isDivided) ? await divide(model, anatomy, parameters) : undefined;
-  const pruned = known ?? (await removeStructures(model, removed, read, divided));
+  const { whole, pruned } = known ?? (await removedFrom(model, removed, tensorReader(dirname(join(folder, graph)))));
   const data = join(destination, dataFile(graph));
   const written = await writeData(pruned.graph, besideGraph(model.graph), dirname(join(folder, graph)), data);
   await writeFile(join(destination, graph), encode({ ...pruned, graph: written }));
@@ -53,7 +50,7 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
     await mkdir(dirname(join(destination, path)), { recursive: true });
     await copyFile(join(folder, path), join(destination, path));
   }
-  const changes = changesOf(anatomy, divided?.groups ?? [], removed);
+  const changes = changesOf(whole.anatomy, whole.divided?.groups ?? [], removed);
   const rewrite = async (path: string, state: (config: Record<string, unknown>) => Record<string, unknown> | null): Promise<boolean> => {
     if (!beside.includes(path)) return true;
     const stated = state((await readJson(folder, path)) ?? {});
@@ -63,4 +60,14 @@ export async function exportPruned({ model, folder, files, removed, pruned: know
   await rewrite("config.json", (config) => prunedConfig(config, changes));
   const stated = await rewrite("genai_config.json", (config) => prunedGenaiConfig(config, changes, graph));
   return stated ? [] : ["genai_config.json was left out: it has one number of heads for all layers, and these are left with unlike ones"];
+}
+
+async function removedFrom(
+  model: Model,
+  removed: readonly StructureId[],
+  read: TensorReader,
+): Promise<{ readonly pruned: Model; readonly whole: Known }> {
+  const { anatomy, parameters } = discover(model, read);
+  const whole = { anatomy, divided: removed.some(isDivided) ? await divide(model, anatomy, parameters) : null };
+  return { whole, pruned: await removeStructures(model, removed, read, whole) };
 }

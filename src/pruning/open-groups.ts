@@ -1,6 +1,6 @@
 import { type Model, sizeOf } from "../onnx/ir.ts";
 import type { Discovery } from "../structures/discover.ts";
-import { type Divided, type DividedGroup, entriesOf } from "../structures/divide.ts";
+import { type DividedGroup, entriesOf, type Known } from "../structures/divide.ts";
 import { ownersOf } from "../structures/entries.ts";
 import { isDivided, type StructureGroup, type StructureId, type StructureKind, structureKinds } from "../structures/structure.ts";
 import type { PruningOptions } from "./options.ts";
@@ -28,10 +28,7 @@ export interface OpenGroup {
 }
 
 /** A base model, and what it consists of. */
-export interface Whole extends Discovery {
-  /** Null if neither heads nor channels are asked for. */
-  readonly divided: Divided | null;
-}
+export interface Whole extends Discovery, Known {}
 
 type Choice = Pick<PruningOptions, "structureKinds" | "protectFirst" | "protectLast" | "minKeepRatio" | "uniform">;
 

@@ -36,7 +36,10 @@ export interface PruningJob {
 
 export interface Pruned {
   readonly removed: readonly RemovedStructure[];
-  readonly model: Model;
+  /** What is left. */
+  readonly pruned: Model;
+  /** What it was pruned from. */
+  readonly whole: Whole;
 }
 
 /**
@@ -75,7 +78,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
   });
   const moments = method.compensates ? await finished(inputMoments(scene(model, 0), [...whole.parameters.keys()])) : null;
   const without = async (ids: readonly RemovedStructure[]) => {
-    const rest = await removeStructures(model, ids, read, divided ?? undefined);
+    const rest = await removeStructures(model, ids, read, whole);
     return moments ? compensated(model, whole, moments, ids, rest, read) : rest;
   };
   let current = await without(removed);
@@ -123,7 +126,7 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
     };
   }
   yield { type: "FINISHED", iterations: durations.length, parameterCount: left, removedRatio: ratio() };
-  return { removed, model: current };
+  return { removed, pruned: current, whole };
 }
 
 const count = (groups: readonly OpenGroup[]): number => groups.reduce((n, g) => n + (g.removable > 0 ? g.indexes.length : 0), 0);

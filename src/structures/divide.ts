@@ -31,6 +31,12 @@ export interface Divided {
   readonly groups: readonly DividedGroup[];
 }
 
+/** What is known of a model: its anatomy, and its heads and channels unless nobody asked for them. */
+export interface Known {
+  readonly anatomy: Anatomy;
+  readonly divided: Divided | null;
+}
+
 /**
  * Finds the heads and channels of a model, which need the sizes of its axes and so ONNX Runtime.
  *
@@ -70,15 +76,15 @@ function countOfEach({ graph }: Model, slices: readonly Slice[], leaf: Axis, par
 /**
  * Removes structures of any kinds in one rewrite. Heads and channels of a branch that goes as a whole go with it.
  *
- * @param divided of the model, if it is known already
+ * @param known of the model; what is missing is found anew
  * @throws EspalierError UNKNOWN_STRUCTURE, LAST_ATTENTION; as `divide` and `removeEntries`
  */
-export async function removeStructures(model: Model, ids: readonly StructureId[], read: TensorReader, divided?: Divided): Promise<Model> {
+export async function removeStructures(model: Model, ids: readonly StructureId[], read: TensorReader, known?: Known): Promise<Model> {
   const parts = ids.filter(isDivided);
   const whole = ids.filter((id) => !isDivided(id));
-  if (parts.length === 0) return remove(model, whole);
-  const anatomy = anatomyOf(model);
-  const { divisions, groups } = divided ?? (await divide(model, anatomy, parametersOf(anatomy.flow, read)));
+  if (parts.length === 0) return remove(model, whole, known?.anatomy);
+  const anatomy = known?.anatomy ?? anatomyOf(model);
+  const { divisions, groups } = known?.divided ?? (await divide(model, anatomy, parametersOf(anatomy.flow, read)));
   const going = new Set(placesOf(anatomy, whole).flatMap((p) => p.branches.map((b) => b.output)));
   const staying = [...entriesOf(groups, parts)].filter(([group]) => !going.has(group.branch.output));
   const entries = new Map(staying.map(([group, own]) => [group.leaf, own]));

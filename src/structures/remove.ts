@@ -5,7 +5,7 @@ import { verify } from "../onnx/verify.ts";
 import { operatorOf } from "../operators/operators.ts";
 import { cacheEntries } from "../signature/caches.ts";
 import { signatureOf } from "../signature/signature.ts";
-import { anatomyOf, placesOf } from "./anatomy.ts";
+import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
 import { dataUses } from "./flow.ts";
 import { withStandIn } from "./stand-in.ts";
 import type { StructureId } from "./structure.ts";
@@ -15,12 +15,13 @@ import type { StructureId } from "./structure.ts";
  * with them: nodes, weights, cache inputs and outputs. What stays keeps its name, except that cache entries are numbered
  * from 0 without gaps.
  *
+ * @param known the model's anatomy, if it has been found
  * @throws EspalierError UNKNOWN_STRUCTURE; LAST_ATTENTION if no attention would be left; UNSUPPORTED_INPUT if the graph reads
  *   the length of the past from a cache entry that goes, and none like it stays
  */
-export function remove(model: Model, ids: readonly StructureId[]): Model {
+export function remove(model: Model, ids: readonly StructureId[], known?: Anatomy): Model {
   if (ids.length === 0) return model;
-  const anatomy = anatomyOf(model);
+  const anatomy = known ?? anatomyOf(model);
   const branches = placesOf(anatomy, ids).flatMap((p) => p.branches);
   const attentions = anatomy.places.filter((p) => p.kind === "ATTENTION").flatMap((p) => p.branches);
   if (attentions.length > 0 && attentions.every((a) => branches.includes(a)))

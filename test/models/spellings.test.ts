@@ -93,10 +93,10 @@ async function wholeWay(root: string, path: string): Promise<Way> {
     let step = await steps.next();
     for (; !step.done; step = await steps.next())
       if (step.value.type === "ITERATION") scores.push(...step.value.scores.flatMap((table) => [...table.scores]));
-    const { removed, model: pruned } = step.value;
+    const { removed, ...known } = step.value;
     gone.push(...removed.map((r) => `${r.kind} ${r.index}`));
     const destination = join(root, `child-${structureKinds[0]}`);
-    await exportPruned({ model, folder, files: stored.files, removed, pruned, destination });
+    await exportPruned({ model, folder, files: stored.files, removed, known, destination });
     const child = await storeFolder(dataDirectory, destination, graph);
     assert.equal(child.parameterCount, stored.parameterCount - removed.reduce((n, r) => n + r.parameterCount, 0));
     assert.deepEqual(child.notes, [], "a child is in the one form");

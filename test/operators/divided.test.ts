@@ -274,7 +274,7 @@ describe("heads and channels of operators", () => {
           initializers.set(parameter, float32Tensor(parameter, tensor.dims, [...values]));
         }
         const silenced = { ...model, graph: { ...model.graph, initializers } };
-        const pruned = await removeStructures(model, [{ kind: row.kind, index: own.index + i }], read, divided);
+        const pruned = await removeStructures(model, [{ kind: row.kind, index: own.index + i }], read, { anatomy, divided });
         const left = [...discover(pruned, read).parameters.values()].reduce((a, n) => a + n, 0);
         assert.equal(left, [...parameters.values()].reduce((a, n) => a + n, 0) - own.parameterCount);
         assertClose(await logitsOf(pruned, feeds), await logitsOf(silenced, feeds));

@@ -364,7 +364,7 @@ describe("methods by activations", () => {
       ...[3, 17, 40, 51].map((index): StructureId => ({ kind: "CHANNEL", index })),
     ];
     const moments = await finished(inputMoments(scene(), [...found.parameters.keys()]));
-    const rest = await removeStructures(model, removed, read, whole.divided ?? undefined);
+    const rest = await removeStructures(model, removed, read, whole);
     const child = compensated(model, whole, moments, removed, rest, read);
     assert.equal(child.graph.initializers.size, rest.graph.initializers.size + 2);
     assert.deepEqual(decode(encode(child)), child);
@@ -414,7 +414,7 @@ describe("methods by activations", () => {
     };
     const biasesOf = async (base: Model, its: Whole) => {
       const moments = await finished(inputMoments({ ...scene(), model: base, whole: its }, [...its.parameters.keys()]));
-      const rest = await removeStructures(base, removed, read, its.divided ?? undefined);
+      const rest = await removeStructures(base, removed, read, its);
       const { initializers } = compensated(base, its, moments, removed, rest, read).graph;
       return [...initializers.values()].filter((t) => t.name.endsWith("/compensation")).map((t) => [t.name, float32Of(t)] as const);
     };

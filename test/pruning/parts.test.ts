@@ -48,7 +48,7 @@ describe("evidence of heads and channels", () => {
       { kind: "CHANNEL", index: 10 },
       { kind: "MLP", index: 5 },
     ];
-    const now = await removeStructures(model, removed, read, divided);
+    const now = await removeStructures(model, removed, read, whole);
     const groups = openGroups(whole, removed, now, { ...quick, structureKinds });
     const view = (from: number) => Array.from({ length: 13 }, (_, t) => (from + 37 * t * t) % 2048);
     const scoring = gradientDifferences(

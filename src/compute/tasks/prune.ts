@@ -12,9 +12,9 @@ export const pruneTask: Task<"prune"> = async function* ({ model: stored, method
   const { model, folder, graph, graphFolder } = await openStoredModel(stored);
   const [tokenizer, documents] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDocuments(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done, scratch };
-  const { removed, model: left } = yield* prune(job);
+  const { removed, ...known } = yield* prune(job);
   const pruned = await inFolder(scratch, async (destination) => {
-    const notes = await exportPruned({ model, folder, files: stored.files, removed, pruned: left, destination });
+    const notes = await exportPruned({ model, folder, files: stored.files, removed, known, destination });
     const child = await storeFolder(stored.dataDirectory, destination, graph);
     return { ...child, notes: [...child.notes, ...notes] };
   });
