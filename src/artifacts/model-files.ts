@@ -33,7 +33,7 @@ export async function requireFiles(dataDirectory: string, files: readonly ModelF
 }
 
 /** A model's own address: sha256 over the sorted paths and digests of its files. */
-export function digestOf(files: readonly ModelFile[]): string {
+export function modelDigest(files: readonly ModelFile[]): string {
   const lines = files.map((f) => `${f.path}\0${f.sha256}\n`).sort();
   return createHash("sha256").update(lines.join("")).digest("hex");
 }

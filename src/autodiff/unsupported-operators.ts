@@ -10,7 +10,7 @@ export interface UnsupportedOperator {
 }
 
 /** Float vectors and whatever is a matrix: quantised weights count, so that what reads them is named. */
-const isWeight = (t: Tensor): boolean => t.dims.length >= (isFloat(t.dataType) ? 1 : 2);
+const mayBeTrained = (t: Tensor): boolean => t.dims.length >= (isFloat(t.dataType) ? 1 : 2);
 
 /**
  * The operators with neither a gradient rule nor a lowering on the way from the weights to an output. Works on a graph as
@@ -18,7 +18,7 @@ const isWeight = (t: Tensor): boolean => t.dims.length >= (isFloat(t.dataType) ?
  */
 export function unsupportedOperators(graph: Graph, output: string): UnsupportedOperator[] {
   const gradientOf = (node: Node) => operatorOf(node)?.gradient ?? "unknown";
-  const reached = new Set([...graph.initializers.values()].filter(isWeight).map((t) => t.name));
+  const reached = new Set([...graph.initializers.values()].filter(mayBeTrained).map((t) => t.name));
   const carrying = graph.nodes.filter((node) => {
     if (gradientOf(node) === "none" || !usesOf(node).some((i) => reached.has(i))) return false;
     for (const name of node.outputs) reached.add(name);

@@ -33,8 +33,8 @@ export interface TextSummary {
 /** A piece of a text, or how one of the texts went. */
 export type TextEvent = TextChunk | { readonly summary: TextSummary };
 
-/** A model ready to write. */
-export interface Writer {
+/** A model that is loaded, with what turns its tokens into text. */
+export interface ServedModel {
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate | null;
@@ -48,13 +48,13 @@ export interface Writer {
  *   TIME_LIMIT if time is up before the first token; the signal's reason once it is aborted
  */
 export async function* generate(
-  writer: Writer,
+  served: ServedModel,
   options: TextOptions,
   signal: AbortSignal = new AbortController().signal,
 ): AsyncGenerator<TextEvent, readonly TextSummary[]> {
-  const { engine, tokenizer } = writer;
+  const { engine, tokenizer } = served;
   const begun = performance.now();
-  const { promptIds, maxTokens } = fitted(promptOf(writer, options), options, engine.decoder.contextLength);
+  const { promptIds, maxTokens } = fitted(promptOf(served, options), options, engine.decoder.contextLength);
   requireTokens(options, engine.decoder.vocabularySize);
   const timeUp = new AbortController();
   const timer = setTimeout(
@@ -105,7 +105,7 @@ export async function* generate(
 }
 
 /** @throws EspalierError CHAT_TEMPLATE_MISSING, INVALID_CHAT_TEMPLATE */
-function promptOf({ tokenizer, chatTemplate }: Writer, { prompt, messages }: TextOptions): number[] {
+function promptOf({ tokenizer, chatTemplate }: ServedModel, { prompt, messages }: TextOptions): number[] {
   if (!messages) return tokenizer.encodeDocument(prompt ?? "");
   if (!chatTemplate)
     throw new EspalierError("CHAT_TEMPLATE_MISSING", "the model has no chat template: give it a prompt instead of messages");

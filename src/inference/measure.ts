@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import type { Read, Wanted } from "./decoder.ts";
 import type { Engine, Work } from "./engine.ts";
-import type { Writer } from "./generate.ts";
+import type { ServedModel } from "./generate.ts";
 import { logProbabilities } from "./sampler.ts";
 import { nonFinite } from "./sampling.ts";
 
@@ -28,7 +28,7 @@ export interface ContinuationScore {
  *
  * @throws EspalierError CONTINUATION_EMPTY, NON_FINITE_LOGITS; PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
  */
-export function score({ engine, tokenizer }: Writer, options: ScoreOptions, signal: AbortSignal): Promise<ContinuationScore[]> {
+export function score({ engine, tokenizer }: ServedModel, options: ScoreOptions, signal: AbortSignal): Promise<ContinuationScore[]> {
   const alone = tokenizer.encodeDocument(options.prompt);
   return Promise.all(
     options.continuations.map(async (text, index) => {
@@ -81,7 +81,7 @@ export interface EmbedOptions {
  * @throws EspalierError EMBEDDINGS_UNAVAILABLE if the model is served without them; NON_FINITE_LOGITS, PROMPT_TOO_LONG, PROMPT_EMPTY, OVERLOADED; the signal's reason
  */
 export function embed(
-  { engine, tokenizer }: Writer,
+  { engine, tokenizer }: ServedModel,
   { texts, pooling, normalize, client }: EmbedOptions,
   signal: AbortSignal,
 ): Promise<number[][]> {

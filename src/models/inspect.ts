@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
-import { digestOf, storeFile } from "../artifacts/model-files.ts";
+import { modelDigest, storeFile } from "../artifacts/model-files.ts";
 import type { Facts } from "./describe.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
 import { type Survey, survey } from "./survey.ts";
@@ -43,7 +43,7 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
     files.push({ path: name, ...(await storeFile(dataDirectory, join(place.folder, name))) });
   const sizes = await Promise.all([place.graph, ...external].map(async (name) => (await stat(join(place.folder, name))).size));
   return {
-    digest: digestOf(files),
+    digest: modelDigest(files),
     files,
     sizeBytes: sizes.reduce((a, b) => a + b, 0),
     ...known,

@@ -7,7 +7,7 @@ import { openSession } from "./session.ts";
 import { spellOut } from "./specialise.ts";
 
 /** Small constants may take part in shape arithmetic; larger float tensors, and what lies in other files, are never looked at. */
-const isWeight = (t: Tensor) => (isFloat(t.dataType) && sizeOf(t.dims) > 1) || t.data.kind === "external";
+const isLarge = (t: Tensor) => (isFloat(t.dataType) && sizeOf(t.dims) > 1) || t.data.kind === "external";
 
 /**
  * The type and static shape of every value of a model, for given shapes of its inputs; the graph itself is left alone.
@@ -44,7 +44,7 @@ async function stated(
   named: ReadonlySet<string>,
 ): Promise<{ readonly types: Map<string, StaticType>; readonly open: ReadonlyMap<string, readonly Dim[] | null> }> {
   const { graph } = model;
-  const weights = [...graph.initializers.values()].filter(isWeight);
+  const weights = [...graph.initializers.values()].filter(isLarge);
   const names = new Set(weights.map((t) => t.name));
   const inputs = graph.inputs
     .filter((i) => !graph.initializers.has(i.name))

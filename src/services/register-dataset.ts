@@ -15,7 +15,7 @@ import {
   requireFreeName,
 } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
-import { contentOf, type DatasetContent, type DatasetForm, digestOf, recordsIn, serialise } from "../text/dataset-content.ts";
+import { contentOf, type DatasetContent, type DatasetForm, recordsIn, serialise, sha256Of } from "../text/dataset-content.ts";
 import { datasets, loadDataset } from "../text/datasets.ts";
 
 export interface DatasetServices {
@@ -101,7 +101,7 @@ async function candidate(
   const { store } = services;
   const { form } = content;
   const bytes = serialise(content);
-  const digest = digestOf(bytes);
+  const digest = sha256Of(bytes);
   const known = await findDatasetOf(store.prisma, digest);
   if (known && (known.name !== null || name === null)) return stored(services, known);
   const described = { form, digest, recordCount: recordsIn(content), sizeBytes: bytes.length };

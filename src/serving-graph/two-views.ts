@@ -54,11 +54,11 @@ export const unfit = (why: string): never => {
 };
 
 /** Constants that arithmetic on shapes and positions needs; larger float tensors are weights. */
-const isWeight = (t: Tensor): boolean => (!isFloat(t.dataType) ? sizeOf(t.dims) > 4096 : t.dims.length > 1 && sizeOf(t.dims) > 1);
+const isParameter = (t: Tensor): boolean => (!isFloat(t.dataType) ? sizeOf(t.dims) > 4096 : t.dims.length > 1 && sizeOf(t.dims) > 1);
 
 export async function twoViews(model: Model, folder: string): Promise<TwoViews> {
   const logits = logitsOf(model.graph.outputs).name;
-  const parameters = [...model.graph.initializers.values()].filter(isWeight).map((t) => t.name);
+  const parameters = [...model.graph.initializers.values()].filter(isParameter).map((t) => t.name);
   const fold = ({ B, T }: (typeof views)[number]) => specialise(model, bindingOf(model, B, T, parameters), [logits]);
   const first = await fold(views[0]);
   const second = await fold(views[1]);

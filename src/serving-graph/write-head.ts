@@ -17,14 +17,14 @@ export interface Head {
 /** Makes the head read only the tokens that are asked for. */
 export function writeHead({ views, search, writer }: Rewriting): Head {
   const made = new Map(writer.nodes.flatMap((n) => n.outputs.map((o) => [o, n] as const)));
-  const isWeight = (name: string) =>
+  const isMatrix = (name: string) =>
     !views.stream.has(name) && !made.get(name)?.name.startsWith("serving/") && (search.types.get(name)?.shape.length ?? 0) >= 2;
   let value = writer.now(views.logits);
   const last = value;
   const after: Node[] = [];
   for (let node = made.get(value); node; node = made.get(value)) {
     const [x = "", w = ""] = node.inputs;
-    if (["MatMul", "Gemm", "MatMulNBits"].includes(node.opType) && isWeight(w)) {
+    if (["MatMul", "Gemm", "MatMulNBits"].includes(node.opType) && isMatrix(w)) {
       const from = search.types.get(writer.before(x))?.shape ?? unfit("the head reads what is not understood");
       const hiddenSize = from.at(-1) as number;
       const flat = from.length === 2 ? x : writer.op("Reshape", [x, writer.ints([-1, hiddenSize])]);

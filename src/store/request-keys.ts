@@ -13,7 +13,7 @@ export interface KeyedRequest {
 }
 
 /** sha256 of plain data, whatever the order of its fields. */
-function digestOf(request: unknown): string {
+function requestDigest(request: unknown): string {
   const sorted = (_: string, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -32,7 +32,7 @@ const ownOperation = ({ operation, owner }: Pick<KeyedRequest, "operation" | "ow
 export async function earlierResult(db: Database, { key, request, ...asked }: KeyedRequest): Promise<string | null> {
   const operation = ownOperation(asked);
   const row = await db.requestKey.findUnique({ where: { operation_key: { operation, key } } });
-  if (row && row.digest !== digestOf(request))
+  if (row && row.digest !== requestDigest(request))
     throw new EspalierError("IDEMPOTENCY_KEY_REUSED", `the key "${key}" belongs to an earlier request that asked for something else`, {
       argument: "input.idempotencyKey",
       key,
@@ -55,6 +55,6 @@ export async function makeOnce(tx: Database, keyed: KeyedRequest | undefined, ma
   const earlier = await earlierResult(tx, keyed);
   if (earlier !== null) return earlier;
   const resultId = await make();
-  await tx.requestKey.create({ data: { operation, key, digest: digestOf(request), resultId } });
+  await tx.requestKey.create({ data: { operation, key, digest: requestDigest(request), resultId } });
   return resultId;
 }

@@ -133,7 +133,7 @@ export function serialise(content: DatasetContent): Buffer {
 export const recordsIn = (content: DatasetContent): number => (content.form === "TEXT" ? content.documents : content.items).length;
 
 /** What identifies content: the sha256 of its bytes. */
-export const digestOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+export const sha256Of = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** Texts as a reader of the dataset would see them: its documents, or each item with its right answer. */
 export const textsOf = (content: DatasetContent): readonly string[] =>

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { DirectoryArtifacts } from "../../src/artifacts/directory.ts";
-import { digestOf, materialise, storeFile } from "../../src/artifacts/model-files.ts";
+import { materialise, modelDigest, storeFile } from "../../src/artifacts/model-files.ts";
 
 let folder: string;
 const bytes = Buffer.alloc(3_000_000, "call me ");
@@ -33,7 +33,7 @@ describe("the artifact store", () => {
     const dataDirectory = join(folder, "folders");
     const stored = await storeFile(dataDirectory, join(folder, "source"));
     const files = ["onnx/model.onnx", "onnx/deep/weights", "config.json"].map((path) => ({ path, ...stored }));
-    const model = { dataDirectory, digest: digestOf(files), files };
+    const model = { dataDirectory, digest: modelDigest(files), files };
     const places = await Promise.all(Array.from({ length: 5 }, () => materialise(model)));
     assert.equal(new Set(places).size, 1);
     assert.deepEqual(await readdir(join(dataDirectory, "models")), [model.digest]);
@@ -43,7 +43,7 @@ describe("the artifact store", () => {
 
   it("says which file is missing, and makes no folder then", async () => {
     const files = [{ path: "onnx/model.onnx", sha256: "0".repeat(64), sizeBytes: 1 }];
-    const model = { dataDirectory: join(folder, "missing"), digest: digestOf(files), files };
+    const model = { dataDirectory: join(folder, "missing"), digest: modelDigest(files), files };
     await assert.rejects(materialise(model), { code: "ARTIFACT_MISSING", message: /onnx\/model\.onnx/ });
     assert.deepEqual(await readdir(join(folder, "missing", "models")), []);
   });

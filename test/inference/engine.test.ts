@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Writer } from "../../src/inference/generate.ts";
+import type { ServedModel } from "../../src/inference/generate.ts";
 import { testModels } from "../support/models.ts";
 import { soak } from "../support/soak.ts";
 import { until } from "../support/wait.ts";
@@ -10,7 +10,7 @@ const ahab = (testModels[0] as (typeof testModels)[0]).folder;
 const forever = { ...greedy, temperature: 1, maxTokens: 400, logitBias: [{ tokenId: 0, bias: -100 }] };
 
 async function withWriter(
-  work: (writer: Writer) => Promise<void>,
+  work: (writer: ServedModel) => Promise<void>,
   ...options: Parameters<typeof openWriter> extends [string, ...infer Rest] ? Rest : never
 ) {
   const writer = await openWriter(ahab, ...options);
@@ -134,7 +134,7 @@ describe("engine", () => {
 });
 
 /** The writer's tokenizer, which tells of each token it decodes. */
-function counting({ tokenizer }: Writer, tell: () => void): Writer["tokenizer"] {
+function counting({ tokenizer }: ServedModel, tell: () => void): ServedModel["tokenizer"] {
   return {
     ...tokenizer,
     decode: (ids) => {

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { digestOf, materialise } from "../../src/artifacts/model-files.ts";
+import { materialise, modelDigest } from "../../src/artifacts/model-files.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { decode } from "../../src/onnx/decode.ts";
@@ -57,7 +57,7 @@ describe("inspect", () => {
       { layers: 12, hiddenSize: 96, vocabularySize: 2048, cache: 12, contextLength: 512, dataType: "float32" },
     );
     assert.deepEqual(found.architecture.cache[0], { heads: 2, headWidth: 24 });
-    assert.equal(found.digest, digestOf([...found.files].reverse()));
+    assert.equal(found.digest, modelDigest([...found.files].reverse()));
     assert.deepEqual((await stored()).sort(), found.files.map((f) => f.sha256).sort());
     assert.deepEqual(await inspect({ dataDirectory: data(), modelRoot, path: "ahab" }), found);
     assert.equal((await stored()).length, found.files.length);

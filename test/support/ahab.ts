@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { digestOf, storeFile } from "../../src/artifacts/model-files.ts";
+import { modelDigest, storeFile } from "../../src/artifacts/model-files.ts";
 import type { StoredModel } from "../../src/compute/tasks.ts";
 
 /** The folder of bundled models, and the bundled model in it. */
@@ -14,5 +14,5 @@ export async function storeAhab(dataDirectory: string): Promise<StoredModel> {
   for (const path of (await readdir(ahabFolder, { recursive: true })).sort())
     if ((await stat(join(ahabFolder, path))).isFile()) paths.push(path);
   const files = await Promise.all(paths.map(async (path) => ({ path, ...(await storeFile(dataDirectory, join(ahabFolder, path))) })));
-  return { dataDirectory, digest: digestOf(files), files, vocabularySize: 2048 };
+  return { dataDirectory, digest: modelDigest(files), files, vocabularySize: 2048 };
 }

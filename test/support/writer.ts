@@ -1,12 +1,12 @@
 import type { TextChunk } from "../../src/inference/choice.ts";
 import { Engine, type EngineLimits } from "../../src/inference/engine.ts";
-import { generate, type TextOptions, type TextSummary, type Writer } from "../../src/inference/generate.ts";
+import { generate, type ServedModel, type TextOptions, type TextSummary } from "../../src/inference/generate.ts";
 import { type DecoderOptions, openDecoder } from "../../src/inference/open-decoder.ts";
 import { loadChatTemplate } from "../../src/text/chat-template.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 
 /** A model ready to write, in this process. */
-export async function openWriter(folder: string, options: Partial<DecoderOptions> = {}, limits?: EngineLimits): Promise<Writer> {
+export async function openWriter(folder: string, options: Partial<DecoderOptions> = {}, limits?: EngineLimits): Promise<ServedModel> {
   const [tokenizer, chatTemplate, decoder] = await Promise.all([
     loadTokenizer(folder),
     loadChatTemplate(folder),
@@ -25,7 +25,7 @@ export interface Written {
 }
 
 /** All that one request gives; of several texts, one after another. */
-export async function written(writer: Writer, options: TextOptions, signal?: AbortSignal): Promise<Written> {
+export async function written(writer: ServedModel, options: TextOptions, signal?: AbortSignal): Promise<Written> {
   const chunks: TextChunk[] = [];
   const steps = generate(writer, options, signal);
   for (let step = await steps.next(); ; step = await steps.next()) {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type ChoiceItem, contentOf, digestOf, maximumRecords, parseDataset, serialise, textsOf } from "../../src/text/dataset-content.ts";
+import { type ChoiceItem, contentOf, maximumRecords, parseDataset, serialise, sha256Of, textsOf } from "../../src/text/dataset-content.ts";
 import { datasetFiles, datasets, loadDataset } from "../../src/text/datasets.ts";
 import { overlapOf } from "../../src/text/overlap.ts";
 
@@ -37,7 +37,7 @@ describe("built-in datasets", () => {
 
   it("are always the same", () => {
     // The packages are pinned: other bytes would make every figure in the README incomparable.
-    const digest = (documents: readonly string[]) => digestOf(serialise({ form: "TEXT", documents }));
+    const digest = (documents: readonly string[]) => sha256Of(serialise({ form: "TEXT", documents }));
     assert.equal(digest(heldOut.documents), "54574ef70d37e4b285c800267cc058022d7b114e6d7423f6ff7f1495c3c0c71b");
     assert.equal(digest(train.documents), "1871474699a97dea180c5096e43735b9262f12305e73c71fde52e5a837d6f764");
   });
@@ -72,7 +72,7 @@ describe("dataset content", () => {
         assert.deepEqual(parseDataset(".jsonl", serialise(contentOf(documents))), { form: "TEXT", documents });
       }),
     );
-    const digest = (...documents: string[]) => digestOf(serialise({ form: "TEXT", documents }));
+    const digest = (...documents: string[]) => sha256Of(serialise({ form: "TEXT", documents }));
     assert.equal(digest("a", "b"), digest("a", "b"));
     assert.notEqual(digest("a", "b"), digest("ab"));
     assert.notEqual(digest("a", "b"), digest("b", "a"));

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { digestOf, recordsIn, serialise } from "../../text/dataset-content.ts";
+import { recordsIn, serialise, sha256Of } from "../../text/dataset-content.ts";
 import { readDatasetFile } from "../../text/dataset-file.ts";
 import type { Task } from "../child.ts";
 
@@ -10,5 +10,5 @@ export const readDatasetTask: Task<"readDataset"> = async function* ({ datasetRo
   const bytes = serialise(content);
   await mkdir(dirname(destination), { recursive: true });
   await writeFile(destination, bytes);
-  return { form: content.form, digest: digestOf(bytes), recordCount: recordsIn(content), sizeBytes: bytes.length };
+  return { form: content.form, digest: sha256Of(bytes), recordCount: recordsIn(content), sizeBytes: bytes.length };
 };

@@ -1,7 +1,7 @@
 import { materialise } from "../../artifacts/model-files.ts";
 import { Condition } from "../../condition.ts";
 import { Engine } from "../../inference/engine.ts";
-import { generate, type Writer } from "../../inference/generate.ts";
+import { generate, type ServedModel } from "../../inference/generate.ts";
 import { embed, score } from "../../inference/measure.ts";
 import { type LoadingStage, openDecoder } from "../../inference/open-decoder.ts";
 import { type ChatTemplate, loadChatTemplate } from "../../text/chat-template.ts";
@@ -12,7 +12,7 @@ import { occupied, signOfLife } from "../sign-of-life.ts";
 import type { LoadingEvent, ServingRequest } from "../tasks.ts";
 
 interface Loading {
-  readonly writer: Promise<Writer>;
+  readonly served: Promise<ServedModel>;
   stage: LoadingStage;
   /** Whether it has been loaded, or has failed. */
   over: boolean;
@@ -21,7 +21,7 @@ interface Loading {
 }
 
 /** A model's own code, which can be anything: the parent is told before it begins. */
-function watched(tokenizer: Tokenizer, chatTemplate: ChatTemplate | null): Pick<Writer, "tokenizer" | "chatTemplate"> {
+function watched(tokenizer: Tokenizer, chatTemplate: ChatTemplate | null): Pick<ServedModel, "tokenizer" | "chatTemplate"> {
   const reading = <Text, Result>(read: (text: Text) => Result) => {
     return (text: Text) => occupied("READING_TEXT", () => read(text));
   };
@@ -37,7 +37,7 @@ const loading = new Map<string, Loading>();
 
 function load({ model, executionProvider }: ServingRequest): Loading {
   const progress = new Condition();
-  const open = async (): Promise<Writer> => {
+  const open = async (): Promise<ServedModel> => {
     signOfLife("LOADING");
     const folder = await materialise(model);
     // The tokenizer first: if it cannot be had, no session is left behind.
@@ -49,21 +49,21 @@ function load({ model, executionProvider }: ServingRequest): Loading {
     signOfLife("WRITING");
     return { ...watched(tokenizer, chatTemplate), engine: new Engine(decoder) };
   };
-  const made: Loading = { stage: "READING", over: false, progress, writer: Promise.resolve().then(open) };
+  const made: Loading = { stage: "READING", over: false, progress, served: Promise.resolve().then(open) };
   const over = () => {
     made.over = true;
     progress.notifyAll();
   };
-  made.writer.then(over, over);
+  made.served.then(over, over);
   return made;
 }
 
 /** The model, loaded once; while it loads, how far it is. A model that cannot be loaded is tried again the next time: the reason may have gone. */
-async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGenerator<LoadingEvent, Writer> {
+async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGenerator<LoadingEvent, ServedModel> {
   const key = `${request.model.digest} ${request.executionProvider}`;
   const known = loading.get(key) ?? load(request);
   loading.set(key, known);
-  known.writer.catch(() => loading.delete(key));
+  known.served.catch(() => loading.delete(key));
   for (let told: LoadingStage | null = null; !known.over; ) {
     signal.throwIfAborted();
     if (told === known.stage) await known.progress.wait(signal);
@@ -72,23 +72,23 @@ async function* loaded(request: ServingRequest, signal: AbortSignal): AsyncGener
       yield { loading: told };
     }
   }
-  return await known.writer;
+  return await known.served;
 }
 
 /** Faster than eyes follow, and far fewer messages from models that write a thousand tokens a second. */
 const gatherMs = 10;
 
 export const generateTask: Task<"generate"> = async function* ({ model, executionProvider, ...options }, signal) {
-  const writer = yield* loaded({ model, executionProvider }, signal);
-  return yield* generate(writer, { ...options, gatherMs }, signal);
+  const served = yield* loaded({ model, executionProvider }, signal);
+  return yield* generate(served, { ...options, gatherMs }, signal);
 };
 
 export const scoreTask: Task<"score"> = async function* ({ model, executionProvider, ...options }, signal) {
-  const writer = yield* loaded({ model, executionProvider }, signal);
-  return await score(writer, options, signal);
+  const served = yield* loaded({ model, executionProvider }, signal);
+  return await score(served, options, signal);
 };
 
 export const embedTask: Task<"embed"> = async function* ({ model, executionProvider, ...options }, signal) {
-  const writer = yield* loaded({ model, executionProvider }, signal);
-  return await embed(writer, options, signal);
+  const served = yield* loaded({ model, executionProvider }, signal);
+  return await embed(served, options, signal);
 };
