@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
@@ -61,7 +60,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     report("OPENING");
-    const threads = options.threads ?? ((await stat(path)).size < oneThreadsWork ? 1 : 0);
+    const threads = options.threads ?? (weightBytes(stored) < oneThreadsWork ? 1 : 0);
     const fewer = { ...rewritten, graph: mergeProducts(rewritten.graph) };
     const session = await InPlaceSession.open(fewer, dirname(path), { ...options, threads });
     const decoder = new BatchedDecoder(session, graph, {
@@ -85,6 +84,10 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     return PlainDecoder.open(await LanguageModel.open(options), error.message, sequences);
   }
 }
+
+/** Of all constants, in the graph or beside it. */
+const weightBytes = ({ graph }: Model): number =>
+  [...graph.initializers.values()].reduce((n, { data }) => n + (data.kind === "external" ? data.length : data.bytes.length), 0);
 
 /** Whether it stores numbers of 16 bits: of bfloat16 ONNX Runtime has no CPU kernels, of float16 few, and casts around each node. */
 const storesNarrow = ({ graph }: Model): boolean =>

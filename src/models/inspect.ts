@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { modelDigest, storeFile } from "../artifacts/model-files.ts";
@@ -35,13 +34,14 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
   const step = await steps.next();
   if (!step.done) throw step.value;
   // Without another obstacle, all is known.
-  const { external, facts, notes } = step.value as Survey & { external: readonly string[]; facts: Facts };
+  const { built, external, facts, notes } = step.value as Survey & { external: readonly string[]; facts: Facts };
   const { obstacles, structures, ...known } = facts;
 
+  const source = (name: string) => (built && name === place.graph ? built : join(place.folder, name));
   const files: ModelFile[] = [];
   for (const name of [place.graph, ...external, ...place.companions])
-    files.push({ path: name, ...(await storeFile(dataDirectory, join(place.folder, name))) });
-  const sizes = await Promise.all([place.graph, ...external].map(async (name) => (await stat(join(place.folder, name))).size));
+    files.push({ path: name, ...(await storeFile(dataDirectory, source(name))) });
+  const sizes = files.slice(0, 1 + external.length).map((f) => f.sizeBytes);
   return {
     digest: modelDigest(files),
     files,

@@ -3,6 +3,7 @@ import { basename, dirname, join, posix, relative } from "node:path";
 import { EspalierError } from "../errors.ts";
 import type { Graph, Model, Tensor } from "../onnx/ir.ts";
 import { leadsOut, placeUnder, within } from "../under-root.ts";
+import { weightFiles } from "./blueprints/stored-weights.ts";
 
 /** A model as files: a folder in the Hugging Face layout, or a graph alone. */
 export interface ModelFolder {
@@ -12,6 +13,8 @@ export interface ModelFolder {
   readonly folder: string;
   /** The graph, relative to the folder: `onnx/model.onnx`, `model.onnx`, or the file that was named. */
   readonly graph: string;
+  /** Whether there is no such file, and the graph is built over the folder's `.safetensors` by what its config.json says. */
+  readonly built?: boolean;
   /** Files beside the graph that belong to the model, relative to the folder. */
   readonly companions: readonly string[];
 }
@@ -67,13 +70,19 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
   for (const graph of graphs)
     if ((await sizeWithin(root, join(place, graph))) !== null)
       return { root, folder: place, graph, companions: await companionsIn(root, place) };
+  const weights = (await sizeWithin(root, join(place, "config.json"))) === null ? null : await weightFiles({ root, folder: place });
+  if (weights) return { root, folder: place, graph: "model.onnx", built: true, companions: await companionsIn(root, place) };
   const there = [...(await graphsIn(root, place)), ...(await graphsIn(root, join(place, "onnx"))).map((name) => `onnx/${name}`)];
   const instead =
     there.length > 0 ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"` : "";
-  throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}${instead}`, {
-    path,
-    graphs: there,
-  });
+  throw new EspalierError(
+    "MODEL_NOT_FOUND",
+    `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}, nor config.json with model.safetensors${instead}`,
+    {
+      path,
+      graphs: there,
+    },
+  );
 }
 
 /** A graph that was named itself, with the configuration and tokenizer of the folder that it lies in, or in whose `onnx` it does. */

@@ -17,6 +17,7 @@ import { logitsOf } from "../signature/logits.ts";
 import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
 import { readJson, readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
+import { graphOfFolder } from "./blueprints/graph-of-folder.ts";
 import { describe, type Facts } from "./describe.ts";
 import { describeServed } from "./describe-served.ts";
 import { externalFiles, type ModelFolder, namedFromRoot } from "./model-folder.ts";
@@ -26,6 +27,8 @@ import { requireUsable } from "./usable.ts";
 /** What is known of a model's files; null is what an obstacle kept from being known. */
 export interface Survey {
   readonly model: Model | null;
+  /** The bytes of the graph, where it was built and is no file of the folder. */
+  readonly built: Uint8Array | null;
   /** Files of external data, relative to the model's folder. */
   readonly external: readonly string[] | null;
   readonly facts: Facts | null;
@@ -49,13 +52,14 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
  *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (src/signature, usable.ts);
  *   NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
+ *   UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG, INVALID_SAFETENSORS, WEIGHTS_MISMATCH (blueprints/graph-of-folder.ts);
  *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER, UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
-  const file = yield* attempt(() => readGraph(path));
+  const file = yield* attempt(() => (place.built ? graphOfFolder(place) : readGraph(path)));
   const decoded = file && (yield* attempt(() => decode(file)));
-  if (!decoded) return { model: null, external: null, facts: null, notes: [] };
+  if (!decoded) return { model: null, built: null, external: null, facts: null, notes: [] };
   // What is stored are the files as they are, whatever of them the canonical form leaves out.
   const external = yield* attempt(() => externalFiles(decoded, place));
   const read = external ? tensorReader(dirname(path)) : unread;
@@ -88,7 +92,7 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (beside("genai_config.json")) yield* attempt(() => readJson(place.folder, "genai_config.json"));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
-  return { model, external, facts, notes };
+  return { model, built: place.built ? file : null, external, facts, notes };
 }
 
 /** What is known of a model that is pruned, or at least served. */

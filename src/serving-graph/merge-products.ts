@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import { consumers, producers } from "../onnx/edit.ts";
-import type { Attribute, Graph, Node, Tensor } from "../onnx/ir.ts";
+import type { Attribute, Graph, Node } from "../onnx/ir.ts";
 import { int64Tensor } from "../onnx/tensors.ts";
 
 /** Elements of weights from which one large product and a Split are sooner done than several products. */
@@ -9,10 +9,11 @@ const worthASplit = 1 << 18;
 /** A product of a value with a constant matrix. */
 interface Product {
   readonly node: Node;
-  /** The matrix as it is stored. */
-  readonly stored: Tensor;
-  /** Makes the matrix that is multiplied by, if it is stored in another type. */
-  readonly cast: Node | null;
+  /** Rows and columns of what is multiplied by. */
+  readonly rows: number;
+  readonly columns: number;
+  /** What makes that of what is stored, if it is stored in another type or turned. */
+  readonly makers: readonly Node[];
 }
 
 /**
@@ -24,15 +25,15 @@ interface Product {
  */
 export function mergeProducts(graph: Graph): Graph {
   const readers = consumers(graph);
-  const casts = new Set<Node>();
+  const makers = new Set<Node>();
   const initializers = new Map(graph.initializers);
   /** What stands in the place of a node. */
   const instead = new Map<Node, readonly Node[]>();
   for (const products of productsOfOneValue(graph)) {
     const attention = packing(products, readers);
     const ordered = attention ? attention.operands : products;
-    const columns = ordered.map(({ stored }) => stored.dims[1] as number);
-    const rows = ordered[0]?.stored.dims[0] as number;
+    const columns = ordered.map((p) => p.columns);
+    const rows = ordered[0]?.rows as number;
     if (!attention && rows * columns.reduce((a, b) => a + b) < worthASplit) continue;
     const first = products[0]?.node as Node;
     const name = `${first.outputs[0]}/merged`;
@@ -55,15 +56,19 @@ export function mergeProducts(graph: Graph): Graph {
         ),
       );
     }
-    for (const { node, cast } of products) {
-      instead.set(node, node === first ? merged : []);
-      if (cast) casts.add(cast);
+    for (const product of products) {
+      instead.set(product.node, product.node === first ? merged : []);
+      for (const maker of product.makers) makers.add(maker);
     }
   }
-  // Casts of matrices come first, for they are read sooner than they were.
-  const nodes = [...casts, ...graph.nodes.filter((n) => !casts.has(n)).flatMap((n) => instead.get(n) ?? [n])];
+  // What makes the matrices comes first, for they are read sooner than they were.
+  const nodes = [...makers, ...graph.nodes.filter((n) => !makers.has(n)).flatMap((n) => instead.get(n) ?? [n])];
   return { ...graph, initializers, nodes };
 }
+
+/** Makes a matrix of a stored one. */
+const isMaker = (node: Node): boolean =>
+  node.domain === "" && (node.opType === "Cast" || (node.opType === "Transpose" && (attr.intsOf(node, "perm") ?? [1, 0]).join() === "1,0"));
 
 /** Two or more each, in the graph's order, of matrices of one type. */
 function productsOfOneValue(graph: Graph): readonly (readonly Product[])[] {
@@ -71,12 +76,20 @@ function productsOfOneValue(graph: Graph): readonly (readonly Product[])[] {
   const groups = new Map<string, Product[]>();
   for (const node of graph.nodes) {
     const [x = "", weight = ""] = node.inputs;
-    const maker = made.get(weight);
-    const cast = maker?.opType === "Cast" ? maker : null;
-    const stored = graph.initializers.get(cast?.inputs[0] ?? weight);
-    if (node.opType !== "MatMul" || node.domain !== "" || stored?.dims.length !== 2) continue;
+    if (node.opType !== "MatMul" || node.domain !== "") continue;
+    const makers: Node[] = [];
+    let source = weight;
+    for (let maker = made.get(source); maker && isMaker(maker); maker = made.get(source)) {
+      makers.unshift(maker);
+      source = maker.inputs[0] as string;
+    }
+    const stored = graph.initializers.get(source);
+    if (stored?.dims.length !== 2) continue;
+    const turns = makers.filter((m) => m.opType === "Transpose").length;
+    const [rows, columns] = (turns % 2 === 0 ? stored.dims : [...stored.dims].reverse()) as [number, number];
+    const cast = makers.find((m) => m.opType === "Cast");
     const key = `${stored.dataType} ${cast ? attr.intOf(cast, "to", 0) : ""} ${x}`;
-    groups.set(key, [...(groups.get(key) ?? []), { node, stored, cast }]);
+    groups.set(key, [...(groups.get(key) ?? []), { node, rows, columns, makers }]);
   }
   return [...groups.values()].filter((products) => products.length > 1);
 }

@@ -1,0 +1,22 @@
+import type { Blueprint } from "./blueprint.ts";
+import type { Config } from "./config.ts";
+
+/** A family of models, as a configuration names it. */
+export interface Family {
+  /** What people call it. */
+  readonly name: string;
+  /** `model_type`. */
+  readonly modelType: string;
+  /** Of tensors' names, which files saved of the model without its head leave out. */
+  readonly prefix?: string;
+  /** The head's tensor, `lm_head.weight` unless said here. */
+  readonly head?: string;
+  /** Where the language model's keys stand in a configuration of more than text. */
+  readonly part?: string;
+  /**
+   * What a configuration describes.
+   *
+   * @throws EspalierError UNSUPPORTED_CONFIG with the key, its value and what is supported
+   */
+  readonly blueprint: (config: Config) => Blueprint;
+}

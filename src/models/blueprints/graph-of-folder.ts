@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { join } from "node:path";
+import { EspalierError } from "../../errors.ts";
+import { encode } from "../../onnx/encode.ts";
+import { readJson } from "../../text/model-config.ts";
+import { buildModel } from "./build.ts";
+import { Config } from "./config.ts";
+import { families } from "./families/index.ts";
+import type { Family } from "./family.ts";
+import type { StoredTensor } from "./safetensors.ts";
+import { storedWeights } from "./stored-weights.ts";
+import { Weights } from "./weights.ts";
+
+/** Tables that files may hold and that are worked out anew: causal masks, and how fast positions turn. */
+const tables = [/(?:^|\.)(?:attn|attention|self_attn|self_attention)\.(?:bias|masked_bias)$/, /(?:^|\.)rotary_emb\.inv_freq$/];
+
+/**
+ * The ONNX graph of a folder in the Hugging Face layout that holds weights and no graph: what its config.json describes, over its
+ * `.safetensors` files as they are.
+ *
+ * @returns the bytes of an ONNX file, whose external data are those files
+ * @throws EspalierError UNSUPPORTED_FAMILY; UNSUPPORTED_CONFIG with the key; INVALID_SAFETENSORS, WEIGHTS_MISMATCH with file and tensor;
+ *   INVALID_JSON
+ */
+export async function graphOfFolder(place: { readonly root: string; readonly folder: string }): Promise<Uint8Array> {
+  const whole = (await readJson(place.folder, "config.json")) ?? {};
+  const family = familyOf(whole["model_type"]);
+  const all = new Config(whole);
+  const config = family.part === undefined ? all : (all.part(family.part) ?? all);
+  requireNotQuantised(whole);
+  const blueprint = family.blueprint(config);
+  config.requireAllRead();
+  const { embedding, head } = blueprint;
+  const tied = head.weight === embedding.weight ? [embedding.weight, family.head ?? "lm_head.weight"] : [];
+  const stored = await storedWeights(place);
+  const weights = new Weights(stored, family.prefix ?? "model.", tied);
+  const model = buildModel(blueprint, weights);
+  weights.requireAllTaken(tables);
+  await requireSame(
+    place.folder,
+    tied.flatMap((name) => stored.get(name) ?? []),
+  );
+  return encode(model);
+}
+
+/** A head that is tied and stored all the same must be the embedding, byte for byte. @throws EspalierError WEIGHTS_MISMATCH */
+async function requireSame(folder: string, [embedding, head]: readonly StoredTensor[]): Promise<void> {
+  if (!embedding || !head) return;
+  const read = ({ file, offset, length }: StoredTensor) =>
+    createReadStream(join(folder, file), { start: offset, end: offset + length - 1, highWaterMark: 1 << 20 });
+  const digest = async (tensor: StoredTensor) => {
+    const hash = createHash("sha256");
+    for await (const chunk of read(tensor)) hash.update(chunk as Buffer);
+    return hash.digest("hex");
+  };
+  if (embedding.length === head.length && (head.length === 0 || (await digest(embedding)) === (await digest(head)))) return;
+  throw new EspalierError(
+    "WEIGHTS_MISMATCH",
+    `config.json ties the head to the embedding, but ${head.file} holds a "${head.name}" that differs from "${embedding.name}"; ` +
+      "state tie_word_embeddings = false if it is meant",
+    { file: head.file, tensor: head.name },
+  );
+}
+
+function familyOf(modelType: unknown): Family {
+  const found = families.find((f) => f.modelType === modelType);
+  if (found) return found;
+  const known = families.map((f) => f.modelType);
+  throw new EspalierError(
+    "UNSUPPORTED_FAMILY",
+    `the folder holds weights and no ONNX graph, and config.json states model_type = ${JSON.stringify(modelType ?? null)?.slice(0, 200)}, ` +
+      `which no graph is built of; those known are ${known.join(", ")}. Export the model to ONNX`,
+    { modelType: modelType ?? null, known },
+  );
+}
+
+function requireNotQuantised(config: Readonly<Record<string, unknown>>): void {
+  if (config["quantization_config"] == null) return;
+  throw new EspalierError(
+    "UNSUPPORTED_CONFIG",
+    "config.json states a quantization_config; weights of F32, F16 and BF16 are read. Register the model it was made from",
+    { key: "quantization_config" },
+  );
+}
