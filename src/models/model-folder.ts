@@ -74,15 +74,13 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
   if (weights) return { root, folder: place, graph: "model.onnx", built: true, companions: await companionsIn(root, place) };
   const there = [...(await graphsIn(root, place)), ...(await graphsIn(root, join(place, "onnx"))).map((name) => `onnx/${name}`)];
   const instead =
-    there.length > 0 ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"` : "";
-  throw new EspalierError(
-    "MODEL_NOT_FOUND",
-    `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}, nor config.json with model.safetensors${instead}`,
-    {
-      path,
-      graphs: there,
-    },
-  );
+    there.length > 0
+      ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"`
+      : ", nor config.json with model.safetensors";
+  throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}${instead}`, {
+    path,
+    graphs: there,
+  });
 }
 
 /** A graph that was named itself, with the configuration and tokenizer of the folder that it lies in, or in whose `onnx` it does. */
