@@ -99,7 +99,8 @@ test("a token that was withdrawn or has expired lets nobody in, and ends open so
   const withdrawn = Date.now();
   await revokeToken(prisma(), token.id);
   assert.deepEqual(await following.closed, forbidden);
-  assert.ok(Date.now() - withdrawn < 50 * recheckMs);
+  // Generous, for a busy machine: a connection that nobody looks at again stays for good.
+  assert.ok(Date.now() - withdrawn < 300 * recheckMs);
   assert.match(JSON.stringify((await api.ask(query, {}, secret)).errors), /was withdrawn/);
   assert.deepEqual(await (await connect(bearing(secret))).closed, forbidden);
 

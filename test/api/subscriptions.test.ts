@@ -67,15 +67,20 @@ test("what has happened is told, then what happens, each event once, until the r
   assert.deepEqual(started["run"], { status: "RUNNING" });
   const { sequence, samplesDone } = await take();
   assert.deepEqual([sequence, samplesDone], [2, 1]);
-  const begun = performance.now();
-  await scored(2);
-  assert.equal((await take()).sequence, 3);
-  assert.ok(performance.now() - begun < 900, "told by the notification, not by the poll");
+  const latencies: number[] = [];
+  for (const i of [2, 3, 4, 5]) {
+    const begun = performance.now();
+    await scored(i);
+    assert.equal((await take()).sequence, i + 1);
+    latencies.push(performance.now() - begun);
+  }
+  // A poll comes a second after the last news: without notifications each would take that long, on a busy machine as on an idle one.
+  assert.ok(Math.min(...latencies) < 500, `told by the poll, not by the notification: ${latencies} ms`);
   await recordPruned(store, claim, inspected("result", 790), null, async () => {});
   const last = await take();
   assert.deepEqual(
     [last.__typename, last.sequence, last["resultModel"]],
-    ["PruningSucceeded", 4, { name: "base-pip-21", parameterCount: 790 }],
+    ["PruningSucceeded", 7, { name: "base-pip-21", parameterCount: 790 }],
   );
   assert.equal((await events.next()).done, true);
 });
@@ -132,29 +137,35 @@ test("a client that leaves while nothing happens leaves nothing behind", async (
 
 test("a reader that stops reading for a while loses nothing", async () => {
   const { store, runId, scored } = await takenUp();
-  const socket = new WebSocket(api.url.replace("http", "ws"), "graphql-transport-ws");
-  await once(socket, "open");
-  socket.send(JSON.stringify({ type: "connection_init" }));
-  await once(socket, "message");
-  // A document whose every answer is large, so that the kernel's buffers fill.
-  const large = `subscription { pruningProgress(runId: "${runId}") { sequence ${Array.from({ length: 25 }, (_, i) => `${"x".repeat(400)}${i}: createdAt`).join(" ")} } }`;
-  socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query: large } }));
-  await once(socket, "message");
-  socket.pause();
-  for (let i = 0; i < 400; i++) await scored(i);
-  await recordFailure(store, runId, { code: "X", message: "x" });
-  const sequences: number[] = [];
-  socket.on("message", (data) => {
-    const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ pruningProgress: Event }> };
-    if (type === "next") sequences.push(payload.data?.pruningProgress.sequence as number);
-    else socket.close();
-  });
-  socket.resume();
-  await once(socket, "close");
-  assert.deepEqual(
-    sequences,
-    Array.from({ length: 401 }, (_, i) => i + 2),
-  );
+  // However long that while is on a busy machine.
+  const server = await startServer(api.services, "127.0.0.1", 0, pino({ level: "silent" }), { stalledMs: 600_000 });
+  try {
+    const socket = new WebSocket(server.url.replace("http", "ws"), "graphql-transport-ws");
+    await once(socket, "open");
+    socket.send(JSON.stringify({ type: "connection_init" }));
+    await once(socket, "message");
+    // A document whose every answer is large, so that the kernel's buffers fill.
+    const large = `subscription { pruningProgress(runId: "${runId}") { sequence ${Array.from({ length: 25 }, (_, i) => `${"x".repeat(400)}${i}: createdAt`).join(" ")} } }`;
+    socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query: large } }));
+    await once(socket, "message");
+    socket.pause();
+    for (let i = 0; i < 400; i++) await scored(i);
+    await recordFailure(store, runId, { code: "X", message: "x" });
+    const sequences: number[] = [];
+    socket.on("message", (data) => {
+      const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ pruningProgress: Event }> };
+      if (type === "next") sequences.push(payload.data?.pruningProgress.sequence as number);
+      else socket.close();
+    });
+    socket.resume();
+    await once(socket, "close");
+    assert.deepEqual(
+      sequences,
+      Array.from({ length: 401 }, (_, i) => i + 2),
+    );
+  } finally {
+    await server.stop();
+  }
 });
 
 test("a reader that stops reading for good is cut off, at a bounded cost, and told the sequence to go on from", async () => {

@@ -28,7 +28,8 @@ test("a run of a worker killed with -9 goes on in another worker, to the same by
 
   await until("the run says that it waits", async () => (await getRun(store.prisma, id)).status === "QUEUED");
   const took = performance.now() - killed;
-  assert.ok(took < 15_000, `${took} ms until another worker could have it`);
+  // 10 s and a little on an idle machine; without heartbeats a job is lost after minutes.
+  assert.ok(took < 60_000, `${took} ms until another worker could have it`);
   const worker = await startWorker(bench.queue, bench);
   await until("another worker takes the run up", async () => (await getRun(store.prisma, id)).attempt === 2);
   const events = await allEvents(bench, id);

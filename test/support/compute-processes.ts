@@ -8,7 +8,7 @@ subscribe("child_process", (message) => {
   const { process: child } = message as { process: ChildProcess };
   // Told before it is spawned: only then are its arguments known.
   child.once("spawn", () => {
-    if (child.spawnargs.some((arg) => /jobs[\\/]compute\.[jt]s$/.test(arg))) computeProcesses.push(child);
+    if (child.spawnargs.some((arg) => /compute[\\/]child\.[jt]s$/.test(arg))) computeProcesses.push(child);
   });
 });
 
