@@ -1,6 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import { dataTypes, operatorKey, sizeOf } from "../onnx/ir.ts";
+import { dataTypes, operatorKey, sizeAt, sizeOf } from "../onnx/ir.ts";
 import type { Contribution, Factor, Factors, Use } from "../operators/operator.ts";
 import { operatorOf } from "../operators/operators.ts";
 
@@ -29,7 +29,7 @@ export class Contributions implements Factors {
 
   /** Rows [views * S, ..., width], or the same with leading axes folded together, as one side of a product. */
   factor(v: Value): Factor {
-    const width = v.shape.at(-1) as number;
+    const width = sizeAt(v.shape, -1);
     const n = this.#perSample(v) / width;
     const rows = () => this.#once(`rows ${v.name}`, () => this.b.reshape(v, [this.batch.samples, n, width]));
     const gram = () => this.#once(`gram ${v.name}`, () => this.b.matMul(rows(), this.b.transpose(rows())));
@@ -79,7 +79,7 @@ export class Contributions implements Factors {
         parameter: parameter.name,
       });
     this.#perSample(dx);
-    const split = this.b.reshape(dx, [samples, (dx.shape[0] as number) / samples, ...dx.shape.slice(1)]);
+    const split = this.b.reshape(dx, [samples, sizeAt(dx.shape, 0) / samples, ...dx.shape.slice(1)]);
     const axes = [...dx.shape.keys()].filter((i) => i === 0 || (padded[i] === 1 && dx.shape[i] !== 1)).map((i) => i + 1);
     return this.b.reshape(this.b.reduceSum(split, axes), [samples, ...parameter.shape]);
   }

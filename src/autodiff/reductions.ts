@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import { sizeOf } from "../onnx/ir.ts";
+import { sizeAt, sizeOf } from "../onnx/ir.ts";
 import type { Use } from "../operators/operator.ts";
 import type { Batch } from "./contributions.ts";
 
@@ -45,7 +45,7 @@ export function sumTo(b: GraphBuilder, v: Value, axis: number | null): Value {
     return others.length === 0 ? v : b.reduceSum(v, others, false);
   }
   // In two stages: a float32 sum over millions of terms in one run loses digits.
-  const samples = v.shape[0] as number;
-  const last = v.shape.length > 1 ? (v.shape.at(-1) as number) : 1;
+  const samples = sizeAt(v.shape, 0);
+  const last = v.shape.length > 1 ? sizeAt(v.shape, -1) : 1;
   return b.reduceSum(b.reduceSum(b.reshape(v, [samples, sizeOf(v.shape) / samples / last, last]), [2], false), [1]);
 }

@@ -1,6 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { GraphBuilder, type Value } from "../onnx/builder.ts";
-import type { TypedGraph } from "../onnx/ir.ts";
+import { sizeAt, type TypedGraph } from "../onnx/ir.ts";
 import { backward } from "./backward.ts";
 import { carriersOf } from "./carriers.ts";
 import { outputNorms } from "./ghost.ts";
@@ -79,7 +79,7 @@ export function buildScoreGraph(
   const columns = [...requests, ...outputs].map(() => ({ start: 0, length: 0 }));
   let start = 0;
   for (const { request, answer } of answers) {
-    const length = answer.shape[1] as number;
+    const length = sizeAt(answer.shape, 1);
     columns[request] = { start, length };
     start += length;
   }

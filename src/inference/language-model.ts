@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { sizeAt } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { type ConcreteProvider, type ExecutionProvider, resolveProvider } from "../runtime/providers.ts";
@@ -87,7 +88,7 @@ export class LanguageModel {
     const feeds = this.hasCache ? feedsOf(this.#signature, [ids], past.ids.length) : feedsOf(this.#signature, [all], 0);
     const results = await this.session.run({ ...feeds, ...past.cache }, [this.#logits, ...this.#cache.map((c) => c.output)]);
     const logits = float32Logits(results[this.#logits] as TensorValue);
-    const vocabulary = (results[this.#logits] as TensorValue).dims.at(-1) as number;
+    const vocabulary = sizeAt((results[this.#logits] as TensorValue).dims, -1);
     return { past: { ids: all, cache: nextCache(this.#cache, results) }, logits: logits.subarray(-ids.length * vocabulary) };
   }
 

@@ -1,7 +1,17 @@
 import { EspalierError } from "../errors.ts";
 import * as attr from "./attributes.ts";
 import { removeDead, sortFromOutputs } from "./edit.ts";
-import { type Attribute, type DataType, type Node, type StaticType, sizeOf, type Tensor, type TypedGraph, type ValueInfo } from "./ir.ts";
+import {
+  type Attribute,
+  type DataType,
+  type Node,
+  type StaticType,
+  sizeAt,
+  sizeOf,
+  type Tensor,
+  type TypedGraph,
+  type ValueInfo,
+} from "./ir.ts";
 import { float32Tensor, int64Tensor } from "./tensors.ts";
 
 /** A value in a graph under construction: its name, element type and static shape. */
@@ -149,11 +159,7 @@ export class GraphBuilder {
 
   /** Matrix product over the last two axes, broadcasting the others. */
   matMul(a: Value, b: Value): Value {
-    return this.op(
-      "MatMul",
-      [a, b],
-      [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), a.shape.at(-2) as number, b.shape.at(-1) as number],
-    );
+    return this.op("MatMul", [a, b], [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), sizeAt(a.shape, -2), sizeAt(b.shape, -1)]);
   }
 
   /** Permutes axes; by default swaps the last two. */
@@ -164,7 +170,7 @@ export class GraphBuilder {
     return this.op(
       "Transpose",
       [a],
-      perm.map((p) => a.shape[p] as number),
+      perm.map((p) => sizeAt(a.shape, p)),
       { perm: attr.ints(perm) },
     );
   }
@@ -196,7 +202,7 @@ export class GraphBuilder {
     const first = values[0] as Value;
     const at = normalizeAxis(axis, first.shape.length);
     if (values.length === 1) return first;
-    const total = values.reduce((n, v) => n + (v.shape[at] as number), 0);
+    const total = values.reduce((n, v) => n + sizeAt(v.shape, at), 0);
     return this.op(
       "Concat",
       values,

@@ -1,5 +1,5 @@
 import { EspalierError } from "../errors.ts";
-import { dataTypes, sizeOf, type Tensor } from "./ir.ts";
+import { dataTypes, sizeAt, sizeOf, type Tensor } from "./ir.ts";
 import { integersOf } from "./tensors.ts";
 
 /** A sparse tensor may be so large when it is written out: a few bytes can state any size. */
@@ -30,7 +30,7 @@ export function dense(values: Tensor, indices: Tensor, dims: readonly number[]):
   const bytes = new Uint8Array(size * width);
   for (let i = 0; i < count; i++) {
     const along = places.slice(i * perPlace, (i + 1) * perPlace);
-    const at = perPlace === 1 ? (along[0] as number) : along.reduce((n, k, axis) => n * (dims[axis] as number) + k, 0);
+    const at = perPlace === 1 ? (along[0] as number) : along.reduce((n, k, axis) => n * sizeAt(dims, axis) + k, 0);
     if (!(at >= 0 && at < size)) fail(name, `has an element at ${along}, of [${dims}]`);
     bytes.set(values.data.bytes.subarray(i * width, (i + 1) * width), at * width);
   }

@@ -113,6 +113,17 @@ export interface StaticType {
   readonly shape: readonly number[];
 }
 
+/**
+ * The size of one axis, counted from the end if it is negative.
+ *
+ * @throws Error if there is no such axis
+ */
+export function sizeAt(dims: readonly number[], axis: number): number {
+  const size = dims.at(axis);
+  if (size === undefined) throw new Error(`there is no axis ${axis} in [${dims.join(", ")}]`);
+  return size;
+}
+
 /** Number of elements. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 

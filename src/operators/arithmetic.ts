@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
-import { dataTypes, type Node, sizeOf } from "../onnx/ir.ts";
+import { dataTypes, type Node, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { float32Of, integersOf } from "../onnx/tensors.ts";
 import type { Primal } from "./operator.ts";
 
@@ -49,7 +49,7 @@ export interface GemmOptions {
 
 /** `alpha A' B'` of two matrices, where `'` transposes if asked: no transposed copy is made. */
 export function gemm(b: GraphBuilder, x: Value, y: Value, { transA = false, transB = false, alpha = 1 }: GemmOptions): Value {
-  const [rows, columns] = [x.shape[transA ? 1 : 0] as number, y.shape[transB ? 0 : 1] as number];
+  const [rows, columns] = [sizeAt(x.shape, transA ? 1 : 0), sizeAt(y.shape, transB ? 0 : 1)];
   return b.op("Gemm", [x, y], [rows, columns], {
     transA: attr.int(transA ? 1 : 0),
     transB: attr.int(transB ? 1 : 0),

@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import { dataTypes, sizeOf } from "../onnx/ir.ts";
+import { dataTypes, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { onto, scaled } from "./arithmetic.ts";
 
 /** What every attention operator comes down to. B batch, T tokens, N heads, K kv heads, D head width, S keys (earlier ones and T). */
@@ -30,7 +30,7 @@ export function attend(b: GraphBuilder, { q, k, v, scale, softcap, biases, sink 
   const scores = biases.reduce<Value>((sum, bias) => (bias ? b.add(sum, onto(b, bias, sum)) : sum), bent);
   const weights = sink ? withSink(b, scores, sink) : b.softmax(scores);
   const mixed = b.matMul(b.reshape(weights, [batch, groups, rows, keys]), v);
-  return b.reshape(mixed, [batch, heads, tokens, v.shape[3] as number]);
+  return b.reshape(mixed, [batch, heads, tokens, sizeAt(v.shape, 3)]);
 }
 
 function withSink(b: GraphBuilder, scores: Value, sink: Value): Value {
@@ -62,7 +62,7 @@ const HIDDEN = -1e30;
 const hide = (b: GraphBuilder, hidden: Value, by = HIDDEN): Value => b.where(hidden, b.scalar(by), b.scalar(0));
 
 const compare = (b: GraphBuilder, opType: "Greater" | "Less", column: Value, row: Value): Value =>
-  b.op(opType, [column, row], [...row.shape.slice(0, -1), column.shape.at(-1) as number], {}, "bool");
+  b.op(opType, [column, row], [...row.shape.slice(0, -1), sizeAt(column.shape, -1)], {}, "bool");
 
 const countedKeys = (b: GraphBuilder, keys: number): Value => b.ints([...Array(keys).keys()], [1, keys]);
 

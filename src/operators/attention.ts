@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import { type Attribute, type Node, sizeOf } from "../onnx/ir.ts";
+import { type Attribute, type Node, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { integersIn } from "./arithmetic.ts";
 import { afterPast, attend, causalBias, mergeHeads, paddingBias, splitHeads } from "./attend.ts";
 import { type Axis, concatenation, leaf, product } from "./axis.ts";
@@ -43,7 +43,7 @@ function fusedAttention(b: GraphBuilder, primal: Primal): (Value | null)[] {
   refuseIf(node, "do_rotary", "past_present_share_buffer");
   const [batch, tokens] = x.shape as [number, number, number];
   const n = attr.intOf(node, "num_heads", 1);
-  const third = (weights.shape[1] as number) / 3;
+  const third = sizeAt(weights.shape, 1) / 3;
   const product = b.matMul(x, weights);
   const parts = b.split(shift ? b.add(product, shift) : product, attr.intsOf(node, "qkv_hidden_sizes") ?? [third, third, third], -1);
   const [q, newK, newV] = parts.map((part) => splitHeads(b, part, n)) as [Value, Value, Value];
@@ -52,9 +52,9 @@ function fusedAttention(b: GraphBuilder, primal: Primal): (Value | null)[] {
     ? [null, null]
     : (b.split(past as Value, [1, 1], 0).map((p) => b.reshape(p, p.shape.slice(1))) as [Value, Value]);
   const [k, v] = [afterPast(b, pastK, newK), afterPast(b, pastV, newV)];
-  const keys = k.shape[2] as number;
+  const keys = sizeAt(k.shape, 2);
   const biases = [padding(b, node, mask, batch, tokens, keys), causal(b, node, tokens, keys), bias ?? null];
-  const y = attend(b, { q, k, v, scale: scaleOf(node, q.shape[3] as number), softcap: 0, biases, sink: null });
+  const y = attend(b, { q, k, v, scale: scaleOf(node, sizeAt(q.shape, 3)), softcap: 0, biases, sink: null });
   const present = () =>
     b.concat(
       [k, v].map((c) => b.reshape(c, [1, ...c.shape])),
@@ -83,13 +83,13 @@ function multiHeadAttention(b: GraphBuilder, primal: Primal): (Value | null)[] {
   }) as [Value, Value, Value];
   const [ks, vs] = [afterPast(b, pastK ?? null, newK), afterPast(b, pastV ?? null, newV)];
   const [batch, , tokens, width] = qs.shape as [number, number, number, number];
-  const keys = ks.shape[2] as number;
+  const keys = sizeAt(ks.shape, 2);
   const biases = [padding(b, node, mask, batch, tokens, keys), causal(b, node, tokens, keys), bias ?? null];
   const y = attend(b, { q: qs, k: ks, v: vs, scale: scaleOf(node, width), softcap: 0, biases, sink: null });
   return [mergeHeads(b, y), ks, vs];
 }
 
-const hiddenOf = (x: Value): number => (x.shape.length === 4 ? (x.shape[1] as number) * (x.shape[3] as number) : (x.shape[2] as number));
+const hiddenOf = (x: Value): number => (x.shape.length === 4 ? sizeAt(x.shape, 1) * sizeAt(x.shape, 3) : sizeAt(x.shape, 2));
 
 /** [B, T, N, c, D] to c tensors [B, T, N x D]; any other tensor is what it is. */
 function unpacked(b: GraphBuilder, x: Value): Value[] {
@@ -109,7 +109,7 @@ function groupQueryAttention(b: GraphBuilder, primal: Primal): (Value | null)[] 
   const width = hidden / (key ? n : n + 2 * groups);
   const parts = key && value ? [query, key, value] : b.split(query, [n * width, groups * width, groups * width], -1);
 
-  const past = isEmpty(pastK) ? 0 : (pastK?.shape[2] as number);
+  const past = isEmpty(pastK) || !pastK ? 0 : sizeAt(pastK.shape, 2);
   if (past > 0 && integersIn(b, lengths as Value).some((last) => last + 1 !== past + tokens))
     return refuse(node, "GroupQueryAttention over a cache that is not full has no lowering");
   const at = positions ?? positionsFrom(b, past, tokens);
@@ -119,7 +119,7 @@ function groupQueryAttention(b: GraphBuilder, primal: Primal): (Value | null)[] 
     if (attr.intOf(node, "do_rotary", 0) === 0) return normed;
     const angles = (table: Value) => {
       const a = anglesAt(b, table, at);
-      return b.reshape(a, [a.shape[0] as number, 1, ...a.shape.slice(1)]);
+      return b.reshape(a, [sizeAt(a.shape, 0), 1, ...a.shape.slice(1)]);
     };
     return rotate(b, normed, angles(cos as Value), angles(sin as Value), attr.intOf(node, "rotary_interleaved", 0) === 1);
   };
@@ -149,14 +149,14 @@ function standardAttention(b: GraphBuilder, primal: Primal): (Value | null)[] {
   const split = (x: Value, attribute: string) => (flat ? splitHeads(b, x, attr.intOf(node, attribute, 1)) : x);
   const q = split(query, "q_num_heads");
   const [k, v] = [afterPast(b, pastK ?? null, split(key, "kv_num_heads")), afterPast(b, pastV ?? null, split(value, "kv_num_heads"))];
-  const [tokens, keys] = [q.shape[2] as number, k.shape[2] as number];
+  const [tokens, keys] = [sizeAt(q.shape, 2), sizeAt(k.shape, 2)];
   const bias = mask && (mask.dataType === "bool" ? b.where(mask, b.scalar(0), b.scalar(-1e30)) : mask);
   const sees = attr.intOf(node, "is_causal", 0) === 1 ? causalBias(b, tokens, keys) : null;
   const y = attend(b, {
     q,
     k,
     v,
-    scale: scaleOf(node, q.shape[3] as number),
+    scale: scaleOf(node, sizeAt(q.shape, 3)),
     softcap: attr.floatOf(node, "softcap", 0),
     biases: [sees, bias ? bias4d(b, bias) : null],
     sink: null,

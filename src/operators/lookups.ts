@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
-import { dataTypes, sizeOf } from "../onnx/ir.ts";
+import { dataTypes, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { axisOf, onto } from "./arithmetic.ts";
 import { type Axis, concatenation, leaf } from "./axis.ts";
 import { type AxisRule, type Call, pick } from "./axis-rules.ts";
@@ -23,12 +23,12 @@ function counted(b: GraphBuilder, indices: Value, rows: Value): Value {
  */
 function addedUp(b: GraphBuilder, at: Value, rows: number, dy: Value): Value {
   const ids = b.ints([...Array(rows).keys()], [rows, 1]);
-  return b.matMul(onto(b, b.op("Equal", [ids, at], [rows, at.shape[1] as number], {}, "bool"), dy), dy);
+  return b.matMul(onto(b, b.op("Equal", [ids, at], [rows, sizeAt(at.shape, 1)], {}, "bool"), dy), dy);
 }
 
 const gather: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
   const axis = axisOf(node, data, 0);
-  const rows = data.shape[axis] as number;
+  const rows = sizeAt(data.shape, axis);
   const n = sizeOf(indices.shape);
   const [before, after] = [sizeOf(data.shape.slice(0, axis)), sizeOf(data.shape.slice(axis + 1))];
   const at = counted(b, b.reshape(indices, [1, n]), b.ints([rows]));
@@ -38,7 +38,7 @@ const gather: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
 /** Each index names a place on the first axes, whose places are counted here as rows of one. */
 const gatherND: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
   if (attr.intOf(node, "batch_dims", 0) !== 0) return refuse(node, "GatherND by batches has no gradient rule");
-  const width = indices.shape.at(-1) as number;
+  const width = sizeAt(indices.shape, -1);
   const n = sizeOf(indices.shape) / width;
   const sizes = data.shape.slice(0, width);
   const places = counted(b, b.reshape(indices, [n, width]), b.ints(sizes));
@@ -50,15 +50,15 @@ const gatherND: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
 /** Each element was read at the place that its own index names on one axis; the other places it has in common with its index. */
 const gatherElements: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
   const axis = axisOf(node, data, 0);
-  const rows = data.shape[axis] as number;
+  const rows = sizeAt(data.shape, axis);
   const [before, after] = [indices.shape.slice(0, axis), indices.shape.slice(axis + 1)];
-  const spread = (v: Value) => b.reshape(v, [...before, 1, indices.shape[axis] as number, ...after]);
+  const spread = (v: Value) => b.reshape(v, [...before, 1, sizeAt(indices.shape, axis), ...after]);
   const ids = b.ints([...Array(rows).keys()], [rows, 1, ...after.map(() => 1)]);
   const at = spread(counted(b, indices, b.ints([rows])));
-  const wins = b.op("Equal", [ids, at], [...before, rows, indices.shape[axis] as number, ...after], {}, "bool");
+  const wins = b.op("Equal", [ids, at], [...before, rows, sizeAt(indices.shape, axis), ...after], {}, "bool");
   const summed = b.reduceSum(b.mul(onto(b, wins, dy), spread(dy)), [axis + 1], false);
   // Indices may leave out the ends of the other axes.
-  const missing = data.shape.map((d, i) => d - (summed.shape[i] as number));
+  const missing = data.shape.map((d, i) => d - sizeAt(summed.shape, i));
   if (missing.every((m) => m === 0)) return [summed, null];
   return [b.op("Pad", [summed, b.ints([...missing.map(() => 0), ...missing])], data.shape), null];
 };
@@ -133,7 +133,7 @@ export const lookups = {
       const { node, inputs } = primal;
       const [rows, indices] = inputs;
       if (inputIndex !== 0 || rows.shape.length !== 2 || attr.intOf(node, "axis", 0) !== 0) return null;
-      return { left: f.lookup(indices, rows.shape[0] as number), right: f.factor(dy) };
+      return { left: f.lookup(indices, sizeAt(rows.shape, 0)), right: f.factor(dy) };
     },
   }),
   GatherND: table(gatherND, gatherNDAxes, { shapeOperands: [1], shapesAfter: placeAfter((r) => attr.intOf(r.node, "batch_dims", 0)) }),

@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import type { Node } from "../onnx/ir.ts";
+import { type Node, sizeAt } from "../onnx/ir.ts";
 import { inverse, optional, plus } from "./arithmetic.ts";
 import { freezesAll, fromAxis, mixing } from "./axis-rules.ts";
 import { layerNorm, normOf, rmsNorm } from "./norms.ts";
@@ -27,7 +27,7 @@ const skipNorm =
 const embedNorm: LoweringRule = (b, primal) => {
   const [tokens, segments, words] = primal.inputs;
   const [positionTable, segmentTable, gamma, beta] = [3, 4, 5, 6].map((i) => optional(primal, i)) as [Value, Value | null, Value, Value];
-  const at = optional(primal, 8) ?? positionsFrom(b, 0, tokens.shape[1] as number);
+  const at = optional(primal, 8) ?? positionsFrom(b, 0, sizeAt(tokens.shape, 1));
   const placed = b.add(b.gather(words, tokens), b.gather(positionTable, at));
   const sum = segmentTable ? b.add(placed, b.gather(segmentTable, segments)) : placed;
   return [layerNorm(b, sum, gamma, beta, lastAxis(primal.node, sum)).y, null, sum];

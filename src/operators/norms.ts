@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
-import { type Node, sizeOf } from "../onnx/ir.ts";
+import { type Node, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { scaled, shifted } from "./arithmetic.ts";
 
 /** The axes over which a norm is taken, and what keeps it from dividing by zero. */
@@ -16,7 +16,7 @@ export const normOf = (node: Node, x: Value, epsilon: number): NormOptions => {
 };
 
 const mean = (b: GraphBuilder, x: Value, axes: readonly number[]): Value =>
-  scaled(b, b.reduceSum(x, axes), 1 / sizeOf(axes.map((a) => x.shape[a] as number)));
+  scaled(b, b.reduceSum(x, axes), 1 / sizeOf(axes.map((a) => sizeAt(x.shape, a))));
 
 /** `x / sqrt(mean(x^2) + epsilon) * scale`, and the divisor. (Zhang and Sennrich 2019, arXiv 1910.07467) */
 export function rmsNorm(b: GraphBuilder, x: Value, scale: Value, { axes, epsilon }: NormOptions): { y: Value; deviation: Value } {

@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import type { Value } from "../onnx/builder.ts";
-import { type Node, sizeOf } from "../onnx/ir.ts";
+import { type Node, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { gemm, scaled } from "./arithmetic.ts";
 import type { Axis } from "./axis.ts";
 import { type AxisRule, broadcast, freezesAll, pick } from "./axis-rules.ts";
@@ -18,7 +18,7 @@ const matMul: GradientRule = (b, { inputs: [p, q] }, dy) => {
   const left = p.shape.length === 1 ? b.reshape(p, [1, ...p.shape]) : p;
   const right = q.shape.length === 1 ? b.reshape(q, [...q.shape, 1]) : q;
   const batch = dy.shape.slice(0, dy.shape.length - (p.shape.length === 1 ? 0 : 1) - (q.shape.length === 1 ? 0 : 1));
-  const g = b.reshape(dy, [...batch, left.shape.at(-2) as number, right.shape.at(-1) as number]);
+  const g = b.reshape(dy, [...batch, sizeAt(left.shape, -2), sizeAt(right.shape, -1)]);
   const dp = b.matMul(g, b.transpose(right));
   const dq = b.matMul(b.transpose(left), g);
   return [dp, q.shape.length === 1 ? b.reshape(dq, dq.shape.slice(0, -1)) : dq];
@@ -126,8 +126,8 @@ const fusedMatMul: LoweringRule = (b, { node, inputs: [p, q] }) => {
   const plain = q.shape.length === 2 && p.shape.length >= 2 && !transA && !is("transBatchA");
   if (plain) {
     // A weight is read as it lies: nothing stands between it and the activations.
-    const product = gemm(b, b.reshape(p, [sizeOf(p.shape.slice(0, -1)), p.shape.at(-1) as number]), q, { transB, alpha });
-    return [b.reshape(product, [...p.shape.slice(0, -1), product.shape[1] as number])];
+    const product = gemm(b, b.reshape(p, [sizeOf(p.shape.slice(0, -1)), sizeAt(p.shape, -1)]), q, { transB, alpha });
+    return [b.reshape(product, [...p.shape.slice(0, -1), sizeAt(product.shape, 1)])];
   }
   const turned = (v: Value, batch: boolean, last: boolean) => {
     const rank = v.shape.length;

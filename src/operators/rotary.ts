@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
-import { dataTypes } from "../onnx/ir.ts";
+import { dataTypes, sizeAt } from "../onnx/ir.ts";
 import type { Primal } from "./operator.ts";
 import { refuse } from "./refuse.ts";
 
@@ -13,8 +13,8 @@ import { refuse } from "./refuse.ts";
  */
 export function rotate(b: GraphBuilder, x: Value, cos: Value, sin: Value, interleaved: boolean): Value {
   const lead = x.shape.slice(0, -1);
-  const half = cos.shape.at(-1) as number;
-  const width = x.shape.at(-1) as number;
+  const half = sizeAt(cos.shape, -1);
+  const width = sizeAt(x.shape, -1);
   const [turned, rest] = 2 * half < width ? b.split(x, [2 * half, width - 2 * half], -1) : [x];
   const grid = interleaved ? [...lead, half, 2] : [...lead, 2, half];
   const axis = interleaved ? -1 : -2;
@@ -38,11 +38,11 @@ export const positionsFrom = (b: GraphBuilder, start: number, tokens: number): V
 /** Turns every head of [B, T, heads x D] or [B, heads, T, D] by angles [B, T, R/2]. */
 function turnHeads(b: GraphBuilder, x: Value, cos: Value, sin: Value, headWidth: number, interleaved: boolean): Value {
   if (x.shape.length === 4) {
-    const across = (a: Value) => b.reshape(a, [a.shape[0] as number, 1, ...a.shape.slice(1)]);
+    const across = (a: Value) => b.reshape(a, [sizeAt(a.shape, 0), 1, ...a.shape.slice(1)]);
     return rotate(b, x, across(cos), across(sin), interleaved);
   }
   const [batch, tokens, hidden] = x.shape as [number, number, number];
-  const across = (a: Value) => b.reshape(a, [a.shape[0] as number, tokens, 1, a.shape[2] as number]);
+  const across = (a: Value) => b.reshape(a, [sizeAt(a.shape, 0), tokens, 1, sizeAt(a.shape, 2)]);
   return b.reshape(rotate(b, b.reshape(x, [batch, tokens, hidden / headWidth, headWidth]), across(cos), across(sin), interleaved), x.shape);
 }
 
@@ -52,19 +52,19 @@ export function rotaryEmbedding(b: GraphBuilder, { node, inputs }: Primal): Valu
   const heads = attr.intOf(node, "num_heads", 0);
   if (x.shape.length === 3 && heads === 0) return refuse(node, "RotaryEmbedding of a tensor [B, T, H] needs num_heads");
   const [c, s] = positions ? [anglesAt(b, cos, positions), anglesAt(b, sin, positions)] : [cos, sin];
-  return [turnHeads(b, x, c, s, (x.shape.at(-1) as number) / heads, attr.intOf(node, "interleaved", 0) === 1)];
+  return [turnHeads(b, x, c, s, sizeAt(x.shape, -1) / heads, attr.intOf(node, "interleaved", 0) === 1)];
 }
 
 /** Of ONNX Runtime: positions [B, T], or [1], the first token's. */
 export function contribRotaryEmbedding(b: GraphBuilder, { node, inputs }: Primal): Value[] {
   const [x, positions, cos, sin] = inputs as readonly Value[] as readonly [Value, Value, Value, Value];
   if (attr.intOf(node, "is_packed_batching", 0) === 1) return refuse(node, "RotaryEmbedding of a ragged batch has no lowering");
-  const tokens = x.shape.at(-2) as number;
+  const tokens = sizeAt(x.shape, -2);
   const all =
     positions.shape.length === 1 ? b.add(positionsFrom(b, 0, tokens), b.cast(positions, "int64", dataTypes.int64.onnx)) : positions;
   // Where only a part of each head turns, the width of a head cannot be read off the tables.
   const heads = attr.intOf(node, "num_heads", 0);
   const partial = attr.intOf(node, "rotary_embedding_dim", 0) > 0;
-  const width = partial ? (x.shape.at(-1) as number) / heads : 2 * (cos.shape[1] as number);
+  const width = partial ? sizeAt(x.shape, -1) / heads : 2 * sizeAt(cos.shape, 1);
   return [turnHeads(b, x, anglesAt(b, cos, all), anglesAt(b, sin, all), width, attr.intOf(node, "interleaved", 0) === 1)];
 }

@@ -1,6 +1,6 @@
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
-import { type Attribute, type Node, stridesOf } from "../onnx/ir.ts";
+import { type Attribute, type Node, sizeAt, stridesOf } from "../onnx/ir.ts";
 import { axisOf, integersIn, zero } from "./arithmetic.ts";
 import { type Axis, concatenation, leaf, product } from "./axis.ts";
 import { type AxisRule, broadcast, type Call, elementwise, freezesAll, mixing, pick, unrelated } from "./axis-rules.ts";
@@ -8,7 +8,7 @@ import type { CountsAfter, GradientRule, Operator, ShapesAfter } from "./operato
 
 /** Undoes `start:end:step` along one axis of length `size`: what was not taken gets zeros. */
 function unsliced(b: GraphBuilder, dy: Value, axis: number, size: number, start: number, step: number): Value {
-  const count = dy.shape[axis] as number;
+  const count = sizeAt(dy.shape, axis);
   const shape = dy.shape.map((d, i) => (i === axis ? size : d));
   if (step === 1) {
     const pads = [...dy.shape.map((_, i) => (i === axis ? start : 0)), ...dy.shape.map((_, i) => (i === axis ? size - start - count : 0))];
@@ -29,7 +29,7 @@ const slice: GradientRule = (b, { inputs }, dy) => {
   const axes = axesOf ? integersIn(b, axesOf).map((a) => normalizeAxis(a, x.shape.length)) : [...starts.keys()];
   const steps = stepsOf ? integersIn(b, stepsOf) : starts.map(() => 1);
   const whole = axes.reduce((d, axis, i) => {
-    const size = x.shape[axis] as number;
+    const size = sizeAt(x.shape, axis);
     const step = steps[i] as number;
     const start = starts[i] as number;
     const from = Math.min(Math.max(start < 0 ? start + size : start, 0), step < 0 ? size - 1 : size);
@@ -40,7 +40,7 @@ const slice: GradientRule = (b, { inputs }, dy) => {
 
 /** Repeats along each axis are an axis of their own, summed. */
 const tile: GradientRule = (b, { inputs: [x, repeatsOf] }, dy) => {
-  const split = integersIn(b, repeatsOf).flatMap((n, i) => [n, x.shape[i] as number]);
+  const split = integersIn(b, repeatsOf).flatMap((n, i) => [n, sizeAt(x.shape, i)]);
   return [
     b.reduceSum(
       b.reshape(dy, split),
@@ -69,7 +69,7 @@ function joined(call: Call, whole: readonly Axis[], parts: readonly (readonly Ax
 
 const concat: GradientRule = (b, { node, inputs }, dy) => {
   const axis = axisOf(node, dy, 0);
-  const sizes = inputs.map((x) => x.shape[axis] as number);
+  const sizes = inputs.map((x) => sizeAt(x.shape, axis));
   // An empty part, such as a cache of length 0, takes nothing; a Split into empty parts is not for every provider.
   const full = sizes.filter((n) => n > 0);
   const parts = full.length === 1 ? [dy] : b.split(dy, full, axis);
@@ -139,7 +139,7 @@ const sliceAfter: ShapesAfter = (r) => {
   /** A place in the axis, counted from where it was counted before; places beyond the end stay beyond. */
   const place = (position: number, i: number) => {
     const axis = axes[i] as number;
-    const size = r.before[axis] as number;
+    const size = sizeAt(r.before, axis);
     if (position > size || position < -size) return position;
     return position < 0 ? r.moved(axis, size + position) - r.moved(axis, size) : r.moved(axis, position);
   };

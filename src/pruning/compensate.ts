@@ -1,7 +1,7 @@
 import { productsOf } from "../autodiff/products.ts";
 import { EspalierError } from "../errors.ts";
 import * as attr from "../onnx/attributes.ts";
-import { dataTypes, type Model, type Node, type Tensor, type ValueInfo } from "../onnx/ir.ts";
+import { dataTypes, type Model, type Node, sizeAt, type Tensor, type ValueInfo } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { float32Tensor, floatsOf } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
@@ -35,7 +35,7 @@ export function compensated(
       const tensor = base.graph.initializers.get(parameter);
       if (found?.axis !== axis || !tensor || !pruned.graph.initializers.has(parameter)) continue;
       const owners = ownersOf(of, leaf, new Map());
-      const bias = biases.get(parameter) ?? new Float32Array(tensor.dims[1 - axis] as number);
+      const bias = biases.get(parameter) ?? new Float32Array(sizeAt(tensor.dims, 1 - axis));
       const values = floatsOf(tensor, read(tensor));
       let i = 0;
       alongAxis(tensor, axis, values, (w, channel) => {
@@ -49,7 +49,7 @@ export function compensated(
 
 /** Of the i-th element of a matrix, its position along the other axis than the one summed over. */
 const outputOf = ({ dims }: Tensor, axis: number, i: number): number => {
-  const columns = dims[1] as number;
+  const columns = sizeAt(dims, 1);
   return axis === 0 ? i % columns : Math.floor(i / columns);
 };
 

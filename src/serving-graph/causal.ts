@@ -1,4 +1,4 @@
-import { sizeOf } from "../onnx/ir.ts";
+import { sizeAt, sizeOf } from "../onnx/ir.ts";
 import type { TensorValue } from "../runtime/session.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { type Mask, unseen } from "./attention.ts";
@@ -24,7 +24,7 @@ export async function windowsOf(views: TwoViews, masks: readonly Mask[], length:
   const known = new Map<string, number | null>();
   const windowOf = (mask: Mask): number | null => {
     const last = end.get(mask.value) as TensorValue;
-    const row = (last.dims.at(-2) as number) - 1;
+    const row = sizeAt(last.dims, -2) - 1;
     const sees = seenBy(mask, last);
     const first = Array.from({ length }, (_, s) => sees(row, s)).indexOf(true);
     for (let s = first; s < length; s++) if (first < 0 || !sees(row, s)) unfit(`"${mask.value}" is not the mask of causal attention`);
@@ -47,7 +47,7 @@ export async function windowsOf(views: TwoViews, masks: readonly Mask[], length:
 
 /** Which token sees which; the same for all sequences and heads. */
 function seenBy({ value, kind }: Mask, { data, dims }: TensorValue): (t: number, s: number) => boolean {
-  const [rows, columns] = [dims.at(-2) as number, dims.at(-1) as number];
+  const [rows, columns] = [sizeAt(dims, -2), sizeAt(dims, -1)];
   const planes = sizeOf(dims.slice(0, -2));
   const read = (i: number): boolean => {
     const v = Number(data[i]);

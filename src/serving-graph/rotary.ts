@@ -1,4 +1,4 @@
-import { type Node, sizeOf } from "../onnx/ir.ts";
+import { type Node, sizeAt, sizeOf } from "../onnx/ir.ts";
 import { integersOf } from "../onnx/tensors.ts";
 import type { Search } from "./layout.ts";
 import type { TwoViews } from "./two-views.ts";
@@ -81,7 +81,7 @@ function cutOf(views: TwoViews, { made, types }: Search, name: string): { x: str
   const x = node?.inputs[0] ?? "";
   const shape = types.get(x)?.shape;
   if (!node || !shape) return null;
-  const width = shape.at(-1) as number;
+  const width = sizeAt(shape, -1);
   const constant = (i: number): number[] | null => {
     const t = views.graph.graph.initializers.get(node.inputs[i] ?? "");
     return t && sizeOf(t.dims) === 1 && !views.shaped.has(t.name) ? integersOf(t) : null;

@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { removeDead, removeUnusedInputs } from "../onnx/edit.ts";
 import { encode } from "../onnx/encode.ts";
-import { isFloat, type Model, type StaticType, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
+import { isFloat, type Model, type StaticType, sizeAt, sizeOf, type Tensor, type TypedGraph } from "../onnx/ir.ts";
 import { openSession, type TensorValue } from "../runtime/session.ts";
 import { specialise } from "../runtime/specialise.ts";
 import { bindingOf } from "../signature/binding.ts";
@@ -96,7 +96,7 @@ function same(a: Tensor, b: Tensor | undefined): boolean {
 function sizesOf(a: StaticType | undefined, b: StaticType | undefined): readonly Size[] | null {
   if (!a || !b || a.shape.length !== b.shape.length) return null;
   const made = a.shape.map((d, i): Size | null => {
-    const e = b.shape[i] as number;
+    const e = sizeAt(b.shape, i);
     if (d === e) return d;
     for (const [name, one, other] of bases) if (d * other === e * one && d % one === 0) return d === one ? name : `${name}*${d / one}`;
     return null;

@@ -1,5 +1,5 @@
 import * as attr from "../onnx/attributes.ts";
-import type { Node } from "../onnx/ir.ts";
+import { type Node, sizeAt } from "../onnx/ir.ts";
 import { ports } from "./ports.ts";
 import { isElementwise } from "./token-wise.ts";
 import { unfit } from "./two-views.ts";
@@ -26,7 +26,7 @@ export function writeHead({ views, search, writer }: Rewriting): Head {
     const [x = "", w = ""] = node.inputs;
     if (["MatMul", "Gemm", "MatMulNBits"].includes(node.opType) && isMatrix(w)) {
       const from = search.types.get(writer.before(x))?.shape ?? unfit("the head reads what is not understood");
-      const hiddenSize = from.at(-1) as number;
+      const hiddenSize = sizeAt(from, -1);
       const flat = from.length === 2 ? x : writer.op("Reshape", [x, writer.ints([-1, hiddenSize])]);
       const hidden = writer.op("Gather", [flat, ports.rows], { axis: attr.int(0) });
       const names = new Map([[x, hidden]]);

@@ -1,5 +1,5 @@
 import { EspalierError } from "../errors.ts";
-import { isFloat, type ValueInfo } from "../onnx/ir.ts";
+import { isFloat, sizeAt, type ValueInfo } from "../onnx/ir.ts";
 import { floatsOf } from "../onnx/tensors.ts";
 import type { TensorValue } from "../runtime/session.ts";
 
@@ -48,6 +48,6 @@ export function logitsByToken(logits: TensorValue, B: number, T: number): Float3
       { dims },
     );
   const values = float32Logits(logits);
-  const V = dims[2] as number;
+  const V = sizeAt(dims, 2);
   return Array.from({ length: B * T }, (_, i) => values.subarray(i * V, (i + 1) * V));
 }

@@ -2,7 +2,7 @@ import { lower } from "../../autodiff/lower.ts";
 import { productsOf } from "../../autodiff/products.ts";
 import { EspalierError } from "../../errors.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
-import { sizeOf, type Tensor } from "../../onnx/ir.ts";
+import { sizeAt, sizeOf, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import { toFloat32 } from "../../onnx/to-float32.ts";
 import type { TensorValue } from "../../runtime/session.ts";
@@ -51,7 +51,7 @@ export async function* inputMoments(
   const inputs = [...new Set([...products.values()].map((p) => p.input))];
   const found = inputs.flatMap((name): Value[] => {
     const x = b.value(name);
-    const width = x.shape.at(-1) as number;
+    const width = sizeAt(x.shape, -1);
     const perToken = sizeOf(x.shape) / (B * T * width);
     const rows = b.reshape(x, [B * T, perToken, width]);
     const average = (v: Value) => b.reduceSum(b.mul(v, b.div(b.reshape(weights, [B * T, 1, 1]), b.scalar(perToken))), [0, 1], false);
@@ -61,7 +61,7 @@ export async function* inputMoments(
   });
   const joined = b.concat([...found, b.floats([0])], 0);
   const session = await openScoring(scene, model, b.build([joined]));
-  const widths = inputs.map((input) => b.value(input).shape.at(-1) as number);
+  const widths = inputs.map((input) => sizeAt(b.value(input).shape, -1));
   const moments = widths.map((width) => ({ mean: new Float64Array(width), variance: new Float64Array(width) }));
   let tokens = 0;
   try {
@@ -106,7 +106,7 @@ export const activity: Gather<Activity> = async function* (scene, groups) {
   const sums = requests.map(({ parameter, axis }) => {
     const tensor = scene.model.graph.initializers.get(parameter) as Tensor;
     const found = moments.get(parameter);
-    const size = axis === null ? 1 : (tensor.dims[axis] as number);
+    const size = axis === null ? 1 : sizeAt(tensor.dims, axis);
     const [weighted, weights] = [new Float64Array(size), new Float64Array(size)];
     if (found) {
       const values = floatsOf(tensor, scene.read(tensor));
@@ -141,6 +141,6 @@ export const activity: Gather<Activity> = async function* (scene, groups) {
 /** Of the i-th element in order, its position along an axis. */
 function channelsOf(dims: readonly number[], axis: number): (i: number) => number {
   const stride = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const size = dims[axis] as number;
+  const size = sizeAt(dims, axis);
   return (i) => Math.floor(i / stride) % size;
 }
