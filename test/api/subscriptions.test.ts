@@ -68,19 +68,19 @@ test("what has happened is told, then what happens, each event once, until the r
   const { sequence, samplesDone } = await take();
   assert.deepEqual([sequence, samplesDone], [2, 1]);
   const latencies: number[] = [];
-  for (const i of [2, 3, 4, 5]) {
+  for (const i of [2, 3, 4, 5, 6]) {
     const begun = performance.now();
     await scored(i);
     assert.equal((await take()).sequence, i + 1);
     latencies.push(performance.now() - begun);
   }
-  // A poll comes a second after the last news: without notifications each would take that long, on a busy machine as on an idle one.
-  assert.ok(Math.min(...latencies) < 500, `told by the poll, not by the notification: ${latencies} ms`);
+  // A poll comes a second after the last news: without notifications all but the first take that long, on a busy machine and on an idle one.
+  assert.ok((latencies.sort((a, b) => a - b)[1] as number) < 500, `told by the poll, not by the notification: ${latencies} ms`);
   await recordPruned(store, claim, inspected("result", 790), null, async () => {});
   const last = await take();
   assert.deepEqual(
     [last.__typename, last.sequence, last["resultModel"]],
-    ["PruningSucceeded", 7, { name: "base-pip-21", parameterCount: 790 }],
+    ["PruningSucceeded", 8, { name: "base-pip-21", parameterCount: 790 }],
   );
   assert.equal((await events.next()).done, true);
 });

@@ -104,10 +104,10 @@ test("an event of another process reaches a follower well before the next poll",
     await next;
     latencies.push(performance.now() - begun);
   }
-  // A poll comes a second after the last news: without notifications each would take that long, on a busy machine as on an idle one.
-  assert.ok(Math.min(...latencies) < 500, `${latencies} ms`);
   await events.return();
   await other.close();
+  // A poll comes a second after the last news: without notifications all but one or two take that long, on a busy machine and on an idle one.
+  assert.ok((latencies.sort((a, b) => a - b)[3] as number) < 500, `${latencies} ms`);
 });
 
 test("what a transaction reports is unseen until it commits, and never seen if it does not", async () => {
