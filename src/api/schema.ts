@@ -3,7 +3,7 @@ import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphq
 import { buildSchemaSync } from "type-graphql";
 import { finiteFloats } from "./finite-floats.ts";
 import { authChecker, describeRoles } from "./needs.ts";
-import { refuseNul } from "./refuse-nul.ts";
+import { requireTexts } from "./require-texts.ts";
 import { AuditResolver } from "./resolvers/audit-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
@@ -51,7 +51,7 @@ export function buildSchema(): GraphQLSchema {
     authChecker,
     pubSub: noPubSub,
   });
-  return finiteFloats(refuseNul(describeRoles(schema)));
+  return finiteFloats(requireTexts(describeRoles(schema)));
 }
 
 /** The schema as `schema.graphql` holds it. */

@@ -116,6 +116,11 @@ export async function startServer(
   answerErrors(app, log);
   guard(app, rules, access);
   compressAnswers(app);
+  app.addHook("preParsing", async ({ headers: { "content-encoding": coding = "identity" } }) => {
+    if (coding.trim().toLowerCase() === "identity") return;
+    const rule = "send the body as it is, without a Content-Encoding";
+    throw new EspalierError("UNSUPPORTED_MEDIA_TYPE", `${rule}: ${JSON.stringify(coding.slice(0, 100))} is not taken`);
+  });
   // JSON only: browsers send plain text for pages of other sites unasked.
   app.removeAllContentTypeParsers();
   const parseJson = app.getDefaultJsonParser("error", "error");

@@ -43,7 +43,9 @@ export const digestOfToken = (secret: string): string | null =>
 export async function createToken(db: Database, { name, role, expiresAt }: NewToken): Promise<{ token: TokenRecord; secret: string }> {
   const invalid = (argument: string, rule: string) => new EspalierError("INVALID_TOKEN", `${argument} ${rule}`, { argument });
   const called = name.trim();
-  if (called === "" || called.length > 200) throw invalid("input.name", "must have 1 to 200 characters");
+  // Lists of tokens are shown on terminals, which act on control characters.
+  if (called === "" || called.length > 200 || /\p{Cc}/u.test(called))
+    throw invalid("input.name", "must have 1 to 200 characters, and no control characters");
   if (expiresAt && !(expiresAt.getTime() > Date.now())) throw invalid("input.expiresAt", "must lie in the future");
   const secret = prefix + randomBytes(32).toString("base64url");
   const row = await db.accessToken.create({ data: { name: called, role, expiresAt, digest: digestOfToken(secret) as string } });

@@ -25,6 +25,8 @@ test("what is wrong with a request's JSON, type, size or place is told in GraphQ
     [api.url, "POST", json, "", 400, "BAD_REQUEST"],
     [api.url, "POST", { "content-type": "application/xml" }, "<a/>", 415, "UNSUPPORTED_MEDIA_TYPE"],
     [api.url, "POST", { "content-type": "text/plain" }, "{}", 415, "UNSUPPORTED_MEDIA_TYPE"],
+    [api.url, "POST", { ...json, "content-encoding": "gzip" }, introspection, 415, "UNSUPPORTED_MEDIA_TYPE"],
+    [api.url, "POST", { ...json, "content-encoding": "identity" }, "{", 400, "BAD_REQUEST"],
     // Refused by what it says of itself, before it is read.
     [api.url, "POST", { ...json, "content-length": "5000000" }, "{", 413, "REQUEST_TOO_LARGE"],
     [`${base}/nowhere`, "GET", {}, undefined, 404, "NOT_FOUND"],

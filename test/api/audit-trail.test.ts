@@ -103,6 +103,7 @@ test("administrators make, list and withdraw tokens; the token itself is told on
   for (const [input, argument] of [
     [{ name: " ", role: "READ" }, "input.name"],
     [{ name: "x".repeat(201), role: "READ" }, "input.name"],
+    [{ name: "x\u001b[2J", role: "READ" }, "input.name"],
     [{ name: "x", role: "READ", expiresAt: "2020-01-01T00:00:00Z" }, "input.expiresAt"],
   ] as const) {
     const { errors } = await api.ask(create, { input }, admin.secret);
