@@ -36,32 +36,32 @@ def follow(query: str, **variables):
     return socket.subscribe(request)
 
 
-model = ask('mutation { registerModel(input: { path: "ahab" }) { id parameterCount } }')["registerModel"]
+model = ask('mutation { registerModel(input: { path: "ahab" }) { model { id parameterCount } } }')["registerModel"]["model"]
 print(f"{model['id']}: {model['parameterCount']} parameters")
 
 run = ask(
-    "mutation ($input: StartPruningInput!) { startPruning(input: $input) { id } }",
+    "mutation ($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }",
     input={
-        "modelId": model["id"],
+        "subject": {"modelId": model["id"]},
         "dataset": {"name": "literature-train"},
         "options": {"targetRatio": 0.15, "samples": 4},
     },
-)["startPruning"]
+)["startPruning"]["run"]
 
 child = None
 for event in follow(
     """subscription ($runId: ID!) {
-      pruningProgress(runId: $runId) {
+      runProgress(runId: $runId) {
         __typename
         sequence
         ... on PruningIterationCompleted { iteration removedRatio }
         ... on PruningSucceeded { removedRatio resultModel { id } }
-        ... on PruningFailed { error { code message } }
+        ... on RunFailed { error { code message } }
       }
     }""",
     runId=run["id"],
 ):
-    progress = event["pruningProgress"]
+    progress = event["runProgress"]
     print(progress)
     child = progress.get("resultModel") or child
 if child is None:

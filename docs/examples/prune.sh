@@ -21,14 +21,14 @@ id_of() {
   printf '%s' "$id"
 }
 
-model=$(id_of 'mutation { registerModel(input: { path: \"ahab\" }) { id } }')
+model=$(id_of 'mutation { registerModel(input: { path: \"ahab\" }) { model { id } } }')
 echo "model $model"
 
-run=$(id_of "mutation { startPruning(input: { modelId: \\\"$model\\\", dataset: { name: \\\"literature-train\\\" }, options: { targetRatio: 0.15, samples: 4 } }) { id } }")
+run=$(id_of "mutation { startPruning(input: { subject: { modelId: \\\"$model\\\" }, dataset: { name: \\\"literature-train\\\" }, options: { targetRatio: 0.15, samples: 4 } }) { run { id } } }")
 echo "run $run"
 
 # Server-sent events: the stream ends when the run does.
-ask "subscription { pruningProgress(runId: \\\"$run\\\") { sequence ... on PruningIterationCompleted { removedRatio } ... on PruningFailed { error { code message } } } }" \
+ask "subscription { runProgress(runId: \\\"$run\\\") { sequence ... on PruningIterationCompleted { removedRatio } ... on RunFailed { error { code message } } } }" \
   -H 'accept: text/event-stream'
 
 child=$(ask "{ pruningRun(id: \\\"$run\\\") { resultModel { id } } }" | id_in)

@@ -26,24 +26,28 @@ interface Progress {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-const { registerModel: model } = await ask<{ registerModel: { id: string; parameterCount: number } }>(
-  'mutation { registerModel(input: { path: "ahab" }) { id parameterCount } }',
+const {
+  registerModel: { model },
+} = await ask<{ registerModel: { model: { id: string; parameterCount: number } } }>(
+  'mutation { registerModel(input: { path: "ahab" }) { model { id parameterCount } } }',
 );
 console.log(`${model.id}: ${model.parameterCount} parameters`);
 
-const { startPruning: run } = await ask<{ startPruning: { id: string } }>(
-  "mutation ($input: StartPruningInput!) { startPruning(input: $input) { id } }",
-  { input: { modelId: model.id, dataset: { name: "literature-train" }, options: { targetRatio: 0.15, samples: 4 } } },
+const {
+  startPruning: { run },
+} = await ask<{ startPruning: { run: { id: string } } }>(
+  "mutation ($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }",
+  { input: { subject: { modelId: model.id }, dataset: { name: "literature-train" }, options: { targetRatio: 0.15, samples: 4 } } },
 );
 
 // A client that was cut off goes on after the last sequence it saw: it misses nothing and sees nothing twice.
-const progress = client.iterate<{ pruningProgress: Progress }>({
+const progress = client.iterate<{ runProgress: Progress }>({
   query: `subscription ($runId: ID!, $after: Int!) {
-    pruningProgress(runId: $runId, after: $after) {
+    runProgress(runId: $runId, after: $after) {
       sequence
       ... on PruningIterationCompleted { iteration removedRatio }
       ... on PruningSucceeded { removedRatio resultModel { id } }
-      ... on PruningFailed { error { code message } }
+      ... on RunFailed { error { code message } }
     }
   }`,
   variables: { runId: run.id, after: 0 },
@@ -51,8 +55,8 @@ const progress = client.iterate<{ pruningProgress: Progress }>({
 let child: string | undefined;
 for await (const { data, errors } of progress) {
   if (!data) throw new Error(JSON.stringify(errors));
-  console.log(data.pruningProgress);
-  child = data.pruningProgress.resultModel?.id ?? child;
+  console.log(data.runProgress);
+  child = data.runProgress.resultModel?.id ?? child;
 }
 if (!child) throw new Error("the run did not succeed");
 

@@ -47,8 +47,8 @@ async function ask(query: string, variables: object): Promise<Record<string, { p
 
 const random = seededRandom(1, "bench");
 const scores = (order: string) => `query ($runId: ID!, $after: String, $iterations: [Int!]) {
-  structureScores(runId: $runId, first: 100, after: $after, orderBy: ${order}, filter: { iterations: $iterations }) {
-    nodes { iteration kind index score } pageInfo { hasNextPage endCursor } } }`;
+  pruningRun(id: $runId) { scores(first: 100, after: $after, orderBy: ${order}, filter: { iterations: $iterations }) {
+    nodes { iteration kind index score } pageInfo { hasNextPage endCursor } } } }`;
 /** The place of a random score. */
 const somewhere = (order: string) => {
   const [score, iteration, index] = [random(), randomInteger(random, iterations), randomInteger(random, channels)];
@@ -63,9 +63,9 @@ const benches: Readonly<Record<string, readonly [query: string, variables: () =>
     "query ($id: ID!) { lineage(modelId: $id, depth: 20) { nodes { id name parameterCount } edges { parent { id } child { id } } } }",
     () => ({ id: randomChoice(random, modelIds) }),
   ],
-  "structureScores(first: 100, orderBy: SCORE_ASCENDING)": [scores("SCORE_ASCENDING"), () => somewhere("SCORE_ASCENDING")],
-  "structureScores(first: 100, orderBy: SCORE_DESCENDING)": [scores("SCORE_DESCENDING"), () => somewhere("SCORE_DESCENDING")],
-  "structureScores(first: 100, orderBy: POSITION)": [scores("POSITION"), () => somewhere("POSITION")],
+  "scores(first: 100, orderBy: SCORE_ASCENDING)": [scores("SCORE_ASCENDING"), () => somewhere("SCORE_ASCENDING")],
+  "scores(first: 100, orderBy: SCORE_DESCENDING)": [scores("SCORE_DESCENDING"), () => somewhere("SCORE_DESCENDING")],
+  "scores(first: 100, orderBy: POSITION)": [scores("POSITION"), () => somewhere("POSITION")],
   "the same by SCORE_ASCENDING, of one iteration": [
     scores("SCORE_ASCENDING"),
     () => ({ ...somewhere("SCORE_ASCENDING"), iterations: [randomInteger(random, iterations)] }),

@@ -31,7 +31,7 @@ interface Report {
 /** In the subscribers' process: opens them all, and when told to stop says what they saw. */
 async function subscribe(url: string, runId: string, count: number): Promise<void> {
   const report = { received: 0, faults: 0, latenciesMs: [] as number[] };
-  const query = `subscription { pruningProgress(runId: "${runId}") { sequence createdAt } }`;
+  const query = `subscription { runProgress(runId: "${runId}") { sequence createdAt } }`;
   const open = async () => {
     const socket = new WebSocket(url, "graphql-transport-ws");
     let last = 0;

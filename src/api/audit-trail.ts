@@ -33,11 +33,11 @@ function told(name: string, value: unknown): unknown {
 /** What is kept of a mutation's arguments: as JSON, without secrets, of bounded length. */
 export const toldArguments = (args: object): string => cut(JSON.stringify(told("", args)), longest.all);
 
-/** What a mutation made or changed, as far as its result says so. */
-function idsIn(result: unknown): string[] {
-  if (typeof result === "string") return [cut(result, longest.text)];
-  const { id, token } = (result ?? {}) as { readonly id?: unknown; readonly token?: unknown };
-  return typeof id === "string" ? [id] : token ? idsIn(token) : [];
+/** What a mutation made, changed or deleted, as its payload says. */
+function idsIn(payload: unknown): string[] {
+  const { deletedId, ...records } = (payload ?? {}) as Readonly<Record<string, unknown>>;
+  const ids = Object.values(records).map((record) => (record as { readonly id?: unknown } | null)?.id);
+  return [deletedId, ...ids].flatMap((id) => (typeof id === "string" ? [cut(id, longest.text)] : []));
 }
 
 /**

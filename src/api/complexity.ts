@@ -28,6 +28,9 @@ export const pageCost = ({ args, childComplexity }: CostArguments): number => 1 
 /** The cost of a list without pages: as if of a dozen. */
 export const listCost = ({ childComplexity }: CostArguments): number => 1 + 12 * childComplexity;
 
+/** The cost of what makes a model compute: fields of a query are resolved at once, and some twenty of these are a request's share. */
+export const computeCost = ({ childComplexity }: CostArguments): number => 1000 + childComplexity;
+
 /**
  * Fields of an operation's answer at its largest, as the fields' own costs have it. Of types that exclude each other all are counted.
  *

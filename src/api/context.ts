@@ -4,6 +4,7 @@ import { EspalierError } from "../errors.ts";
 import type { Queue } from "../jobs/queue.ts";
 import type { Store } from "../store/store.ts";
 import type { Access, Caller } from "./access.ts";
+import type { Sender } from "./forgery.ts";
 import { createLoaders, type Loaders } from "./loaders.ts";
 
 /** What the API works with. */
@@ -28,6 +29,8 @@ export interface Origin {
   readonly connection: string;
   /** The address of the client, or of the proxy before it. */
   readonly address: string;
+  /** Who may have sent it. */
+  readonly sender: Sender;
 }
 
 /** What the resolvers of one operation work with. */

@@ -79,7 +79,7 @@ export const runOrderEnum = enumOf<RunOrder>("RunOrder", "What runs are ordered 
   OLDEST_FIRST: "When they were asked for, the oldest first.",
 });
 
-export const jobStatusEnum = enumOf<RunStatus>("JobStatus", "Where a run stands.", {
+export const runStatusEnum = enumOf<RunStatus>("RunStatus", "Where a run stands.", {
   QUEUED: "Waits for a worker, or for the run whose result it is to work on.",
   RUNNING: "A worker has taken it up.",
   SUCCEEDED: "Done; its result is there.",

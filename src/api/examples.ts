@@ -12,13 +12,13 @@ export const examples: readonly Example[] = [
   {
     query: `# 1. Register a model: a folder under the server's model root.
 mutation RegisterModel($input: RegisterModelInput!) {
-  registerModel(input: $input) {
+  registerModel(input: $input) { model {
     id
     name
     parameterCount
     architecture { layers hiddenSize vocabularySize contextLength }
     operators { operator count }
-  }
+  } }
 }
 `,
     variables: { input: { path: "ahab" } },
@@ -26,15 +26,15 @@ mutation RegisterModel($input: RegisterModelInput!) {
   {
     query: `# 2. Prune it: a fifth of its parameters, by PIP. What is left out has the default the schema shows.
 mutation StartPruning($input: StartPruningInput!) {
-  startPruning(input: $input) { id status options { targetRatio structureKinds samples seed } }
+  startPruning(input: $input) { run { id status options { targetRatio structureKinds samples seed } } }
 }
 `,
-    variables: { input: { modelId: yourModel, dataset: { name: "literature-train" }, options: { targetRatio: 0.2 } } },
+    variables: { input: { subject: { modelId: yourModel }, dataset: { name: "literature-train" }, options: { targetRatio: 0.2 } } },
   },
   {
     query: `# 3. Watch: what has happened after the event \`after\`, then what happens, until the run is over.
-subscription PruningProgress($runId: ID!, $after: Int) {
-  pruningProgress(runId: $runId, after: $after) {
+subscription RunProgress($runId: ID!, $after: Int) {
+  runProgress(runId: $runId, after: $after) {
     __typename
     sequence
     ... on PruningScoring { iteration samplesDone samplesTotal }
@@ -47,7 +47,7 @@ subscription PruningProgress($runId: ID!, $after: Int) {
       estimatedMsLeft
     }
     ... on PruningSucceeded { resultModel { id name parameterCount } }
-    ... on PruningFailed { error { code message } }
+    ... on RunFailed { error { code message } }
   }
 }
 `,
@@ -57,7 +57,7 @@ subscription PruningProgress($runId: ID!, $after: Int) {
     query: `# 4. Its family, and how each child was made.
 query Lineage($modelId: ID!) {
   lineage(modelId: $modelId) {
-    nodes { id name parameterCount producedBy { method removedRatio iterations { index removed { kind index score } } } }
+    nodes { id name parameterCount producedBy { id ... on PruningRun { method removedRatio iterations { index removed { kind index score } } } } }
     edges { parent { id } child { id } }
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyRequest } from "fastify";
 import { getOperationAST, type OperationTypeNode, parse } from "graphql";
 import { EspalierError } from "../errors.ts";
-import { asking, senderOf } from "./forgery.ts";
+import { crossSite, senderOf } from "./forgery.ts";
 import { limits } from "./limits.ts";
 import type { OperationRequest } from "./operation.ts";
 
@@ -56,13 +56,9 @@ export function wantsEvents(headers: IncomingHttpHeaders, kind: `${OperationType
 export function requireFitting({ method, headers }: Pick<FastifyRequest, "method" | "headers">, kind: `${OperationTypeNode}` | null): void {
   if (method === "GET" && kind === "mutation")
     throw new EspalierError("METHOD_NOT_ALLOWED", "mutations are sent by POST: a GET must have no effects");
-  const sender = method === "GET" ? senderOf(headers) : "own";
+  const sender = senderOf(method, headers);
   // Queries have no effects, and their answers are not shown to pages of other sites. Some subscriptions make the server compute.
-  if (sender === "foreign" || (sender === "unknown" && kind === "subscription"))
-    throw new EspalierError(
-      "CROSS_SITE_REQUEST",
-      `a page of another site may have sent this: send it by POST, or with the header ${asking[0]}: true`,
-    );
+  if (sender === "foreign" || (sender === "unknown" && kind === "subscription")) throw crossSite();
   if (kind === "subscription" && !wantsEvents(headers, kind))
     throw new EspalierError(
       "EVENT_STREAM_REQUIRED",

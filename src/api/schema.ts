@@ -3,6 +3,7 @@ import { type GraphQLSchema, lexicographicSortSchema, printSchema } from "graphq
 import { buildSchemaSync } from "type-graphql";
 import { finiteFloats } from "./finite-floats.ts";
 import { authChecker, describeRoles } from "./needs.ts";
+import { markOneOf } from "./one-of.ts";
 import { requireTexts } from "./require-texts.ts";
 import { AuditResolver } from "./resolvers/audit-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
@@ -11,9 +12,8 @@ import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
 import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
-import { PruningProgressResolver, PruningSucceededResolver } from "./resolvers/pruning-progress-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
-import { RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
+import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
 import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
@@ -35,7 +35,6 @@ export function buildSchema(): GraphQLSchema {
       RunResolver,
       RunProgressResolver,
       PruningRunResolver,
-      PruningProgressResolver,
       PruningSucceededResolver,
       ComparisonResolver,
       ComparisonRowResolver,
@@ -51,7 +50,7 @@ export function buildSchema(): GraphQLSchema {
     authChecker,
     pubSub: noPubSub,
   });
-  return finiteFloats(requireTexts(describeRoles(schema)));
+  return finiteFloats(requireTexts(markOneOf(describeRoles(schema))));
 }
 
 /** The schema as `schema.graphql` holds it. */

@@ -14,6 +14,7 @@ import { compressAnswers } from "./compress.ts";
 import { type Context, createContext, type Services } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
 import { EventStreams } from "./event-streams.ts";
+import { senderOf } from "./forgery.ts";
 import { graphiqlPage, serveGraphiql, wantsPage } from "./graphiql.ts";
 import { guard } from "./guard.ts";
 import { serveHealth } from "./health.ts";
@@ -177,6 +178,7 @@ export async function startServer(
       caller: request.caller as Caller,
       connection: `http ${request.ip}`,
       address: request.ip,
+      sender: senderOf(request.method, request.headers),
     });
   const handler = fastifyApolloHandler(apollo, { context: contextOf });
   app.route({

@@ -96,7 +96,7 @@ export function serveSockets(
           const caller = await services.access.identify(shownToken(connectionParams));
           const address = request.socket.remoteAddress ?? "unknown";
           const gone = untilGone([socket], socket.readyState === WebSocket.OPEN, caller.ended);
-          Object.assign(extra, { gone, origin: { caller, connection: `socket ${randomUUID()}`, address } } satisfies Extra);
+          Object.assign(extra, { gone, origin: { caller, connection: `socket ${randomUUID()}`, address, sender: "own" } } satisfies Extra);
           // When its right has ended: what is closed needs no reason to be.
           gone.addEventListener("abort", () => caller.ended.aborted && closeFor(log, socket, gone.reason));
           return true;

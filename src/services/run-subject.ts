@@ -6,12 +6,6 @@ import type { Store } from "../store/store.ts";
 import { tokenizedModel } from "./tokenized-model.ts";
 import { blaming, requireAll } from "./validate.ts";
 
-/** What to work on, as it is asked for: one of the two. */
-export interface SubjectChoice {
-  readonly modelId?: string | null;
-  readonly of?: { readonly resultOf: string } | null;
-}
-
 /** What a run is to work on. */
 export interface RunSubject {
   readonly subject: Subject;
@@ -24,16 +18,15 @@ export interface RunSubject {
 }
 
 /**
- * What a run is to work on, by the arguments `input.modelId` and `input.of`.
+ * What a run is to work on, as the argument `input.subject` says.
  *
- * @throws EspalierError BAD_USER_INPUT unless exactly one is given; MODEL_NOT_FOUND, TOKENIZER_MISSING; RUN_NOT_FOUND, RUN_WITHOUT_RESULT
+ * @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; BAD_USER_INPUT for a run that makes no model
  */
-export async function runSubject(store: Store, { modelId, of }: SubjectChoice): Promise<RunSubject> {
-  requireAll([["input.modelId", (modelId == null) !== (of == null), "must be given, or `of`, and not both"]]);
-  if (of == null) return subjectOn(store, { modelId: modelId ?? "" }, "input.modelId", modelId ?? "", []);
-  const argument = "input.of.resultOf";
+export async function runSubject(store: Store, subject: Subject): Promise<RunSubject> {
+  if ("modelId" in subject) return subjectOn(store, subject, "input.subject.modelId", subject.modelId, []);
+  const argument = "input.subject.resultOf";
   const making: RunRecord[] = [];
-  let run = await blaming(argument, getRun(store.prisma, of.resultOf));
+  let run = await blaming(argument, getRun(store.prisma, subject.resultOf));
   requireAll([[argument, kindOf(run).makesModel, "must be a run that makes a model"]]);
   // Up the line of runs that wait for one another, to a model that is there.
   for (; run.resultModelId === null; run = await blaming(argument, getRun(store.prisma, run.subjectRunId ?? ""))) {
@@ -41,7 +34,7 @@ export async function runSubject(store: Store, { modelId, of }: SubjectChoice): 
     making.push(run);
     if (run.modelId !== null) break;
   }
-  return subjectOn(store, { resultOf: of.resultOf }, argument, run.resultModelId ?? run.modelId ?? "", making);
+  return subjectOn(store, subject, argument, run.resultModelId ?? run.modelId ?? "", making);
 }
 
 async function subjectOn(

@@ -43,7 +43,7 @@ export function requireAlike(run: NewPruningRun, from: PruningRunRecord): void {
   // One stored before an option was thought of has its default.
   const { targetRatio: _b, ...others } = { ...defaultPruningOptions, ...from.options };
   const pairs: [argument: string, ours: unknown, theirs: unknown][] = [
-    ["input.modelId", "modelId" in run && run.modelId.toLowerCase(), from.modelId],
+    ["input.subject.modelId", "modelId" in run && run.modelId.toLowerCase(), from.modelId],
     ["input.method", run.method, from.method],
     ["input.dataset", run.datasetId, from.datasetId],
     ...Object.entries(options).map(([name, value]): [string, unknown, unknown] => [

@@ -1,13 +1,15 @@
 import type { EvaluationSettings } from "../evaluation/evaluate.ts";
 import { createEvaluation, type EvaluationRecord } from "../store/evaluations.ts";
+import type { Subject } from "../store/runs.ts";
 import { checkOverlap } from "./check-overlap.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
-import { runSubject, type SubjectChoice } from "./run-subject.ts";
+import { runSubject } from "./run-subject.ts";
 import type { StartServices } from "./start-pruning.ts";
 import { blaming, requireAll } from "./validate.ts";
 
 /** What to measure, on what, and how: plain data. Errors call it `input`. */
-export interface EvaluationRequest extends SubjectChoice {
+export interface EvaluationRequest {
+  readonly subject: Subject;
   readonly dataset: DatasetChoice;
   readonly settings: EvaluationSettings;
   /** Measure even on texts that the model was pruned with. */
@@ -23,7 +25,7 @@ export interface EvaluationRequest extends SubjectChoice {
 export async function startEvaluation(services: StartServices, request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationRecord> {
   const { settings, allowOverlap } = request;
   const { sequenceLength, stride, maxTokens, maxItems } = settings;
-  const { subject, model, calibrations } = await runSubject(services.store, request);
+  const { subject, model, calibrations } = await runSubject(services.store, request.subject);
   const longest = model.architecture.contextLength ?? 65_536;
   const lengthRule = `must be from 2 to the model's context length, ${longest}`;
   requireAll([

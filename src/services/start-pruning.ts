@@ -6,11 +6,11 @@ import type { PruningOptions } from "../pruning/options.ts";
 import { getModel } from "../store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../store/pruning-runs.ts";
 import { earlierResult } from "../store/request-keys.ts";
-import { getRun } from "../store/runs.ts";
+import { getRun, type Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { optionRules, requireStructures } from "./pruning-rules.ts";
-import { runSubject, type SubjectChoice } from "./run-subject.ts";
+import { runSubject } from "./run-subject.ts";
 import { requireAlike, sharedIterations } from "./shared-iterations.ts";
 import { blaming, keyRule, requireAll } from "./validate.ts";
 
@@ -21,7 +21,8 @@ export interface StartServices {
 }
 
 /** What to prune, how, and with which texts: plain data. Errors call it `input`. */
-export interface PruningRequest extends SubjectChoice {
+export interface PruningRequest {
+  readonly subject: Subject;
   readonly method: string;
   readonly dataset: DatasetChoice;
   readonly options: PruningOptions;
@@ -42,7 +43,7 @@ export interface PruningRequest extends SubjectChoice {
 export async function startPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<PruningRunRecord> {
   const { store, queue } = services;
   const { method, priority, from: fromId = null, idempotencyKey: key } = request;
-  const { subject, argument, model } = await runSubject(store, request);
+  const { subject, argument, model } = await runSubject(store, request.subject);
   if (model.pruningObstacle) {
     const { code, message } = model.pruningObstacle;
     throw new EspalierError(code, message, { argument });
@@ -55,7 +56,7 @@ export async function startPruning(services: StartServices, request: PruningRequ
     [
       "input.from",
       fromId === null || !("resultOf" in subject),
-      "cannot be had with `of`: another run's iterations are of a model that is there",
+      "cannot be had with `subject.resultOf`: another run's iterations are of a model that is there",
     ],
     keyRule(key),
   ]);

@@ -32,3 +32,6 @@ export const keyRule = (key: string | null | undefined): Requirement => [
   key == null || (key.trim() !== "" && key.length <= 200),
   "must have 1 to 200 characters",
 ];
+
+/** Whether a text can be a path in one of the server's folders. */
+export const isPath = (text: string): boolean => text.trim() !== "" && text.length <= 4096;

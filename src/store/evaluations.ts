@@ -4,7 +4,7 @@ import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from ".
 import { type DatasetRecord, getDataset } from "./datasets.ts";
 import { appendEvent } from "./events.ts";
 import { type RunClaim, succeedRun, whileClaimed } from "./run-progress.ts";
-import { type Enqueue, endByRequest, enqueueReady, findRun, insertRun, type RunRecord, type Subject, toRunRecord } from "./runs.ts";
+import { type Enqueue, enqueueReady, findRun, insertRun, type RunRecord, type Subject, toRunRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
 export type EvaluationRecord = RunRecord<"EVALUATION">;
@@ -120,36 +120,3 @@ export const recordEvaluation = (store: Store, claim: RunClaim, result: Evaluati
     columns: { result: { ...result }, executionProvider: result.executionProvider },
     event: {},
   }));
-
-/**
- * Cancels an evaluation that is not over; its worker learns of it within a second or so.
- *
- * @throws EspalierError EVALUATION_NOT_FOUND; EVALUATION_NOT_CANCELLABLE if it is over
- */
-export async function cancelEvaluation(store: Store, id: string): Promise<EvaluationRecord> {
-  const { id: known } = await getEvaluation(store.prisma, id);
-  const {
-    run: { status },
-    ended,
-  } = await endByRequest(store, known);
-  if (!ended) throw new EspalierError("EVALUATION_NOT_CANCELLABLE", `the evaluation is over: it is ${status}`, { id, status });
-  return getEvaluation(store.prisma, known);
-}
-
-/** An evaluation as it is now, and again whenever it has changed, until it is over or the signal aborts. */
-export async function* followEvaluation(store: Store, id: string, signal: AbortSignal): AsyncGenerator<EvaluationRecord, void> {
-  // Watched before the first look: what changes after the look, the watch tells of.
-  const watch = store.listener.watch(id.toLowerCase());
-  try {
-    for (let seen = ""; !signal.aborted; await watch.wait(signal)) {
-      const evaluation = await findEvaluation(store.prisma, id);
-      if (!evaluation) return;
-      const state = `${evaluation.status} ${evaluation.attempt} ${evaluation.progress}`;
-      if (state !== seen) yield evaluation;
-      seen = state;
-      if (evaluation.finishedAt) return;
-    }
-  } finally {
-    watch.close();
-  }
-}

@@ -29,10 +29,10 @@ export async function findRuns(db: Database, ids: readonly string[]): Promise<(R
   return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
 }
 
-/** The pruning runs that models are the results of; null where there is none. */
-export async function findProducingRuns(db: Database, modelIds: readonly string[]): Promise<(PruningRunRecord | null)[]> {
-  const rows = await db.run.findMany({ where: { kind: "PRUNING", resultModelId: { in: [...modelIds] } } });
-  const byModel = new Map(rows.map((row) => [row.resultModelId, toRunRecord<"PRUNING">(row)]));
+/** The runs that models are the results of; null where there is none. */
+export async function findProducingRuns(db: Database, modelIds: readonly string[]): Promise<(RunRecord | null)[]> {
+  const rows = await db.run.findMany({ where: { resultModelId: { in: [...modelIds] } } });
+  const byModel = new Map(rows.map((row) => [row.resultModelId, toRunRecord(row)]));
   return modelIds.map((id) => byModel.get(id) ?? null);
 }
 

@@ -93,7 +93,7 @@ test("a token that was withdrawn or has expired lets nobody in, and ends open so
   }
   const following = await connect(bearing(secret));
   await until("the connection is there", () => following.messages.length === 1);
-  following.send({ id: "1", type: "subscribe", payload: { query: `subscription { pruningProgress(runId: "${runId}") { sequence } }` } });
+  following.send({ id: "1", type: "subscribe", payload: { query: `subscription { runProgress(runId: "${runId}") { sequence } }` } });
   following.send({ type: "ping" });
   await until("the subscription was taken", () => following.messages.length === 2);
   const withdrawn = Date.now();
@@ -118,7 +118,7 @@ test("an event stream, and a text that is being written, end with the token that
   const answer = await fetch(api.url, {
     method: "POST",
     headers: { "content-type": "application/json", accept: "text/event-stream", ...bearing(secret) },
-    body: JSON.stringify({ query: `subscription { pruningProgress(runId: "${runId}") { sequence } }` }),
+    body: JSON.stringify({ query: `subscription { runProgress(runId: "${runId}") { sequence } }` }),
   });
   assert.equal(answer.status, 200);
   await revokeToken(prisma(), token.id);
@@ -126,8 +126,8 @@ test("an event stream, and a text that is being written, end with the token that
   await assert.rejects(answer.text());
 
   const writer = await createToken(prisma(), { name: "writer", role: "PRUNE", expiresAt: null });
-  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
-  const { id: modelId } = (await api.ask(register, { input: { path: "ahab" } }, writer.secret)).data.registerModel;
+  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }";
+  const { id: modelId } = (await api.ask(register, { input: { path: "ahab" } }, writer.secret)).data.registerModel.model;
   const generate = "mutation ($input: GenerateInput!) { generate(input: $input) { text } }";
   const input = { modelId, prompt: "The whale", maxTokens: 4, timeLimitMs: 600_000 };
   assert.equal((await api.ask(generate, { input }, writer.secret)).errors, undefined);
@@ -144,11 +144,11 @@ test("tokens are in neither the log nor the database", async () => {
   const { secret } = await make("ADMIN");
   await api.ask(query, {}, secret);
   await api.ask("{ model(id: 1) { id } nonsense }", {}, secret);
-  await api.ask(`mutation { deleteModel(id: "${secret}") }`, {}, secret);
+  await api.ask(`mutation { deleteModel(input: { id: "${secret}" }) { deletedId } }`, {}, secret);
   await rawRequest(api.url, { method: "POST", headers: { ...bearing(secret), "content-type": "application/json" }, body: "{" });
   const socket = await connect(bearing(secret));
   await until("the connection is there", () => socket.messages.length > 0);
-  socket.send({ id: "1", type: "subscribe", payload: { query: `mutation { deleteModel(id: "${secret}") }` } });
+  socket.send({ id: "1", type: "subscribe", payload: { query: `mutation { deleteModel(input: { id: "${secret}" }) { deletedId } }` } });
   await until("an answer has come", () => socket.messages.length > 1);
   socket.socket.terminate();
   assert.doesNotMatch(api.log.join("\n"), new RegExp(secret));

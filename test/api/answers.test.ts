@@ -42,7 +42,7 @@ test("what is wrong with a request's JSON, type, size or place is told in GraphQ
 
 test("every answer says that its type is meant and that its address is nobody's business", async () => {
   const events = { accept: "text/event-stream", ...json };
-  const subscription = JSON.stringify({ query: 'subscription { pruningProgress(runId: "x") { sequence } }' });
+  const subscription = JSON.stringify({ query: 'subscription { runProgress(runId: "x") { sequence } }' });
   for (const [path, options] of [
     ["/graphql", { method: "POST", headers: json, body: introspection }],
     ["/graphql", { method: "POST", headers: events, body: subscription }],

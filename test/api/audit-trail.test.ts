@@ -27,13 +27,14 @@ const make = async (name: string, role: AccessRole) => createToken(api.services.
 
 test("every mutation is kept with who, when, what and what came of it: refused ones too, over HTTP and WebSocket", async () => {
   const begun = Date.now();
-  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
-  const model = (await api.data(register, { input: { path: "ahab" } })).registerModel;
-  for (const asked of [`deleteModel(id: "${nobody}")`, 'cancelPruning(id: "x") { id }']) await api.ask(`mutation { ${asked} }`);
+  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }";
+  const model = (await api.data(register, { input: { path: "ahab" } })).registerModel.model;
+  for (const asked of [`deleteModel(input: { id: "${nobody}" }) { deletedId }`, 'cancelRun(input: { id: "x" }) { run { id } }'])
+    await api.ask(`mutation { ${asked} }`);
   const [admin, reader] = [await make("ann", "ADMIN"), await make("rob", "READ")];
-  const refused = await api.ask(`mutation { deleteModel(id: "${model.id}") }`, {}, reader.secret);
+  const refused = await api.ask(`mutation { deleteModel(input: { id: "${model.id}" }) { deletedId } }`, {}, reader.secret);
   assert.equal(refused.errors?.[0]?.extensions["code"], "FORBIDDEN");
-  const asked = { query: `mutation { deleteModel(id: "${model.id}") }` };
+  const asked = { query: `mutation { deleteModel(input: { id: "${model.id}" }) { deletedId } }` };
   await new Promise<void>((resolve, reject) => {
     api.socket(admin.secret).subscribe(asked, { next: () => {}, error: reject, complete: resolve });
   });
@@ -52,10 +53,10 @@ test("every mutation is kept with who, when, what and what came of it: refused o
   ]);
   assert.deepEqual(told, [
     [null, null, "registerModel", { input: { path: "ahab" } }, "OK", [model.id]],
-    [null, null, "deleteModel", { id: nobody, keepDescendants: false }, "MODEL_NOT_FOUND", []],
-    [null, null, "cancelPruning", { id: "x" }, "RUN_NOT_FOUND", []],
-    ["rob", reader.token.id, "deleteModel", { id: model.id, keepDescendants: false }, "FORBIDDEN", []],
-    ["ann", admin.token.id, "deleteModel", { id: model.id, keepDescendants: false }, "OK", [model.id]],
+    [null, null, "deleteModel", { input: { id: nobody, keepDescendants: false } }, "MODEL_NOT_FOUND", []],
+    [null, null, "cancelRun", { input: { id: "x" } }, "RUN_NOT_FOUND", []],
+    ["rob", reader.token.id, "deleteModel", { input: { id: model.id, keepDescendants: false } }, "FORBIDDEN", []],
+    ["ann", admin.token.id, "deleteModel", { input: { id: model.id, keepDescendants: false } }, "OK", [model.id]],
   ]);
   for (const { startedAt, durationMs, address } of entries) {
     assert.ok(Date.parse(startedAt) >= begun && Date.parse(startedAt) <= Date.now());
@@ -71,13 +72,13 @@ test("every mutation is kept with who, when, what and what came of it: refused o
 
 test("administrators page through it, and see it by token and by mutation; others do not see it", async () => {
   const [admin, pruner] = [await make("pages", "ADMIN"), await make("pruner", "PRUNE")];
-  for (let i = 0; i < 5; i++) await api.ask(`mutation { cancelEvaluation(id: "${i}") { id } }`, {}, admin.secret);
-  await api.ask(`mutation { deleteModel(id: "${nobody}") }`, {}, pruner.secret);
+  for (let i = 0; i < 5; i++) await api.ask(`mutation { cancelRun(input: { id: "${i}" }) { run { id } } }`, {}, admin.secret);
+  await api.ask(`mutation { deleteModel(input: { id: "${nobody}" }) { deletedId } }`, {}, pruner.secret);
   const seen: string[] = [];
   for (let after: string | null = null; ; ) {
-    const filter = { tokenId: admin.token.id, mutation: "cancelEvaluation" };
+    const filter = { tokenId: admin.token.id, mutation: "cancelRun" };
     const { nodes, pageInfo }: Page = (await api.ask(trail, { first: 2, after, filter }, admin.secret)).data.auditTrail;
-    seen.push(...nodes.map((node) => JSON.parse(node.arguments).id));
+    seen.push(...nodes.map((node) => JSON.parse(node.arguments).input.id));
     if (!pageInfo.hasNextPage) break;
     after = pageInfo.endCursor;
   }
@@ -111,14 +112,14 @@ test("administrators make, list and withdraw tokens; the token itself is told on
   }
   const list = async () => (await api.ask("{ tokens { nodes { id name role revokedAt } } }", {}, admin.secret)).data.tokens.nodes;
   assert.deepEqual((await list())[1], { id: token.id, name: "ci", role: "GENERATE", revokedAt: null });
-  const revoke = `mutation { revokeToken(id: "${token.id}") { revokedAt } }`;
-  const revoked = (await api.ask(revoke, {}, admin.secret)).data.revokeToken.revokedAt;
+  const revoke = `mutation { revokeToken(input: { id: "${token.id}" }) { token { revokedAt } } }`;
+  const revoked = (await api.ask(revoke, {}, admin.secret)).data.revokeToken.token.revokedAt;
   // Here at once, whatever was known of it.
   assert.equal((await api.ask("{ pruningMethods { name } }", {}, secret)).errors?.[0]?.extensions["code"], "UNAUTHENTICATED");
   assert.deepEqual((await list())[1].revokedAt, revoked);
-  assert.equal((await api.ask(revoke, {}, admin.secret)).data.revokeToken.revokedAt, revoked);
-  const absent = await api.ask(`mutation { revokeToken(id: "${nobody}") { id } }`, {}, admin.secret);
-  assert.deepEqual(absent.errors?.[0]?.extensions, { code: "TOKEN_NOT_FOUND", id: nobody, argument: "id" });
+  assert.equal((await api.ask(revoke, {}, admin.secret)).data.revokeToken.token.revokedAt, revoked);
+  const absent = await api.ask(`mutation { revokeToken(input: { id: "${nobody}" }) { token { id } } }`, {}, admin.secret);
+  assert.deepEqual(absent.errors?.[0]?.extensions, { code: "TOKEN_NOT_FOUND", id: nobody, argument: "input.id" });
   const kept = JSON.stringify((await api.ask(trail, {}, admin.secret)).data);
   assert.match(kept, new RegExp(token.id));
   assert.doesNotMatch(kept + api.log.join(""), new RegExp(secret));
@@ -126,7 +127,7 @@ test("administrators make, list and withdraw tokens; the token itself is told on
 
 test("clients with tokens have their own keys of repeated requests", async () => {
   const [one, other] = [await make("one", "PRUNE"), await make("other", "PRUNE")];
-  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
+  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }";
   const ask = (name: string, token: string) => api.ask(register, { input: { path: "ahab", name, idempotencyKey: "mine" } }, token);
   assert.equal((await ask("a", one.secret)).errors, undefined);
   assert.equal((await ask("b", one.secret)).errors?.[0]?.extensions["code"], "IDEMPOTENCY_KEY_REUSED");

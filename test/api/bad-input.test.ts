@@ -21,18 +21,18 @@ before(async () => {
 after(() => api.close());
 
 const nobody = "00000000-0000-7000-8000-000000000000";
-const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }";
-const evaluate = "mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id } }";
+const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
+const evaluate = "mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { id } } }";
 const generate = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
-const register = "mutation($input: RegisterModelInput!) { registerModel(input: $input) { id } }";
+const register = "mutation($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }";
 
 const dataset = { name: "literature-train" };
 /** Texts that nothing has kept yet. */
 const own = { dataset: { texts: ["Nobody has ever asked for this text."] } };
-const options = (options: object, more: object = {}) => [start, { input: { modelId, dataset, options, ...more } }] as const;
-const evaluation = (input: object) => [evaluate, { input: { modelId, dataset, ...input } }] as const;
-const score = "mutation($input: ScoreInput!) { score(input: $input) { logprob } }";
-const embed = "mutation($input: EmbedInput!) { embed(input: $input) }";
+const options = (options: object, more: object = {}) => [start, { input: { subject: { modelId }, dataset, options, ...more } }] as const;
+const evaluation = (input: object) => [evaluate, { input: { subject: { modelId }, dataset, ...input } }] as const;
+const score = "query($input: ScoreInput!) { score(input: $input) { logprob } }";
+const embed = "query($input: EmbedInput!) { embed(input: $input) }";
 const generation = (input: object) => [generate, { input: { modelId, prompt: "A", ...input } }] as const;
 
 type Row = readonly [query: string, variables: object, code: string, argument: string | undefined];
@@ -42,37 +42,47 @@ const rows = (): Record<string, Row> => ({
   "no such field": ["{ model(id: 1) { weight } }", {}, "GRAPHQL_VALIDATION_FAILED", undefined],
   "a literal out of type": ["{ models(first: 1.5) { nodes { id } } }", {}, "GRAPHQL_VALIDATION_FAILED", undefined],
   "a variable missing": [start, {}, bad, "input"],
-  "a variable's field missing": [start, { input: { modelId } }, bad, "input"],
-  "neither a model nor a run's result": [start, { input: { dataset } }, bad, "input.modelId"],
+  "a variable's field missing": [start, { input: { subject: { modelId } } }, bad, "input"],
+  "neither a model nor a run's result": [start, { input: { dataset, subject: {} } }, bad, "input.subject"],
+  "a model and a run's result": [start, { input: { dataset, subject: { modelId, resultOf: runId } } }, bad, "input.subject"],
   "a variable's field out of type": [...options({ seed: 0.5 }), bad, "input.options.seed"],
   "a variable's field out of Int": [...options({ seed: 2 ** 31 }), bad, "input.options.seed"],
   "an enum value that is none": [...options({ structureKinds: ["LAYER", "NEURON"] }), bad, "input.options.structureKinds[1]"],
-  "an unknown method": [start, { input: { modelId, dataset, method: "MAGIC" } }, bad, "input.method"],
+  "an unknown method": [start, { input: { subject: { modelId }, dataset, method: "MAGIC" } }, bad, "input.method"],
   "null where there is a default": [...options({ targetRatio: null }), bad, "input.options.targetRatio"],
   "page of none": ["{ models(first: 0) { nodes { id } } }", {}, bad, "first"],
   "page too large": ["{ models(first: 101) { nodes { id } } }", {}, bad, "first"],
-  "page of scores too large": [`{ structureScores(runId: "${runId}", first: 1001) { nodes { score } } }`, {}, bad, "first"],
+  "page of scores too large": [`{ pruningRun(id: "${runId}") { scores(first: 1001) { nodes { score } } } }`, {}, bad, "first"],
   "cursor of another list": ['{ models(after: "abc") { nodes { id } } }', {}, "BAD_CURSOR", "after"],
   "cursor of children": [`{ model(id: "${modelId}") { children(after: "x") { nodes { id } } } }`, {}, "BAD_CURSOR", "after"],
   "lineage of nobody": [`{ lineage(modelId: "${nobody}") { truncated } }`, {}, "MODEL_NOT_FOUND", "modelId"],
   "lineage of what is no id": ['{ lineage(modelId: "x") { truncated } }', {}, "MODEL_NOT_FOUND", "modelId"],
   "negative depth": [`{ lineage(modelId: "${modelId}", depth: -1) { truncated } }`, {}, bad, "depth"],
-  "scores of nobody": [`{ structureScores(runId: "${nobody}") { nodes { score } } }`, {}, "RUN_NOT_FOUND", "runId"],
   "register nothing": [register, { input: { path: " " } }, bad, "input.path"],
   "register without a name": [register, { input: { path: "ahab", name: "" } }, bad, "input.name"],
   "a name that a terminal would act on": [register, { input: { path: "ahab", name: "a\u001b[31mb" } }, bad, "input.name"],
   "a name too long": [register, { input: { path: "ahab", name: "a".repeat(201) } }, bad, "input.name"],
-  "prune nobody": [start, { input: { modelId: nobody, dataset } }, "MODEL_NOT_FOUND", "input.modelId"],
-  "prune a graph alone": [start, { input: { modelId: graphId, dataset } }, "TOKENIZER_MISSING", "input.modelId"],
-  "evaluate a graph alone": [evaluate, { input: { modelId: graphId, dataset } }, "TOKENIZER_MISSING", "input.modelId"],
+  "prune nobody": [start, { input: { subject: { modelId: nobody }, dataset } }, "MODEL_NOT_FOUND", "input.subject.modelId"],
+  "prune a graph alone": [start, { input: { subject: { modelId: graphId }, dataset } }, "TOKENIZER_MISSING", "input.subject.modelId"],
+  "evaluate a graph alone": [evaluate, { input: { subject: { modelId: graphId }, dataset } }, "TOKENIZER_MISSING", "input.subject.modelId"],
   "let a graph alone write": [generate, { input: { modelId: graphId, prompt: "A" } }, "TOKENIZER_MISSING", "input.modelId"],
-  "no texts": [start, { input: { modelId, dataset: {} } }, bad, "input.dataset"],
-  "texts twice": [start, { input: { modelId, dataset: { ...dataset, texts: ["a"] } } }, bad, "input.dataset"],
-  "unknown dataset": [start, { input: { modelId, dataset: { name: "everything" } } }, "DATASET_NOT_FOUND", "input.dataset.name"],
-  "a dataset of no such id": [start, { input: { modelId, dataset: { id: nobody } } }, "DATASET_NOT_FOUND", "input.dataset.id"],
-  "empty list of texts": [start, { input: { modelId, dataset: { texts: [] } } }, "INVALID_DATASET", "input.dataset.texts"],
-  "texts of blanks": [start, { input: { modelId, dataset: { texts: [" ", ""] } } }, "INVALID_DATASET", "input.dataset.texts"],
-  "too many texts": [start, { input: { modelId, dataset: { texts: Array(100_001).fill("a") } } }, "INVALID_DATASET", "input.dataset.texts"],
+  "no texts": [start, { input: { subject: { modelId }, dataset: {} } }, bad, "input.dataset"],
+  "texts twice": [start, { input: { subject: { modelId }, dataset: { ...dataset, texts: ["a"] } } }, bad, "input.dataset"],
+  "unknown dataset": [
+    start,
+    { input: { subject: { modelId }, dataset: { name: "everything" } } },
+    "DATASET_NOT_FOUND",
+    "input.dataset.name",
+  ],
+  "a dataset of no such id": [start, { input: { subject: { modelId }, dataset: { id: nobody } } }, "DATASET_NOT_FOUND", "input.dataset.id"],
+  "empty list of texts": [start, { input: { subject: { modelId }, dataset: { texts: [] } } }, "INVALID_DATASET", "input.dataset.texts"],
+  "texts of blanks": [start, { input: { subject: { modelId }, dataset: { texts: [" ", ""] } } }, "INVALID_DATASET", "input.dataset.texts"],
+  "too many texts": [
+    start,
+    { input: { subject: { modelId }, dataset: { texts: Array(100_001).fill("a") } } },
+    "INVALID_DATASET",
+    "input.dataset.texts",
+  ],
   "ratio 0": [...options({ targetRatio: 0 }), bad, "input.options.targetRatio"],
   "ratio 1": [...options({ targetRatio: 1 }), bad, "input.options.targetRatio"],
   "no kinds": [...options({ structureKinds: [] }), bad, "input.options.structureKinds"],
@@ -110,9 +120,9 @@ const rows = (): Record<string, Row> => ({
   "too urgent": [...options({}, { ...own, priority: 101 }), bad, "input.priority"],
   "an empty key": [...options({}, { ...own, idempotencyKey: " " }), bad, "input.idempotencyKey"],
   "from nobody": [...options({}, { ...own, from: nobody }), "RUN_NOT_FOUND", "input.from"],
-  "from a run with other texts": [...options({}, { ...own, from: runId }), bad, "input.modelId"],
-  "cancel nobody": [`mutation { cancelPruning(id: "${nobody}") { id } }`, {}, "RUN_NOT_FOUND", "id"],
-  "evaluate nobody": [...evaluation({ modelId: nobody }), "MODEL_NOT_FOUND", "input.modelId"],
+  "from a run with other texts": [...options({}, { ...own, from: runId }), bad, "input.subject.modelId"],
+  "cancel nobody": [`mutation { cancelRun(input: { id: "${nobody}" }) { run { id } } }`, {}, "RUN_NOT_FOUND", "input.id"],
+  "evaluate nobody": [...evaluation({ subject: { modelId: nobody } }), "MODEL_NOT_FOUND", "input.subject.modelId"],
   "evaluate windows of one token": [...evaluation({ sequenceLength: 1 }), bad, "input.sequenceLength"],
   "evaluate no tokens": [...evaluation({ maxTokens: 0 }), bad, "input.maxTokens"],
   "evaluate on an unknown dataset": [...evaluation({ dataset: { name: "" } }), "DATASET_NOT_FOUND", "input.dataset.name"],
@@ -162,8 +172,8 @@ test("it is refused alike over WebSocket", async (t) => {
   const socket = api.socket();
   const overSocket: Record<string, Row> = {
     ...rows(),
-    "progress of nobody": [`subscription { pruningProgress(runId: "${nobody}") { sequence } }`, {}, "RUN_NOT_FOUND", "runId"],
-    "progress from before the start": [`subscription { pruningProgress(runId: "${runId}", after: -1) { sequence } }`, {}, bad, "after"],
+    "progress of nobody": [`subscription { runProgress(runId: "${nobody}") { sequence } }`, {}, "RUN_NOT_FOUND", "runId"],
+    "progress from before the start": [`subscription { runProgress(runId: "${runId}", after: -1) { sequence } }`, {}, bad, "after"],
     "stream too much": [
       "subscription($input: GenerateInput!) { generate(input: $input) { ... on GenerationDelta { text } } }",
       { input: { modelId, prompt: "A", maxTokens: 0 } },

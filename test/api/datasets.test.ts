@@ -12,16 +12,16 @@ let parentAccuracy: number;
 before(async () => {
   api = await testApi();
   root = api.services.datasetRoot;
-  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { id } }')).registerModel.id;
+  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
 });
 after(() => api.close());
 
 const fields = "id name description form digest recordCount sizeBytes";
-const register = `mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { ${fields} } }`;
-const evaluate = `mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) {
+const register = `mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { dataset { ${fields} } } }`;
+const evaluate = `mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run {
   id status progress sequenceLength stride maxTokens maxItems comparisonKey overlapRatio dataset { ${fields} }
-} }`;
-const prune = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id dataset { digest } } }";
+} } }`;
+const prune = "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id dataset { digest } } } }";
 
 async function refusal(query: string, input: object): Promise<readonly unknown[]> {
   const { errors } = await api.ask(query, { input });
@@ -36,7 +36,7 @@ const questions = [
 async function finished(id: string) {
   const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
     retained { accuracyRatio aboveChanceRatio normalizedAccuracyRatio byteNormalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
-    result { executionProvider tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
+    executionProvider result { tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
       normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
   return until("the evaluation ends", async () => {
     const { evaluation } = await api.data(query, { id });
@@ -45,11 +45,13 @@ async function finished(id: string) {
 }
 
 async function evaluated(input: object) {
-  const { evaluateModel } = await api.data(evaluate, { input: { executionProvider: "CPU", ...input } });
-  const evaluation = await finished(evaluateModel.id);
+  const {
+    startEvaluation: { run: asked },
+  } = await api.data(evaluate, { input: { executionProvider: "CPU", ...input } });
+  const evaluation = await finished(asked.id);
   assert.equal(evaluation.status, "SUCCEEDED", JSON.stringify(evaluation.error));
   assert.equal(evaluation.progress, 1);
-  return { ...evaluateModel, ...evaluation };
+  return { ...asked, ...evaluation };
 }
 
 test("those that come with the server are listed", async () => {
@@ -62,11 +64,13 @@ test("those that come with the server are listed", async () => {
 
 test("a file is registered, and its records stay when it goes", async () => {
   await writeFile(join(root, "questions.jsonl"), questions.map((q) => `${JSON.stringify(q)}\n`).join(""));
-  const input = { name: "questions", description: "Two.", path: "questions.jsonl" };
-  const { registerDataset: dataset } = await api.data(register, { input });
+  const input = { name: "questions", description: "Two.", source: { path: "questions.jsonl" } };
+  const {
+    registerDataset: { dataset },
+  } = await api.data(register, { input });
   assert.deepEqual([dataset.name, dataset.description, dataset.form, dataset.recordCount], ["questions", "Two.", "MULTIPLE_CHOICE", 2]);
   await rm(join(root, "questions.jsonl"));
-  const result = await evaluated({ modelId, dataset: { name: "questions" } });
+  const result = await evaluated({ subject: { modelId }, dataset: { name: "questions" } });
   assert.equal(result.result.itemCount, 2);
   parentAccuracy = result.result.accuracy;
   assert.ok(parentAccuracy > 0);
@@ -76,14 +80,18 @@ test("a file is registered, and its records stay when it goes", async () => {
 
 test("the same records are one dataset, and a name is that of one", async () => {
   await writeFile(join(root, "again.json"), JSON.stringify(questions));
-  const { registerDataset: again } = await api.data(register, { input: { name: "the same", path: "again.json" } });
+  const {
+    registerDataset: { dataset: again },
+  } = await api.data(register, { input: { name: "the same", source: { path: "again.json" } } });
   assert.equal(again.name, "questions");
   const texts = ["A whale is no fish."];
-  assert.deepEqual(await refusal(register, { name: "questions", texts }), ["DATASET_NAME_TAKEN", "input.name"]);
+  assert.deepEqual(await refusal(register, { name: "questions", source: { texts } }), ["DATASET_NAME_TAKEN", "input.name"]);
   // Texts that came with a request have no name until they are given one.
-  const { dataset } = await evaluated({ modelId, dataset: { texts }, measureSpeed: false });
+  const { dataset } = await evaluated({ subject: { modelId }, dataset: { texts }, measureSpeed: false });
   assert.deepEqual([dataset.name, dataset.recordCount], [null, 1]);
-  const { registerDataset: named } = await api.data(register, { input: { name: "fish", texts } });
+  const {
+    registerDataset: { dataset: named },
+  } = await api.data(register, { input: { name: "fish", source: { texts } } });
   assert.deepEqual([named.id, named.name, named.digest], [dataset.id, "fish", dataset.digest]);
 });
 
@@ -104,14 +112,14 @@ test("what lies outside the dataset root, or is no dataset, is refused", async (
     assert.deepEqual(await refusal(register, { name: "x", path }), [code, "input.path"], path);
   const bad = "BAD_USER_INPUT";
   assert.deepEqual(await refusal(register, { name: "x" }), [bad, "input"]);
-  assert.deepEqual(await refusal(register, { name: "x", path: "a.txt", texts: ["a"] }), [bad, "input"]);
-  assert.deepEqual(await refusal(register, { name: " ", texts: ["a"] }), [bad, "input.name"]);
-  assert.deepEqual(await refusal(register, { name: "literature-train", texts: ["a"] }), [bad, "input.name"]);
-  assert.deepEqual(await refusal(register, { name: "x", texts: [" "] }), ["INVALID_DATASET", "input.texts"]);
-  assert.deepEqual(await refusal(prune, { modelId, dataset: { name: "questions" } }), [bad, "input.dataset"]);
-  assert.deepEqual(await refusal(evaluate, { modelId, dataset: { name: "questions", id: modelId } }), [bad, "input.dataset"]);
-  assert.deepEqual(await refusal(evaluate, { modelId, dataset: { name: "questions" }, stride: 257 }), [bad, "input.stride"]);
-  assert.deepEqual(await refusal(evaluate, { modelId, dataset: { name: "questions" }, maxItems: 0 }), [bad, "input.maxItems"]);
+  assert.deepEqual(await refusal(register, { name: "x", source: { path: "a.txt", texts: ["a"] } }), [bad, "input.source"]);
+  assert.deepEqual(await refusal(register, { name: " ", source: { texts: ["a"] } }), [bad, "input.name"]);
+  assert.deepEqual(await refusal(register, { name: "literature-train", source: { texts: ["a"] } }), [bad, "input.name"]);
+  assert.deepEqual(await refusal(register, { name: "x", source: { texts: [" "] } }), ["INVALID_DATASET", "input.source.texts"]);
+  assert.deepEqual(await refusal(prune, { subject: { modelId }, dataset: { name: "questions" } }), [bad, "input.dataset"]);
+  assert.deepEqual(await refusal(evaluate, { subject: { modelId }, dataset: { name: "questions", id: modelId } }), [bad, "input.dataset"]);
+  assert.deepEqual(await refusal(evaluate, { subject: { modelId }, dataset: { name: "questions" }, stride: 257 }), [bad, "input.stride"]);
+  assert.deepEqual(await refusal(evaluate, { subject: { modelId }, dataset: { name: "questions" }, maxItems: 0 }), [bad, "input.maxItems"]);
 });
 
 test("a child is measured against its parent, and not on what it was pruned with", async () => {
@@ -119,7 +127,9 @@ test("a child is measured against its parent, and not on what it was pruned with
     Array.from({ length: 60 }, (_, i) => `In the year ${n}${i} the whale ${i * n} sank ${i + 3} ships of ${n} tons`);
   const calibration = [paragraphs(7).join(" and "), paragraphs(11).join(", then ")];
   const options = { samples: 2, sequenceLength: 32, targetRatio: 0.05, executionProvider: "CPU" };
-  const { startPruning: run } = await api.data(prune, { input: { modelId, dataset: { texts: calibration }, options } });
+  const {
+    startPruning: { run },
+  } = await api.data(prune, { input: { subject: { modelId }, dataset: { texts: calibration }, options } });
   const child = await until("the run ends", async () => {
     const { pruningRun } = await api.data("query($id: ID!) { pruningRun(id: $id) { status error { message } resultModel { id } } }", {
       id: run.id,
@@ -128,13 +138,16 @@ test("a child is measured against its parent, and not on what it was pruned with
     return pruningRun.resultModel?.id as string | undefined;
   });
 
-  const leaky = { modelId: child, dataset: { texts: [paragraphs(11).join(", THEN "), paragraphs(13).join(" or ")] } };
+  const leaky = { subject: { modelId: child }, dataset: { texts: [paragraphs(11).join(", THEN "), paragraphs(13).join(" or ")] } };
   const { errors } = await api.ask(evaluate, { input: leaky });
   assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["DATASET_OVERLAP", "input.dataset"]);
   const ratio = errors?.[0]?.extensions["overlapRatio"] as number;
   assert.ok(ratio > 0.4 && ratio < 0.6, `${ratio}`);
   assert.match(errors?.[0]?.message ?? "", /in the year 110 the whale/);
-  assert.deepEqual(await refusal(evaluate, { modelId: child, dataset: { texts: calibration } }), ["DATASET_OVERLAP", "input.dataset"]);
+  assert.deepEqual(await refusal(evaluate, { subject: { modelId: child }, dataset: { texts: calibration } }), [
+    "DATASET_OVERLAP",
+    "input.dataset",
+  ]);
   const allowed = await evaluated({ ...leaky, allowOverlap: true, maxTokens: 50, measureSpeed: false });
   assert.equal(allowed.overlapRatio, ratio);
   assert.equal((await evaluated({ ...leaky, modelId, maxTokens: 50, measureSpeed: false })).overlapRatio, 0, "the parent was not pruned");
@@ -158,17 +171,17 @@ test("a child is measured against its parent, and not on what it was pruned with
   const other = await evaluated({ ...heldOut, modelId: child, stride: 64, measureSpeed: false });
   assert.notEqual(other.comparisonKey, before.comparisonKey);
   assert.deepEqual([other.retained, other.result.decodeTokensPerSecond], [null, null]);
-  const answers = await evaluated({ modelId: child, dataset: { name: "questions" }, sequenceLength: 32, measureSpeed: false });
+  const answers = await evaluated({ subject: { modelId: child }, dataset: { name: "questions" }, sequenceLength: 32, measureSpeed: false });
   assert.equal(answers.retained.accuracyRatio, answers.result.accuracy / parentAccuracy, "whatever the length of windows");
   assert.equal(answers.result.chanceAccuracy, 0.5, "two choices each");
   const above = parentAccuracy > 0.5 ? Math.max(0, answers.result.accuracy - 0.5) / (parentAccuracy - 0.5) : null;
   assert.equal(answers.retained.aboveChanceRatio, above);
 
   // Characters and bytes answer these otherwise: each ratio is of its own.
-  const apart = { modelId: child, dataset: { name: "apart" }, measureSpeed: false };
+  const apart = { subject: { modelId: child }, dataset: { name: "apart" }, measureSpeed: false };
   const items = ["…………", "zq zq"].map((_, gold) => ({ context: "The sea", choices: [" …………", " zq zq"], gold }));
   await writeFile(join(root, "apart.jsonl"), [...items, items[0]].map((item) => `${JSON.stringify(item)}\n`).join(""));
-  await api.data(register, { input: { name: "apart", path: "apart.jsonl" } });
+  await api.data(register, { input: { name: "apart", source: { path: "apart.jsonl" } } });
   const { result: theirs } = await evaluated({ ...apart, modelId });
   const { result: mine, retained } = await evaluated(apart);
   assert.notEqual(theirs.normalizedAccuracy, theirs.byteNormalizedAccuracy);
@@ -201,35 +214,41 @@ test("a child is measured against its parent, and not on what it was pruned with
 });
 
 test("an evaluation tells how far it is, and ends by request", async () => {
-  const input = { modelId, dataset: { name: "literature-heldout" }, sequenceLength: 256, stride: 8, executionProvider: "CPU" };
-  const { evaluateModel } = await api.data(evaluate, { input });
-  assert.deepEqual([evaluateModel.status, evaluateModel.progress], ["QUEUED", 0]);
-  const query = "subscription($id: ID!) { evaluationProgress(id: $id) { status progress finishedAt } }";
+  const input = { subject: { modelId }, dataset: { name: "literature-heldout" }, sequenceLength: 256, stride: 8, executionProvider: "CPU" };
+  const {
+    startEvaluation: { run: asked },
+  } = await api.data(evaluate, { input });
+  assert.deepEqual([asked.status, asked.progress], ["QUEUED", 0]);
+  const query = "subscription($id: ID!) { runProgress(runId: $id) { run { status progress finishedAt } } }";
   const seen: { status: string; progress: number }[] = [];
-  for await (const { data, errors } of api.socket().iterate({ query, variables: { id: evaluateModel.id } })) {
+  for await (const { data, errors } of api.socket().iterate({ query, variables: { id: asked.id } })) {
     assert.equal(errors, undefined);
-    const evaluation = data?.["evaluationProgress"] as (typeof seen)[0];
+    const { run: evaluation } = (data as { runProgress: { run: (typeof seen)[0] } }).runProgress;
     seen.push(evaluation);
     if (evaluation.progress > 0 && evaluation.status === "RUNNING")
-      await api.ask("mutation($id: ID!) { cancelEvaluation(id: $id) { status } }", { id: evaluateModel.id });
+      await api.ask("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { status } } }", { id: asked.id });
   }
   assert.equal(seen.at(-1)?.status, "CANCELLED");
   assert.ok(seen.some((s) => s.progress > 0 && s.progress < 1));
   assert.ok(seen.every((s, i) => s.progress >= (seen[i - 1]?.progress ?? 0)));
-  const cancel = "mutation($input: ID!) { cancelEvaluation(id: $input) { id } }";
-  const { errors } = await api.ask(cancel, { input: evaluateModel.id });
-  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["status"]], ["EVALUATION_NOT_CANCELLABLE", "CANCELLED"]);
+  const cancel = "mutation($input: ID!) { cancelRun(input: { id: $input }) { run { id } } }";
+  const { errors } = await api.ask(cancel, { input: asked.id });
+  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["status"]], ["RUN_NOT_CANCELLABLE", "CANCELLED"]);
   const nobody = await api.ask(cancel, { input: "00000000-0000-7000-8000-000000000000" });
-  assert.deepEqual([nobody.errors?.[0]?.extensions["code"], nobody.errors?.[0]?.extensions["argument"]], ["EVALUATION_NOT_FOUND", "id"]);
+  assert.deepEqual([nobody.errors?.[0]?.extensions["code"], nobody.errors?.[0]?.extensions["argument"]], ["RUN_NOT_FOUND", "input.id"]);
   // The worker is free again.
-  await evaluated({ modelId, dataset: { name: "questions" }, measureSpeed: false });
+  await evaluated({ subject: { modelId }, dataset: { name: "questions" }, measureSpeed: false });
 });
 
 test("a dataset whose records were lost fails its evaluation with the reason", async () => {
-  const { registerDataset: dataset } = await api.data(register, { input: { name: "lost", texts: ["Lost at sea, with all hands."] } });
+  const {
+    registerDataset: { dataset },
+  } = await api.data(register, { input: { name: "lost", source: { texts: ["Lost at sea, with all hands."] } } });
   await rm(join(api.services.dataDirectory, "artifacts", dataset.digest));
-  const { evaluateModel } = await api.data(evaluate, { input: { modelId, dataset: { id: dataset.id } } });
-  const { status, error } = await finished(evaluateModel.id);
+  const {
+    startEvaluation: { run: asked },
+  } = await api.data(evaluate, { input: { subject: { modelId }, dataset: { id: dataset.id } } });
+  const { status, error } = await finished(asked.id);
   assert.deepEqual([status, error.code], ["FAILED", "ARTIFACT_MISSING"]);
   assert.deepEqual(api.log, []);
 });

@@ -36,7 +36,7 @@ test("so is one in the middle of a subscription", async () => {
   await store.prisma.$executeRaw`ALTER TABLE "Event" RENAME TO "LostEvent"`;
   const errors = await new Promise<ApiError[]>((resolve, reject) => {
     const sink = { next: reject, error: (e: unknown) => resolve(e as ApiError[]), complete: reject };
-    api.socket().subscribe({ query: `subscription { pruningProgress(runId: "${runId}") { sequence } }` }, sink);
+    api.socket().subscribe({ query: `subscription { runProgress(runId: "${runId}") { sequence } }` }, sink);
   });
   assertMasked(errors[0]);
 });

@@ -21,7 +21,7 @@ let api: TestApi;
 let modelId: string;
 before(async () => {
   api = await testApi();
-  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { id } }')).registerModel.id;
+  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
 });
 after(() => api.close());
 
@@ -46,7 +46,7 @@ async function takenUp() {
   return { store, runId, scored, fail: () => recordFailure(store, runId, { code: "X", message: "x" }) };
 }
 
-const progress = "subscription($runId: ID!, $after: Int) { pruningProgress(runId: $runId, after: $after) { sequence __typename } }";
+const progress = "subscription($runId: ID!, $after: Int) { runProgress(runId: $runId, after: $after) { sequence __typename } }";
 const generate = `subscription($input: GenerateInput!) { generate(input: $input) {
   __typename ... on GenerationDelta { text } ... on GenerationCompleted { summary { completionTokens } } } }`;
 
@@ -66,16 +66,16 @@ test("the standard client gets all four subscriptions: each event once, in order
   await scored(2);
   await fail();
   assert.deepEqual(
-    (await following).map(({ data }) => [data.pruningProgress.sequence, data.pruningProgress.__typename]),
+    (await following).map(({ data }) => [data.runProgress.sequence, data.runProgress.__typename]),
     [
       [1, "PruningStarted"],
       [2, "PruningScoring"],
       [3, "PruningScoring"],
-      [4, "PruningFailed"],
+      [4, "RunFailed"],
     ],
   );
   assert.deepEqual(
-    (await results(progress, { runId, after: 3 })).map(({ data }) => data.pruningProgress.sequence),
+    (await results(progress, { runId, after: 3 })).map(({ data }) => data.runProgress.sequence),
     [4],
   );
 
@@ -88,21 +88,21 @@ test("the standard client gets all four subscriptions: each event once, in order
   const compared = await results(compare, { input: { modelIds: [modelId], prompt: "Call me", maxTokens: 3 } });
   assert.equal(compared.at(-1)?.data.compare.__typename, "GenerationCompleted");
 
-  const evaluate = `mutation { evaluateModel(input: { modelId: "${modelId}", dataset: { texts: ["It was the best of times."] }, measureSpeed: false }) { id } }`;
-  const { id } = (await api.data(evaluate)).evaluateModel;
-  const evaluated = await results(`subscription { evaluationProgress(id: "${id}") { status error { code } } }`);
-  assert.ok(["SUCCEEDED", "FAILED"].includes(evaluated.at(-1)?.data.evaluationProgress.status));
+  const evaluate = `mutation { startEvaluation(input: { subject: { modelId: "${modelId}" }, dataset: { texts: ["It was the best of times."] }, measureSpeed: false }) { run { id } } }`;
+  const { id } = (await api.data(evaluate)).startEvaluation.run;
+  const evaluated = await results(`subscription { runProgress(runId: "${id}") { run { status error { code } } } }`);
+  assert.ok(["SUCCEEDED", "FAILED"].includes(evaluated.at(-1)?.data.runProgress.run.status));
 });
 
 test("curl gets them too, by POST and by GET", async (t) => {
   if (spawnSync("curl", ["--version"]).status !== 0) return t.skip("curl is not installed");
   const { runId, store } = await takenUp();
   await cancelRun(store, runId);
-  const query = `subscription { pruningProgress(runId: "${runId}") { sequence } }`;
+  const query = `subscription { runProgress(runId: "${runId}") { sequence } }`;
   const stream = ["-sN", "-H", "accept: text/event-stream"];
   const post = ["-H", "content-type: application/json", "--data", JSON.stringify({ query })];
   const get = ["-G", "-H", "apollo-require-preflight: true", "--data-urlencode", `query=${query}`];
-  const expected = [1, 2].map((sequence) => `event: next\ndata: {"data":{"pruningProgress":{"sequence":${sequence}}}}\n\n`).join("");
+  const expected = [1, 2].map((sequence) => `event: next\ndata: {"data":{"runProgress":{"sequence":${sequence}}}}\n\n`).join("");
   for (const how of [post, get]) {
     const { stdout } = await promisify(execFile)("curl", [...stream, ...how, api.url]);
     assert.equal(stdout, `:\n\n${expected}event: complete\ndata: \n\n`);
@@ -113,14 +113,14 @@ test("what cannot run is told in the stream, with the codes that WebSockets give
   const refused: readonly (readonly [query: string, variables: Record<string, unknown>, code: string])[] = [
     ["subscription {", {}, "GRAPHQL_PARSE_FAILED"],
     ["subscription { weather }", {}, "GRAPHQL_VALIDATION_FAILED"],
-    ['subscription { pruningProgress(runId: "x") @skip(if: true) { sequence } }', {}, "GRAPHQL_VALIDATION_FAILED"],
+    ['subscription { runProgress(runId: "x") @skip(if: true) { sequence } }', {}, "GRAPHQL_VALIDATION_FAILED"],
     ["subscription A { weather } subscription B { weather }", {}, "GRAPHQL_VALIDATION_FAILED"],
-    ['subscription A { pruningProgress(runId: "x") { sequence } } query B { pruningMethods { name } }', {}, "OPERATION_RESOLUTION_FAILURE"],
+    ['subscription A { runProgress(runId: "x") { sequence } } query B { pruningMethods { name } }', {}, "OPERATION_RESOLUTION_FAILURE"],
     [progress, { runId: 1.5 }, "BAD_USER_INPUT"],
     [progress, { runId: "x" }, "RUN_NOT_FOUND"],
     [progress, { runId: "x", after: -1 }, "BAD_USER_INPUT"],
     [
-      `subscription { pruningProgress(runId: "x") { ${Array.from({ length: 31 }, (_, i) => `a${i}: sequence`).join(" ")} } }`,
+      `subscription { runProgress(runId: "x") { ${Array.from({ length: 31 }, (_, i) => `a${i}: sequence`).join(" ")} } }`,
       {},
       "REQUEST_TOO_LARGE",
     ],
@@ -131,7 +131,10 @@ test("what cannot run is told in the stream, with the codes that WebSockets give
   }
   // Queries and mutations may ask for a stream as well.
   assert.ok((await results("{ pruningMethods { name } }"))[0]?.data.pruningMethods.length > 3);
-  assert.equal((await results('mutation { deleteModel(id: "x") }'))[0]?.errors[0].extensions.code, "MODEL_NOT_FOUND");
+  assert.equal(
+    (await results('mutation { deleteModel(input: { id: "x" }) { deletedId } }'))[0]?.errors[0].extensions.code,
+    "MODEL_NOT_FOUND",
+  );
 });
 
 test("an error nobody expected is masked in the stream", async () => {
@@ -149,7 +152,7 @@ test("an error nobody expected is masked in the stream", async () => {
 });
 
 test("without that Accept a subscription is refused, and told what to do", async () => {
-  const query = 'subscription { pruningProgress(runId: "x") { sequence } }';
+  const query = 'subscription { runProgress(runId: "x") { sequence } }';
   for (const accept of ["*/*", "application/json", "text/html, application/xhtml+xml"]) {
     const headers = { "content-type": "application/json", accept };
     const response = await fetch(api.url, { method: "POST", headers, body: JSON.stringify({ query }) });
@@ -202,7 +205,7 @@ test("a reader that stops reading for good is cut off, at a bounded cost, and to
   const server = await startServer(api.services, "127.0.0.1", 0, logger, { stalledMs: 1500 });
   try {
     const fields = Array.from({ length: 25 }, (_, i) => `${"x".repeat(4000)}${i}: createdAt`).join(" ");
-    const query = `subscription { pruningProgress(runId: "${runId}") { sequence ${fields} } }`;
+    const query = `subscription { runProgress(runId: "${runId}") { sequence ${fields} } }`;
     const [, response] = await open(server.url, { query });
     response.pause();
     for (let i = 0; i < 200; i++) await scored(i);
@@ -210,7 +213,7 @@ test("a reader that stops reading for good is cut off, at a bounded cost, and to
     let text = "";
     for await (const data of response) text += String(data);
     const told = [...text.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json as string) as Result);
-    const sequences = told.flatMap(({ data }) => (data ? [data.pruningProgress.sequence as number] : []));
+    const sequences = told.flatMap(({ data }) => (data ? [data.runProgress.sequence as number] : []));
     const last = sequences.at(-1) as number;
     assert.ok(last < 150, `20 MB were to be sent, of which ${last} of 201 events were`);
     assert.deepEqual(
@@ -230,7 +233,7 @@ test("a reader that stops reading for a while loses nothing", async () => {
   const server = await startServer(api.services, "127.0.0.1", 0, pino({ level: "silent" }), { stalledMs: 600_000 });
   try {
     const fields = Array.from({ length: 25 }, (_, i) => `${"x".repeat(400)}${i}: createdAt`).join(" ");
-    const [, response] = await open(server.url, { query: `subscription { pruningProgress(runId: "${runId}") { sequence ${fields} } }` });
+    const [, response] = await open(server.url, { query: `subscription { runProgress(runId: "${runId}") { sequence ${fields} } }` });
     response.pause();
     for (let i = 0; i < 400; i++) await scored(i);
     await fail();

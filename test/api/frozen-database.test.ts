@@ -20,7 +20,7 @@ async function overSocket(query: string): Promise<Answer> {
   throw new Error("no answer");
 }
 
-const register = 'mutation { registerDataset(input: { name: "frost", texts: ["one"] }) { id } }';
+const register = 'mutation { registerDataset(input: { name: "frost", source: { texts: ["one"] } }) { dataset { id } } }';
 const code = ({ errors }: Answer) => errors?.[0]?.extensions["code"];
 
 test("while the database hangs the server lives, is not ready, and says so of every request", { timeout: 60_000 }, async () => {
@@ -46,8 +46,10 @@ test("while the database hangs the server lives, is not ready, and says so of ev
   }
   await until("the server is ready again", async () => (await health("/readyz"))[0] === 200);
   // What is stored now is stored: no connection has kept a transaction that was given up.
-  const { registerDataset } = await api.data(register);
-  assert.deepEqual(await api.services.store.prisma.dataset.count({ where: { id: registerDataset.id } }), 1);
+  const {
+    registerDataset: { dataset },
+  } = await api.data(register);
+  assert.deepEqual(await api.services.store.prisma.dataset.count({ where: { id: dataset.id } }), 1);
   const open = await api.services.store.prisma.$queryRaw<unknown[]>`SELECT FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'`;
   assert.deepEqual(open, []);
 });

@@ -21,12 +21,16 @@ test("on a full disk nothing that stores texts succeeds, and it says why; with r
     const { id: modelId } = await newModel(api.services.store, "model");
     const texts = ["It was a bright cold day in April. ".repeat(20_000)];
     const requests = [
-      ["registerDataset", "RegisterDatasetInput", { name: "long", texts }],
-      ["startPruning", "StartPruningInput", { modelId, dataset: { texts: [`${texts[0]} And on.`] } }],
-      ["evaluateModel", "EvaluateModelInput", { modelId, dataset: { texts: [`${texts[0]} And so on.`] }, sequenceLength: 16 }],
+      ["registerDataset", "RegisterDatasetInput", { name: "long", source: { texts } }],
+      ["startPruning", "StartPruningInput", { subject: { modelId }, dataset: { texts: [`${texts[0]} And on.`] } }],
+      [
+        "startEvaluation",
+        "StartEvaluationInput",
+        { subject: { modelId }, dataset: { texts: [`${texts[0]} And so on.`] }, sequenceLength: 16 },
+      ],
     ] as const;
     const ask = async ([field, type, input]: (typeof requests)[number]): Promise<Answer> => {
-      const query = `mutation($input: ${type}!) { ${field}(input: $input) { id } }`;
+      const query = `mutation($input: ${type}!) { ${field}(input: $input) { __typename } }`;
       const headers = { "content-type": "application/json" };
       const response = await fetch(server.url, { method: "POST", headers, body: JSON.stringify({ query, variables: { input } }) });
       return (await response.json()) as Answer;

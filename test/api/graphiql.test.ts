@@ -68,11 +68,11 @@ test("in a browser it runs the examples, subscriptions included", inBrowser, asy
     await page.locator(".result-window", { hasText: "1415520" }).waitFor();
     // The schema has been read: the button runs the subscription of a run that has one event and is over.
     const { id: runId } = await newRun(api.services.store);
-    await api.data("mutation($id: ID!) { cancelPruning(id: $id) { id } }", { id: runId });
+    await api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { id } } }", { id: runId });
     await tabs.nth(2).click();
     await fill(page, { runId });
     await page.getByRole("button", { name: /execute query/i }).click();
-    await page.locator(".result-window", { hasText: "PruningCancelled" }).waitFor();
+    await page.locator(".result-window", { hasText: "RunCancelled" }).waitFor();
     assert.deepEqual(complaints, []);
     assert.deepEqual(
       [...new Set(addresses)].filter((address) => address !== "null"),
@@ -98,7 +98,7 @@ test("in a browser a token is shown among the headers, for subscriptions too", i
     await page.getByRole("button", { name: /^headers$/i }).click();
     await fill(page, bearing(secret));
     await page.getByRole("button", { name: /execute query/i }).click();
-    await page.locator(".result-window", { hasText: "PruningCancelled" }).waitFor();
+    await page.locator(".result-window", { hasText: "RunCancelled" }).waitFor();
     // The schema is read with the token too.
     await page.getByRole("button", { name: /re-fetch graphql schema/i }).click();
     await page.getByRole("button", { name: /documentation explorer/i }).click();

@@ -21,14 +21,14 @@ test("urql, as it comes, sends queries by GET and mutations by POST, and subscri
   const client = new Client({ url: api.url, exchanges: [fetchExchange], fetch: watching, fetchSubscriptions: true });
   const query = await client.query("query($first: Int!) { models(first: $first) { nodes { id } } }", { first: 3 }).toPromise();
   assert.deepEqual([query.error, query.data], [undefined, { models: { nodes: [] } }]);
-  const mutation = await client.mutation('mutation { deleteModel(id: "x") }', {}).toPromise();
+  const mutation = await client.mutation('mutation { deleteModel(input: { id: "x" }) { deletedId } }', {}).toPromise();
   assert.equal(mutation.error?.graphQLErrors[0]?.extensions["code"], "MODEL_NOT_FOUND");
   const { id: runId } = await newRun(api.services.store);
   await cancelRun(api.services.store, runId);
   const subscription = await client
-    .subscription("subscription($runId: ID!) { pruningProgress(runId: $runId) { sequence } }", { runId })
+    .subscription("subscription($runId: ID!) { runProgress(runId: $runId) { sequence } }", { runId })
     .toPromise();
-  assert.deepEqual([subscription.error, subscription.data], [undefined, { pruningProgress: { sequence: 1 } }]);
+  assert.deepEqual([subscription.error, subscription.data], [undefined, { runProgress: { sequence: 1 } }]);
   assert.deepEqual(methods, ["GET", "POST", "POST"]);
 });
 
@@ -56,8 +56,8 @@ function send({ method, operation, headers }: Sent): Promise<readonly [number, s
 }
 
 const query = "{ pruningMethods { name } }";
-const mutation = 'mutation { deleteModel(id: "x") }';
-const subscription = 'subscription { pruningProgress(runId: "x") { sequence } }';
+const mutation = 'mutation { deleteModel(input: { id: "x" }) { deletedId } }';
+const subscription = 'subscription { runProgress(runId: "x") { sequence } }';
 const json = { accept: "application/json" };
 const events = { accept: "text/event-stream" };
 const site = (name: string) => ({ "sec-fetch-site": name });
@@ -90,7 +90,7 @@ const requests: readonly (readonly [what: string, Sent, status: number, code: st
   ["a mutation by GET, as events", { method: "GET", operation: mutation, headers: events }, 405, "METHOD_NOT_ALLOWED"],
   [
     "one of two operations, by GET",
-    { method: "GET", operation: `query A ${query} mutation B { deleteModel(id: "x") }`, headers: json },
+    { method: "GET", operation: `query A ${query} mutation B { deleteModel(input: { id: "x" }) { deletedId } }`, headers: json },
     400,
     "OPERATION_RESOLUTION_FAILURE",
   ],

@@ -205,7 +205,7 @@ test("tools can read the schema", async () => {
 test("a socket carries 20 operations at once and no more", async () => {
   const { id: runId } = await newRun(api.services.store);
   const socket = api.socket();
-  const query = `subscription { pruningProgress(runId: "${runId}") { sequence } }`;
+  const query = `subscription { runProgress(runId: "${runId}") { sequence } }`;
   const refusals: ApiError[][] = [];
   await new Promise<void>((resolve) => {
     const error = (errors: unknown) => {

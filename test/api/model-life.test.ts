@@ -21,14 +21,16 @@ before(async () => {
 });
 after(() => api.close());
 
-const register = `mutation($input: RegisterModelInput!) { registerModel(input: $input) {
+const register = `mutation($input: RegisterModelInput!) { registerModel(input: $input) { model {
   id name parameterCount sizeBytes opset parent { id } producedBy { id }
   architecture { layers hiddenSize vocabularySize contextLength dataType cache { heads headWidth } }
   operators { operator count } structures(kinds: [LAYER]) { index parameterCount } files { path sha256 }
-} }`;
+} } }`;
 
 test("the bundled model is registered, and registered again is the same model", async () => {
-  const { registerModel: model } = await api.data(register, { input: { path: "ahab" } });
+  const {
+    registerModel: { model },
+  } = await api.data(register, { input: { path: "ahab" } });
   assert.equal(model.name, "ahab");
   assert.equal(model.parameterCount, 1_415_520);
   assert.deepEqual(model.architecture, {
@@ -43,14 +45,16 @@ test("the bundled model is registered, and registered again is the same model", 
   assert.ok(model.operators.some((o: { operator: string }) => o.operator === "MatMul"));
   assert.ok(model.files.some((f: { path: string }) => f.path === "onnx/model.onnx"));
   assert.deepEqual([model.parent, model.producedBy], [null, null]);
-  const { registerModel: again } = await api.data(register, { input: { path: "./ahab/", name: "another name" } });
+  const {
+    registerModel: { model: again },
+  } = await api.data(register, { input: { path: "./ahab/", name: "another name" } });
   assert.deepEqual([again.id, again.name], [model.id, "ahab"]);
   ahab = model;
 });
 
 test("no view is longer than the context that the model was made for", async () => {
-  const input = { modelId: ahab.id, dataset: { name: "literature-train" }, options: { sequenceLength: 513 } };
-  const { errors } = await api.ask("mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }", { input });
+  const input = { subject: { modelId: ahab.id }, dataset: { name: "literature-train" }, options: { sequenceLength: 513 } };
+  const { errors } = await api.ask("mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }", { input });
   assert.deepEqual(
     [errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]],
     ["BAD_USER_INPUT", "input.options.sequenceLength"],
@@ -132,10 +136,12 @@ test("a client that leaves stops what it asked for", async () => {
 test("it is pruned while the API goes on answering, and its child is its family", async (t) => {
   const dataset = { name: "literature-train" };
   const options = { targetRatio: 0.2, samples: 8, sequenceLength: 64 };
-  const { startPruning: run } = await api.data(
-    "mutation($input: StartPruningInput!) { startPruning(input: $input) { id status options { targetRatio samples perturbation { rate } } } }",
+  const {
+    startPruning: { run },
+  } = await api.data(
+    "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id status options { targetRatio samples perturbation { rate } } } } }",
     {
-      input: { modelId: ahab.id, dataset, options },
+      input: { subject: { modelId: ahab.id }, dataset, options },
     },
   );
   assert.deepEqual(run.options, { targetRatio: 0.2, samples: 8, perturbation: { rate: 1 } });
@@ -150,15 +156,15 @@ test("it is pruned while the API goes on answering, and its child is its family"
     }
   })();
   const types: string[] = [];
-  const query = `subscription($runId: ID!) { pruningProgress(runId: $runId) { __typename sequence
+  const query = `subscription($runId: ID!) { runProgress(runId: $runId) { __typename sequence
     ... on PruningIterationCompleted { removed { kind index score } parameterCount }
     ... on PruningSucceeded { resultModel { id name parameterCount } }
-    ... on PruningFailed { error { code message } } } }`;
+    ... on RunFailed { error { code message } } } }`;
   // biome-ignore lint/suspicious/noExplicitAny: one of many types
   let last: any;
   for await (const { data, errors } of api.socket().iterate({ query, variables: { runId: run.id } })) {
     assert.equal(errors, undefined);
-    last = data?.["pruningProgress"];
+    last = data?.["runProgress"];
     types.push(last.__typename);
   }
   over = true;
@@ -175,7 +181,7 @@ test("it is pruned while the API goes on answering, and its child is its family"
   assert.ok(taken.length >= 10 && median < 100);
   prunedId = last.resultModel.id;
   const { lineage } = await api.data(
-    "query($modelId: ID!) { lineage(modelId: $modelId) { nodes { id producedBy { id method status } } edges { parent { id } child { id } } } }",
+    "query($modelId: ID!) { lineage(modelId: $modelId) { nodes { id producedBy { id status ... on PruningRun { method } } } edges { parent { id } child { id } } } }",
     { modelId: ahab.id },
   );
   assert.deepEqual(lineage.nodes[1], { id: prunedId, producedBy: { id: run.id, method: "PIP", status: "SUCCEEDED" } });
@@ -188,21 +194,23 @@ test("the child writes and is measured like any model", async () => {
     input: writing,
   });
   assert.equal(written.tokenIds.length, 8);
-  const input = { modelId: prunedId, dataset: { name: "literature-heldout" }, maxTokens: 2000 };
-  const { evaluateModel } = await api.data(
-    "mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id status sequenceLength maxTokens } }",
+  const input = { subject: { modelId: prunedId }, dataset: { name: "literature-heldout" }, maxTokens: 2000 };
+  const {
+    startEvaluation: { run: asked },
+  } = await api.data(
+    "mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { id status sequenceLength maxTokens } } }",
     { input },
   );
-  assert.deepEqual([evaluateModel.status, evaluateModel.sequenceLength, evaluateModel.maxTokens], ["QUEUED", 256, 2000]);
+  assert.deepEqual([asked.status, asked.sequenceLength, asked.maxTokens], ["QUEUED", 256, 2000]);
   const query =
     "query($id: ID!) { evaluation(id: $id) { status error { code message } model { id } result { tokenCount perplexity nextTokenAccuracy } } }";
   const evaluation = await until("the evaluation ends", async () => {
-    const answer = (await api.data(query, { id: evaluateModel.id })).evaluation;
+    const answer = (await api.data(query, { id: asked.id })).evaluation;
     return ["QUEUED", "RUNNING"].includes(answer.status) ? null : answer;
   });
   assert.equal(evaluation.status, "SUCCEEDED", JSON.stringify(evaluation.error));
   assert.deepEqual(evaluation.model, { id: prunedId });
   assert.ok(evaluation.result.perplexity > 1 && evaluation.result.nextTokenAccuracy > 0.1);
   const { model } = await api.data("query($id: ID!) { model(id: $id) { evaluations { nodes { id } } } }", { id: prunedId });
-  assert.deepEqual(model.evaluations.nodes, [{ id: evaluateModel.id }]);
+  assert.deepEqual(model.evaluations.nodes, [{ id: asked.id }]);
 });

@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => api.close());
 
-const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { options { normalization } } }";
+const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { options { normalization } } } }";
 const rows = [
   { method: "PIP", asked: {}, recorded: "SQRT_PARAMETER_COUNT" },
   { method: "PIP", asked: { normalization: null }, recorded: "SQRT_PARAMETER_COUNT" },
@@ -30,7 +30,9 @@ const rows = [
 ];
 for (const { method, asked, recorded } of rows)
   test(`${method} asked ${JSON.stringify(asked)} is recorded to divide by ${recorded}`, async () => {
-    const input = { modelId, method, dataset: { texts: ["A whale."] }, options: { structureKinds: ["CHANNEL"], ...asked } };
-    const { startPruning } = await api.data(start, { input });
-    assert.deepEqual(startPruning.options, { normalization: recorded });
+    const input = { subject: { modelId }, method, dataset: { texts: ["A whale."] }, options: { structureKinds: ["CHANNEL"], ...asked } };
+    const {
+      startPruning: { run },
+    } = await api.data(start, { input });
+    assert.deepEqual(run.options, { normalization: recorded });
   });

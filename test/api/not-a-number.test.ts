@@ -24,7 +24,7 @@ before(async () => {
   new DataView(scale.data.bytes.buffer, scale.data.bytes.byteOffset).setFloat32(0, Number.NaN, true);
   await writeFile(path, encode(model));
   api = await testApi({ modelRoot: root });
-  modelId = (await api.data('mutation { registerModel(input: { path: "nan" }) { id } }')).registerModel.id;
+  modelId = (await api.data('mutation { registerModel(input: { path: "nan" }) { model { id } } }')).registerModel.model.id;
 });
 after(async () => {
   await api.close();
@@ -42,11 +42,11 @@ const everything = `{
 test("what is no number fails its run, its evaluation and its request with that reason, and every list goes on", async () => {
   const options = { samples: 2, sequenceLength: 16 };
   const texts = ["Call me Ishmael. Some years ago, never mind how long precisely, I thought I would sail about a little."];
-  const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }";
-  const { id: runId } = (await api.data(start, { input: { modelId, dataset: { texts }, options } })).startPruning;
-  const evaluate = "mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id } }";
-  const input = { modelId, dataset: { texts }, allowOverlap: true, measureSpeed: false };
-  const { id } = (await api.data(evaluate, { input })).evaluateModel;
+  const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
+  const { id: runId } = (await api.data(start, { input: { subject: { modelId }, dataset: { texts }, options } })).startPruning.run;
+  const evaluate = "mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { id } } }";
+  const input = { subject: { modelId }, dataset: { texts }, allowOverlap: true, measureSpeed: false };
+  const { id } = (await api.data(evaluate, { input })).startEvaluation.run;
   const of = async (query: string) => (await api.data(query)) as Record<string, { finishedAt: string | null; error: { code: string } }>;
   for (const [query, code] of [
     [`{ it: pruningRun(id: "${runId}") { finishedAt error { code message } } }`, "NON_FINITE_SCORES"],
@@ -57,7 +57,7 @@ test("what is no number fails its run, its evaluation and its request with that 
   }
   const asked = [
     `mutation { generate(input: { modelId: "${modelId}", prompt: "Call me" }) { text } }`,
-    `mutation { score(input: { modelId: "${modelId}", prompt: "Call", continuations: [" me"] }) { logprob } }`,
+    `query { score(input: { modelId: "${modelId}", prompt: "Call", continuations: [" me"] }) { logprob } }`,
   ];
   for (const query of asked) assert.equal((await api.ask(query)).errors?.[0]?.extensions["code"], "NON_FINITE_LOGITS", query);
   const { models } = await api.data(everything);

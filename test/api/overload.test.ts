@@ -22,7 +22,7 @@ after(async () => {
 });
 
 const register = (name: string, signal?: AbortSignal): Promise<Answer> => {
-  const query = `mutation { registerModel(input: { path: "ahab", name: "${name}" }) { id } }`;
+  const query = `mutation { registerModel(input: { path: "ahab", name: "${name}" }) { model { id } } }`;
   const headers = { "content-type": "application/json" };
   return fetch(api.url, { method: "POST", headers, body: JSON.stringify({ query }), ...(signal ? { signal } : {}) }).then(
     (r) => r.json() as Promise<Answer>,

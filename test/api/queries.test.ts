@@ -45,7 +45,7 @@ test("a model, its child, the run between them and its scores refer to one anoth
   const { runId, baseId, childId } = await finishedRun(api.services.store, "child");
   const { pruningRun: run } = await api.data(
     `query($id: ID!) { pruningRun(id: $id) {
-      status method targetRatio removedRatio parameterCount executionProvider lastSequence error { code }
+      status method removedRatio executionProvider lastSequence error { code }
       options { targetRatio structureKinds perturbation { kind rate regenerate } }
       dataset { name form recordCount }
       model { id children { nodes { id producedBy { id } } } pruningRuns { nodes { id } } }
@@ -57,7 +57,6 @@ test("a model, its child, the run between them and its scores refer to one anoth
   );
   assert.equal(run.status, "SUCCEEDED");
   assert.equal(run.executionProvider, "CPU");
-  assert.equal(run.parameterCount, 1000);
   assert.ok(Math.abs(run.removedRatio - 0.1) < 1e-12);
   assert.deepEqual(run.options.perturbation, { kind: "TOKEN", rate: 1, regenerate: true });
   assert.deepEqual(run.dataset, { name: null, form: "TEXT", recordCount: 1 });
@@ -82,16 +81,16 @@ test("a model, its child, the run between them and its scores refer to one anoth
     run.scores.nodes.map((s: { score: number }) => s.score),
     [0.25, 0.5],
   );
-  const { structureScores } = await api.data(
-    "query($id: ID!, $after: String) { structureScores(runId: $id, after: $after, orderBy: SCORE_ASCENDING) { nodes { kind index score } pageInfo { hasNextPage } } }",
+  const { pruningRun: rest } = await api.data(
+    "query($id: ID!, $after: String) { pruningRun(id: $id) { scores(after: $after, orderBy: SCORE_ASCENDING) { nodes { kind index score } pageInfo { hasNextPage } } } }",
     { id: runId, after: run.scores.pageInfo.endCursor },
   );
-  assert.deepEqual(structureScores, { nodes: [{ kind: "MLP", index: 1, score: 0.75 }], pageInfo: { hasNextPage: false } });
-  const { structureScores: layers } = await api.data(
-    "query($id: ID!) { structureScores(runId: $id, filter: { kinds: [LAYER], iterations: [0] }) { nodes { index } } }",
+  assert.deepEqual(rest.scores, { nodes: [{ kind: "MLP", index: 1, score: 0.75 }], pageInfo: { hasNextPage: false } });
+  const { pruningRun: layers } = await api.data(
+    "query($id: ID!) { pruningRun(id: $id) { scores(filter: { kinds: [LAYER], iterations: [0] }) { nodes { index } } } }",
     { id: runId },
   );
-  assert.deepEqual(layers.nodes, [{ index: 0 }, { index: 1 }]);
+  assert.deepEqual(layers.scores.nodes, [{ index: 0 }, { index: 1 }]);
 });
 
 test("a model tells its structures, files and operators; large sizes are exact", async () => {
@@ -230,7 +229,7 @@ test("a list of any length and all that its models refer to take a fixed number 
   const query = `query($first: Int!, $root: ID!) {
     models(first: $first, filter: { name: "many" }) { nodes {
       parent { name } producedBy { id } files { path } structures { index }
-      children(first: 1) { nodes { id producedBy { id iterations { index } } } }
+      children(first: 1) { nodes { id producedBy { id ... on PruningRun { iterations { index } } } } }
       pruningRuns(first: 1) { nodes { id dataset { id } queuePosition from { id } model { name } resultModel { id } iterations { index }
         scores(first: 1, orderBy: SCORE_ASCENDING) { nodes { index score } } } }
       evaluations(first: 1) { nodes { id model { name } dataset { id } retained { accuracyRatio } } }

@@ -13,15 +13,16 @@ before(async () => {
   modelRoot = await mkdtemp(join(tmpdir(), "espalier-models-"));
   await cp(ahabFolder, join(modelRoot, "ahab"), { recursive: true });
   api = await testApi({ worker: false, modelRoot });
-  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { id } }')).registerModel.id;
+  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
 });
 after(async () => {
   await api.close();
   await rm(modelRoot, { recursive: true });
 });
 
-const start = "mutation ($input: StartPruningInput!) { startPruning(input: $input) { id status priority queuePosition from { id } } }";
-const input = (more: object = {}) => ({ modelId, dataset: { name: "literature-train" }, options: { samples: 4 }, ...more });
+const start =
+  "mutation ($input: StartPruningInput!) { startPruning(input: $input) { run { id status priority queuePosition from { id } } } }";
+const input = (more: object = {}) => ({ subject: { modelId }, dataset: { name: "literature-train" }, options: { samples: 4 }, ...more });
 
 test("a request repeated with its key gives the run that the first one started, even at once; a key asked otherwise is refused", async () => {
   const keyed = input({ idempotencyKey: "one" });
@@ -30,11 +31,11 @@ test("a request repeated with its key gives the run that the first one started, 
   assert.equal(ids.size, 1);
   // A default that is spelt out is the same request.
   const again = await api.data(start, { input: { ...keyed, method: "PIP", options: { samples: 4, targetRatio: 0.2 } } });
-  assert.ok(ids.has(again.startPruning.id));
+  assert.ok(ids.has(again.startPruning.run.id));
   const { errors } = await api.ask(start, { input: { ...keyed, options: { samples: 5 } } });
   assert.deepEqual(errors?.[0]?.extensions, { code: "IDEMPOTENCY_KEY_REUSED", argument: "input.idempotencyKey", key: "one" });
   const other = await api.data(start, { input: input({ idempotencyKey: "two" }) });
-  assert.ok(!ids.has(other.startPruning.id));
+  assert.ok(!ids.has(other.startPruning.run.id));
   const { pruningRuns } = await api.data("{ pruningRuns { nodes { id } } }");
   assert.equal(pruningRuns.nodes.length, 2);
   for (const key of ["", " ", "x".repeat(201)]) {
@@ -44,14 +45,16 @@ test("a request repeated with its key gives the run that the first one started, 
 });
 
 test("registering repeated with its key gives the first model, whatever became of the files", async () => {
-  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { id name } }";
+  const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id name } } }";
   const path = "passing";
   const folder = join(modelRoot, path);
   await cp(ahabFolder, folder, { recursive: true });
   await rm(join(folder, "README.md"));
   const request = { path, name: "first", idempotencyKey: "register" };
   try {
-    const { registerModel: first } = await api.data(register, { input: request });
+    const {
+      registerModel: { model: first },
+    } = await api.data(register, { input: request });
     await rm(folder, { recursive: true });
     assert.deepEqual((await api.data(register, { input: request })).registerModel, first);
     assert.equal((await api.ask(register, { input: { path } })).errors?.[0]?.extensions["code"], "MODEL_NOT_FOUND");
@@ -65,18 +68,26 @@ test("registering repeated with its key gives the first model, whatever became o
 });
 
 test("a run waits at its place; cancelled, it can be resumed; and only the target may differ from the run it begins from", async () => {
-  const { startPruning: low } = await api.data(start, { input: input({ options: { seed: 1 } }) });
-  const { startPruning: high } = await api.data(start, { input: input({ priority: 7 }) });
+  const {
+    startPruning: { run: low },
+  } = await api.data(start, { input: input({ options: { seed: 1 } }) });
+  const {
+    startPruning: { run: high },
+  } = await api.data(start, { input: input({ priority: 7 }) });
   assert.deepEqual([high.status, high.priority, high.queuePosition], ["QUEUED", 7, 1]);
   assert.ok(low.queuePosition > 1);
-  const cancelled = await api.data("mutation ($id: ID!) { cancelPruning(id: $id) { status queuePosition } }", { id: high.id });
-  assert.deepEqual(cancelled.cancelPruning, { status: "CANCELLED", queuePosition: null });
-  const resume = "mutation ($id: ID!) { resumePruning(id: $id) { status queuePosition error { code } } }";
-  assert.deepEqual((await api.data(resume, { id: high.id })).resumePruning, { status: "QUEUED", queuePosition: 1, error: null });
+  const cancelled = await api.data("mutation ($id: ID!) { cancelRun(input: { id: $id }) { run { status queuePosition } } }", {
+    id: high.id,
+  });
+  assert.deepEqual(cancelled.cancelRun.run, { status: "CANCELLED", queuePosition: null });
+  const resume = "mutation ($id: ID!) { resumeRun(input: { id: $id }) { run { status queuePosition error { code } } } }";
+  assert.deepEqual((await api.data(resume, { id: high.id })).resumeRun.run, { status: "QUEUED", queuePosition: 1, error: null });
   assert.equal((await api.ask(resume, { id: high.id })).errors?.[0]?.extensions["code"], "RUN_NOT_RESUMABLE");
   assert.equal((await api.ask(resume, { id: "x" })).errors?.[0]?.extensions["code"], "RUN_NOT_FOUND");
 
-  const { startPruning: from } = await api.data(start, { input: input({ from: low.id, options: { seed: 1, targetRatio: 0.4 } }) });
+  const {
+    startPruning: { run: from },
+  } = await api.data(start, { input: input({ from: low.id, options: { seed: 1, targetRatio: 0.4 } }) });
   assert.deepEqual(from.from, { id: low.id });
   for (const [difference, argument] of [
     [{ options: { seed: 2 } }, "input.options.seed"],

@@ -64,7 +64,7 @@ test("runs of all kinds are one list, by kind, status and model, from either end
   assert.deepEqual(await list(`(filter: { modelId: "${first.modelId}" })`), [first.evaluation, first.pruning]);
   assert.deepEqual(await list("(filter: { kinds: [PRUNING] })"), [second.pruning, first.pruning]);
   assert.deepEqual(await list("(filter: { kinds: [PRUNING, EVALUATION], statuses: [RUNNING] })"), []);
-  await api.data(`mutation { cancelRun(id: "${second.evaluation}") { id } }`);
+  await api.data(`mutation { cancelRun(input: { id: "${second.evaluation}" }) { run { id } } }`);
   assert.deepEqual(await list("(filter: { statuses: [CANCELLED, FAILED] })"), [second.evaluation]);
   for (const [orderBy, expected] of [
     ["NEWEST_FIRST", all],
@@ -125,15 +125,12 @@ test("a run tells what all kinds have, and what is its kind's; of another kind i
   );
   assert.deepEqual(others, { pruningRun: null, evaluation: null, run: null });
   for (const [mutation, id, code] of [
-    ["cancelPruning", evaluation, "RUN_NOT_FOUND"],
-    ["resumePruning", evaluation, "RUN_NOT_FOUND"],
-    ["cancelEvaluation", pruning, "EVALUATION_NOT_FOUND"],
     ["cancelRun", modelId, "RUN_NOT_FOUND"],
     ["resumeRun", modelId, "RUN_NOT_FOUND"],
     ["resumeRun", pruning, "RUN_NOT_RESUMABLE"],
   ] as const) {
-    const { errors } = await api.ask(`mutation { ${mutation}(id: "${id}") { id } }`);
-    assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, "id"], mutation);
+    const { errors } = await api.ask(`mutation { ${mutation}(input: { id: "${id}" }) { run { id } } }`);
+    assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, "input.id"], mutation);
   }
 });
 
@@ -143,8 +140,10 @@ test("an evaluation tells of itself in events, through cancelling and resuming t
   const first = await claimRun(store, id, beginEvaluation);
   assert.ok(first);
   await recordEvaluationProgress(store, first, { done: 1, total: 4 });
-  const { cancelRun } = await api.data(`mutation { cancelRun(id: "${id}") { status progress } }`);
-  assert.deepEqual(cancelRun, { status: "CANCELLED", progress: 0.25 });
+  const {
+    cancelRun: { run: ended },
+  } = await api.data(`mutation { cancelRun(input: { id: "${id}" }) { run { status progress } } }`);
+  assert.deepEqual(ended, { status: "CANCELLED", progress: 0.25 });
   const names = (told: readonly Told[]) => told.map((event) => [event.sequence, event.__typename]);
   const cancelled = [
     [1, "RunStarted"],
@@ -157,11 +156,13 @@ test("an evaluation tells of itself in events, through cancelling and resuming t
     [told[0]?.["attempt"], told[1]?.["progress"], told[0]?.["run"]],
     [1, 0.25, { __typename: "Evaluation", id, kind: "EVALUATION" }],
   );
-  const { errors } = await api.ask(`mutation { cancelRun(id: "${id}") { id } }`);
+  const { errors } = await api.ask(`mutation { cancelRun(input: { id: "${id}" }) { run { id } } }`);
   assert.equal(errors?.[0]?.extensions["code"], "RUN_NOT_CANCELLABLE");
 
-  const { resumeRun } = await api.data(`mutation { resumeRun(id: "${id}") { status finishedAt } }`);
-  assert.deepEqual(resumeRun, { status: "QUEUED", finishedAt: null });
+  const {
+    resumeRun: { run: resumed },
+  } = await api.data(`mutation { resumeRun(input: { id: "${id}" }) { run { status finishedAt } } }`);
+  assert.deepEqual(resumed, { status: "QUEUED", finishedAt: null });
   // Taken, as a worker does it: else it would be found to have lost its worker.
   assert.equal((await queue.take(["evaluate-cpu"]))?.data.id, id, "it is in the queue");
   const second = await claimRun(store, id, beginEvaluation);
@@ -192,12 +193,12 @@ test("a pruning run is told of in its own events, and resumed as by its own oper
   assert.ok(claim);
   await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 500, candidates: 4 });
   await recordFailure(store, id, { code: "X", message: "why" });
-  await api.data(`mutation { resumeRun(id: "${id}") { id } }`);
-  await api.data(`mutation { cancelPruning(id: "${id}") { id } }`);
+  await api.data(`mutation { resumeRun(input: { id: "${id}" }) { run { id } } }`);
+  await api.data(`mutation { cancelRun(input: { id: "${id}" }) { run { id } } }`);
   const told = await progress(id);
   assert.deepEqual(
     told.map((event) => event.__typename),
-    ["PruningStarted", "PruningFailed", "PruningResumed", "PruningCancelled"],
+    ["PruningStarted", "RunFailed", "PruningResumed", "RunCancelled"],
   );
   assert.equal(told[0]?.["candidates"], 4);
 });

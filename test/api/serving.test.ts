@@ -117,7 +117,7 @@ test("a conversation is refused where the model has no template, and time that i
 });
 
 test("continuations are scored, and texts become vectors", async () => {
-  const score = "mutation($input: ScoreInput!) { score(input: $input) { tokenIds tokenLogprobs logprob isGreedy } }";
+  const score = "query($input: ScoreInput!) { score(input: $input) { tokenIds tokenLogprobs logprob isGreedy } }";
   const { score: scores } = await api.data(score, {
     input: { modelId: ids[0], prompt: "The United", continuations: [" States", " whale"] },
   });
@@ -125,7 +125,7 @@ test("continuations are scored, and texts become vectors", async () => {
   assert.ok(scores[0].logprob > scores[1].logprob + 3, JSON.stringify(scores));
   assert.equal(scores[0].isGreedy, true);
   assert.equal(scores[0].tokenIds.length, scores[0].tokenLogprobs.length);
-  const embed = "mutation($input: EmbedInput!) { embed(input: $input) }";
+  const embed = "query($input: EmbedInput!) { embed(input: $input) }";
   const { embed: vectors } = await api.data(embed, {
     input: { modelId: ids[0], texts: ["The whale swam", "A whale swam", "The tariff of 1846"] },
   });

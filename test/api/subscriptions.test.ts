@@ -23,18 +23,18 @@ interface Event {
   readonly [field: string]: unknown;
 }
 
-const query = `subscription($runId: ID!, $after: Int) { pruningProgress(runId: $runId, after: $after) {
+const query = `subscription($runId: ID!, $after: Int) { runProgress(runId: $runId, after: $after) {
   __typename runId sequence createdAt run { status }
   ... on PruningStarted { executionProvider parameterCount targetParameterCount candidates }
   ... on PruningScoring { iteration samplesDone samplesTotal }
   ... on PruningSucceeded { resultModel { name parameterCount } removedRatio }
-  ... on PruningFailed { error { code message } }
+  ... on RunFailed { error { code message } }
 } }`;
 
 async function* progress(runId: string, after = 0): AsyncGenerator<Event> {
-  for await (const { data, errors } of api.socket().iterate<{ pruningProgress: Event }>({ query, variables: { runId, after } })) {
+  for await (const { data, errors } of api.socket().iterate<{ runProgress: Event }>({ query, variables: { runId, after } })) {
     assert.equal(errors, undefined);
-    yield data?.pruningProgress as Event;
+    yield data?.runProgress as Event;
   }
 }
 
@@ -99,7 +99,7 @@ test("a client that comes back passes the last sequence it saw, and misses nothi
     [
       ["PruningScoring", 2],
       ["PruningScoring", 3],
-      ["PruningFailed", 4],
+      ["RunFailed", 4],
     ],
   );
   assert.deepEqual(rest.at(-1)?.["error"], { code: "TARGET_UNREACHABLE", message: "nothing is left to remove" });
@@ -110,14 +110,16 @@ test("cancelling a run ends its subscription with the event", async () => {
   const { runId } = await takenUp();
   const events = progress(runId);
   await events.next();
-  const { cancelPruning } = await api.data("mutation($id: ID!) { cancelPruning(id: $id) { status finishedAt } }", { id: runId });
-  assert.equal(cancelPruning.status, "CANCELLED");
-  assert.ok(cancelPruning.finishedAt);
+  const {
+    cancelRun: { run: ended },
+  } = await api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { status finishedAt } } }", { id: runId });
+  assert.equal(ended.status, "CANCELLED");
+  assert.ok(ended.finishedAt);
   assert.deepEqual(
     (await all(events)).map((event) => event.__typename),
-    ["PruningCancelled"],
+    ["RunCancelled"],
   );
-  const again = await api.ask("mutation($id: ID!) { cancelPruning(id: $id) { status } }", { id: runId });
+  const again = await api.ask("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { status } } }", { id: runId });
   assert.equal(again.errors?.[0]?.extensions["code"], "RUN_NOT_CANCELLABLE");
 });
 
@@ -145,7 +147,7 @@ test("a reader that stops reading for a while loses nothing", async () => {
     socket.send(JSON.stringify({ type: "connection_init" }));
     await once(socket, "message");
     // A document whose every answer is large, so that the kernel's buffers fill.
-    const large = `subscription { pruningProgress(runId: "${runId}") { sequence ${Array.from({ length: 25 }, (_, i) => `${"x".repeat(400)}${i}: createdAt`).join(" ")} } }`;
+    const large = `subscription { runProgress(runId: "${runId}") { sequence ${Array.from({ length: 25 }, (_, i) => `${"x".repeat(400)}${i}: createdAt`).join(" ")} } }`;
     socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query: large } }));
     await once(socket, "message");
     socket.pause();
@@ -153,8 +155,8 @@ test("a reader that stops reading for a while loses nothing", async () => {
     await recordFailure(store, runId, { code: "X", message: "x" });
     const sequences: number[] = [];
     socket.on("message", (data) => {
-      const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ pruningProgress: Event }> };
-      if (type === "next") sequences.push(payload.data?.pruningProgress.sequence as number);
+      const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ runProgress: Event }> };
+      if (type === "next") sequences.push(payload.data?.runProgress.sequence as number);
       else socket.close();
     });
     socket.resume();
@@ -184,7 +186,7 @@ test("a reader that stops reading for good is cut off, at a bounded cost, and to
       JSON.stringify({
         id: "1",
         type: "subscribe",
-        payload: { query: `subscription { pruningProgress(runId: "${runId}") { sequence ${fields} } }` },
+        payload: { query: `subscription { runProgress(runId: "${runId}") { sequence ${fields} } }` },
       }),
     );
     await once(socket, "message");
@@ -193,8 +195,8 @@ test("a reader that stops reading for good is cut off, at a bounded cost, and to
     await until("it is cut off", () => log.some((line) => line.includes("cut off")));
     const sequences: number[] = [];
     socket.on("message", (data) => {
-      const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ pruningProgress: Event }> };
-      if (type === "next") sequences.push(payload.data?.pruningProgress.sequence as number);
+      const { type, payload } = JSON.parse(String(data)) as { type: string; payload: ExecutionResult<{ runProgress: Event }> };
+      if (type === "next") sequences.push(payload.data?.runProgress.sequence as number);
     });
     socket.resume();
     const [code, reason] = (await once(socket, "close")) as [number, Buffer];
@@ -215,9 +217,9 @@ test("a reader that stops reading for good is cut off, at a bounded cost, and to
 test("a condition on what is subscribed to is refused, and what else the socket carries goes on", async () => {
   const { runId, scored } = await takenUp();
   const socket = api.socket();
-  const beside = socket.iterate<{ pruningProgress: Event }>({ query, variables: { runId } });
-  assert.equal((await beside.next()).value?.data?.pruningProgress.sequence, 1);
-  const field = `pruningProgress(runId: "${runId}")`;
+  const beside = socket.iterate<{ runProgress: Event }>({ query, variables: { runId } });
+  assert.equal((await beside.next()).value?.data?.runProgress.sequence, 1);
+  const field = `runProgress(runId: "${runId}")`;
   const conditional = [
     [`subscription { ${field} @skip(if: true) { sequence } }`],
     [`subscription($if: Boolean!) { ${field} @include(if: $if) { sequence } }`, { if: false }],
@@ -237,16 +239,16 @@ test("a condition on what is subscribed to is refused, and what else the socket 
     assert.match(errors[0]?.message ?? "", /@(skip|include)/);
   }
   await scored(1);
-  assert.equal((await beside.next()).value?.data?.pruningProgress.sequence, 2);
+  assert.equal((await beside.next()).value?.data?.runProgress.sequence, 2);
   await beside.return?.(undefined);
   // Within an event conditions are as everywhere.
   const [first] = await all(
     (async function* () {
-      for await (const { data } of socket.iterate<{ pruningProgress: Event }>({
+      for await (const { data } of socket.iterate<{ runProgress: Event }>({
         query: `subscription($if: Boolean!) { ${field} { sequence createdAt @include(if: $if) } }`,
         variables: { if: false },
       })) {
-        yield data?.pruningProgress as Event;
+        yield data?.runProgress as Event;
         return;
       }
     })(),

@@ -31,18 +31,22 @@ const noRegistry = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUN
 
 /** The main job, as a client. */
 async function work(client: Client): Promise<string> {
-  type Registered = { registerModel: { id: string; parameterCount: number } };
-  const register = `mutation { registerModel(input: { path: "ahab" }) { id parameterCount } }`;
-  const { registerModel: model } = await client.request<Registered>(register);
-  const prune = "mutation ($input: StartPruningInput!) { startPruning(input: $input) { id } }";
+  type Registered = { registerModel: { model: { id: string; parameterCount: number } } };
+  const register = `mutation { registerModel(input: { path: "ahab" }) { model { id parameterCount } } }`;
+  const {
+    registerModel: { model },
+  } = await client.request<Registered>(register);
+  const prune = "mutation ($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
   const options = { targetRatio: 0.05, structureKinds: ["LAYER"], samples: 2, sequenceLength: 32 };
-  const input = { modelId: model.id, dataset: { name: "literature-train" }, options };
-  const { startPruning: run } = await client.request<{ startPruning: { id: string } }>(prune, { input });
-  const follow = `subscription ($id: ID!) { pruningProgress(runId: $id) {
-    ... on PruningSucceeded { resultModel { id parameterCount } } ... on PruningFailed { error { message } } } }`;
+  const input = { subject: { modelId: model.id }, dataset: { name: "literature-train" }, options };
+  const {
+    startPruning: { run },
+  } = await client.request<{ startPruning: { run: { id: string } } }>(prune, { input });
+  const follow = `subscription ($id: ID!) { runProgress(runId: $id) {
+    ... on PruningSucceeded { resultModel { id parameterCount } } ... on RunFailed { error { message } } } }`;
   type Event = { resultModel?: { id: string; parameterCount: number }; error?: { message: string } };
   let last: Event = {};
-  for await (const { pruningProgress } of client.subscribe<{ pruningProgress: Event }>(follow, { id: run.id })) last = pruningProgress;
+  for await (const { runProgress } of client.subscribe<{ runProgress: Event }>(follow, { id: run.id })) last = runProgress;
   const child = last.resultModel ?? assert.fail(last.error?.message);
   assert.ok(child.parameterCount <= 0.95 * model.parameterCount);
   const generate = "mutation ($input: GenerateInput!) { generate(input: $input) { text } }";

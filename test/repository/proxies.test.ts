@@ -101,7 +101,7 @@ async function workThrough(port: number): Promise<void> {
   assert.doesNotMatch(large, /<html|TOO_LARGE/);
 
   const { id } = await newRun(api.services.store);
-  const query = `subscription { pruningProgress(runId: "${id}") { __typename } }`;
+  const query = `subscription { runProgress(runId: "${id}") { __typename } }`;
   const events = await post(port, { accept: "text/event-stream" }, JSON.stringify({ query }));
   let heard = "";
   events.on("data", (data) => (heard += data));
@@ -120,8 +120,8 @@ async function workThrough(port: number): Promise<void> {
   // Each comes on its way when it happens, not when the stream is over.
   await until("the stream has begun", () => heard.length > 0);
   await cancelRun(api.services.store, id);
-  await until("the event came by stream", () => heard.includes("PruningCancelled"));
-  await until("the event came by socket", () => messages.some((m) => m.includes("PruningCancelled")));
+  await until("the event came by stream", () => heard.includes("RunCancelled"));
+  await until("the event came by socket", () => messages.some((m) => m.includes("RunCancelled")));
   socket.terminate();
   events.destroy();
 }

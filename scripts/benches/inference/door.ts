@@ -40,12 +40,12 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
-      query: "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { id } }",
+      query: "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }",
       variables: { input: { path: basename(folder) } },
     }),
   });
-  const { data } = (await answer.json()) as { data: { registerModel: { id: string } } };
-  const modelId = data.registerModel.id;
+  const { data } = (await answer.json()) as { data: { registerModel: { model: { id: string } } } };
+  const modelId = data.registerModel.model.id;
   const client = createClient({ url: url.replace("http", "ws"), webSocketImpl: WebSocket });
   return {
     async run(promptIds, tokens) {

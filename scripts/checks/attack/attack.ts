@@ -47,9 +47,9 @@ class Monitor {
 }
 
 async function register(target: Target, path: string): Promise<string> {
-  const { data, code } = await target.ask(`mutation { registerModel(input: { path: "${path}" }) { id } }`);
+  const { data, code } = await target.ask(`mutation { registerModel(input: { path: "${path}" }) { model { id } } }`);
   assert.ok(data, `the model ${path} was not registered: ${code}`);
-  return data.registerModel.id;
+  return data.registerModel.model.id;
 }
 
 function largest(byAttack: ReadonlyMap<string, number>): { readonly name: string; readonly ms: number } {

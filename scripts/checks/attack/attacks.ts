@@ -226,7 +226,7 @@ const sockets: Record<string, Attack> = {
   },
   "more operations than a socket carries": async (target) => {
     const socket = await target.socket();
-    const query = "subscription { pruningProgress(runId: 1) { sequence } }";
+    const query = "subscription { runProgress(runId: 1) { sequence } }";
     let answers = 0;
     socket.on("message", () => answers++);
     for (let i = 0; i < 2000; i++) socket.send(JSON.stringify({ type: "subscribe", id: String(i), payload: { query } }));
@@ -238,7 +238,7 @@ const sockets: Record<string, Attack> = {
 const work: Record<string, Attack> = {
   "models registered by the dozen, clients leaving": async (target, { requests }) => {
     const leaving = new AbortController();
-    const register = 'mutation { registerModel(input: { path: "ahab" }) { id } }';
+    const register = 'mutation { registerModel(input: { path: "ahab" }) { model { id } } }';
     const asked = Array.from({ length: requests }, (_, i) =>
       target.ask(register, {}, i % 2 ? leaving.signal : undefined).catch(() => null),
     );
@@ -258,7 +258,7 @@ const work: Record<string, Attack> = {
       refusedWith("PROMPT_TOO_LONG")(await target.ask(generate, { i: { modelId: ahab, prompt: "The whale. ".repeat(9000) } }));
   },
   "100,000 texts as a dataset": async (target, { repeats }) => {
-    const register = 'mutation($t: [String!]!) { registerDataset(input: { name: "many", texts: $t }) { id } }';
+    const register = 'mutation($t: [String!]!) { registerDataset(input: { name: "many", source: { texts: $t } }) { dataset { id } } }';
     for (let i = 0; i < repeats; i++) {
       const texts = Array.from({ length: 100_000 }, (_, j) => `text ${i} ${j}`);
       refusedWith("null", "DATASET_NAME_TAKEN")(await target.ask(register, { t: texts }));
@@ -267,7 +267,7 @@ const work: Record<string, Attack> = {
   "a file of 60 MB as a dataset": async (target) => {
     const record = JSON.stringify({ text: text(600) });
     await writeFile(join(target.datasetRoot, "large.jsonl"), `${record}\n`.repeat(95_000));
-    const register = 'mutation { registerDataset(input: { name: "large", path: "large.jsonl" }) { id } }';
+    const register = 'mutation { registerDataset(input: { name: "large", source: { path: "large.jsonl" } }) { dataset { id } } }';
     refusedWith("null", "DATASET_NAME_TAKEN", "INVALID_DATASET")(await target.ask(register));
   },
   "a tokenizer that does not end": async (target, _scale, { hostile, ahab }) => {

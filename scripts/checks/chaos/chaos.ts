@@ -36,12 +36,12 @@ const variants = [
 ] as const;
 const shared = { samples: 4, sequenceLength: 32, perturbation: { kind: "CHARACTER" } };
 
-const startPruning = "mutation ($input: StartPruningInput!) { startPruning(input: $input) { id } }";
+const startPruning = "mutation ($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
 
 async function start(client: Client, modelId: string, variant: number, key: string): Promise<string> {
   const options = { ...shared, ...variants[variant % variants.length] };
-  const input = { modelId, dataset: { name: "literature-train" }, options, idempotencyKey: key };
-  return (await client.ask<{ startPruning: { id: string } }>(startPruning, { input })).startPruning.id;
+  const input = { subject: { modelId }, dataset: { name: "literature-train" }, options, idempotencyKey: key };
+  return (await client.ask<{ startPruning: { run: { id: string } } }>(startPruning, { input })).startPruning.run.id;
 }
 
 /** The digest of the model that a run made. */
@@ -129,8 +129,8 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   try {
     await cluster.ready();
     const client = new Client(cluster.urls, seededRandom(options.seed, "client"), over.signal);
-    const register = 'mutation { registerModel(input: { path: "ahab" }) { id } }';
-    const { id: modelId } = (await client.ask<{ registerModel: { id: string } }>(register, {})).registerModel;
+    const register = 'mutation { registerModel(input: { path: "ahab" }) { model { id } } }';
+    const { id: modelId } = (await client.ask<{ registerModel: { model: { id: string } } }>(register, {})).registerModel.model;
 
     const references = await Promise.all(
       variants.map(async (_, variant) => {

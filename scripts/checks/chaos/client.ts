@@ -31,7 +31,7 @@ export class Client {
 
   /** The sequences that a subscriber of a run sees, from the first event to the last, through as many connections as it takes. */
   async follow(runId: string): Promise<{ sequences: number[]; connections: number }> {
-    const query = "subscription ($runId: ID!, $after: Int!) { pruningProgress(runId: $runId, after: $after) { sequence } }";
+    const query = "subscription ($runId: ID!, $after: Int!) { runProgress(runId: $runId, after: $after) { sequence } }";
     const sequences: number[] = [];
     for (let connections = 1; ; connections++) {
       this.signal.throwIfAborted();
@@ -39,9 +39,9 @@ export class Client {
       const client = createClient({ url, webSocketImpl: WebSocket, retryAttempts: 0 });
       try {
         const variables = { runId, after: sequences.at(-1) ?? 0 };
-        for await (const { data, errors } of client.iterate<{ pruningProgress: { sequence: number } }>({ query, variables })) {
+        for await (const { data, errors } of client.iterate<{ runProgress: { sequence: number } }>({ query, variables })) {
           if (errors || !data) throw new Error(JSON.stringify(errors));
-          sequences.push(data.pruningProgress.sequence);
+          sequences.push(data.runProgress.sequence);
         }
         return { sequences, connections };
       } catch {

@@ -1,13 +1,14 @@
 import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
 import { datasetFrom, datasetOf, registerDatasetFile } from "../../services/register-dataset.ts";
-import { blaming, nameRule, requireAll } from "../../services/validate.ts";
+import { blaming, isPath, nameRule, requireAll } from "../../services/validate.ts";
 import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import { datasets } from "../../text/datasets.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
+import { chosenOf } from "../one-of.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
-import { Dataset, DatasetConnection, RegisterDatasetInput } from "../types/dataset.ts";
+import { Dataset, DatasetConnection, RegisterDatasetInput, RegisterDatasetPayload } from "../types/dataset.ts";
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
@@ -28,24 +29,27 @@ export class DatasetResolver {
   }
 
   @Needs("PRUNE")
-  @Mutation(() => Dataset, {
+  @Mutation(() => RegisterDatasetPayload, {
     description:
       "Registers a dataset: reads it, checks it and keeps its records. The same records registered twice are one dataset, under its first name.",
   })
   async registerDataset(
-    @Arg("input", () => RegisterDatasetInput, { description: "Which dataset." }) { name, description, path, texts }: RegisterDatasetInput,
+    @Arg("input", () => RegisterDatasetInput, { description: "Which dataset." }) { name, description, source }: RegisterDatasetInput,
     @Ctx() context: Context,
-  ): Promise<DatasetRecord> {
+  ): Promise<{ dataset: DatasetRecord }> {
+    const given = chosenOf(source);
     requireAll([
       nameRule(name),
       ["input.name", !datasets.some((d) => d.name === name.trim()), "must not be that of a dataset that comes with the server"],
       ["input.description", description.length <= 2000, "must have at most 2,000 characters"],
-      ["input", (path == null) !== (texts == null), "must have either a path or texts, and not both"],
-      ["input.path", path == null || (path.trim() !== "" && path.length <= 4096), "must be a path of 1 to 4,096 characters"],
+      ["input.source.path", !("path" in given) || isPath(given.path), "must be a path of 1 to 4,096 characters"],
     ]);
     const [called, ofName] = [name.trim(), (kept: Promise<DatasetRecord>) => blaming("input.name", kept)];
-    if (path != null) return blaming("input.path", registerDatasetFile(context, path, called, description, context.signal, ofName));
-    const dataset = await blaming("input.texts", datasetFrom(context, texts as string[], called, description));
-    return ofName(dataset.keep());
+    if ("path" in given) {
+      const registered = registerDatasetFile(context, given.path, called, description, context.signal, ofName);
+      return { dataset: await blaming("input.source.path", registered) };
+    }
+    const dataset = await blaming("input.source.texts", datasetFrom(context, given.texts, called, description));
+    return { dataset: await ofName(dataset.keep()) };
   }
 }

@@ -1,11 +1,10 @@
-import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root, Subscription } from "type-graphql";
+import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { startEvaluation } from "../../services/start-evaluation.ts";
-import { blaming } from "../../services/validate.ts";
-import { cancelEvaluation, type EvaluationRecord, findEvaluation, followEvaluation, getEvaluation } from "../../store/evaluations.ts";
-import { cancellable } from "../cancellable.ts";
+import { type EvaluationRecord, findEvaluation } from "../../store/evaluations.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
-import { EvaluateModelInput, Evaluation, Retained } from "../types/evaluation.ts";
+import { chosenOf } from "../one-of.ts";
+import { Evaluation, Retained, StartEvaluationInput, StartEvaluationPayload } from "../types/evaluation.ts";
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -19,42 +18,19 @@ export class EvaluationResolver {
   }
 
   @Needs("GENERATE")
-  @Mutation(() => Evaluation, {
+  @Mutation(() => StartEvaluationPayload, {
     description:
-      "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `evaluationProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned with the same texts.",
+      "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned with the same texts.",
   })
-  evaluateModel(
-    @Arg("input", () => EvaluateModelInput, { description: "What to measure, and on what." }) input: EvaluateModelInput,
+  async startEvaluation(
+    @Arg("input", () => StartEvaluationInput, { description: "What to measure, and on what." }) input: StartEvaluationInput,
     @Ctx() context: Context,
-  ): Promise<EvaluationRecord> {
-    const { sequenceLength, measureSpeed, executionProvider } = input;
+  ): Promise<{ run: EvaluationRecord }> {
+    const { sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
     const lengths = { sequenceLength, stride: input.stride ?? sequenceLength };
     const settings = { ...lengths, maxTokens: input.maxTokens ?? null, maxItems: input.maxItems ?? null, measureSpeed, executionProvider };
-    return startEvaluation(context, { ...input, settings }, context.signal);
-  }
-
-  @Needs("GENERATE")
-  @Mutation(() => Evaluation, { description: "Ends an evaluation that is not over." })
-  cancelEvaluation(
-    @Arg("id", () => ID, { description: "The evaluation." }) id: string,
-    @Ctx() { store }: Context,
-  ): Promise<EvaluationRecord> {
-    return blaming("id", cancelEvaluation(store, id));
-  }
-
-  @Needs("READ")
-  @Subscription(() => Evaluation, {
-    description: "An evaluation as it is, and again whenever it has come further. It completes once the evaluation is over.",
-    subscribe: async ({ args: { id }, context: { store } }: { args: { readonly id: string }; context: Context }) => {
-      const evaluation = await blaming("id", getEvaluation(store.prisma, id));
-      return cancellable((signal) => followEvaluation(store, evaluation.id, signal));
-    },
-  })
-  evaluationProgress(
-    @Root() evaluation: EvaluationRecord,
-    @Arg("id", () => ID, { description: "The evaluation." }) _id: string,
-  ): EvaluationRecord {
-    return evaluation;
+    const request = { subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), settings, allowOverlap };
+    return { run: await startEvaluation(context, request, context.signal) };
   }
 
   @FieldResolver(() => Int, { description: "For texts: tokens of a window." })

@@ -1,7 +1,9 @@
-import { Arg, Ctx, Float, Mutation, Resolver } from "type-graphql";
+import { Arg, Ctx, Float, Query, Resolver } from "type-graphql";
 import type { ServingTask, Tasks } from "../../compute/tasks.ts";
 import { requireAll } from "../../services/validate.ts";
+import { computeCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
+import { requireOwnSender } from "../forgery.ts";
 import { Needs } from "../needs.ts";
 import { longestPrompt, servingModel } from "../serving-request.ts";
 import { ContinuationScore, EmbedInput, ScoreInput } from "../types/measure.ts";
@@ -17,17 +19,18 @@ async function resultOf<Name extends ServingTask>(
 
 const together = (texts: readonly string[]): number => texts.reduce((n, text) => n + text.length, 0);
 
-// Mutations, as they make the server compute: a query may be repeated at will, and its fields run at once.
 @Resolver()
 export class MeasureResolver {
   @Needs("GENERATE")
-  @Mutation(() => [ContinuationScore], {
+  @Query(() => [ContinuationScore], {
     description: "How probable a model finds each of some continuations of a text; in their order. What evaluation harnesses ask for.",
+    complexity: computeCost,
   })
   async score(
     @Arg("input", () => ScoreInput, { description: "The text and its continuations." }) { modelId, ...input }: ScoreInput,
     @Ctx() context: Context,
   ): Promise<readonly ContinuationScore[]> {
+    requireOwnSender(context);
     const { prompt, continuations, executionProvider } = input;
     requireAll([
       ["input.prompt", prompt.length <= longestPrompt, `must have at most ${longestPrompt} characters`],
@@ -40,11 +43,15 @@ export class MeasureResolver {
   }
 
   @Needs("GENERATE")
-  @Mutation(() => [[Float]], { description: "Texts as vectors, in their order: the hidden states that the model's head reads, pooled." })
+  @Query(() => [[Float]], {
+    description: "Texts as vectors, in their order: the hidden states that the model's head reads, pooled.",
+    complexity: computeCost,
+  })
   async embed(
     @Arg("input", () => EmbedInput, { description: "The texts." }) { modelId, ...input }: EmbedInput,
     @Ctx() context: Context,
   ): Promise<readonly (readonly number[])[]> {
+    requireOwnSender(context);
     const { texts, pooling, normalize, executionProvider } = input;
     requireAll([
       ["input.texts", texts.length >= 1 && texts.length <= 64, "must be 1 to 64 texts"],

@@ -1,7 +1,7 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { deleteModel } from "../../services/delete-model.ts";
 import { registerModel } from "../../services/register-model.ts";
-import { blaming, keyRule, nameRule, requireAll } from "../../services/validate.ts";
+import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelRecord } from "../../store/models.ts";
 import type { StructureKind } from "../../structures/structure.ts";
@@ -12,7 +12,9 @@ import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
-import { PruningRun, PruningRunConnection } from "../types/pruning-run.ts";
+import { DeleteModelInput, DeleteModelPayload, RegisterModelInput, RegisterModelPayload } from "../types/model-changes.ts";
+import { PruningRunConnection } from "../types/pruning-run.ts";
+import { Run } from "../types/run.ts";
 
 @InputType({ description: "Which models to list." })
 class ModelFilter {
@@ -24,21 +26,6 @@ class ModelFilter {
 
   @Field(() => Boolean, { nullable: true, description: "Whether they have no parent: those that were registered, not made." })
   readonly root?: boolean | null;
-}
-
-@InputType({ description: "Which model to register." })
-class RegisterModelInput {
-  @Field(() => String, { description: "A folder in the Hugging Face layout, or an `.onnx` file, relative to the server's model root." })
-  readonly path!: string;
-
-  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, the last part of the path." })
-  readonly name?: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: "A key of the client's own, 1 to 200 characters: a request repeated with its key gives the model that the first one gave.",
-  })
-  readonly idempotencyKey?: string | null;
 }
 
 /** Descendants that a lineage gives at most. */
@@ -88,37 +75,31 @@ export class ModelResolver {
   }
 
   @Needs("PRUNE")
-  @Mutation(() => Model, {
+  @Mutation(() => RegisterModelPayload, {
     description:
       "Registers a model: reads it, checks that it can be pruned and served, and copies it into the artifact store. The same bytes registered twice are one model, under its first name.",
   })
-  registerModel(
+  async registerModel(
     @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name, idempotencyKey }: RegisterModelInput,
     @Ctx() { store, dataDirectory, modelRoot, caller, signal }: Context,
-  ): Promise<ModelRecord> {
+  ): Promise<{ model: ModelRecord }> {
     const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
-    requireAll([
-      ["input.path", path.trim() !== "" && path.length <= 4096, "must be a path of 1 to 4,096 characters"],
-      nameRule(called),
-      keyRule(idempotencyKey),
-    ]);
+    requireAll([["input.path", isPath(path), "must be a path of 1 to 4,096 characters"], nameRule(called), keyRule(idempotencyKey)]);
     const request = { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined, owner: caller.token?.id ?? null };
-    return blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request, signal));
+    return { model: await blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request, signal)) };
   }
 
   @Needs("PRUNE")
-  @Mutation(() => ID, {
+  @Mutation(() => DeleteModelPayload, {
     description:
-      "Deletes a model with its runs and measurements, and those of its files that no other model has. A model that others were made from is kept, unless they are to stay without a parent. Gives its identity.",
+      "Deletes a model with its runs and measurements, and those of its files that no other model has. A model that others were made from is kept, unless they are to stay without a parent.",
   })
   async deleteModel(
-    @Arg("id", () => ID, { description: "The model." }) id: string,
-    @Arg("keepDescendants", () => Boolean, { defaultValue: false, description: "Keep models that were made from it, without a parent." })
-    keepDescendants: boolean,
+    @Arg("input", () => DeleteModelInput, { description: "Which model." }) { id, keepDescendants }: DeleteModelInput,
     @Ctx() services: Context,
-  ): Promise<string> {
-    await blaming("id", deleteModel(services, id, keepDescendants));
-    return id;
+  ): Promise<DeleteModelPayload> {
+    await blaming("input.id", deleteModel(services, id, keepDescendants));
+    return { deletedId: id };
   }
 
   @FieldResolver(() => [OperatorCount], { description: "The operators of its graph, most frequent first.", complexity: listCost })
@@ -150,7 +131,7 @@ export class ModelResolver {
     return parentId === null ? null : loaders.models.load(parentId);
   }
 
-  @FieldResolver(() => PruningRun, { nullable: true, description: "The run that made it; null if it was registered." })
+  @FieldResolver(() => Run, { nullable: true, description: "The run that made it; null if it was registered." })
   producedBy(@Root() { id, parentId }: ModelRecord, @Ctx() { loaders }: Context) {
     return parentId === null ? null : loaders.producingRuns.load(id);
   }

@@ -1,17 +1,16 @@
-import { GraphQLBigInt } from "graphql-scalars";
-import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
-import { standsOf } from "../../jobs/run-kinds.ts";
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
 import { startPruning } from "../../services/start-pruning.ts";
 import { blaming } from "../../services/validate.ts";
 import type { PruningRunRecord } from "../../store/pruning-runs.ts";
-import { cancelRun, getRun, listRuns, type RunRecord, type RunStatus, resumeRun } from "../../store/runs.ts";
+import { listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { jobStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
+import { runStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
 import { Needs } from "../needs.ts";
+import { chosenOf } from "../one-of.ts";
 import { type Connection, connect, PageArgs, pageRequest, ScorePageArgs } from "../types/connection.ts";
 import {
   PruningIteration,
@@ -19,6 +18,7 @@ import {
   PruningRun,
   PruningRunConnection,
   StartPruningInput,
+  StartPruningPayload,
   StructureScoreConnection,
 } from "../types/pruning-run.ts";
 
@@ -27,7 +27,7 @@ class PruningRunFilter {
   @Field(() => ID, { nullable: true, description: "Those that prune this model." })
   readonly modelId?: string | null;
 
-  @Field(() => jobStatusEnum, { nullable: true, description: "Those that stand here." })
+  @Field(() => runStatusEnum, { nullable: true, description: "Those that stand here." })
   readonly status?: RunStatus | null;
 }
 
@@ -71,65 +71,21 @@ export class PruningRunResolver {
     return methods.map(({ name, description, kinds, perturbs = false }) => ({ name, description, kinds, perturbs }));
   }
 
-  @Needs("READ")
-  @Query(() => StructureScoreConnection, {
-    description: "The scores that structures had in a run, of every iteration: up to 1,000 a page.",
-    complexity: pageCost,
-  })
-  async structureScores(
-    @Arg("runId", () => ID, { description: "The run." }) runId: string,
-    @Args(() => ScorePageArgs) page: ScorePageArgs,
-    @Arg("filter", () => StructureScoreFilter, { defaultValue: {}, description: "Which ones." }) filter: StructureScoreFilter,
-    @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
-    @Ctx() { store, loaders }: Context,
-  ): Promise<Connection<ScoreRecord>> {
-    const { id } = await blaming("runId", getRun(store.prisma, runId, "PRUNING"));
-    return scorePage(loaders, id, page, filter, orderBy);
-  }
-
   @Needs("PRUNE")
-  @Mutation(() => PruningRun, { description: "Starts a pruning run. It waits for a worker; `pruningProgress` tells how it goes." })
-  startPruning(
+  @Mutation(() => StartPruningPayload, { description: "Starts a pruning run. It waits for a worker; `runProgress` tells how it goes." })
+  async startPruning(
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
     @Ctx() context: Context,
-  ): Promise<PruningRunRecord> {
+  ): Promise<{ run: PruningRunRecord }> {
     const { perturbation, uniform, ...rest } = input.options;
     const options = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
-    return startPruning(context, { ...input, options }, context.caller.token?.id ?? null);
-  }
-
-  @Needs("PRUNE")
-  @Mutation(() => PruningRun, {
-    description: "Puts a run that was cancelled or failed back into the queue: it goes on after the iterations it has stored.",
-  })
-  async resumePruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store, queue }: Context): Promise<RunRecord> {
-    await blaming("id", getRun(store.prisma, id, "PRUNING"));
-    return blaming("id", resumeRun(store, id, standsOf, queue.addRun));
-  }
-
-  @Needs("PRUNE")
-  @Mutation(() => PruningRun, { description: "Ends a pruning run that is not over. What it has recorded stays." })
-  async cancelPruning(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() { store }: Context): Promise<RunRecord> {
-    await blaming("id", getRun(store.prisma, id, "PRUNING"));
-    return blaming("id", cancelRun(store, id));
-  }
-
-  @FieldResolver(() => GraphQLBigInt, {
-    nullable: true,
-    description: "Parameters of the base model; null while the run waits for the result of another.",
-  })
-  async parameterCount(@Root() { modelId }: RunRecord, @Ctx() { loaders }: Context): Promise<number | undefined> {
-    return modelId === null ? undefined : (await loaders.models.load(modelId))?.parameterCount;
+    const request = { ...input, subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), options };
+    return { run: await startPruning(context, request, context.caller.token?.id ?? null) };
   }
 
   @FieldResolver(() => PruningRun, { nullable: true, description: "The run whose iterations it began with." })
   from(@Root() { fromRunId }: RunRecord, @Ctx() { loaders }: Context): Promise<RunRecord | null> | null {
     return fromRunId === null ? null : loaders.runs.load(fromRunId);
-  }
-
-  @FieldResolver(() => Float, { description: "Share of the base model's parameters that it was asked to remove, 0 to 1." })
-  targetRatio(@Root() { options }: PruningRunRecord): number {
-    return options.targetRatio;
   }
 
   @FieldResolver(() => [PruningIteration], { description: "What it has done so far, in order.", complexity: listCost })

@@ -1,60 +1,62 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Resolver, Root, Subscription } from "type-graphql";
 import { blaming, requireAll } from "../../services/validate.ts";
 import type { StoredEvent } from "../../store/events.ts";
+import type { ModelRecord } from "../../store/models.ts";
 import { followRun } from "../../store/run-feed.ts";
 import { getRun, type RunKind, type RunRecord } from "../../store/runs.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
+import { Model } from "../types/model.ts";
+import { PruningSucceeded } from "../types/pruning-event.ts";
 import { Run } from "../types/run.ts";
 import { RunEvent } from "../types/run-event.ts";
 
-export interface ProgressArgs {
+interface ProgressArgs {
   readonly runId: string;
   readonly after: number;
 }
 
 /** An event, and the kind of run that it is of. */
-export type EventOfKind = StoredEvent & { readonly kind: RunKind };
-
-/** The events of a run for a subscription. @throws EspalierError RUN_NOT_FOUND; BAD_USER_INPUT */
-export async function progressOf({ store }: Context, { runId, after }: ProgressArgs, kind?: RunKind) {
-  requireAll([["after", after >= 0, "must not be negative"]]);
-  const run = await blaming("runId", getRun(store.prisma, runId, kind));
-  return cancellable(async function* (signal): AsyncGenerator<EventOfKind, void> {
-    for await (const event of followRun(store, run.id, after, signal)) yield { ...event, kind: run.kind };
-  });
-}
-
-/** An event as GraphQL tells it; the subscription has come so far. */
-export function tellEvent({ runId, sequence, kind, type, payload, createdAt }: EventOfKind, context: Context): object {
-  context.progress = { runId, sequence };
-  // Kind and type go along for the interface to tell its implementations apart.
-  const event = { runId, sequence, kind, type, createdAt };
-  return type === "FAILED" ? { ...event, error: payload } : { ...event, ...payload };
-}
-
-export const progressDescription =
-  "What happens in a run: its events after `after`, those there are and then those to come, each once and in order. It completes after the run's last event. A client that was cut off passes the last `sequence` it saw and misses nothing.";
+type EventOfKind = StoredEvent & { readonly kind: RunKind };
 
 @Resolver(() => RunEvent)
 export class RunProgressResolver {
   @Needs("READ")
   @Subscription(() => RunEvent, {
-    description: progressDescription,
-    subscribe: ({ args, context }: { args: ProgressArgs; context: Context }) => progressOf(context, args),
+    description:
+      "What happens in a run: its events after `after`, those there are and then those to come, each once and in order. It completes after the run's last event. A client that was cut off passes the last `sequence` it saw and misses nothing.",
+    subscribe: async ({ args: { runId, after }, context: { store } }: { args: ProgressArgs; context: Context }) => {
+      requireAll([["after", after >= 0, "must not be negative"]]);
+      const run = await blaming("runId", getRun(store.prisma, runId));
+      return cancellable(async function* (signal): AsyncGenerator<EventOfKind, void> {
+        for await (const event of followRun(store, run.id, after, signal)) yield { ...event, kind: run.kind };
+      });
+    },
   })
   runProgress(
-    @Root() event: EventOfKind,
+    @Root() { runId, sequence, kind, type, payload, createdAt }: EventOfKind,
     @Arg("runId", () => ID, { description: "The run, of any kind." }) _runId: string,
     @Arg("after", () => Int, { defaultValue: 0, description: "Events after this sequence; 0 is all." }) _after: number,
     @Ctx() context: Context,
   ): object {
-    return tellEvent(event, context);
+    // The subscription has come so far.
+    context.progress = { runId, sequence };
+    // Kind and type go along for the interface to tell its implementations apart.
+    const event = { runId, sequence, kind, type, createdAt };
+    return type === "FAILED" ? { ...event, error: payload } : { ...event, ...payload };
   }
 
   @FieldResolver(() => Run, { description: "The run as it is now." })
   run(@Root() { runId }: RunEvent, @Ctx() { loaders }: Context): Promise<RunRecord | null> {
     return loaders.runs.load(runId);
+  }
+}
+
+@Resolver(() => PruningSucceeded)
+export class PruningSucceededResolver {
+  @FieldResolver(() => Model, { description: "The pruned model." })
+  resultModel(@Root() { modelId }: { readonly modelId: string }, @Ctx() { loaders }: Context): Promise<ModelRecord | null> {
+    return loaders.models.load(modelId);
   }
 }

@@ -12,11 +12,11 @@ import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
 import { Dataset } from "../types/dataset.ts";
 import { Model } from "../types/model.ts";
-import { Run, RunConnection, RunFilter } from "../types/run.ts";
+import { CancelRunInput, CancelRunPayload, ResumeRunInput, ResumeRunPayload, Run, RunConnection, RunFilter } from "../types/run.ts";
 
 /** A run that the client may end and take up again. @throws EspalierError RUN_NOT_FOUND; FORBIDDEN if its kind needs a higher role */
 async function ownedRun({ store, caller }: Context, id: string, operation: string): Promise<RunRecord> {
-  const run = await blaming("id", getRun(store.prisma, id));
+  const run = await blaming("input.id", getRun(store.prisma, id));
   requireRole(caller, kindOf(run).role, operation);
   return run;
 }
@@ -42,22 +42,28 @@ export class RunResolver {
   }
 
   @Needs("GENERATE")
-  @Mutation(() => Run, {
+  @Mutation(() => CancelRunPayload, {
     description: "Ends a run that is not over. What it has recorded stays. A pruning run can be ended by those who may start one.",
   })
-  async cancelRun(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() context: Context): Promise<RunRecord> {
+  async cancelRun(
+    @Arg("input", () => CancelRunInput, { description: "Which run." }) { id }: CancelRunInput,
+    @Ctx() context: Context,
+  ): Promise<{ run: RunRecord }> {
     await ownedRun(context, id, "cancelRun");
-    return blaming("id", cancelRun(context.store, id));
+    return { run: await blaming("input.id", cancelRun(context.store, id)) };
   }
 
   @Needs("GENERATE")
-  @Mutation(() => Run, {
+  @Mutation(() => ResumeRunPayload, {
     description:
       "Puts a run that was cancelled or failed back into the queue: it goes on after the steps it has stored, if its kind stores any. A pruning run can be resumed by those who may start one.",
   })
-  async resumeRun(@Arg("id", () => ID, { description: "The run." }) id: string, @Ctx() context: Context): Promise<RunRecord> {
+  async resumeRun(
+    @Arg("input", () => ResumeRunInput, { description: "Which run." }) { id }: ResumeRunInput,
+    @Ctx() context: Context,
+  ): Promise<{ run: RunRecord }> {
     await ownedRun(context, id, "resumeRun");
-    return blaming("id", resumeRun(context.store, id, standsOf, context.queue.addRun));
+    return { run: await blaming("input.id", resumeRun(context.store, id, standsOf, context.queue.addRun)) };
   }
 
   @FieldResolver(() => Model, { nullable: true, description: "The model it works on; null while it waits for the result of another run." })

@@ -1,11 +1,11 @@
-import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
+import { Arg, Args, Ctx, Mutation, Query, Resolver } from "type-graphql";
 import { blaming } from "../../services/validate.ts";
 import { createToken, listTokens, revokeToken, type TokenRecord } from "../../store/tokens.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
-import { AccessToken, AccessTokenConnection, CreatedToken, CreateTokenInput } from "../types/token.ts";
+import { AccessTokenConnection, CreateTokenInput, CreateTokenPayload, RevokeTokenInput, RevokeTokenPayload } from "../types/token.ts";
 
 @Resolver()
 export class TokenResolver {
@@ -19,24 +19,24 @@ export class TokenResolver {
   }
 
   @Needs("ADMIN")
-  @Mutation(() => CreatedToken, { description: "Makes a token, and shows it this once." })
+  @Mutation(() => CreateTokenPayload, { description: "Makes a token, and shows it this once." })
   createToken(
     @Arg("input", () => CreateTokenInput, { description: "Which token." }) { name, role, expiresAt }: CreateTokenInput,
     @Ctx() { store }: Context,
-  ): Promise<CreatedToken> {
+  ): Promise<CreateTokenPayload> {
     return createToken(store.prisma, { name, role, expiresAt: expiresAt ?? null });
   }
 
   @Needs("ADMIN")
-  @Mutation(() => AccessToken, {
+  @Mutation(() => RevokeTokenPayload, {
     description: "Withdraws a token. What goes on in its name ends within seconds, open sockets too.",
   })
   async revokeToken(
-    @Arg("id", () => ID, { description: "The token's identity." }) id: string,
+    @Arg("input", () => RevokeTokenInput, { description: "Which token." }) { id }: RevokeTokenInput,
     @Ctx() { store, access }: Context,
-  ): Promise<TokenRecord> {
-    const revoked = await blaming("id", revokeToken(store.prisma, id));
+  ): Promise<RevokeTokenPayload> {
+    const token = await blaming("input.id", revokeToken(store.prisma, id));
     await access.recheck();
-    return revoked;
+    return { token };
   }
 }

@@ -1,4 +1,5 @@
 import { Field, Float, ID, InputType, ObjectType } from "type-graphql";
+import { dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 
 @ObjectType({ description: "A mutation that a client asked for." })
@@ -6,7 +7,7 @@ export class AuditEntry {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
 
-  @Field(() => Date, { description: "When it came." })
+  @Field(() => dateTime, { description: "When it came." })
   readonly startedAt!: Date;
 
   @Field(() => ID, { nullable: true, description: "The token that was shown; null while the server was open." })

@@ -1,7 +1,8 @@
-import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { Field, ID, InputType, Int, ObjectType } from "type-graphql";
 import type { DatasetForm } from "../../text/dataset-content.ts";
 import { datasetFormEnum } from "../enums.ts";
+import { OneOf } from "../one-of.ts";
+import { bigInt, dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 
 @ObjectType({ description: "A collection of texts, or of questions with choices. It never changes." })
@@ -24,16 +25,17 @@ export class Dataset {
   @Field(() => Int, { description: "How many documents or items it has." })
   readonly recordCount!: number;
 
-  @Field(() => GraphQLBigInt, { description: "Its size as stored, in bytes." })
+  @Field(() => bigInt, { description: "Its size as stored, in bytes." })
   readonly sizeBytes!: number;
 
-  @Field(() => GraphQLDateTime, { description: "When it was registered, or first used." })
+  @Field(() => dateTime, { description: "When it was registered, or first used." })
   readonly createdAt!: Date;
 }
 
 export const DatasetConnection = connectionType(Dataset);
 
-@InputType({ description: "Which dataset to use: one that is registered or comes with the server, or one's own texts. Give exactly one." })
+@OneOf()
+@InputType({ description: "Which dataset to use: one that is registered or comes with the server, or one's own texts." })
 export class DatasetInput {
   @Field(() => ID, { nullable: true, description: "The dataset of this identity." })
   readonly id?: string | null;
@@ -48,14 +50,9 @@ export class DatasetInput {
   readonly texts?: string[] | null;
 }
 
-@InputType({ description: "A dataset to register: a file under the server's dataset root, or texts. Give exactly one of the two." })
-export class RegisterDatasetInput {
-  @Field(() => String, { description: "What to call it, 1 to 200 characters." })
-  readonly name!: string;
-
-  @Field(() => String, { defaultValue: "", description: "What it holds, up to 2,000 characters." })
-  readonly description!: string;
-
+@OneOf()
+@InputType({ description: "Where a dataset's records come from." })
+export class DatasetSourceInput {
   @Field(() => String, {
     nullable: true,
     description:
@@ -65,4 +62,22 @@ export class RegisterDatasetInput {
 
   @Field(() => [String], { nullable: true, description: "Documents; a request has room for 4 MiB." })
   readonly texts?: string[] | null;
+}
+
+@InputType({ description: "Which dataset to register." })
+export class RegisterDatasetInput {
+  @Field(() => String, { description: "What to call it, 1 to 200 characters." })
+  readonly name!: string;
+
+  @Field(() => String, { defaultValue: "", description: "What it holds, up to 2,000 characters." })
+  readonly description!: string;
+
+  @Field(() => DatasetSourceInput, { description: "Its records." })
+  readonly source!: DatasetSourceInput;
+}
+
+@ObjectType({ description: "What `registerDataset` gives." })
+export class RegisterDatasetPayload {
+  @Field(() => Dataset, { description: "The dataset, registered now or before." })
+  readonly dataset!: Dataset;
 }

@@ -1,16 +1,13 @@
-import { GraphQLBigInt } from "graphql-scalars";
-import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
+import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { executionProviderEnum } from "../enums.ts";
+import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
 import { Run, RunSubjectInput } from "./run.ts";
 
 @ObjectType({ description: "What an evaluation measured: of texts, or of items with choices. What was not measured is null." })
 export class EvaluationResult {
-  @Field(() => executionProviderEnum, { description: "What it ran on." })
-  readonly executionProvider!: ExecutionProvider;
-
   @Field(() => Int, { nullable: true, description: "Tokens of the texts that were predicted." })
   readonly tokenCount?: number | null;
 
@@ -75,7 +72,7 @@ export class EvaluationResult {
   @Field(() => Float, { nullable: true, description: "How long the measurement took, loading and timing left out, in milliseconds." })
   readonly durationMs?: number | null;
 
-  @Field(() => GraphQLBigInt, { nullable: true, description: "The most memory that the measuring process held, in bytes." })
+  @Field(() => bigInt, { nullable: true, description: "The most memory that the measuring process held, in bytes." })
   readonly peakMemoryBytes?: number | null;
 }
 
@@ -136,12 +133,9 @@ export class Retained {
 }
 
 @InputType({ description: "What to measure, and on what." })
-export class EvaluateModelInput {
-  @Field(() => ID, { nullable: true, description: "The model to measure. It or `of` must be given." })
-  readonly modelId?: string | null;
-
-  @Field(() => RunSubjectInput, { nullable: true, description: "In place of a model: the result of another run." })
-  readonly of?: RunSubjectInput | null;
+export class StartEvaluationInput {
+  @Field(() => RunSubjectInput, { description: "What to measure." })
+  readonly subject!: RunSubjectInput;
 
   @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned with." })
   readonly dataset!: DatasetInput;
@@ -170,4 +164,10 @@ export class EvaluateModelInput {
 
   @Field(() => executionProviderEnum, { defaultValue: "AUTO", description: "What to run on." })
   readonly executionProvider!: ExecutionProvider;
+}
+
+@ObjectType({ description: "What `startEvaluation` gives." })
+export class StartEvaluationPayload {
+  @Field(() => Evaluation, { description: "The run, which waits for a worker." })
+  readonly run!: Evaluation;
 }

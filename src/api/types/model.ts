@@ -1,10 +1,10 @@
-import { GraphQLBigInt, GraphQLDateTime } from "graphql-scalars";
 import { Field, ID, Int, ObjectType } from "type-graphql";
 import type { StructureKind } from "../../structures/structure.ts";
 import { structureKindEnum } from "../enums.ts";
 import { dot, mermaid } from "../lineage-diagrams.ts";
+import { bigInt, dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
-import { JobError } from "./job.ts";
+import { Failure } from "./failure.ts";
 
 @ObjectType({ description: "How often an operator occurs in a model's graph." })
 export class OperatorCount {
@@ -53,7 +53,7 @@ export class ModelFile {
   @Field(() => String, { description: "The sha256 of its bytes, in hexadecimal; files of equal bytes are stored once." })
   readonly sha256!: string;
 
-  @Field(() => GraphQLBigInt, { description: "Its size in bytes." })
+  @Field(() => bigInt, { description: "Its size in bytes." })
   readonly sizeBytes!: number;
 }
 
@@ -74,7 +74,7 @@ export class StructureGroup {
   @Field(() => Int, { description: "The layer they lie in." })
   readonly layer!: number;
 
-  @Field(() => GraphQLBigInt, { description: "Parameters that go with each." })
+  @Field(() => bigInt, { description: "Parameters that go with each." })
   readonly parameterCount!: number;
 
   @Field(() => [String], { description: "Names of the weights that go with them, whole or in part." })
@@ -94,10 +94,10 @@ export class Model {
   })
   readonly digest!: string;
 
-  @Field(() => GraphQLBigInt, { description: "Bytes of its graph and weights." })
+  @Field(() => bigInt, { description: "Bytes of its graph and weights." })
   readonly sizeBytes!: number;
 
-  @Field(() => GraphQLBigInt, { description: "Parameters, each weight counted once." })
+  @Field(() => bigInt, { description: "Parameters, each weight counted once." })
   readonly parameterCount!: number;
 
   @Field(() => Int, { description: "The version of ONNX's operator set that its graph is written in." })
@@ -106,18 +106,18 @@ export class Model {
   @Field(() => Architecture, { description: "Its shape." })
   readonly architecture!: Architecture;
 
-  @Field(() => JobError, {
+  @Field(() => Failure, {
     nullable: true,
     description: "What keeps it from being pruned, and not from being served; null if nothing does.",
   })
-  readonly pruningObstacle!: JobError | null;
+  readonly pruningObstacle!: Failure | null;
 
   @Field(() => [String], {
     description: "What to know of how its files were read (a decoder merged of two is used by one branch), or, of a pruned model, written.",
   })
   readonly notes!: readonly string[];
 
-  @Field(() => GraphQLDateTime, { description: "When it was registered or made." })
+  @Field(() => dateTime, { description: "When it was registered or made." })
   readonly createdAt!: Date;
 }
 

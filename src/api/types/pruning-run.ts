@@ -1,8 +1,8 @@
-import { GraphQLBigInt } from "graphql-scalars";
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import { defaultPruningOptions } from "../../pruning/options.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { pruningMethodEnum, structureKindEnum } from "../enums.ts";
+import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
 import { Options } from "./pruning-options.ts";
@@ -39,7 +39,7 @@ export class RemovedStructure {
   })
   readonly score!: number | null;
 
-  @Field(() => GraphQLBigInt, { description: "Parameters that went with it." })
+  @Field(() => bigInt, { description: "Parameters that went with it." })
   readonly parameterCount!: number;
 }
 
@@ -51,7 +51,7 @@ export class PruningIteration {
   @Field(() => [RemovedStructure], { description: "What was removed." })
   readonly removed!: readonly RemovedStructure[];
 
-  @Field(() => GraphQLBigInt, { description: "Parameters left." })
+  @Field(() => bigInt, { description: "Parameters left." })
   readonly parameterCount!: number;
 
   @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
@@ -100,7 +100,7 @@ export class PruningRun extends Run {
   @Field(() => Float, { description: "Share of the base model's parameters removed so far, 0 to 1." })
   readonly removedRatio!: number;
 
-  @Field(() => GraphQLBigInt, { nullable: true, description: "The most memory that its process held, in bytes, once it has succeeded." })
+  @Field(() => bigInt, { nullable: true, description: "The most memory that its process held, in bytes, once it has succeeded." })
   readonly peakMemoryBytes!: number | null;
 }
 
@@ -109,11 +109,8 @@ export const StructureScoreConnection = connectionType(StructureScore);
 
 @InputType({ description: "What to prune, how, and with which texts." })
 export class StartPruningInput {
-  @Field(() => ID, { nullable: true, description: "The model to prune; it stays as it is. It or `of` must be given." })
-  readonly modelId?: string | null;
-
-  @Field(() => RunSubjectInput, { nullable: true, description: "In place of a model: the result of another run." })
-  readonly of?: RunSubjectInput | null;
+  @Field(() => RunSubjectInput, { description: "What to prune." })
+  readonly subject!: RunSubjectInput;
 
   @Field(() => pruningMethodEnum, { defaultValue: "PIP", description: "How structures are scored." })
   readonly method!: string;
@@ -143,4 +140,10 @@ export class StartPruningInput {
       "A key of the client's own, 1 to 200 characters: a request repeated with its key gives the run that the first one started, and starts no other.",
   })
   readonly idempotencyKey?: string | null;
+}
+
+@ObjectType({ description: "What `startPruning` gives." })
+export class StartPruningPayload {
+  @Field(() => PruningRun, { description: "The run, which waits for a worker." })
+  readonly run!: PruningRun;
 }

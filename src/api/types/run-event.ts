@@ -1,39 +1,32 @@
-import { GraphQLDateTime } from "graphql-scalars";
 import { Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
 import type { EventType } from "../../store/events.ts";
 import type { RunKind } from "../../store/runs.ts";
-import { JobError } from "./job.ts";
+import { dateTime } from "../scalars.ts";
+import { Failure } from "./failure.ts";
+
+/** The types of events that runs of all kinds have. */
+const common = { QUEUED: "RunQueued", FAILED: "RunFailed", CANCELLED: "RunCancelled" } as const;
 
 /** The GraphQL types of the events of each kind of run. */
 const typeNames: { readonly [Kind in RunKind]: Readonly<Record<EventType<Kind>, string>> } = {
   PRUNING: {
-    QUEUED: "PruningQueued",
+    ...common,
     STARTED: "PruningStarted",
     SCORING: "PruningScoring",
     ITERATION: "PruningIterationCompleted",
     SUCCEEDED: "PruningSucceeded",
-    FAILED: "PruningFailed",
-    CANCELLED: "PruningCancelled",
     RESUMED: "PruningResumed",
   },
-  EVALUATION: {
-    QUEUED: "RunQueued",
-    STARTED: "RunStarted",
-    PROGRESS: "RunProgressed",
-    SUCCEEDED: "RunSucceeded",
-    FAILED: "RunFailed",
-    CANCELLED: "RunCancelled",
-    RESUMED: "RunResumed",
-  },
+  EVALUATION: { ...common, STARTED: "RunStarted", PROGRESS: "RunProgressed", SUCCEEDED: "RunSucceeded", RESUMED: "RunResumed" },
 };
 
 /** What tells the types of events apart. */
-export interface TypedEvent {
+interface TypedEvent {
   readonly kind: RunKind;
   readonly type: EventType;
 }
 
-export const eventTypeName = ({ kind, type }: TypedEvent): string => (typeNames[kind] as Readonly<Record<string, string>>)[type] ?? "";
+const eventTypeName = ({ kind, type }: TypedEvent): string => (typeNames[kind] as Readonly<Record<string, string>>)[type] ?? "";
 
 @InterfaceType({
   description: "Something that happened in a run. Events of a run are numbered without gaps and kept as long as the run.",
@@ -46,7 +39,7 @@ export abstract class RunEvent {
   @Field(() => Int, { description: "Its number in the run, from 1. A client that reconnects passes the last it saw as `after`." })
   readonly sequence!: number;
 
-  @Field(() => GraphQLDateTime, { description: "When it happened." })
+  @Field(() => dateTime, { description: "When it happened." })
   readonly createdAt!: Date;
 }
 
@@ -70,8 +63,8 @@ export class RunSucceeded extends RunEvent {}
 
 @ObjectType({ implements: RunEvent, description: "The run was ended by an error. Its last event, unless it is resumed." })
 export class RunFailed extends RunEvent {
-  @Field(() => JobError, { description: "What went wrong." })
-  readonly error!: JobError;
+  @Field(() => Failure, { description: "What went wrong." })
+  readonly error!: Failure;
 }
 
 @ObjectType({ implements: RunEvent, description: "The run was ended by request. Its last event, unless it is resumed." })

@@ -1,10 +1,11 @@
-import { GraphQLDateTime } from "graphql-scalars";
-import { Field, Float, ID, InputType, Int, InterfaceType } from "type-graphql";
+import { Field, Float, ID, InputType, Int, InterfaceType, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { RunKind, RunStatus } from "../../store/runs.ts";
-import { executionProviderEnum, jobStatusEnum, runKindEnum } from "../enums.ts";
+import { executionProviderEnum, runKindEnum, runStatusEnum } from "../enums.ts";
+import { OneOf } from "../one-of.ts";
+import { dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
-import { JobError } from "./job.ts";
+import { Failure } from "./failure.ts";
 
 /** The GraphQL type of each kind of run. */
 const typeNames: Readonly<Record<RunKind, string>> = { PRUNING: "PruningRun", EVALUATION: "Evaluation" };
@@ -21,7 +22,7 @@ export abstract class Run {
   @Field(() => runKindEnum, { description: "What it does." })
   readonly kind!: RunKind;
 
-  @Field(() => jobStatusEnum, { description: "Where it stands." })
+  @Field(() => runStatusEnum, { description: "Where it stands." })
   readonly status!: RunStatus;
 
   @Field(() => executionProviderEnum, { nullable: true, description: "What it really runs on; null until that is known." })
@@ -30,8 +31,8 @@ export abstract class Run {
   @Field(() => Float, { description: "Share of the work that is done, 0 to 1." })
   readonly progress!: number;
 
-  @Field(() => JobError, { nullable: true, description: "Why it failed, if it did." })
-  readonly error!: JobError | null;
+  @Field(() => Failure, { nullable: true, description: "Why it failed, if it did." })
+  readonly error!: Failure | null;
 
   @Field(() => Int, { description: "The sequence of its newest event: what `runProgress(after:)` takes." })
   readonly lastSequence!: number;
@@ -39,28 +40,33 @@ export abstract class Run {
   @Field(() => Int, { description: "Among runs that wait, higher goes first." })
   readonly priority!: number;
 
-  @Field(() => GraphQLDateTime, { description: "When it was asked for." })
+  @Field(() => dateTime, { description: "When it was asked for." })
   readonly createdAt!: Date;
 
-  @Field(() => GraphQLDateTime, {
+  @Field(() => dateTime, {
     nullable: true,
     description: "When its work began: anew with every worker, if its kind stores no steps.",
   })
   readonly startedAt!: Date | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: "When it ended." })
+  @Field(() => dateTime, { nullable: true, description: "When it ended." })
   readonly finishedAt!: Date | null;
 }
 
 export const RunConnection = connectionType(Run);
 
-@InputType({ description: "What a run is to work on that is not there yet." })
+@OneOf()
+@InputType({ description: "What a run is to work on. The model stays as it is." })
 export class RunSubjectInput {
+  @Field(() => ID, { nullable: true, description: "This model." })
+  readonly modelId?: string | null;
+
   @Field(() => ID, {
+    nullable: true,
     description:
       "The model that this run makes. If the run is not over, the new one waits for it, fails with it (`SUBJECT_FAILED`) and is cancelled with it.",
   })
-  readonly resultOf!: string;
+  readonly resultOf?: string | null;
 }
 
 @InputType({ description: "Which runs to list." })
@@ -68,9 +74,33 @@ export class RunFilter {
   @Field(() => [runKindEnum], { nullable: true, description: "Those of these kinds." })
   readonly kinds?: RunKind[] | null;
 
-  @Field(() => [jobStatusEnum], { nullable: true, description: "Those that stand at one of these." })
+  @Field(() => [runStatusEnum], { nullable: true, description: "Those that stand at one of these." })
   readonly statuses?: RunStatus[] | null;
 
   @Field(() => ID, { nullable: true, description: "Those that work on this model." })
   readonly modelId?: string | null;
+}
+
+@InputType({ description: "Which run to end." })
+export class CancelRunInput {
+  @Field(() => ID, { description: "The run." })
+  readonly id!: string;
+}
+
+@ObjectType({ description: "What `cancelRun` gives." })
+export class CancelRunPayload {
+  @Field(() => Run, { description: "The run, ended." })
+  readonly run!: Run;
+}
+
+@InputType({ description: "Which run to take up again." })
+export class ResumeRunInput {
+  @Field(() => ID, { description: "The run." })
+  readonly id!: string;
+}
+
+@ObjectType({ description: "What `resumeRun` gives." })
+export class ResumeRunPayload {
+  @Field(() => Run, { description: "The run, back in the queue." })
+  readonly run!: Run;
 }

@@ -1,6 +1,7 @@
 import { Field, ID, InputType, ObjectType } from "type-graphql";
 import type { AccessRole } from "../../store/tokens.ts";
 import { accessRoleEnum } from "../enums.ts";
+import { dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 
 @ObjectType({ description: "What a client shows to be let in. The token itself is kept nowhere." })
@@ -14,20 +15,20 @@ export class AccessToken {
   @Field(() => accessRoleEnum, { description: "What its bearer may do." })
   readonly role!: AccessRole;
 
-  @Field(() => Date, { description: "When it was made." })
+  @Field(() => dateTime, { description: "When it was made." })
   readonly createdAt!: Date;
 
-  @Field(() => Date, { nullable: true, description: "When it ends; null if it does not." })
+  @Field(() => dateTime, { nullable: true, description: "When it ends; null if it does not." })
   readonly expiresAt!: Date | null;
 
-  @Field(() => Date, { nullable: true, description: "When it was withdrawn; null if it was not." })
+  @Field(() => dateTime, { nullable: true, description: "When it was withdrawn; null if it was not." })
   readonly revokedAt!: Date | null;
 }
 
 export const AccessTokenConnection = connectionType(AccessToken);
 
-@ObjectType({ description: "A token that was just made." })
-export class CreatedToken {
+@ObjectType({ description: "What `createToken` gives." })
+export class CreateTokenPayload {
   @Field(() => AccessToken, { description: "What is kept of it." })
   readonly token!: AccessToken;
 
@@ -43,6 +44,18 @@ export class CreateTokenInput {
   @Field(() => accessRoleEnum, { description: "What its bearer may do." })
   readonly role!: AccessRole;
 
-  @Field(() => Date, { nullable: true, description: "When it ends. Without it, only by `revokeToken`." })
+  @Field(() => dateTime, { nullable: true, description: "When it ends. Without it, only by `revokeToken`." })
   readonly expiresAt?: Date | null;
+}
+
+@InputType({ description: "Which token to withdraw." })
+export class RevokeTokenInput {
+  @Field(() => ID, { description: "The token's identity." })
+  readonly id!: string;
+}
+
+@ObjectType({ description: "What `revokeToken` gives." })
+export class RevokeTokenPayload {
+  @Field(() => AccessToken, { description: "The token, withdrawn now or before." })
+  readonly token!: AccessToken;
 }

@@ -64,7 +64,7 @@ class Comparison {
   async #prune(method: string, seed: number, modelId: string, dataset: DatasetInput): Promise<Row> {
     const { ratio, kinds, options } = this.#args;
     const what = `${method}, seed ${seed}`;
-    const input = { modelId, method, dataset, options: { targetRatio: ratio, structureKinds: kinds, seed, ...options } };
+    const input = { subject: { modelId }, method, dataset, options: { targetRatio: ratio, structureKinds: kinds, seed, ...options } };
     const failed = (failure: string): Row => {
       this.#live.line(`${what}: ${failure}`);
       return { ...emptyRow, method, seed, failure };
@@ -107,7 +107,7 @@ class Comparison {
       for (const [row, found] of speeds) {
         if (!row.model) continue;
         this.#live.update(`timing, round ${round} of ${this.settings.rounds}: ${row.method ?? row.model.name} ...`);
-        const input = { modelId: row.model.id, dataset: text, sequenceLength: 2, maxTokens: 1, measureSpeed: true };
+        const input = { subject: { modelId: row.model.id }, dataset: text, sequenceLength: 2, maxTokens: 1, measureSpeed: true };
         const { result } = await api.evaluate(this.client, input, () => {});
         found.push(result?.decodeTokensPerSecond ?? 0);
       }

@@ -70,13 +70,14 @@ const run =
   `options { ${options} } iterations { removed { kind index } }`;
 
 export async function registerModel(client: Client, path: string): Promise<Model> {
-  const mutation = `mutation($input: RegisterModelInput!) { registerModel(input: $input) { ${model} } }`;
-  return (await client.request<{ registerModel: Model }>(mutation, { input: { path } })).registerModel;
+  const mutation = `mutation($input: RegisterModelInput!) { registerModel(input: $input) { model { ${model} } } }`;
+  return (await client.request<{ registerModel: { model: Model } }>(mutation, { input: { path } })).registerModel.model;
 }
 
 export async function registerDataset(client: Client, path: string, name: string): Promise<string> {
-  const mutation = "mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { id } }";
-  return (await client.request<{ registerDataset: { id: string } }>(mutation, { input: { path, name } })).registerDataset.id;
+  const mutation = "mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { dataset { id } } }";
+  return (await client.request<{ registerDataset: { dataset: { id: string } } }>(mutation, { input: { source: { path }, name } }))
+    .registerDataset.dataset.id;
 }
 
 export async function methodNames(client: Client): Promise<string[]> {
@@ -85,25 +86,24 @@ export async function methodNames(client: Client): Promise<string[]> {
 
 /** Starts a run and waits for its end, whatever it is. */
 export async function prune(client: Client, input: object, progress: (ratio: number) => void): Promise<Run> {
-  const mutation = "mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }";
-  const { startPruning } = await client.request<{ startPruning: { id: string } }>(mutation, { input });
-  const subscription = `subscription($runId: ID!) { pruningProgress(runId: $runId) { ... on PruningIterationCompleted { removedRatio } } }`;
-  for await (const { pruningProgress: event } of client.subscribe<{ pruningProgress: { removedRatio?: number } }>(subscription, {
-    runId: startPruning.id,
-  }))
+  const mutation = "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
+  const { id } = (await client.request<{ startPruning: { run: { id: string } } }>(mutation, { input })).startPruning.run;
+  const subscription = "subscription($runId: ID!) { runProgress(runId: $runId) { ... on PruningIterationCompleted { removedRatio } } }";
+  type Event = { readonly runProgress: { readonly removedRatio?: number } };
+  for await (const { runProgress: event } of client.subscribe<Event>(subscription, { runId: id }))
     if (event.removedRatio !== undefined) progress(event.removedRatio);
   const query = `query($id: ID!) { pruningRun(id: $id) { ${run} } }`;
-  return (await client.request<{ pruningRun: Run }>(query, { id: startPruning.id })).pruningRun;
+  return (await client.request<{ pruningRun: Run }>(query, { id })).pruningRun;
 }
 
 /** Asks for an evaluation and waits for it. @throws EspalierError if it does not succeed */
 export async function evaluate(client: Client, input: object, progress: (ratio: number) => void): Promise<Evaluation> {
-  const mutation = `mutation($input: EvaluateModelInput!) { evaluateModel(input: $input) { id } }`;
-  const { evaluateModel } = await client.request<{ evaluateModel: { id: string } }>(mutation, { input });
-  const subscription = `subscription($id: ID!) { evaluationProgress(id: $id) { ${evaluation} } }`;
+  const mutation = "mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { id } } }";
+  const { id: runId } = (await client.request<{ startEvaluation: { run: { id: string } } }>(mutation, { input })).startEvaluation.run;
+  const subscription = `subscription($runId: ID!) { runProgress(runId: $runId) { run { ... on Evaluation { ${evaluation} } } } }`;
   let last: Evaluation | undefined;
-  for await (const { evaluationProgress } of client.subscribe<{ evaluationProgress: Evaluation }>(subscription, { id: evaluateModel.id })) {
-    last = evaluationProgress;
+  for await (const event of client.subscribe<{ runProgress: { run: Evaluation } }>(subscription, { runId })) {
+    last = event.runProgress.run;
     progress(last.progress);
   }
   if (last?.status === "SUCCEEDED") return last;

@@ -12,7 +12,6 @@ export interface Model {
 }
 
 export interface Measurement {
-  readonly executionProvider: string;
   readonly tokenCount: number;
   readonly perplexity: number;
   readonly nextTokenAccuracy: number;
@@ -45,8 +44,8 @@ export type ProgressEvent =
       readonly estimatedMsLeft: number | null;
     }
   | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number; readonly resultModel: Model }
-  | { readonly __typename: "PruningFailed"; readonly error: Failure }
-  | { readonly __typename: "PruningCancelled" };
+  | { readonly __typename: "RunFailed"; readonly error: Failure }
+  | { readonly __typename: "RunCancelled" };
 
 type GenerationEvent =
   | { readonly __typename: "GenerationLoading" }
@@ -59,20 +58,24 @@ type GenerationEvent =
 const modelFields = "id name parameterCount sizeBytes architecture { layers }";
 
 export async function registerModel(client: Client, path: string, name: string): Promise<Model> {
-  const mutation = `mutation Register($input: RegisterModelInput!) { registerModel(input: $input) { ${modelFields} } }`;
-  const { registerModel: model } = await client.request<{ registerModel: Model }>(mutation, { input: { path, name } });
+  const mutation = `mutation Register($input: RegisterModelInput!) { registerModel(input: $input) { model { ${modelFields} } } }`;
+  const {
+    registerModel: { model },
+  } = await client.request<{ registerModel: { model: Model } }>(mutation, { input: { path, name } });
   return model;
 }
 
 /** Asks for an evaluation and waits for it. */
 export async function evaluate(client: Client, modelId: string, dataset: string): Promise<Measurement> {
   type Evaluation = { readonly id: string; readonly status: string; readonly result: Measurement | null; readonly error: Failure | null };
-  const result = "executionProvider tokenCount perplexity nextTokenAccuracy";
+  const result = "tokenCount perplexity nextTokenAccuracy";
   const fields = `id status result { ${result} } error { code message }`;
-  const mutation = `mutation Evaluate($input: EvaluateModelInput!) { evaluateModel(input: $input) { ${fields} } }`;
+  const mutation = `mutation Evaluate($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { ${fields} } } }`;
   const query = `query Evaluation($id: ID!) { evaluation(id: $id) { ${fields} } }`;
-  const asked = await client.request<{ evaluateModel: Evaluation }>(mutation, { input: { modelId, dataset: { name: dataset } } });
-  let evaluation = asked.evaluateModel;
+  const asked = await client.request<{ startEvaluation: { run: Evaluation } }>(mutation, {
+    input: { subject: { modelId }, dataset: { name: dataset } },
+  });
+  let evaluation = asked.startEvaluation.run;
   while (evaluation.result === null) {
     if (evaluation.error) throw new EspalierError(evaluation.error.code, `the evaluation failed: ${evaluation.error.message}`);
     await delay(200);
@@ -82,25 +85,27 @@ export async function evaluate(client: Client, modelId: string, dataset: string)
 }
 
 export async function startPruning(client: Client, modelId: string, dataset: string): Promise<string> {
-  const mutation = "mutation Prune($input: StartPruningInput!) { startPruning(input: $input) { id } }";
-  const { startPruning: run } = await client.request<{ startPruning: { id: string } }>(mutation, {
-    input: { modelId, dataset: { name: dataset } },
+  const mutation = "mutation Prune($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
+  const {
+    startPruning: { run },
+  } = await client.request<{ startPruning: { run: { id: string } } }>(mutation, {
+    input: { subject: { modelId }, dataset: { name: dataset } },
   });
   return run.id;
 }
 
-export async function* pruningProgress(client: Client, runId: string): AsyncGenerator<ProgressEvent> {
+export async function* runProgress(client: Client, runId: string): AsyncGenerator<ProgressEvent> {
   const subscription = `subscription Progress($runId: ID!) {
-    pruningProgress(runId: $runId, after: 0) {
+    runProgress(runId: $runId, after: 0) {
       __typename
       ... on PruningStarted { executionProvider parameterCount targetParameterCount }
       ... on PruningScoring { iteration samplesDone samplesTotal }
       ... on PruningIterationCompleted { iteration removed { kind index score } parameterCount estimatedMsLeft }
       ... on PruningSucceeded { removedRatio resultModel { ${modelFields} } }
-      ... on PruningFailed { error { code message } }
+      ... on RunFailed { error { code message } }
     }
   }`;
-  for await (const { pruningProgress: event } of client.subscribe<{ pruningProgress: ProgressEvent }>(subscription, { runId })) yield event;
+  for await (const { runProgress: event } of client.subscribe<{ runProgress: ProgressEvent }>(subscription, { runId })) yield event;
 }
 
 export async function* generate(client: Client, modelId: string, prompt: string, maxTokens: number): AsyncGenerator<GenerationEvent> {

@@ -24,7 +24,7 @@ async function prune(client: Client, model: api.Model): Promise<api.Model> {
   let target = start;
   let left = start;
   const shown = () => `${bar(start > target ? (start - left) / (start - target) : 0)} ${count(left)} left`;
-  for await (const event of api.pruningProgress(client, runId)) {
+  for await (const event of api.runProgress(client, runId)) {
     switch (event.__typename) {
       case "PruningStarted":
         start = event.parameterCount;
@@ -43,9 +43,9 @@ async function prune(client: Client, model: api.Model): Promise<api.Model> {
       case "PruningSucceeded":
         live.line(`  ${percent(event.removedRatio)} of the parameters removed`);
         return event.resultModel;
-      case "PruningFailed":
+      case "RunFailed":
         throw new EspalierError(event.error.code, `the pruning run failed: ${event.error.message}`);
-      case "PruningCancelled":
+      case "RunCancelled":
         throw new EspalierError("CANCELLED", "the pruning run was cancelled");
     }
   }

@@ -1,7 +1,7 @@
 import { Field, ObjectType } from "type-graphql";
 
-@ObjectType({ description: "Why a job failed." })
-export class JobError {
+@ObjectType({ description: "Why something failed, or cannot be done." })
+export class Failure {
   @Field(() => String, { description: "A stable code for programs, e.g. `TARGET_UNREACHABLE`." })
   readonly code!: string;
 

@@ -1,0 +1,38 @@
+import { Field, ID, InputType, ObjectType } from "type-graphql";
+import { Model } from "./model.ts";
+
+@InputType({ description: "Which model to register." })
+export class RegisterModelInput {
+  @Field(() => String, { description: "A folder in the Hugging Face layout, or an `.onnx` file, relative to the server's model root." })
+  readonly path!: string;
+
+  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, the last part of the path." })
+  readonly name?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "A key of the client's own, 1 to 200 characters: a request repeated with its key gives the model that the first one gave.",
+  })
+  readonly idempotencyKey?: string | null;
+}
+
+@ObjectType({ description: "What `registerModel` gives." })
+export class RegisterModelPayload {
+  @Field(() => Model, { description: "The model, registered now or before." })
+  readonly model!: Model;
+}
+
+@InputType({ description: "Which model to delete." })
+export class DeleteModelInput {
+  @Field(() => ID, { description: "The model." })
+  readonly id!: string;
+
+  @Field(() => Boolean, { defaultValue: false, description: "Keep models that were made from it, without a parent." })
+  readonly keepDescendants!: boolean;
+}
+
+@ObjectType({ description: "What `deleteModel` gives." })
+export class DeleteModelPayload {
+  @Field(() => ID, { description: "The identity that the model had." })
+  readonly deletedId!: string;
+}
