@@ -73,8 +73,8 @@ const benches: Readonly<Record<string, readonly [query: string, variables: () =>
   "models(filter: { name }), common": [models("String", "name"), () => ({ value: `${randomInteger(random, 10)}` })],
   "models(filter: { name }), rare or none": [models("String", "name"), () => ({ value: `k ${1 + randomInteger(random, 60)} ` })],
   "models(filter: { parentId })": [models("ID", "parentId"), () => ({ value: randomChoice(random, modelIds) })],
-  "pruningRuns(filter: { status: QUEUED })": [
-    "{ pruningRuns(first: 100, filter: { status: QUEUED }) { nodes { id queuePosition model { name } } } }",
+  "pruningRuns(filter: { statuses: [QUEUED] })": [
+    "{ pruningRuns(first: 100, filter: { statuses: [QUEUED] }) { nodes { id queuePosition model { name } } } }",
     () => ({}),
   ],
 };

@@ -14,6 +14,7 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from "graphql";
+import { usualPage } from "../store/page.ts";
 import type { Variables } from "./coerce-variables.ts";
 
 /** What the cost of a field depends on. */
@@ -23,7 +24,8 @@ export interface CostArguments {
 }
 
 /** The cost of a page: all that may be on it. */
-export const pageCost = ({ args, childComplexity }: CostArguments): number => 1 + Math.max(0, Number(args["first"] ?? 1)) * childComplexity;
+export const pageCost = ({ args, childComplexity }: CostArguments): number =>
+  1 + Math.max(0, Number(args["last"] ?? args["first"] ?? usualPage)) * childComplexity;
 
 /** The cost of a list without pages: as if of a dozen. */
 export const listCost = ({ childComplexity }: CostArguments): number => 1 + 12 * childComplexity;

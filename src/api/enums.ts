@@ -6,6 +6,8 @@ import { kindNames, runKinds } from "../jobs/run-kinds.ts";
 import { methods } from "../pruning/methods/index.ts";
 import type { GradientPoint, Normalization } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
+import type { DatasetOrder } from "../store/datasets.ts";
+import type { ModelOrder } from "../store/models.ts";
 import type { RunKind, RunOrder, RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
 import type { AccessRole } from "../store/tokens.ts";
@@ -77,6 +79,21 @@ export const runKindEnum = enumOf<RunKind>(
 export const runOrderEnum = enumOf<RunOrder>("RunOrder", "What runs are ordered by.", {
   NEWEST_FIRST: "When they were asked for, the newest first.",
   OLDEST_FIRST: "When they were asked for, the oldest first.",
+});
+
+export const modelOrderEnum = enumOf<ModelOrder>("ModelOrder", "What models are ordered by.", {
+  NEWEST_FIRST: "When they were registered or made, the newest first.",
+  OLDEST_FIRST: "When they were registered or made, the oldest first.",
+  NAME: "Their names.",
+  LARGEST_FIRST: "Their parameters, the most first.",
+  SMALLEST_FIRST: "Their parameters, the fewest first.",
+});
+
+export const datasetOrderEnum = enumOf<DatasetOrder>("DatasetOrder", "What datasets are ordered by.", {
+  NEWEST_FIRST: "When they were registered, the newest first.",
+  OLDEST_FIRST: "When they were registered, the oldest first.",
+  NAME: "Their names.",
+  LARGEST_FIRST: "Their bytes, the most first.",
 });
 
 export const runStatusEnum = enumOf<RunStatus>("RunStatus", "Where a run stands.", {

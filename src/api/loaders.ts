@@ -2,24 +2,35 @@ import DataLoader from "dataloader";
 import { findDatasets } from "../store/datasets.ts";
 import { comparableOfParents } from "../store/evaluations.ts";
 import { findModels } from "../store/models.ts";
-import type { Page, PageRequest } from "../store/page.ts";
-import { filesOfModels, findProducingRuns, findRuns, iterationsOfRuns, pagesOfModels, structuresOfModels } from "../store/references.ts";
+import type { Listing, Page, PageRequest } from "../store/page.ts";
+import {
+  type Belongings,
+  filesOfModels,
+  findProducingRuns,
+  findRuns,
+  iterationsOfRuns,
+  pagesOfModels,
+  structuresOfModels,
+  totalsOfModels,
+} from "../store/references.ts";
 import { queuePositions } from "../store/runs.ts";
-import { listScores, type ScoreFilter, type ScoreOrder, type StructureScore } from "../store/scores.ts";
+import { listScores, type ScoreFilter, type ScoreOrder, type StructureScore, scoreCursor, totalScores } from "../store/scores.ts";
 import type { Database } from "../store/store.ts";
 
 /** One query for all that is asked for at once. Nothing is kept: a long subscription must see what has changed. */
 const batched = <Value>(load: (ids: readonly string[]) => Promise<readonly Value[]>): DataLoader<string, Value> =>
   new DataLoader<string, Value>(load, { cache: false });
 
-/** Pages of what models have: requests for the same page, of many models, are one query. */
-function batchedPages<Item>(load: (ids: readonly string[], page: PageRequest) => Promise<readonly Item[]>) {
-  const byPage = new Map<string, DataLoader<string, Item>>();
-  return (modelId: string, page: PageRequest): Promise<Item> => {
-    const key = `${page.first} ${page.after ?? ""}`;
-    const loader = byPage.get(key) ?? batched((ids) => load(ids, page));
+/** Pages of what models have: requests for the same page, of many models, are one query, and so are those for totals. */
+function batchedPages<What extends keyof Belongings>(db: Database, what: What) {
+  const byPage = new Map<string, DataLoader<string, Page<Belongings[What]>>>();
+  const totals = batched((ids) => totalsOfModels(db, what, ids));
+  return async (modelId: string, request: PageRequest): Promise<Listing<Belongings[What]>> => {
+    const key = JSON.stringify(request);
+    const loader = byPage.get(key) ?? batched((ids) => pagesOfModels(db, what, ids, request));
     byPage.set(key, loader);
-    return loader.load(modelId);
+    const page = await loader.load(modelId);
+    return { ...page, cursors: page.items.map(({ id }) => id), total: () => totals.load(modelId) };
   };
 }
 
@@ -29,14 +40,19 @@ interface ScoresRequest {
   readonly filter: ScoreFilter;
 }
 
-/** Pages of runs' scores: requests for the same page, of many runs, are one query. */
+/** Pages of runs' scores: requests for the same page, of many runs, are one query, and so are those for totals. */
 function batchedScores(db: Database) {
-  const byRequest = new Map<string, DataLoader<string, Page<StructureScore>>>();
-  return (runId: string, request: ScoresRequest): Promise<Page<StructureScore>> => {
+  const byRequest = new Map<string, { pages: DataLoader<string, Page<StructureScore>>; totals: DataLoader<string, number> }>();
+  return async (runId: string, request: ScoresRequest): Promise<Listing<StructureScore>> => {
+    const { order, filter } = request;
     const key = JSON.stringify(request);
-    const loader = byRequest.get(key) ?? batched((ids) => listScores(db, ids, request.page, request.order, request.filter));
-    byRequest.set(key, loader);
-    return loader.load(runId);
+    const { pages, totals } = byRequest.get(key) ?? {
+      pages: batched((ids) => listScores(db, ids, request.page, order, filter)),
+      totals: batched((ids) => totalScores(db, ids, filter)),
+    };
+    byRequest.set(key, { pages, totals });
+    const page = await pages.load(runId);
+    return { ...page, cursors: page.items.map((score) => scoreCursor(score, order)), total: () => totals.load(runId) };
   };
 }
 
@@ -53,9 +69,9 @@ export function createLoaders(db: Database) {
     structures: batched((ids) => structuresOfModels(db, ids)),
     iterations: batched((ids) => iterationsOfRuns(db, ids)),
     scores: batchedScores(db),
-    children: batchedPages((ids, page) => pagesOfModels(db, "children", ids, page)),
-    modelRuns: batchedPages((ids, page) => pagesOfModels(db, "runs", ids, page)),
-    evaluations: batchedPages((ids, page) => pagesOfModels(db, "evaluations", ids, page)),
+    children: batchedPages(db, "children"),
+    modelRuns: batchedPages(db, "runs"),
+    evaluations: batchedPages(db, "evaluations"),
   };
 }
 export type Loaders = ReturnType<typeof createLoaders>;

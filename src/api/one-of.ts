@@ -1,5 +1,6 @@
 import { type GraphQLSchema, isInputObjectType } from "graphql";
 import { Extensions } from "type-graphql";
+import { given } from "./given.ts";
 
 /** Says of an input type that exactly one of its fields must be given. Its fields are nullable, without defaults. */
 export const OneOf = (): ClassDecorator => Extensions({ oneOf: true }) as ClassDecorator;
@@ -14,5 +15,4 @@ type Given<Input> = { readonly [Name in keyof Input]-?: NonNullable<Input[Name]>
 type Chosen<Input> = { [Name in keyof Input]-?: Pick<Given<Input>, Name> }[keyof Input];
 
 /** The one field of a `@oneOf` input that was given, alone. */
-export const chosenOf = <Input extends object>(input: Input): Chosen<Input> =>
-  Object.fromEntries(Object.entries(input).filter(([, value]) => value != null)) as Chosen<Input>;
+export const chosenOf = <Input extends object>(input: Input): Chosen<Input> => given(input) as Chosen<Input>;

@@ -1,6 +1,6 @@
 import type { AuditEntry } from "../generated/prisma/client.ts";
-import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
-import { isId } from "./record.ts";
+import { namesNobody } from "./filters.ts";
+import { type Listing, listRows, newestFirst, noRows, type PageRequest } from "./page.ts";
 import type { Database } from "./store.ts";
 
 /** A mutation that a client asked for. */
@@ -25,12 +25,7 @@ export interface AuditFilter {
 }
 
 /** Newest first. @throws EspalierError BAD_CURSOR */
-export async function listAudit(db: Database, page: PageRequest, { tokenId, mutation }: AuditFilter): Promise<Page<AuditRecord>> {
-  const { before, order } = newestFirst(page);
-  if (tokenId !== undefined && !isId(tokenId)) return { items: [], hasNextPage: false };
-  const rows = await db.auditEntry.findMany({
-    where: { ...before, ...(tokenId === undefined ? {} : { tokenId }), ...(mutation === undefined ? {} : { mutation }) },
-    ...order,
-  });
-  return pageOf(rows, page.first);
+export async function listAudit(db: Database, page: PageRequest, { tokenId, mutation }: AuditFilter): Promise<Listing<AuditRecord>> {
+  if (namesNobody(tokenId)) return noRows;
+  return listRows(db.auditEntry, { tokenId, mutation }, page, newestFirst, (row: AuditRecord) => row);
 }

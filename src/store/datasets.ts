@@ -2,7 +2,8 @@ import { EspalierError } from "../errors.ts";
 import type { Dataset } from "../generated/prisma/client.ts";
 import type { DatasetForm } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
-import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
+import { type AgeFilter, createdWithin, holding } from "./filters.ts";
+import { type Listing, type ListOrder, listRows, newestFirst, oldestFirst, type PageRequest } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -75,14 +76,30 @@ export async function findDatasets(db: Database, ids: readonly string[]): Promis
   return ids.map((id) => byId.get(id) ?? null);
 }
 
-/** Datasets that have names, newest first. @throws EspalierError BAD_CURSOR */
-export async function listDatasets(db: Database, page: PageRequest): Promise<Page<DatasetRecord>> {
-  const { before, order } = newestFirst(page);
-  const rows = await db.dataset.findMany({ where: { name: { not: null }, ...before }, ...order });
-  return pageOf(
-    rows.map((row) => toRecord(row)),
-    page.first,
-  );
+export interface DatasetFilter extends AgeFilter {
+  /** Part of the name, in any case. */
+  readonly name?: string | undefined;
+  readonly form?: DatasetForm | undefined;
+}
+
+/** How datasets can be listed. */
+const datasetOrders = {
+  NEWEST_FIRST: newestFirst,
+  OLDEST_FIRST: oldestFirst,
+  NAME: { column: "name", holds: "string", descending: false },
+  LARGEST_FIRST: { column: "sizeBytes", holds: "number", descending: true },
+} as const satisfies Record<string, ListOrder>;
+export type DatasetOrder = keyof typeof datasetOrders;
+
+/** Datasets that have names. @throws EspalierError BAD_CURSOR */
+export async function listDatasets(
+  db: Database,
+  page: PageRequest,
+  { name, form, ...age }: DatasetFilter = {},
+  orderBy: DatasetOrder = "NEWEST_FIRST",
+): Promise<Listing<DatasetRecord>> {
+  const where = { name: { not: null, ...holding(name) }, form, createdAt: createdWithin(age) };
+  return listRows<Dataset, DatasetRecord>(db.dataset, where, page, datasetOrders[orderBy], toRecord);
 }
 
 /** What a model and its ancestors were pruned with, each once. */

@@ -2,7 +2,8 @@ import type { ModelFile } from "../artifacts/model-files.ts";
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../generated/prisma/client.ts";
 import type { Architecture, InspectedModel } from "../models/types.ts";
-import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
+import { type AgeFilter, createdWithin, holding, namesNobody } from "./filters.ts";
+import { type Listing, type ListOrder, listRows, newestFirst, noRows, oldestFirst, type PageRequest } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
 import type { Database, Store } from "./store.ts";
@@ -16,7 +17,7 @@ export type ModelRecord = DatabaseRecord<
   }
 >;
 
-export interface ModelFilter {
+export interface ModelFilter extends AgeFilter {
   /** That model's children. */
   readonly parentId?: string | undefined;
   /** Whether they have no parent. */
@@ -110,19 +111,27 @@ export async function holdModel(tx: Database, id: string): Promise<ModelRecord> 
   return getModel(tx, id);
 }
 
+/** How models can be listed. */
+const modelOrders = {
+  NEWEST_FIRST: newestFirst,
+  OLDEST_FIRST: oldestFirst,
+  NAME: { column: "name", holds: "string", descending: false },
+  LARGEST_FIRST: { column: "parameterCount", holds: "number", descending: true },
+  SMALLEST_FIRST: { column: "parameterCount", holds: "number", descending: false },
+} as const satisfies Record<string, ListOrder>;
+export type ModelOrder = keyof typeof modelOrders;
+
 /** @throws EspalierError BAD_CURSOR */
-export async function listModels(db: Database, page: PageRequest, { parentId, root, name }: ModelFilter = {}): Promise<Page<ModelRecord>> {
-  if (parentId !== undefined && !isId(parentId)) return pageOf([], page.first);
-  const { before, order } = newestFirst(page);
+export async function listModels(
+  db: Database,
+  page: PageRequest,
+  { parentId, root, name, ...age }: ModelFilter = {},
+  orderBy: ModelOrder = "NEWEST_FIRST",
+): Promise<Listing<ModelRecord>> {
+  if (namesNobody(parentId)) return noRows;
   const parents = [{ parentId }, root === undefined ? {} : { parentId: root ? null : { not: null } }];
-  // Prisma leaves the signs of LIKE as they are.
-  const contains = name?.replace(/[\\%_]/g, "\\$&");
-  const where = { AND: parents, ...(contains ? { name: { contains, mode: "insensitive" as const } } : {}), ...before };
-  const rows = await db.model.findMany({ where, ...order });
-  return pageOf(
-    rows.map((row) => toRecord(row)),
-    page.first,
-  );
+  const where = { AND: parents, name: holding(name), createdAt: createdWithin(age) };
+  return listRows<Model, ModelRecord>(db.model, where, page, modelOrders[orderBy], toRecord);
 }
 
 /** A model's files, by path. */

@@ -3,7 +3,7 @@ import { Prisma } from "../generated/prisma/client.ts";
 import type { StructureGroup, StructureKind } from "../structures/structure.ts";
 import type { EvaluationRecord } from "./evaluations.ts";
 import type { ModelRecord } from "./models.ts";
-import { badCursor, type Page, type PageRequest, pageOf } from "./page.ts";
+import { badCursor, mostCounted, type Page, type PageRequest, pageOf, walkOf } from "./page.ts";
 import type { IterationRow, PruningRunRecord } from "./pruning-runs.ts";
 import { isId, toRecord } from "./record.ts";
 import { type RunKind, type RunRecord, toRunRecord } from "./runs.ts";
@@ -88,7 +88,7 @@ interface Belonging {
   readonly records: (db: Database, ids: string[]) => Promise<readonly { readonly id: string }[]>;
 }
 
-interface Belongings {
+export interface Belongings {
   readonly children: ModelRecord;
   readonly runs: PruningRunRecord;
   readonly evaluations: EvaluationRecord;
@@ -103,15 +103,17 @@ export async function pagesOfModels<What extends keyof Belongings>(
   db: Database,
   what: What,
   modelIds: readonly string[],
-  { first, after }: PageRequest,
+  request: PageRequest,
 ): Promise<Page<Belongings[What]>[]> {
-  if (after != null && !isId(after)) throw badCursor(after);
+  const { size, cursor, backward } = walkOf(request);
+  if (cursor !== null && !isId(cursor)) throw badCursor(cursor);
   const { table, where, records } = belongings[what];
-  const before = after == null ? Prisma.empty : Prisma.sql`AND id < ${after}::uuid`;
+  const [beyond, direction] = backward ? [Prisma.raw(">"), Prisma.raw("ASC")] : [Prisma.raw("<"), Prisma.raw("DESC")];
+  const rest = cursor === null ? Prisma.empty : Prisma.sql`AND id ${beyond} ${cursor}::uuid`;
   const rows = await db.$queryRaw<{ modelId: string; id: string }[]>`
     SELECT m.id AS "modelId", r.id
     FROM unnest(${[...new Set(modelIds)]}::uuid[]) AS m(id) CROSS JOIN LATERAL (
-      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${where} ${before} ORDER BY id DESC LIMIT ${first + 1}::int
+      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${where} ${rest} ORDER BY id ${direction} LIMIT ${size + 1}::int
     ) r`;
   const found = await records(
     db,
@@ -127,7 +129,19 @@ export async function pagesOfModels<What extends keyof Belongings>(
   return lists.map((list) =>
     pageOf(
       list.filter((item) => item !== undefined),
-      first,
+      request,
     ),
   );
+}
+
+/** For each of many models how much of something it has, up to `mostCounted`. */
+export async function totalsOfModels(db: Database, what: keyof Belongings, modelIds: readonly string[]): Promise<number[]> {
+  const { table, where } = belongings[what];
+  const rows = await db.$queryRaw<{ modelId: string; total: bigint }[]>`
+    SELECT m.id AS "modelId", (
+      SELECT count(*) FROM (SELECT 1 FROM ${Prisma.raw(`"${table}"`)} WHERE ${where} LIMIT ${mostCounted}::int) counted
+    ) AS total
+    FROM unnest(${[...new Set(modelIds)]}::uuid[]) AS m(id)`;
+  const totals = new Map(rows.map(({ modelId, total }) => [modelId, Number(total)]));
+  return modelIds.map((id) => totals.get(id) ?? 0);
 }

@@ -3,8 +3,9 @@ import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluat
 import { Prisma, type Run } from "../generated/prisma/client.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
+import { type AgeFilter, among, createdWithin, namesNobody } from "./filters.ts";
 import { holdModel } from "./models.ts";
-import { byAge, type Page, type PageRequest, pageOf } from "./page.ts";
+import { type Listing, type ListOrder, listRows, newestFirst, noRows, oldestFirst, type PageRequest } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -52,10 +53,13 @@ export interface RunRequest<Kind extends RunKind> {
   readonly overlapRatio?: number;
 }
 
-export interface RunFilter {
+export interface RunFilter extends AgeFilter {
   readonly kinds?: readonly RunKind[] | undefined;
   readonly statuses?: readonly Run["status"][] | undefined;
+  readonly methods?: readonly string[] | undefined;
   readonly modelId?: string | undefined;
+  readonly datasetId?: string | undefined;
+  readonly comparisonKey?: string | undefined;
 }
 
 /** Puts a run's job into the queue, in the transaction that is given: there is never one without the other. */
@@ -195,21 +199,29 @@ export async function getRun<Kind extends RunKind = RunKind>(db: Database, id: s
   return run;
 }
 
-/** How runs are ordered: by when they were asked for. */
-export type RunOrder = "NEWEST_FIRST" | "OLDEST_FIRST";
+/** How runs can be listed. */
+const runOrders = { NEWEST_FIRST: newestFirst, OLDEST_FIRST: oldestFirst } as const satisfies Record<string, ListOrder>;
+export type RunOrder = keyof typeof runOrders;
 
 /** @throws EspalierError BAD_CURSOR */
 export async function listRuns<Kind extends RunKind = RunKind>(
   db: Database,
   page: PageRequest,
-  { kinds, statuses, modelId }: RunFilter & { readonly kinds?: readonly Kind[] | undefined } = {},
+  {
+    kinds,
+    statuses,
+    methods,
+    modelId,
+    datasetId,
+    comparisonKey,
+    ...age
+  }: RunFilter & { readonly kinds?: readonly Kind[] | undefined } = {},
   orderBy: RunOrder = "NEWEST_FIRST",
-): Promise<Page<RunRecord<Kind>>> {
-  if (modelId !== undefined && !isId(modelId)) return pageOf([], page.first);
-  const { before, order } = byAge(page, orderBy);
-  const among = <Value>(values: readonly Value[] | undefined) => (values ? { in: [...values] } : undefined);
-  const rows = await db.run.findMany({ where: { kind: among(kinds), status: among(statuses), modelId, ...before }, ...order });
-  return pageOf(rows.map(toRunRecord<Kind>), page.first);
+): Promise<Listing<RunRecord<Kind>>> {
+  if (namesNobody(modelId, datasetId)) return noRows;
+  const named = { kind: among(kinds), status: among(statuses), method: among(methods) };
+  const where = { ...named, modelId, datasetId, comparisonKey, createdAt: createdWithin(age) };
+  return listRows(db.run, where, page, runOrders[orderBy], toRunRecord<Kind>);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Prisma } from "../generated/prisma/client.ts";
 import type { ScoreTable } from "../pruning/events.ts";
 import type { StructureId, StructureKind } from "../structures/structure.ts";
-import { badCursor, type Page, type PageRequest, pageOf } from "./page.ts";
+import { badCursor, mostCounted, type Page, type PageRequest, pageOf, walkOf } from "./page.ts";
 import { isId } from "./record.ts";
 import type { Database } from "./store.ts";
 
@@ -78,15 +78,25 @@ function readCursor(cursor: string, order: ScoreOrder): readonly (string | numbe
   throw badCursor(cursor);
 }
 
-/** Arrays of one run, `r`, that hold the scores of a page in order of position: those after the cursor, until there are enough. */
-function byPosition(filter: Prisma.Sql, cursor: Prisma.Sql | null, first: number): Prisma.Sql {
-  const after = cursor ? Prisma.sql`AND (iteration, kind, "lastIndex") > (${cursor})` : Prisma.empty;
+/**
+ * Arrays of one run, `r`, that hold the scores of a page in order of position: those beyond the cursor, until there are enough. Of
+ * them the first may hold what lies on this side of it too.
+ */
+function byPosition(filter: Prisma.Sql, cursor: Prisma.Sql | null, first: number, descending: boolean): Prisma.Sql {
+  const place = Prisma.sql`(iteration, kind, "lastIndex")`;
+  const direction = Prisma.raw(descending ? "DESC" : "ASC");
+  const ordered = Prisma.sql`iteration ${direction}, kind ${direction}, "lastIndex" ${direction}`;
+  // Where the places descend, the array that holds the cursor is the first whose last place is not before it.
+  const holder = Prisma.sql`
+    SELECT iteration, kind, "lastIndex" FROM "StructureScores" WHERE "runId" = r.id AND ${place} >= (${cursor}) ORDER BY ${place} LIMIT 1`;
+  const upTo = Prisma.sql`(${place} <= (${holder}) OR NOT EXISTS (${holder}))`;
+  const rest = cursor === null ? Prisma.empty : Prisma.sql`AND ${descending ? upTo : Prisma.sql`${place} > (${cursor})`}`;
   // An array holds one score at least, and of the first perhaps none is wanted.
   return Prisma.sql`
     SELECT iteration, kind, indexes, scores FROM (
-      SELECT *, sum(cardinality(indexes)) OVER (ORDER BY iteration, kind, "lastIndex") - cardinality(indexes) AS before FROM (
-        SELECT * FROM "StructureScores" WHERE "runId" = r.id ${filter} ${after}
-        ORDER BY iteration, kind, "lastIndex" LIMIT ${first + 2}::int
+      SELECT *, sum(cardinality(indexes)) OVER (ORDER BY ${ordered}) - cardinality(indexes) AS before FROM (
+        SELECT * FROM "StructureScores" WHERE "runId" = r.id ${filter} ${rest}
+        ORDER BY ${ordered} LIMIT ${first + 2}::int
       ) following
     ) counted WHERE before <= ${first + chunkSize}::int`;
 }
@@ -121,27 +131,28 @@ function byScore(filter: Prisma.Sql, cursor: Prisma.Sql | null, score: unknown, 
 export async function listScores(
   db: Database,
   runIds: readonly string[],
-  { first, after }: PageRequest,
+  request: PageRequest,
   order: ScoreOrder = "POSITION",
-  { iterations, kinds }: ScoreFilter = {},
+  filter: ScoreFilter = {},
 ): Promise<Page<StructureScore>[]> {
-  const { columns, descending } = orders[order];
-  const values = after == null ? null : readCursor(after, order);
+  const { columns, ...ordered } = orders[order];
+  const { size, cursor: from, backward } = walkOf(request);
+  const descending = ordered.descending !== backward;
+  const values = from === null ? null : readCursor(from, order);
   const cursor = values && Prisma.join(values.map((value, i) => Prisma.sql`${value}::${Prisma.raw(types[columns[i] ?? "index"])}`));
-  const filter = Prisma.sql`
-    ${iterations ? Prisma.sql`AND iteration = ANY(${[...iterations]}::int4[])` : Prisma.empty}
-    ${kinds ? Prisma.sql`AND kind = ANY(${[...kinds]}::text[])` : Prisma.empty}`;
+  const wanted = wantedScores(filter);
   const sorted = columns.map((column) => (column === "index" || column === "score" ? `u.${column}` : `a.${column}`));
   const sorting = Prisma.raw(sorted.map((column) => `${column} ${descending ? "DESC" : "ASC"}`).join(", "));
   const rest = cursor
     ? Prisma.sql`WHERE (${Prisma.raw(sorted.join(", "))}) ${Prisma.raw(descending ? "<" : ">")} (${cursor})`
     : Prisma.empty;
-  const arrays = order === "POSITION" ? byPosition(filter, cursor, first) : byScore(filter, cursor, values?.[0], first, descending);
+  const arrays =
+    order === "POSITION" ? byPosition(wanted, cursor, size, descending) : byScore(wanted, cursor, values?.[0], size, descending);
   const rows = await db.$queryRaw<(StructureScore & { runId: string })[]>`
     SELECT r.id AS "runId", page.* FROM unnest(${[...new Set(runIds.filter(isId))]}::uuid[]) AS r(id) CROSS JOIN LATERAL (
       SELECT a.iteration, a.kind, u.index, u.score
       FROM (${arrays}) a CROSS JOIN LATERAL unnest(a.indexes, a.scores) AS u(index, score)
-      ${rest} ORDER BY ${sorting} LIMIT ${first + 1}::int
+      ${rest} ORDER BY ${sorting} LIMIT ${size + 1}::int
     ) page`;
   const byRun = new Map<string, StructureScore[]>();
   for (const { runId, ...score } of rows) {
@@ -149,5 +160,22 @@ export async function listScores(
     list.push(score);
     byRun.set(runId, list);
   }
-  return runIds.map((id) => pageOf(byRun.get(id.toLowerCase()) ?? [], first));
+  return runIds.map((id) => pageOf(byRun.get(id.toLowerCase()) ?? [], request));
+}
+
+const wantedScores = ({ iterations, kinds }: ScoreFilter): Prisma.Sql => Prisma.sql`
+    ${iterations ? Prisma.sql`AND iteration = ANY(${[...iterations]}::int4[])` : Prisma.empty}
+    ${kinds ? Prisma.sql`AND kind = ANY(${[...kinds]}::text[])` : Prisma.empty}`;
+
+/** How many scores each of many runs has, counted in as many arrays as records are counted elsewhere. */
+export async function totalScores(db: Database, runIds: readonly string[], filter: ScoreFilter = {}): Promise<number[]> {
+  const rows = await db.$queryRaw<{ runId: string; total: bigint }[]>`
+    SELECT r.id AS "runId", (
+      SELECT coalesce(sum(size), 0)::bigint FROM (
+        SELECT cardinality(indexes) AS size FROM "StructureScores" WHERE "runId" = r.id ${wantedScores(filter)} LIMIT ${mostCounted}::int
+      ) counted
+    ) AS total
+    FROM unnest(${[...new Set(runIds.filter(isId))]}::uuid[]) AS r(id)`;
+  const totals = new Map(rows.map(({ runId, total }) => [runId, Number(total)]));
+  return runIds.map((id) => totals.get(id.toLowerCase()) ?? 0);
 }

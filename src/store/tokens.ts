@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import type { AccessToken } from "../generated/prisma/client.ts";
-import { newestFirst, type Page, type PageRequest, pageOf } from "./page.ts";
+import { type Listing, listRows, newestFirst, type PageRequest } from "./page.ts";
 import { isId } from "./record.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -65,11 +65,8 @@ export async function revokeToken(db: Database, id: string): Promise<TokenRecord
 }
 
 /** Newest first; withdrawn and expired ones too. @throws EspalierError BAD_CURSOR */
-export async function listTokens(db: Database, page: PageRequest): Promise<Page<TokenRecord>> {
-  const { before, order } = newestFirst(page);
-  const rows = await db.accessToken.findMany({ where: before, ...order });
-  return pageOf(rows.map(record), page.first);
-}
+export const listTokens = (db: Database, page: PageRequest): Promise<Listing<TokenRecord>> =>
+  listRows(db.accessToken, {}, page, newestFirst, record);
 
 /** Those there are of some tokens, by their digests. */
 export async function tokensByDigest(db: Database, digests: readonly string[]): Promise<Map<string, TokenRecord>> {

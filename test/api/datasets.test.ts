@@ -109,7 +109,7 @@ test("what lies outside the dataset root, or is no dataset, is refused", async (
     "a\0b.txt": "BAD_USER_INPUT",
   };
   for (const [path, code] of Object.entries(refusals))
-    assert.deepEqual(await refusal(register, { name: "x", path }), [code, "input.path"], path);
+    assert.deepEqual(await refusal(register, { name: "x", source: { path } }), [code, "input.source.path"], path);
   const bad = "BAD_USER_INPUT";
   assert.deepEqual(await refusal(register, { name: "x" }), [bad, "input"]);
   assert.deepEqual(await refusal(register, { name: "x", source: { path: "a.txt", texts: ["a"] } }), [bad, "input.source"]);
@@ -150,12 +150,16 @@ test("a child is measured against its parent, and not on what it was pruned with
   ]);
   const allowed = await evaluated({ ...leaky, allowOverlap: true, maxTokens: 50, measureSpeed: false });
   assert.equal(allowed.overlapRatio, ratio);
-  assert.equal((await evaluated({ ...leaky, modelId, maxTokens: 50, measureSpeed: false })).overlapRatio, 0, "the parent was not pruned");
+  assert.equal(
+    (await evaluated({ ...leaky, subject: { modelId }, maxTokens: 50, measureSpeed: false })).overlapRatio,
+    0,
+    "the parent was not pruned",
+  );
 
   const heldOut = { dataset: { name: "literature-heldout" }, sequenceLength: 64, stride: 32, maxTokens: 500 };
-  const before = await evaluated({ ...heldOut, modelId });
+  const before = await evaluated({ ...heldOut, subject: { modelId } });
   assert.equal(before.retained, null);
-  const after = await evaluated({ ...heldOut, modelId: child });
+  const after = await evaluated({ ...heldOut, subject: { modelId: child } });
   assert.deepEqual([after.stride, after.sequenceLength, after.maxTokens, after.maxItems], [32, 64, 500, null]);
   assert.equal(after.comparisonKey, before.comparisonKey);
   assert.deepEqual(after.retained, {
@@ -168,7 +172,7 @@ test("a child is measured against its parent, and not on what it was pruned with
     decodeSpeedRatio: after.result.decodeTokensPerSecond / before.result.decodeTokensPerSecond,
   });
   assert.ok(after.result.perplexityStandardError > 0 && after.result.decodeTokensPerSecond > 0 && after.result.peakMemoryBytes > 0);
-  const other = await evaluated({ ...heldOut, modelId: child, stride: 64, measureSpeed: false });
+  const other = await evaluated({ ...heldOut, subject: { modelId: child }, stride: 64, measureSpeed: false });
   assert.notEqual(other.comparisonKey, before.comparisonKey);
   assert.deepEqual([other.retained, other.result.decodeTokensPerSecond], [null, null]);
   const answers = await evaluated({ subject: { modelId: child }, dataset: { name: "questions" }, sequenceLength: 32, measureSpeed: false });
@@ -182,7 +186,7 @@ test("a child is measured against its parent, and not on what it was pruned with
   const items = ["…………", "zq zq"].map((_, gold) => ({ context: "The sea", choices: [" …………", " zq zq"], gold }));
   await writeFile(join(root, "apart.jsonl"), [...items, items[0]].map((item) => `${JSON.stringify(item)}\n`).join(""));
   await api.data(register, { input: { name: "apart", source: { path: "apart.jsonl" } } });
-  const { result: theirs } = await evaluated({ ...apart, modelId });
+  const { result: theirs } = await evaluated({ ...apart, subject: { modelId } });
   const { result: mine, retained } = await evaluated(apart);
   assert.notEqual(theirs.normalizedAccuracy, theirs.byteNormalizedAccuracy);
   assert.ok(theirs.normalizedAccuracyStandardError > 0 && theirs.byteNormalizedAccuracyStandardError > 0);

@@ -23,7 +23,7 @@ function texts(type: GraphQLInputType, path: string): [path: string, value: unkn
     return Object.values(type.getFields()).flatMap((field) =>
       texts(field.type, `${path}.${field.name}`).map(([at, value]): [string, unknown] => [
         at,
-        { ...(filler(type) as object), [field.name]: value },
+        { ...(type.isOneOf ? {} : (filler(type) as object)), [field.name]: value },
       ]),
     );
   return ["String", "ID"].includes(String(type)) ? [[path, nul]] : [];

@@ -202,6 +202,81 @@ test("lists go by pages, newest first, and by filters", async () => {
   assert.deepEqual([none.nodes, none.pageInfo], [[], { hasNextPage: false, endCursor: null }]);
 });
 
+test("lists go from either end, tell how many they have, and by each order to the same end", async () => {
+  const { store } = api.services;
+  const parent = await newModel(store, "walked");
+  const names = ["b", "a", "c", "a", "b"];
+  for (const name of names) await newModel(store, name, parent.id);
+  type Listed = { nodes: { id: string; name: string }[]; totalCount: number; pageInfo: Record<string, string | boolean | null> };
+  const fields = "nodes { id name } totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }";
+  const filter = `filter: { parentId: "${parent.id}" }`;
+  const list = async (args: string): Promise<Listed> => (await api.data(`{ models(${filter}, ${args}) { ${fields} } }`)).models;
+  const nested = async (args: string): Promise<Listed> =>
+    (await api.data(`{ model(id: "${parent.id}") { children(${args}) { ${fields} } } }`)).model.children;
+  const ways: [order: string, ask: (args: string) => Promise<Listed>][] = ["NEWEST_FIRST", "OLDEST_FIRST", "NAME", "LARGEST_FIRST"].map(
+    (order) => [order, (args) => list(`orderBy: ${order}, ${args}`)],
+  );
+  for (const [order, ask] of [...ways, ["children", nested] as const]) {
+    const whole = await ask("first: 100");
+    assert.deepEqual([whole.nodes.length, whole.totalCount], [5, 5], order);
+    const walked = { forward: [] as string[], backward: [] as string[] };
+    for (let after: unknown = null, more: unknown = true; more; ) {
+      const { nodes, totalCount, pageInfo } = await ask(`first: 2${after ? `, after: "${after}"` : ""}`);
+      assert.deepEqual([totalCount, pageInfo["hasPreviousPage"]], [5, after !== null]);
+      walked.forward.push(...nodes.map(({ id }) => id));
+      [after, more] = [pageInfo["endCursor"], pageInfo["hasNextPage"]];
+    }
+    for (let before: unknown = null, more: unknown = true; more; ) {
+      const { nodes, pageInfo } = await ask(`last: 2${before ? `, before: "${before}"` : ""}`);
+      assert.equal(pageInfo["hasNextPage"], before !== null);
+      walked.backward.unshift(...nodes.map(({ id }) => id));
+      [before, more] = [pageInfo["startCursor"], pageInfo["hasPreviousPage"]];
+    }
+    const ids = whole.nodes.map(({ id }) => id);
+    assert.deepEqual(walked, { forward: ids, backward: ids }, order);
+  }
+  assert.deepEqual(
+    (await list("orderBy: NAME")).nodes.map(({ name }) => name),
+    names.toSorted(),
+  );
+  for (const [args, code, argument] of [
+    ["first: 1, last: 1", "BAD_USER_INPUT", "last"],
+    ['last: 1, after: "x"', "BAD_USER_INPUT", "after"],
+    ['before: "x"', "BAD_USER_INPUT", "before"],
+    ["last: 101", "BAD_USER_INPUT", "last"],
+    [`orderBy: NAME, after: "${parent.id}"`, "BAD_CURSOR", "after"],
+    ['last: 1, before: "x"', "BAD_CURSOR", "before"],
+  ] as const) {
+    const { errors } = await api.ask(`{ models(${args}) { nodes { id } } }`);
+    assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, argument], args);
+  }
+});
+
+test("lists are filtered by when their records came, and runs by what they do", async () => {
+  const { store } = api.services;
+  const early = await newModel(store, "a time early");
+  const late = await newModel(store, "a time late");
+  await store.prisma.model.update({ where: { id: early.id }, data: { createdAt: new Date("2020-01-01T00:00:00Z") } });
+  const models = async (filter: string) => {
+    const { nodes, totalCount } = (await api.data(`{ models(filter: { name: "a time", ${filter} }) { nodes { id } totalCount } }`)).models;
+    assert.equal(totalCount, nodes.length);
+    return nodes.map(({ id }: { id: string }) => id);
+  };
+  assert.deepEqual(await models('createdBefore: "2021-01-01T00:00:00Z"'), [early.id]);
+  assert.deepEqual(await models('createdAfter: "2020-01-01T00:00:00Z"'), [late.id]);
+  assert.deepEqual(await models("createdAfter: null, createdBefore: null"), [late.id, early.id]);
+  const { id, datasetId } = await newRun(store);
+  for (const [filter, found] of [
+    [`datasetId: "${datasetId}", methods: [PIP], statuses: [QUEUED]`, [{ id }]],
+    [`datasetId: "${datasetId}", methods: [RANDOM]`, []],
+    [`datasetId: "${datasetId}", statuses: [RUNNING]`, []],
+    ['datasetId: "x"', []],
+  ] as const)
+    assert.deepEqual((await api.data(`{ pruningRuns(filter: { ${filter} }) { nodes { id } } }`)).pruningRuns.nodes, found, filter);
+  const { evaluations } = await api.data(`{ evaluations(filter: { comparisonKey: "${"0".repeat(64)}" }) { nodes { id } totalCount } }`);
+  assert.deepEqual(evaluations, { nodes: [], totalCount: 0 });
+});
+
 test("what does not exist is null", async () => {
   const answer = await api.data(
     '{ model(id: "x") { id } pruningRun(id: "00000000-0000-7000-8000-000000000000") { id } evaluation(id: "") { id } }',

@@ -27,7 +27,7 @@ const input = (more: object = {}) => ({ subject: { modelId }, dataset: { name: "
 test("a request repeated with its key gives the run that the first one started, even at once; a key asked otherwise is refused", async () => {
   const keyed = input({ idempotencyKey: "one" });
   const answers = await Promise.all([1, 2, 3, 4].map(() => api.data(start, { input: keyed })));
-  const ids = new Set(answers.map(({ startPruning }) => startPruning.id));
+  const ids = new Set(answers.map(({ startPruning }) => startPruning.run.id));
   assert.equal(ids.size, 1);
   // A default that is spelt out is the same request.
   const again = await api.data(start, { input: { ...keyed, method: "PIP", options: { samples: 4, targetRatio: 0.2 } } });
@@ -56,7 +56,7 @@ test("registering repeated with its key gives the first model, whatever became o
       registerModel: { model: first },
     } = await api.data(register, { input: request });
     await rm(folder, { recursive: true });
-    assert.deepEqual((await api.data(register, { input: request })).registerModel, first);
+    assert.deepEqual((await api.data(register, { input: request })).registerModel.model, first);
     assert.equal((await api.ask(register, { input: { path } })).errors?.[0]?.extensions["code"], "MODEL_NOT_FOUND");
     const { errors } = await api.ask(register, { input: { ...request, name: "second" } });
     assert.equal(errors?.[0]?.extensions["code"], "IDEMPOTENCY_KEY_REUSED");

@@ -85,7 +85,7 @@ test("a run tells what all kinds have, and what is its kind's; of another kind i
   const { modelId, datasetId, pruning, evaluation } = await oneOfEach("told");
   const query = `query($id: ID!) { run(id: $id) { __typename id kind status progress priority lastSequence executionProvider
     model { id } dataset { id } resultModel { id } error { code } startedAt finishedAt
-    ... on PruningRun { method targetRatio } ... on Evaluation { sequenceLength result { perplexity } } } }`;
+    ... on PruningRun { method options { targetRatio } } ... on Evaluation { sequenceLength result { perplexity } } } }`;
   const common = {
     status: "QUEUED",
     progress: 0,
@@ -104,7 +104,7 @@ test("a run tells what all kinds have, and what is its kind's; of another kind i
     kind: "PRUNING",
     priority: 3,
     method: "PIP",
-    targetRatio: 0.5,
+    options: { targetRatio: 0.5 },
     ...common,
   });
   assert.deepEqual((await api.data(query, { id: evaluation })).run, {
@@ -209,9 +209,9 @@ test("a run is ended and resumed by those who may start one of its kind", async 
   // Once there is a token, the server is open to nobody without one: this test is the last.
   const { secret } = await createToken(prisma, { name: "measures", role: "GENERATE", expiresAt: null });
   for (const mutation of ["cancelRun", "resumeRun"]) {
-    const refused = await api.ask(`mutation { ${mutation}(id: "${pruning}") { id } }`, {}, secret);
+    const refused = await api.ask(`mutation { ${mutation}(input: { id: "${pruning}" }) { run { id } } }`, {}, secret);
     assert.deepEqual(refused.errors?.[0]?.extensions, { code: "FORBIDDEN", needed: "PRUNE", role: "GENERATE" });
-    assert.equal((await api.ask(`mutation { ${mutation}(id: "${evaluation}") { id } }`, {}, secret)).errors, undefined);
+    assert.equal((await api.ask(`mutation { ${mutation}(input: { id: "${evaluation}" }) { run { id } } }`, {}, secret)).errors, undefined);
   }
   const entries = await prisma.auditEntry.findMany({ where: { tokenName: "measures" }, orderBy: { id: "asc" } });
   assert.deepEqual(

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { seededRandom } from "../../src/random.ts";
-import { insertScores, listScores, type ScoreFilter, type ScoreOrder, type StructureScore, scoreCursor } from "../../src/store/scores.ts";
+import {
+  insertScores,
+  listScores,
+  type ScoreFilter,
+  type ScoreOrder,
+  type StructureScore,
+  scoreCursor,
+  totalScores,
+} from "../../src/store/scores.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { newRun } from "../support/records.ts";
@@ -55,16 +63,32 @@ async function readAll(order: ScoreOrder, first: number, filter?: ScoreFilter): 
   }
 }
 
+async function readAllBackward(order: ScoreOrder, last: number, filter?: ScoreFilter): Promise<StructureScore[]> {
+  const rows: StructureScore[] = [];
+  for (;;) {
+    const [first] = rows;
+    const [page] = await listScores(database.store.prisma, [runId], { last, before: first && scoreCursor(first, order) }, order, filter);
+    assert.ok(page);
+    assert.equal(page.hasNextPage, first !== undefined);
+    rows.unshift(...page.items);
+    if (!page.hasPreviousPage) return rows;
+    assert.equal(page.items.length, last);
+  }
+}
+
 for (const order of Object.keys(columns) as ScoreOrder[]) {
   for (const first of [1, 7, 1000]) {
     test(`pages of ${first} in order ${order} are all scores, each once (seed ${seed})`, async () => {
       assert.deepEqual(await readAll(order, first), sorted(all, order));
+      assert.deepEqual(await readAllBackward(order, first), sorted(all, order));
     });
   }
   test(`filters in order ${order} (seed ${seed})`, async () => {
     const filter = { iterations: [1, 3], kinds: ["MLP", "LAYER"] as StructureKind[] };
     const wanted = all.filter((s) => filter.iterations.includes(s.iteration) && filter.kinds.includes(s.kind));
     assert.deepEqual(await readAll(order, 10, filter), sorted(wanted, order));
+    assert.deepEqual(await readAllBackward(order, 10, filter), sorted(wanted, order));
+    assert.deepEqual(await totalScores(database.store.prisma, [runId, "nonsense"], filter), [wanted.length, 0]);
   });
 }
 
@@ -75,7 +99,9 @@ test("a cursor of another order, or none at all, is refused", async () => {
 });
 
 test("a run that is not there has no scores", async () => {
-  assert.deepEqual(await listScores(database.store.prisma, ["nonsense"], { first: 5 }), [{ items: [], hasNextPage: false }]);
+  assert.deepEqual(await listScores(database.store.prisma, ["nonsense"], { first: 5 }), [
+    { items: [], hasNextPage: false, hasPreviousPage: false },
+  ]);
 });
 
 test("a thousand equal scores, in many arrays, are paged each once in every order", async () => {
@@ -121,6 +147,9 @@ test("pages as long as an array, and one more or less, that begin anywhere in on
           `${first} in order ${order} after ${index}`,
         );
         assert.equal(page?.hasNextPage, left > first, `${first} in order ${order} after ${index}`);
+        const [behind] = await listScores(database.store.prisma, [id], { last: first, before: after }, order);
+        const passed = Array.from({ length: Math.min(first, place) }, (_, i) => index - step * (i + 1)).reverse();
+        assert.deepEqual([behind?.items.map((s) => s.index), behind?.hasPreviousPage], [passed, place > first], `before ${index}`);
       }
 });
 

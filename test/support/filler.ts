@@ -5,6 +5,10 @@ export function filler(type: GraphQLInputType): unknown {
   if (isNonNullType(type)) return filler(type.ofType);
   if (isListType(type)) return [filler(type.ofType)];
   if (isEnumType(type)) return type.getValues()[0]?.name;
+  if (isInputObjectType(type) && type.isOneOf) {
+    const [first] = Object.values(type.getFields());
+    return first && { [first.name]: filler(first.type) };
+  }
   if (isInputObjectType(type))
     return Object.fromEntries(
       Object.values(type.getFields())

@@ -1,14 +1,27 @@
-import { Arg, Args, Ctx, ID, Mutation, Query, Resolver } from "type-graphql";
+import { Arg, Args, Ctx, Field, ID, InputType, Mutation, Query, Resolver } from "type-graphql";
 import { datasetFrom, datasetOf, registerDatasetFile } from "../../services/register-dataset.ts";
 import { blaming, isPath, nameRule, requireAll } from "../../services/validate.ts";
-import { type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
+import { type DatasetOrder, type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
+import type { DatasetForm } from "../../text/dataset-content.ts";
 import { datasets } from "../../text/datasets.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
+import { datasetFormEnum, datasetOrderEnum } from "../enums.ts";
+import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
-import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { AgeFilter } from "../types/age-filter.ts";
+import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { Dataset, DatasetConnection, RegisterDatasetInput, RegisterDatasetPayload } from "../types/dataset.ts";
+
+@InputType({ description: "Which datasets to list." })
+class DatasetFilter extends AgeFilter {
+  @Field(() => String, { nullable: true, description: "Those whose name has this in it, in any case." })
+  readonly name?: string | null;
+
+  @Field(() => datasetFormEnum, { nullable: true, description: "Those whose records are of this form." })
+  readonly form?: DatasetForm | null;
+}
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
@@ -20,12 +33,17 @@ export class DatasetResolver {
 
   @Needs("READ")
   @Query(() => DatasetConnection, {
-    description: "Datasets that have names, newest first: those that come with the server and those that were registered.",
+    description: "Datasets that have names: those that come with the server and those that were registered.",
     complexity: pageCost,
   })
-  async datasets(@Args(() => PageArgs) page: PageArgs, @Ctx() context: Context): Promise<Connection<DatasetRecord>> {
+  async datasets(
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => DatasetFilter, { defaultValue: {}, description: "Which ones." }) filter: DatasetFilter,
+    @Arg("orderBy", () => datasetOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: DatasetOrder,
+    @Ctx() context: Context,
+  ): Promise<Connection<DatasetRecord>> {
     for (const { name } of datasets) await (await datasetOf(context, { name })).keep();
-    return connect(await blaming("after", listDatasets(context.store.prisma, pageRequest(page))), ({ id }) => id);
+    return connectionOf(page, (request) => listDatasets(context.store.prisma, request, given(filter), orderBy));
   }
 
   @Needs("PRUNE")

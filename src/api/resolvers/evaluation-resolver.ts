@@ -1,10 +1,22 @@
-import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { startEvaluation } from "../../services/start-evaluation.ts";
 import { type EvaluationRecord, findEvaluation } from "../../store/evaluations.ts";
+import { listRuns, type RunOrder } from "../../store/runs.ts";
+import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
+import { runOrderEnum } from "../enums.ts";
+import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
-import { Evaluation, Retained, StartEvaluationInput, StartEvaluationPayload } from "../types/evaluation.ts";
+import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
+import { Evaluation, EvaluationConnection, Retained, StartEvaluationInput, StartEvaluationPayload } from "../types/evaluation.ts";
+import { AnyRunFilter } from "../types/run.ts";
+
+@InputType({ description: "Which evaluations to list." })
+class EvaluationFilter extends AnyRunFilter {
+  @Field(() => String, { nullable: true, description: "Those that measured the same thing the same way: of this `comparisonKey`." })
+  readonly comparisonKey?: string | null;
+}
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -15,6 +27,17 @@ export class EvaluationResolver {
     @Ctx() { store }: Context,
   ): Promise<EvaluationRecord | null> {
     return findEvaluation(store.prisma, id);
+  }
+
+  @Needs("READ")
+  @Query(() => EvaluationConnection, { description: "Evaluations.", complexity: pageCost })
+  evaluations(
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("filter", () => EvaluationFilter, { defaultValue: {}, description: "Which ones." }) filter: EvaluationFilter,
+    @Arg("orderBy", () => runOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: RunOrder,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<EvaluationRecord>> {
+    return connectionOf(page, (request) => listRuns(store.prisma, request, { ...given(filter), kinds: ["EVALUATION"] as const }, orderBy));
   }
 
   @Needs("GENERATE")

@@ -3,13 +3,15 @@ import { deleteModel } from "../../services/delete-model.ts";
 import { registerModel } from "../../services/register-model.ts";
 import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
-import { getModel, listModels, type ModelRecord } from "../../store/models.ts";
+import { getModel, listModels, type ModelOrder, type ModelRecord } from "../../store/models.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { structureKindEnum } from "../enums.ts";
+import { modelOrderEnum, structureKindEnum } from "../enums.ts";
+import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
-import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { AgeFilter } from "../types/age-filter.ts";
+import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
 import { DeleteModelInput, DeleteModelPayload, RegisterModelInput, RegisterModelPayload } from "../types/model-changes.ts";
@@ -17,7 +19,7 @@ import { PruningRunConnection } from "../types/pruning-run.ts";
 import { Run } from "../types/run.ts";
 
 @InputType({ description: "Which models to list." })
-class ModelFilter {
+class ModelFilter extends AgeFilter {
   @Field(() => String, { nullable: true, description: "Those whose name has this in it, in any case." })
   readonly name?: string | null;
 
@@ -31,20 +33,17 @@ class ModelFilter {
 /** Descendants that a lineage gives at most. */
 const largestFamily = 500;
 
-const byId = ({ id }: { readonly id: string }): string => id;
-
 @Resolver(() => Model)
 export class ModelResolver {
   @Needs("READ")
-  @Query(() => ModelConnection, { description: "Models, newest first.", complexity: pageCost })
-  async models(
+  @Query(() => ModelConnection, { description: "Models.", complexity: pageCost })
+  models(
     @Args(() => PageArgs) page: PageArgs,
-    @Arg("filter", () => ModelFilter, { defaultValue: {}, description: "Which ones." }) { name, parentId, root }: ModelFilter,
+    @Arg("filter", () => ModelFilter, { defaultValue: {}, description: "Which ones." }) filter: ModelFilter,
+    @Arg("orderBy", () => modelOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: ModelOrder,
     @Ctx() { store }: Context,
   ): Promise<Connection<ModelRecord>> {
-    const filter = { name: name ?? undefined, parentId: parentId ?? undefined, root: root ?? undefined };
-    const found = listModels(store.prisma, pageRequest(page), filter);
-    return connect(await blaming("after", found), byId);
+    return connectionOf(page, (request) => listModels(store.prisma, request, given(filter), orderBy));
   }
 
   @Needs("READ")
@@ -137,17 +136,17 @@ export class ModelResolver {
   }
 
   @FieldResolver(() => ModelConnection, { description: "Models made from it, newest first.", complexity: pageCost })
-  async children(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
-    return connect(await blaming("after", loaders.children(id, pageRequest(page))), byId);
+  children(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
+    return connectionOf(page, (request) => loaders.children(id, request));
   }
 
   @FieldResolver(() => PruningRunConnection, { description: "Runs that prune it, newest first.", complexity: pageCost })
-  async pruningRuns(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
-    return connect(await blaming("after", loaders.modelRuns(id, pageRequest(page))), byId);
+  pruningRuns(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
+    return connectionOf(page, (request) => loaders.modelRuns(id, request));
   }
 
   @FieldResolver(() => EvaluationConnection, { description: "Measurements of it, newest first.", complexity: pageCost })
-  async evaluations(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
-    return connect(await blaming("after", loaders.evaluations(id, pageRequest(page))), byId);
+  evaluations(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
+    return connectionOf(page, (request) => loaders.evaluations(id, request));
   }
 }

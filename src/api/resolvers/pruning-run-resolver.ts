@@ -1,17 +1,17 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
 import { startPruning } from "../../services/start-pruning.ts";
-import { blaming } from "../../services/validate.ts";
 import type { PruningRunRecord } from "../../store/pruning-runs.ts";
-import { listRuns, type RunRecord, type RunStatus } from "../../store/runs.ts";
-import { type ScoreOrder, type StructureScore as ScoreRecord, scoreCursor } from "../../store/scores.ts";
+import { listRuns, type RunOrder, type RunRecord } from "../../store/runs.ts";
+import { type ScoreOrder, type StructureScore as ScoreRecord } from "../../store/scores.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { runStatusEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
+import { pruningMethodEnum, runOrderEnum, scoreOrderEnum, structureKindEnum } from "../enums.ts";
+import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
-import { type Connection, connect, PageArgs, pageRequest, ScorePageArgs } from "../types/connection.ts";
+import { type Connection, connectionOf, PageArgs, ScorePageArgs } from "../types/connection.ts";
 import {
   PruningIteration,
   PruningMethodInfo,
@@ -21,14 +21,12 @@ import {
   StartPruningPayload,
   StructureScoreConnection,
 } from "../types/pruning-run.ts";
+import { AnyRunFilter } from "../types/run.ts";
 
 @InputType({ description: "Which pruning runs to list." })
-class PruningRunFilter {
-  @Field(() => ID, { nullable: true, description: "Those that prune this model." })
-  readonly modelId?: string | null;
-
-  @Field(() => runStatusEnum, { nullable: true, description: "Those that stand here." })
-  readonly status?: RunStatus | null;
+class PruningRunFilter extends AnyRunFilter {
+  @Field(() => [pruningMethodEnum], { nullable: true, description: "Those that score in one of these ways." })
+  readonly methods?: string[] | null;
 }
 
 @InputType({ description: "Which scores to list." })
@@ -39,8 +37,6 @@ class StructureScoreFilter {
   @Field(() => [structureKindEnum], { nullable: true, description: "Those of these kinds of structure." })
   readonly kinds?: StructureKind[] | null;
 }
-
-const byId = ({ id }: { readonly id: string }): string => id;
 
 @Resolver(() => PruningRun)
 export class PruningRunResolver {
@@ -55,14 +51,14 @@ export class PruningRunResolver {
   }
 
   @Needs("READ")
-  @Query(() => PruningRunConnection, { description: "Pruning runs, newest first.", complexity: pageCost })
+  @Query(() => PruningRunConnection, { description: "Pruning runs.", complexity: pageCost })
   async pruningRuns(
     @Args(() => PageArgs) page: PageArgs,
-    @Arg("filter", () => PruningRunFilter, { defaultValue: {}, description: "Which ones." }) { modelId, status }: PruningRunFilter,
+    @Arg("filter", () => PruningRunFilter, { defaultValue: {}, description: "Which ones." }) filter: PruningRunFilter,
+    @Arg("orderBy", () => runOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: RunOrder,
     @Ctx() { store }: Context,
   ): Promise<Connection<PruningRunRecord>> {
-    const filter = { kinds: ["PRUNING"] as const, modelId: modelId ?? undefined, statuses: status == null ? undefined : [status] };
-    return connect(await blaming("after", listRuns(store.prisma, pageRequest(page), filter)), byId);
+    return connectionOf(page, (request) => listRuns(store.prisma, request, { ...given(filter), kinds: ["PRUNING"] as const }, orderBy));
   }
 
   @Needs("READ")
@@ -104,18 +100,6 @@ export class PruningRunResolver {
     @Arg("orderBy", () => scoreOrderEnum, { defaultValue: "POSITION", description: "In which order." }) orderBy: ScoreOrder,
     @Ctx() { loaders }: Context,
   ): Promise<Connection<ScoreRecord>> {
-    return scorePage(loaders, id, page, filter, orderBy);
+    return connectionOf(page, (request) => loaders.scores(id, { page: request, order: orderBy, filter: given(filter) }));
   }
-}
-
-async function scorePage(
-  loaders: Context["loaders"],
-  runId: string,
-  page: ScorePageArgs,
-  { iterations, kinds }: StructureScoreFilter,
-  order: ScoreOrder,
-): Promise<Connection<ScoreRecord>> {
-  const filter = { iterations: iterations ?? undefined, kinds: kinds ?? undefined };
-  const found = loaders.scores(runId, { page: pageRequest(page), order, filter });
-  return connect(await blaming("after", found), (score) => scoreCursor(score, order));
 }

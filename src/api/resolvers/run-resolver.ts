@@ -8,8 +8,9 @@ import { requireRole } from "../access.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { runOrderEnum } from "../enums.ts";
+import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
-import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { Dataset } from "../types/dataset.ts";
 import { Model } from "../types/model.ts";
 import { CancelRunInput, CancelRunPayload, ResumeRunInput, ResumeRunPayload, Run, RunConnection, RunFilter } from "../types/run.ts";
@@ -27,12 +28,11 @@ export class RunResolver {
   @Query(() => RunConnection, { description: "Runs of all kinds.", complexity: pageCost })
   async runs(
     @Args(() => PageArgs) page: PageArgs,
-    @Arg("filter", () => RunFilter, { defaultValue: {}, description: "Which ones." }) { kinds, statuses, modelId }: RunFilter,
+    @Arg("filter", () => RunFilter, { defaultValue: {}, description: "Which ones." }) filter: RunFilter,
     @Arg("orderBy", () => runOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: RunOrder,
     @Ctx() { store }: Context,
   ): Promise<Connection<RunRecord>> {
-    const filter = { kinds: kinds ?? undefined, statuses: statuses ?? undefined, modelId: modelId ?? undefined };
-    return connect(await blaming("after", listRuns(store.prisma, pageRequest(page), filter, orderBy)), ({ id }) => id);
+    return connectionOf(page, (request) => listRuns(store.prisma, request, given(filter), orderBy));
   }
 
   @Needs("READ")

@@ -4,7 +4,7 @@ import { createToken, listTokens, revokeToken, type TokenRecord } from "../../st
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
-import { type Connection, connect, PageArgs, pageRequest } from "../types/connection.ts";
+import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { AccessTokenConnection, CreateTokenInput, CreateTokenPayload, RevokeTokenInput, RevokeTokenPayload } from "../types/token.ts";
 
 @Resolver()
@@ -14,8 +14,8 @@ export class TokenResolver {
     description: "The tokens there are, newest first; those that were withdrawn or have expired too.",
     complexity: pageCost,
   })
-  async tokens(@Args(() => PageArgs) page: PageArgs, @Ctx() { store }: Context): Promise<Connection<TokenRecord>> {
-    return connect(await blaming("after", listTokens(store.prisma, pageRequest(page))), ({ id }) => id);
+  tokens(@Args(() => PageArgs) page: PageArgs, @Ctx() { store }: Context): Promise<Connection<TokenRecord>> {
+    return connectionOf(page, (request) => listTokens(store.prisma, request));
   }
 
   @Needs("ADMIN")

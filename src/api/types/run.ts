@@ -4,6 +4,7 @@ import type { RunKind, RunStatus } from "../../store/runs.ts";
 import { executionProviderEnum, runKindEnum, runStatusEnum } from "../enums.ts";
 import { OneOf } from "../one-of.ts";
 import { dateTime } from "../scalars.ts";
+import { AgeFilter } from "./age-filter.ts";
 import { connectionType } from "./connection.ts";
 import { Failure } from "./failure.ts";
 
@@ -69,16 +70,22 @@ export class RunSubjectInput {
   readonly resultOf?: string | null;
 }
 
-@InputType({ description: "Which runs to list." })
-export class RunFilter {
-  @Field(() => [runKindEnum], { nullable: true, description: "Those of these kinds." })
-  readonly kinds?: RunKind[] | null;
-
+@InputType({ description: "Which runs to list, whatever their kind." })
+export abstract class AnyRunFilter extends AgeFilter {
   @Field(() => [runStatusEnum], { nullable: true, description: "Those that stand at one of these." })
   readonly statuses?: RunStatus[] | null;
 
   @Field(() => ID, { nullable: true, description: "Those that work on this model." })
   readonly modelId?: string | null;
+
+  @Field(() => ID, { nullable: true, description: "Those that work with this dataset." })
+  readonly datasetId?: string | null;
+}
+
+@InputType({ description: "Which runs to list." })
+export class RunFilter extends AnyRunFilter {
+  @Field(() => [runKindEnum], { nullable: true, description: "Those of these kinds." })
+  readonly kinds?: RunKind[] | null;
 }
 
 @InputType({ description: "Which run to end." })

@@ -85,7 +85,7 @@ class Comparison {
     const { sequenceLength, maxTokens, items } = this.#args;
     const what = row.method === null ? model.name : `${row.method}, seed ${row.seed}`;
     const evaluate = (name: string, input: object) =>
-      api.evaluate(this.client, { modelId: model.id, measureSpeed: false, ...input }, (p) =>
+      api.evaluate(this.client, { subject: { modelId: model.id }, measureSpeed: false, ...input }, (p) =>
         this.#live.update(`${what}: ${name}, ${percent(p)} ...`),
       );
     const measured = {
