@@ -40,7 +40,7 @@ test("connections have turns in a circle, one work each, and one alone has all o
 const long = Array<string>(20).fill(`{ ${"pruningMethods { name } ".repeat(100)} }`);
 
 test("what a client that has gone asked for is not begun", async () => {
-  const register = 'mutation { registerDataset(input: { name: "of one that has gone", texts: ["a"] }) { id } }';
+  const register = 'mutation { registerDataset(input: { name: "of one that has gone", source: { texts: ["a"] } }) { dataset { id } } }';
   const seen = await pipeline([...long, ...Array(20).fill(register)]);
   await until("the first is answered", () => seen.answers > 0);
   seen.client.destroy();

@@ -26,10 +26,10 @@ after(async () => {
 const registered: Record<string, any> = {};
 
 test("a folder of weights is the model that its exported graph is", async () => {
-  const register = `mutation($input: RegisterModelInput!) { registerModel(input: $input) {
+  const register = `mutation($input: RegisterModelInput!) { registerModel(input: $input) { model {
     id parameterCount pruningObstacle { code } files { path }
-    architecture { layers hiddenSize vocabularySize contextLength cache { heads headWidth } } structures { kind index parameterCount } } }`;
-  for (const path of ["graph", "weights"]) registered[path] = (await api.data(register, { input: { path } })).registerModel;
+    architecture { layers hiddenSize vocabularySize contextLength cache { heads headWidth } } structures { kind index parameterCount } } } }`;
+  for (const path of ["graph", "weights"]) registered[path] = (await api.data(register, { input: { path } })).registerModel.model;
   const { id, files, ...weights } = registered["weights"];
   const { id: other, files: _, ...graph } = registered["graph"];
   assert.notEqual(id, other);
@@ -51,15 +51,17 @@ test("it writes what that writes", async () => {
 
 test("it is pruned, and its child writes", async () => {
   const input = {
-    modelId: registered["weights"].id,
+    subject: { modelId: registered["weights"].id },
     dataset: { name: "literature-train" },
     options: { targetRatio: 0.1, samples: 4, sequenceLength: 48, structureKinds: ["HEAD", "CHANNEL"] },
   };
-  const { startPruning } = await api.data("mutation($input: StartPruningInput!) { startPruning(input: $input) { id } }", { input });
+  const {
+    startPruning: { run: asked },
+  } = await api.data("mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }", { input });
   const query =
     "query($id: ID!) { pruningRun(id: $id) { status error { code message } resultModel { id parameterCount files { path } } } }";
   const run = await until("the run ends", async () => {
-    const { pruningRun } = await api.data(query, { id: startPruning.id });
+    const { pruningRun } = await api.data(query, { id: asked.id });
     return ["QUEUED", "RUNNING"].includes(pruningRun.status) ? null : pruningRun;
   });
   assert.equal(run.status, "SUCCEEDED", JSON.stringify(run.error));
@@ -73,7 +75,7 @@ test("a folder that is cut short is refused with file and reason, and leaves not
   truncateSync(join(root, "short", "model.safetensors"), 2_000_000);
   const count = () => api.services.store.prisma.model.count();
   const before = await count();
-  const { errors } = await api.ask('mutation { registerModel(input: { path: "short" }) { id } }');
+  const { errors } = await api.ask('mutation { registerModel(input: { path: "short" }) { model { id } } }');
   assert.equal(errors?.[0]?.extensions["code"], "INVALID_SAFETENSORS");
   assert.match(errors?.[0]?.message ?? "", /^model\.safetensors: tensor ".*" ends at byte \d+, but the file has 2000000 bytes$/);
   assert.equal(await count(), before);
