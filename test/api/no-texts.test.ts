@@ -73,16 +73,18 @@ test("NUL is refused in every text that anything takes, by its argument's name, 
 });
 
 test("half of a surrogate pair is refused alike, and a whole one is taken", async () => {
-  const register = "mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { name } }";
+  const register = "mutation($input: RegisterDatasetInput!) { registerDataset(input: $input) { dataset { name } } }";
   for (const [name, texts, argument] of [
     ["half \ud83d", ["a"], "input.name"],
-    ["half", ["a", "\ude00 b"], "input.texts[1]"],
+    ["half", ["a", "\ude00 b"], "input.source.texts[1]"],
   ] as const) {
-    const { errors } = await api.ask(register, { input: { name, texts } });
+    const { errors } = await api.ask(register, { input: { name, source: { texts } } });
     assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["BAD_USER_INPUT", argument]);
   }
-  const { registerDataset } = await api.data(register, { input: { name: "whole \ud83d\ude00", texts: ["a"] } });
-  assert.equal(registerDataset.name, "whole \u{1f600}");
+  const {
+    registerDataset: { dataset },
+  } = await api.data(register, { input: { name: "whole \ud83d\ude00", source: { texts: ["a"] } } });
+  assert.equal(dataset.name, "whole \u{1f600}");
 });
 
 test("NUL is refused in literals, of fields within too", async () => {
