@@ -57,7 +57,8 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  */
 export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
-  const file = yield* attempt(() => (place.built ? graphOfFolder(place) : readGraph(path)));
+  const built = place.built ? yield* attempt(() => graphOfFolder(place)) : null;
+  const file = place.built ? (built?.bytes ?? null) : yield* attempt(() => readGraph(path));
   const decoded = file && (yield* attempt(() => decode(file)));
   if (!decoded) return { model: null, built: null, external: null, facts: null, notes: [] };
   // What is stored are the files as they are, whatever of them the canonical form leaves out.
@@ -92,7 +93,7 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (beside("genai_config.json")) yield* attempt(() => readJson(place.folder, "genai_config.json"));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
-  return { model, built: place.built ? file : null, external, facts, notes };
+  return { model, built: built?.bytes ?? null, external, facts, notes: [...(built?.notes ?? []), ...notes] };
 }
 
 /** What is known of a model that is pruned, or at least served. */

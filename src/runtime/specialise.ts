@@ -18,6 +18,8 @@ export interface Binding {
   readonly constants: readonly Tensor[];
   /** Initializers that are kept as they are, under their names, as those are that lie in other files; all others are free to be folded. */
   readonly parameters: readonly string[];
+  /** Whether transpositions stay where the model has them, for who looks for its patterns: ONNX Runtime moves them through tables. */
+  readonly keepTransposes?: boolean;
 }
 
 /**
@@ -51,7 +53,7 @@ export async function specialise(model: Model, binding: Binding, outputs: readon
     valueInfo: [],
   });
 
-  const folded = await foldAll({ ...model, graph: weightsAsInputs(spellOut(graph), weights) });
+  const folded = await foldAll({ ...model, graph: weightsAsInputs(spellOut(graph), weights) }, binding.keepTransposes ?? false);
   const lean = removeUnusedInputs(removeDead(joinEmpty(folded.graph)));
   const types = await typesOf({ ...folded, graph: lean });
   for (const t of weights.values()) if (types.has(t.name)) types.set(t.name, { dataType: t.dataType, shape: t.dims });
@@ -99,8 +101,8 @@ export function spellOut(graph: Graph): Graph {
 }
 
 /** Constant folding; what ONNX Runtime does not fold of it is run, and what follows is folded again. */
-async function foldAll(model: Model): Promise<Model> {
-  const folded = await fold(model);
+async function foldAll(model: Model, keepTransposes: boolean): Promise<Model> {
+  const folded = await fold(model, keepTransposes);
   const { graph } = folded;
   const left = graph.nodes.filter((n) => isSizedByElements(n) && usesOf(n).every((i) => graph.initializers.has(i)));
   if (left.length === 0) return folded;
@@ -110,17 +112,18 @@ async function foldAll(model: Model): Promise<Model> {
     { ...folded, graph: part },
     left.flatMap((n) => n.outputs.filter((o) => o !== "")),
   );
-  return foldAll({ ...folded, graph: withResults(graph, results) });
+  return foldAll({ ...folded, graph: withResults(graph, results) }, keepTransposes);
 }
 
 /** Constant folding and the removal of redundant nodes, by ONNX Runtime. */
-async function fold(model: Model): Promise<Model> {
+async function fold(model: Model, keepTransposes: boolean): Promise<Model> {
   const folder = await mkdtemp(join(tmpdir(), "espalier-"));
   try {
     const path = join(folder, "folded.onnx");
+    const extra = keepTransposes ? { extra: { optimization: { disable_specified_optimizers: "TransposeOptimizer" } } } : {};
     const session = await openSession(
       { bytes: encode(model) },
-      { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic", optimizedModelFilePath: path } },
+      { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "basic", optimizedModelFilePath: path, ...extra } },
     );
     await session.close();
     const folded = ownNames(decode(await readFile(path)), model.graph);

@@ -59,7 +59,8 @@ const isParameter = (t: Tensor): boolean => (!isFloat(t.dataType) ? sizeOf(t.dim
 export async function twoViews(model: Model, folder: string): Promise<TwoViews> {
   const logits = logitsOf(model.graph.outputs).name;
   const parameters = [...model.graph.initializers.values()].filter(isParameter).map((t) => t.name);
-  const fold = ({ B, T }: (typeof views)[number]) => specialise(model, bindingOf(model, B, T, parameters), [logits]);
+  const fold = ({ B, T }: (typeof views)[number]) =>
+    specialise(model, { ...bindingOf(model, B, T, parameters), keepTransposes: true }, [logits]);
   const first = await fold(views[0]);
   const second = await fold(views[1]);
   const shape = (g: TypedGraph) => g.graph.nodes.map((n) => `${n.opType}(${n.inputs})`).join();

@@ -15,6 +15,9 @@ export interface BlueprintSupport {
   readonly limitation: string | null;
 }
 
+/** The families whose queries and keys are normed over all heads: none goes without a change to the others. */
+const normsHeadsTogether: ReadonlySet<string> = new Set(["olmo2", "olmo3"]);
+
 /** What a configuration says of the model, under whichever names. */
 function expectedOf({ config: whole }: Variant): Expected {
   const config = { ...whole, ...(whole["text_config"] as Record<string, unknown> | undefined) };
@@ -33,6 +36,7 @@ function expectedOf({ config: whole }: Variant): Expected {
     hiddenSize,
     intermediateSize: first("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size") ?? 4 * hiddenSize,
     vocabularySize: count("vocab_size"),
+    headsTogether: normsHeadsTogether.has(String(config["model_type"])),
     layerParameters: [],
   };
 }
@@ -44,7 +48,7 @@ export async function blueprintSupportOf(family: string): Promise<BlueprintSuppo
   try {
     const folder = writeFolder(join(scratch, family), variant);
     const support = await supportOf({ name: family, folder, read: () => ({ model: {} as never, expected: expectedOf(variant) }) }, 7);
-    writeFileSync(join(folder, "model.onnx"), await graphOfFolder({ root: folder, folder }));
+    writeFileSync(join(folder, "model.onnx"), (await graphOfFolder({ root: folder, folder })).bytes);
     const decoder = await openDecoder({ folder, executionProvider: "CPU", threads: 1 });
     await decoder.close();
     return { support, limitation: decoder.limitation };
@@ -60,7 +64,8 @@ export function blueprintTable(results: ReadonlyMap<string, BlueprintSupport>): 
   const rows = families.map(({ name, modelType }) => {
     const { support, limitation } = results.get(modelType) as BlueprintSupport;
     const obstacle = steps.find((step) => support[step] !== "yes");
-    const outcome = obstacle === undefined ? "yes" : `until ${obstacle}${note(support[obstacle])}`;
+    const but = normsHeadsTogether.has(modelType) ? ", but for HEAD: one norm is over all heads" : "";
+    const outcome = obstacle === undefined ? `yes${but}` : `until ${obstacle}${note(support[obstacle])}`;
     const served = limitation === null ? "yes" : `no${note(limitation)}`;
     return `| ${name} | \`${modelType}\` | ${[...(variants.get(modelType)?.keys() ?? [])].join(", ")} | ${outcome} | ${served} |`;
   });

@@ -14,6 +14,8 @@ export interface Expected {
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly vocabularySize: number;
+  /** Whether a norm of all heads together keeps each from going by itself. */
+  readonly headsTogether?: boolean;
   readonly layerParameters: readonly { readonly layer: number; readonly attention: number; readonly mlp: number }[];
   /** Absent where PyTorch's own were not kept. */
   readonly tokens?: readonly (readonly number[])[];

@@ -11,8 +11,6 @@ export interface Family {
   readonly prefix?: string;
   /** The head's tensor, `lm_head.weight` unless said here. */
   readonly head?: string;
-  /** Where the language model's keys stand in a configuration of more than text. */
-  readonly part?: string;
   /**
    * What a configuration describes.
    *

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { EspalierError } from "../../errors.ts";
 import { encode } from "../../onnx/encode.ts";
 import { readJson } from "../../text/model-config.ts";
+import type { Blueprint } from "./blueprint.ts";
 import { buildModel } from "./build.ts";
 import { Config } from "./config.ts";
 import { families } from "./families/index.ts";
@@ -19,29 +20,40 @@ const tables = [/(?:^|\.)(?:attn|attention|self_attn|self_attention)\.(?:bias|ma
  * The ONNX graph of a folder in the Hugging Face layout that holds weights and no graph: what its config.json describes, over its
  * `.safetensors` files as they are.
  *
- * @returns the bytes of an ONNX file, whose external data are those files
+ * @returns the bytes of an ONNX file, whose external data are those files; and what users should know of it
  * @throws EspalierError UNSUPPORTED_FAMILY; UNSUPPORTED_CONFIG with the key; INVALID_SAFETENSORS, WEIGHTS_MISMATCH with file and tensor;
  *   INVALID_JSON
  */
-export async function graphOfFolder(place: { readonly root: string; readonly folder: string }): Promise<Uint8Array> {
+export async function graphOfFolder(place: {
+  readonly root: string;
+  readonly folder: string;
+}): Promise<{ readonly bytes: Uint8Array; readonly notes: readonly string[] }> {
   const whole = (await readJson(place.folder, "config.json")) ?? {};
   const family = familyOf(whole["model_type"]);
-  const all = new Config(whole);
-  const config = family.part === undefined ? all : (all.part(family.part) ?? all);
+  const config = new Config(whole);
   requireNotQuantised(whole);
   const blueprint = family.blueprint(config);
   config.requireAllRead();
   const { embedding, head } = blueprint;
   const tied = head.weight === embedding.weight ? [embedding.weight, family.head ?? "lm_head.weight"] : [];
   const stored = await storedWeights(place);
-  const weights = new Weights(stored, family.prefix ?? "model.", tied);
+  const weights = new Weights(stored, place.folder, family.prefix ?? "model.", tied);
   const model = buildModel(blueprint, weights);
   weights.requireAllTaken(tables);
   await requireSame(
     place.folder,
     tied.flatMap((name) => stored.get(name) ?? []),
   );
-  return encode(model);
+  return { bytes: encode(model), notes: notesOf(blueprint) };
+}
+
+function notesOf({ layers }: Blueprint): string[] {
+  const lengths = layers.flatMap(({ attention }) => attention.rotary?.frequencies.beyond?.tokens ?? []);
+  return [...new Set(lengths)].map(
+    (tokens) =>
+      `texts of more than ${tokens} tokens are read with other rotary frequencies than shorter ones; ` +
+      "a text that grows past that length while it is written keeps the keys that were made before",
+  );
 }
 
 /** A head that is tied and stored all the same must be the embedding, byte for byte. @throws EspalierError WEIGHTS_MISMATCH */

@@ -1,5 +1,6 @@
 import * as attr from "../../onnx/attributes.ts";
 import type { DataType } from "../../onnx/ir.ts";
+import { float32Tensor } from "../../onnx/tensors.ts";
 import type { Activation, Linear, Norm } from "./blueprint.ts";
 import type { GraphWriter, Value } from "./graph-writer.ts";
 import type { Weights } from "./weights.ts";
@@ -37,26 +38,34 @@ export const norm = (building: Building, x: Value, which: Norm | null, width: nu
 function normOf(building: Building, x: Value, { kind, weight, bias, epsilon, aroundOne, heads }: Norm, width: number): Value {
   const { g, type } = building;
   const dims = heads === undefined ? [width] : [heads, width];
-  const stored = weight === null ? null : scaleOf(building, weight, dims);
-  const scale = stored && aroundOne ? g.add(stored, g.float(1, type)) : stored;
-  const even = () => g.cast(g.floats(`/ones/${width}`, [width], new Array(width).fill(1)), type);
+  const scale = weight === null ? null : aroundOne ? oneMore(building, weight, dims) : scaleOf(building, weight, dims);
   const shift = bias === undefined ? null : weightOf(building, bias, [width]);
   if (kind === "LAYER") {
     // The operator's own scale is of one axis.
-    const inside = heads === undefined && scale ? scale : even();
-    const centred = g.op("LayerNormalization", [x, inside, ...(shift ? [shift] : [])], {
-      axis: attr.int(-1),
-      epsilon: attr.float(epsilon),
-    });
-    return heads !== undefined && scale ? g.mul(centred, scale) : centred;
+    const inside =
+      heads === undefined && scale ? g.cast(scale, type) : g.cast(g.floats(`/ones/${width}`, [width], new Array(width).fill(1)), type);
+    const even = g.op("LayerNormalization", [x, inside, ...(shift ? [shift] : [])], { axis: attr.int(-1), epsilon: attr.float(epsilon) });
+    return heads !== undefined && scale ? g.mul(even, scale) : even;
   }
   const wide = g.cast(x, "float32");
-  const square = g.op("Pow", [wide, g.float(2)]);
-  const mean = g.op("ReduceMean", [square, g.ints([-1])], { keepdims: attr.int(1) });
-  const deviation = g.op("Sqrt", [g.add(mean, g.float(epsilon))]);
-  const even1 = g.cast(g.mul(wide, g.div(g.float(1), deviation)), type);
-  const scaled = scale ? g.mul(scale, even1) : even1;
+  const mean = g.op("ReduceMean", [g.op("Pow", [wide, g.float(2)]), g.ints([-1])], { keepdims: attr.int(1) });
+  const even = g.mul(wide, g.div(g.float(1), g.op("Sqrt", [g.add(mean, g.float(epsilon))])));
+  const scaled = scale ? g.cast(g.mul(scale, g.cast(even, scale.type)), type) : g.cast(even, type);
   return shift ? g.add(scaled, shift) : scaled;
+}
+
+/** A scale that is kept as its difference from 1, in float32: a sum in the graph would be of weights alone, which no gradient is of. */
+function oneMore({ g, weights }: Building, weight: string | readonly string[], dims: readonly number[]): Value {
+  const name = String(weight);
+  return g.once(`one more ${name}`, () =>
+    g.constant(
+      float32Tensor(
+        name,
+        dims,
+        weights.read(name, dims).map((w) => 1 + w),
+      ),
+    ),
+  );
 }
 
 /** A scale; of one for each head, which files may keep in as many tensors, all of them. */

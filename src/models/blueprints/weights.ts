@@ -1,5 +1,7 @@
 import { EspalierError } from "../../errors.ts";
 import { type DataType, isFloat, type Tensor } from "../../onnx/ir.ts";
+import { tensorReader } from "../../onnx/read-tensor.ts";
+import { floatsOf } from "../../onnx/tensors.ts";
 import type { StoredTensor } from "./safetensors.ts";
 
 const shapeOf = (dims: readonly number[]): string => `[${dims.join(", ")}]`;
@@ -12,11 +14,13 @@ export class Weights {
   readonly #taken = new Set<string>();
 
   /**
+   * @param folder that the files lie in
    * @param prefix of names, which files saved of the model without its head leave out
    * @param tied names of one tensor, of which files may hold either
    */
   constructor(
     private readonly stored: ReadonlyMap<string, StoredTensor>,
+    private readonly folder: string,
     private readonly prefix: string,
     private readonly tied: readonly string[] = [],
   ) {}
@@ -45,6 +49,12 @@ export class Weights {
     this.#taken.add(found.name);
     const { file: location, offset, length } = found;
     return { name, dataType: found.dataType as DataType, dims, data: { kind: "external", location, offset, length } };
+  }
+
+  /** The elements of a small tensor. @throws EspalierError as `take`; MISSING_EXTERNAL_DATA */
+  read(name: string, dims: readonly number[]): Float32Array {
+    const tensor = this.take(name, dims);
+    return floatsOf(tensor, tensorReader(this.folder)(tensor));
   }
 
   /**

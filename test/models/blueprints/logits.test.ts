@@ -15,7 +15,7 @@ const argmax = (row: Float32Array): number => row.indexOf(row.reduce((most, v) =
 /** A folder with the graph that is built beside its weights. */
 async function built(name: string, variant: Variant): Promise<string> {
   const folder = writeFolder(join(scratch, name), variant);
-  writeFileSync(join(folder, "model.onnx"), await graphOfFolder({ root: folder, folder }));
+  writeFileSync(join(folder, "model.onnx"), (await graphOfFolder({ root: folder, folder })).bytes);
   return folder;
 }
 

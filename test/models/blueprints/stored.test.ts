@@ -31,7 +31,7 @@ const mixed = (name: string, shape: readonly number[]): Stored => (name.includes
 
 async function built(name: string, stored?: typeof storedWeight, skew?: number): Promise<string> {
   const folder = writeFolder(join(scratch, name), variant, stored, skew);
-  writeFileSync(join(folder, "model.onnx"), await graphOfFolder({ root: folder, folder }));
+  writeFileSync(join(folder, "model.onnx"), (await graphOfFolder({ root: folder, folder })).bytes);
   return folder;
 }
 
@@ -47,7 +47,7 @@ async function logitsOf(folder: string): Promise<Float32Array> {
 describe("weights as they are stored", () => {
   it("in bfloat16 stay so, are computed with in float32, and served together", async () => {
     const folder = await built("bfloat16", bfloat16);
-    const { initializers } = decode(await graphOfFolder({ root: folder, folder })).graph;
+    const { initializers } = decode((await graphOfFolder({ root: folder, folder })).bytes).graph;
     const weights = [...initializers.values()].filter((t) => t.data.kind === "external");
     assert.equal(weights.length, Object.keys(variant.tensors).length);
     assert.ok(weights.every((t) => t.dataType === "bfloat16"));

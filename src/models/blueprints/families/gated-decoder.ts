@@ -1,4 +1,4 @@
-import type { Attention, Blueprint, Head, Layer, Linear, Mlp, Norm } from "../blueprint.ts";
+import type { Attention, Blueprint, Frequencies, Head, Layer, Linear, Mlp, Norm } from "../blueprint.ts";
 import type { Config } from "../config.ts";
 import { frequenciesOf } from "../frequencies.ts";
 
@@ -22,12 +22,18 @@ export interface Variant {
   readonly rotary?: { readonly share?: number; readonly pairs?: "HALVES" | "NEIGHBOURS" };
   /** `rope_theta`, where the configuration states none. */
   readonly base?: number;
+  /** How fast the entries that turn do so, where layers differ. */
+  readonly frequencies?: (width: number) => (layer: number) => Frequencies;
+  /** The key of the activation, and which it is unless stated. */
+  readonly activation?: readonly [key: string, fallback: string];
   /** `tie_word_embeddings`, where the configuration does not say. */
   readonly tied?: boolean;
   readonly kvHeads?: number;
   readonly headWidth?: number;
   /** The layer's norms: of what a branch reads and of what it gives. */
   readonly norms?: { readonly [K in "attention" | "mlp"]: { readonly before?: string; readonly after?: string } };
+  /** The last norm, `norm` unless said here. */
+  readonly lastNorm?: string;
   readonly attention?: (at: string, layer: number) => Partial<Attention>;
   readonly mlp?: (at: string, layer: number) => Partial<Mlp>;
   readonly layer?: Partial<Pick<Layer, "residual" | "branchScale">>;
@@ -64,8 +70,9 @@ export function gatedDecoder(config: Config, variant: Variant): Blueprint {
   const width = Math.floor(headWidth * (rotary.share ?? 1));
   if (width < 2 || width % 2 !== 0) config.refuse("head_dim", "heads of which an even number of entries turns");
   const turns = variant.turns ?? (() => true);
-  const frequencies = frequenciesOf(config, width, variant.base);
-  const activation = config.activation("hidden_act", "silu");
+  const same = variant.frequencies ? null : frequenciesOf(config, width, variant.base);
+  const frequencies = variant.frequencies?.(width) ?? (() => same as Frequencies);
+  const activation = config.activation(...(variant.activation ?? (["hidden_act", "silu"] as const)));
   const intermediate = config.count("intermediate_size");
   const maybe = (at: string, name: string | undefined) => (name === undefined ? null : norm(`${at}${name}`));
   const ofHeads = headNorms?.norm ?? ((at: string) => norm(at));
@@ -91,7 +98,7 @@ export function gatedDecoder(config: Config, variant: Variant): Blueprint {
           v: linearAt(`${attending}v_proj`, biases.qkv),
         },
         output: linearAt(`${attending}o_proj`, biases.output),
-        rotary: turns(layer) ? { width, pairs: rotary.pairs ?? "HALVES", frequencies } : null,
+        rotary: turns(layer) ? { width, pairs: rotary.pairs ?? "HALVES", frequencies: frequencies(layer) } : null,
         ...(headNorms
           ? {
               headNorm: {
@@ -122,7 +129,7 @@ export function gatedDecoder(config: Config, variant: Variant): Blueprint {
     vocabularySize: config.count("vocab_size"),
     embedding: { weight: embedding, ...variant.embedding },
     layers: Array.from({ length: config.layers() }, (_, layer) => layerAt(layer)),
-    norm: norm(`${root}norm`),
+    norm: norm(`${root}${variant.lastNorm ?? "norm"}`),
     head: { weight: config.flag("tie_word_embeddings", variant.tied ?? false) ? embedding : "lm_head.weight", ...variant.head },
   };
 }

@@ -1,5 +1,27 @@
 import type { Family } from "../family.ts";
+import { cohereFamilies } from "./cohere.ts";
+import { exaone4 } from "./exaone.ts";
+import { gemmaFamilies } from "./gemma.ts";
+import { glmFamilies } from "./glm.ts";
+import { granite } from "./granite.ts";
 import { llamaFamilies } from "./llama.ts";
+import { nemotron } from "./nemotron.ts";
+import { olmoFamilies } from "./olmo.ts";
+import { phiFamilies } from "./phi.ts";
+import { stablelm } from "./stablelm.ts";
+import { starcoder2 } from "./starcoder2.ts";
 
 /** The families whose folders of weights are read. */
-export const families: readonly Family[] = [...llamaFamilies];
+export const families: readonly Family[] = [
+  ...llamaFamilies,
+  ...gemmaFamilies,
+  ...phiFamilies,
+  ...olmoFamilies,
+  granite,
+  ...cohereFamilies,
+  ...glmFamilies,
+  stablelm,
+  starcoder2,
+  nemotron,
+  exaone4,
+];

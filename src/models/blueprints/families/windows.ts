@@ -24,3 +24,10 @@ export function layerTypes(config: Config): readonly string[] | null {
     return config.refuse("layer_types", `${layers} of ${known.join(" and ")}`);
   return stated;
 }
+
+/** Whether a layer has a window where all but each so many-th do: by `sliding_window_pattern`. */
+export function allButEach(config: Config, fallback: number): (layer: number) => boolean {
+  const key = config.stated("sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern";
+  const every = config.count(key, fallback);
+  return (layer) => (layer + 1) % every !== 0;
+}

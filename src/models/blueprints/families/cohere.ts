@@ -1,0 +1,47 @@
+import type { Config } from "../config.ts";
+import type { Family } from "../family.ts";
+import { gatedDecoder, layerNorm, type Variant } from "./gated-decoder.ts";
+import { allButEach, layerTypes, windowsBy } from "./windows.ts";
+
+/** One norm without a bias, attention and MLP of the same value, neighbours turned against each other, logits scaled. */
+function cohere(config: Config): Variant {
+  const biased = config.flag("attention_bias", false);
+  return {
+    norm: layerNorm(config.number("layer_norm_eps", 1e-5), false),
+    biases: { qkv: biased, output: biased },
+    norms: { attention: { before: "input_layernorm" }, mlp: { before: "input_layernorm" } },
+    rotary: { pairs: "NEIGHBOURS" },
+    layer: { residual: "PARALLEL" },
+    head: { scale: config.number("logit_scale", 0.0625) },
+    tied: true,
+  };
+}
+
+/** Layers without windows have no positions. */
+function cohere2(config: Config): Variant {
+  const isWindowed = allButEach(config, 4);
+  const kinds = layerTypes(config);
+  return {
+    ...cohere(config),
+    window: windowsBy(config, config.optional("sliding_window") ?? 4096, isWindowed),
+    turns: (layer) => (kinds ? kinds[layer] === "sliding_attention" : isWindowed(layer)),
+  };
+}
+
+export const cohereFamilies: readonly Family[] = [
+  {
+    name: "Cohere, Command R",
+    modelType: "cohere",
+    blueprint: (config) => {
+      const variant = cohere(config);
+      const norm = (at: string, heads: number) => ({
+        kind: "LAYER" as const,
+        weight: `${at}.weight`,
+        epsilon: config.number("layer_norm_eps", 1e-5),
+        heads,
+      });
+      return gatedDecoder(config, config.flag("use_qk_norm", false) ? { ...variant, headNorms: { over: "HEAD", norm } } : variant);
+    },
+  },
+  { name: "Cohere 2, Command R7B and A", modelType: "cohere2", blueprint: (config) => gatedDecoder(config, cohere2(config)) },
+];
