@@ -20,6 +20,7 @@ import { guard } from "./guard.ts";
 import { serveHealth } from "./health.ts";
 import { answerErrors, answerUnreadable } from "./http-errors.ts";
 import { httpOperation, kindOf, requireFitting, wantsEvents } from "./http-operation.ts";
+import { serveHub } from "./hub/hub.ts";
 import { hasTooManyValues } from "./json-values.ts";
 import { exceeded, limits } from "./limits.ts";
 import { ownRules } from "./operation.ts";
@@ -173,6 +174,7 @@ export async function startServer(
     () => stopping,
   );
   serveGraphiql(app);
+  serveHub(app, services);
   const contextOf = async (request: FastifyRequest) =>
     createContext(own, request.gone as AbortSignal, {
       caller: request.caller as Caller,

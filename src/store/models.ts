@@ -101,6 +101,12 @@ export async function getModel(db: Database, id: string): Promise<ModelRecord> {
   return model;
 }
 
+/** Models whose digest begins with these hexadecimal digits, oldest first. */
+export async function modelsByDigest(db: Database, prefix: string): Promise<ModelRecord[]> {
+  const rows = await db.model.findMany({ where: { digest: { gte: prefix, lte: `${prefix}g` } }, orderBy: { id: "asc" } });
+  return rows.map((row) => toRecord(row));
+}
+
 /**
  * A model that something is to be made of: nobody deletes it until the transaction ends. Waits for a deletion under way.
  *

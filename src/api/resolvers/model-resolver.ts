@@ -1,5 +1,6 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { deleteModel } from "../../services/delete-model.ts";
+import { archiveUrl, fileUrl, repositoryOf } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
 import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
@@ -121,8 +122,21 @@ export class ModelResolver {
   }
 
   @FieldResolver(() => [ModelFile], { description: "Its files, by path.", complexity: listCost })
-  files(@Root() { id }: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ModelFile[]> {
-    return loaders.files.load(id);
+  async files(@Root() model: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ModelFile[]> {
+    const files = await loaders.files.load(model.id);
+    return files.map((file) => ({ ...file, url: fileUrl(model, file) }));
+  }
+
+  @FieldResolver(() => String, {
+    description: "Its name as a repository: clients of the Hugging Face Hub whose `HF_ENDPOINT` is this server load it by that.",
+  })
+  repository(@Root() model: ModelRecord): string {
+    return repositoryOf(model);
+  }
+
+  @FieldResolver(() => String, { description: "Where its folder is had over HTTP as a tar archive, from this server's own address on." })
+  archiveUrl(@Root() model: ModelRecord): string {
+    return archiveUrl(model);
   }
 
   @FieldResolver(() => Model, { nullable: true, description: "The model it was made from; null if it was registered." })

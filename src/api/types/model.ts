@@ -55,6 +55,9 @@ export class ModelFile {
 
   @Field(() => bigInt, { description: "Its size in bytes." })
   readonly sizeBytes!: number;
+
+  @Field(() => String, { description: "Where it is had over HTTP, from this server's own address on; ranges of it too." })
+  readonly url!: string;
 }
 
 @ObjectType({
