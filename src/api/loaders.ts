@@ -2,6 +2,7 @@ import DataLoader from "dataloader";
 import { findDatasets } from "../store/datasets.ts";
 import { comparableOfParents } from "../store/evaluations.ts";
 import { findModels } from "../store/models.ts";
+import { findNodes } from "../store/nodes.ts";
 import type { Listing, Page, PageRequest } from "../store/page.ts";
 import {
   type Belongings,
@@ -59,6 +60,7 @@ function batchedScores(db: Database) {
 /** What records refer to, loaded without a query for each. */
 export function createLoaders(db: Database) {
   return {
+    nodes: batched((ids) => findNodes(db, ids)),
     models: batched((ids) => findModels(db, ids)),
     runs: batched((ids) => findRuns(db, ids)),
     datasets: batched((ids) => findDatasets(db, ids)),

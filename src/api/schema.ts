@@ -12,6 +12,7 @@ import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
 import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
+import { NodeResolver } from "./resolvers/node-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
 import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
 import { RunResolver } from "./resolvers/run-resolver.ts";
@@ -31,6 +32,7 @@ const noPubSub = {
 export function buildSchema(): GraphQLSchema {
   const schema = buildSchemaSync({
     resolvers: [
+      NodeResolver,
       ModelResolver,
       RunResolver,
       RunProgressResolver,

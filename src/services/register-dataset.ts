@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { storeFile } from "../artifacts/model-files.ts";
+import { openArtifacts } from "../artifacts/artifacts.ts";
 import { computeOnce } from "../compute/compute-once.ts";
 import type { StoredDataset } from "../compute/stored-dataset.ts";
 import type { DescribedDataset } from "../compute/tasks.ts";
@@ -117,6 +117,9 @@ async function keep(
   description: string,
 ): Promise<DatasetRecord> {
   if (name !== null) await requireFreeName(store.prisma, name, described.digest);
-  await storeFile(dataDirectory, source);
-  return registerDataset(store, { name, description, ...described });
+  const artifacts = await openArtifacts(dataDirectory);
+  await artifacts.add(source);
+  return registerDataset(store, { name, description, ...described }, async () => {
+    if (!(await artifacts.has(described.digest))) await artifacts.add(source);
+  });
 }

@@ -35,3 +35,21 @@ export const keyRule = (key: string | null | undefined): Requirement => [
 
 /** Whether a text can be a path in one of the server's folders. */
 export const isPath = (text: string): boolean => text.trim() !== "" && text.length <= 4096;
+
+/** The rule for what its users say of something: lines of text. */
+export const textRule = (argument: string, text: string | undefined, longest: number): Requirement => [
+  argument,
+  text === undefined || (text.length <= longest && !/[^\P{Cc}\n\t]/u.test(text)),
+  `must have at most ${longest.toLocaleString("en-US")} characters, and no control characters but line ends and tabs`,
+];
+
+const mostTags = 20;
+const longestTag = 50;
+
+const isTag = (tag: string): boolean => tag !== "" && tag === tag.trim() && tag.length <= longestTag && !/\p{Cc}/u.test(tag);
+
+/** The rules for tags. */
+export const tagRules = (tags: readonly string[] = []): Requirement[] => [
+  ["input.tags", tags.length <= mostTags && new Set(tags).size === tags.length, `must be at most ${mostTags}, each once`],
+  ["input.tags", tags.every(isTag), `must each have 1 to ${longestTag} characters, no blanks around them and no control characters`],
+];

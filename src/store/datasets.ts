@@ -3,6 +3,7 @@ import type { Dataset } from "../generated/prisma/client.ts";
 import type { DatasetForm } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
 import { type AgeFilter, createdWithin, holding } from "./filters.ts";
+import { holdFiles } from "./models.ts";
 import { type Listing, type ListOrder, listRows, newestFirst, oldestFirst, type PageRequest } from "./page.ts";
 import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { Database, Store } from "./store.ts";
@@ -26,13 +27,16 @@ export interface NewDataset {
 /**
  * Stores a dataset, or finds it: the same records are one dataset, under the first name they were given.
  *
+ * @param confirmFile looks whether its file is there, or stores it, at a time when none are being removed
  * @throws EspalierError DATASET_NAME_TAKEN if other records have the name
  */
-export function registerDataset(store: Store, dataset: NewDataset): Promise<DatasetRecord> {
+export function registerDataset(store: Store, dataset: NewDataset, confirmFile?: () => Promise<unknown>): Promise<DatasetRecord> {
   const { name, digest, sizeBytes } = dataset;
   return store.prisma.$transaction(async (tx) => {
-    // A lock until the transaction ends: of two that register at once the second finds what the first stored.
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('espalier datasets', 0))`;
+    await lockNames(tx);
+    await holdFiles(tx);
+    // It was stored before; a dataset of the same records may have been deleted just now.
+    await confirmFile?.();
     const known = await tx.dataset.findUnique({ where: { digest } });
     if (known && (known.name !== null || name === null)) return toRecord(known);
     if (name !== null) await requireFreeName(tx, name, digest);
@@ -41,6 +45,11 @@ export function registerDataset(store: Store, dataset: NewDataset): Promise<Data
     return toRecord(await tx.dataset.create({ data: dataset }));
   });
 }
+
+/** A lock until the transaction ends: of two that register at once the second finds what the first stored. */
+const lockNames = async (tx: Database): Promise<void> => {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended('espalier datasets', 0))`;
+};
 
 /** @throws EspalierError DATASET_NAME_TAKEN if records with another digest have the name */
 export async function requireFreeName(db: Database, name: string, digest: string): Promise<void> {
@@ -80,6 +89,15 @@ export interface DatasetFilter extends AgeFilter {
   /** Part of the name, in any case. */
   readonly name?: string | undefined;
   readonly form?: DatasetForm | undefined;
+  /** They have all of these. */
+  readonly tags?: readonly string[] | undefined;
+}
+
+/** What its users may say of a dataset. */
+export interface DatasetChanges {
+  readonly name?: string | undefined;
+  readonly description?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** How datasets can be listed. */
@@ -95,10 +113,10 @@ export type DatasetOrder = keyof typeof datasetOrders;
 export async function listDatasets(
   db: Database,
   page: PageRequest,
-  { name, form, ...age }: DatasetFilter = {},
+  { name, form, tags, ...age }: DatasetFilter = {},
   orderBy: DatasetOrder = "NEWEST_FIRST",
 ): Promise<Listing<DatasetRecord>> {
-  const where = { name: { not: null, ...holding(name) }, form, createdAt: createdWithin(age) };
+  const where = { name: { not: null, ...holding(name) }, form, tags: tags && { hasEvery: [...tags] }, createdAt: createdWithin(age) };
   return listRows<Dataset, DatasetRecord>(db.dataset, where, page, datasetOrders[orderBy], toRecord);
 }
 
@@ -125,4 +143,47 @@ export async function findOverlap(db: Database, datasetId: string, otherId: stri
 
 export async function recordOverlap(db: Database, datasetId: string, otherId: string, { ratio, example }: Overlap): Promise<void> {
   await db.datasetOverlap.createMany({ data: { datasetId, otherId, ratio, example }, skipDuplicates: true });
+}
+
+/**
+ * A dataset that something is to work with: nobody deletes it until the transaction ends. Waits for a deletion under way.
+ *
+ * @throws EspalierError DATASET_NOT_FOUND
+ */
+export async function holdDataset(tx: Database, id: string): Promise<void> {
+  if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Dataset" WHERE id = ${id}::uuid FOR KEY SHARE`;
+  await getDataset(tx, { id });
+}
+
+/**
+ * Changes what its users say of a dataset.
+ *
+ * @throws EspalierError DATASET_NOT_FOUND, DATASET_NAME_TAKEN
+ */
+export function updateDataset(store: Store, id: string, { name, description, tags }: DatasetChanges): Promise<DatasetRecord> {
+  return store.prisma.$transaction(async (tx) => {
+    await lockNames(tx);
+    const known = await getDataset(tx, { id });
+    if (name !== undefined) await requireFreeName(tx, name, known.digest);
+    const data = { name, description, tags: tags && [...tags] };
+    return toRecord(await tx.dataset.update({ where: { id: known.id }, data }));
+  });
+}
+
+/**
+ * Deletes the rows of a dataset.
+ *
+ * @returns the digest of its records, which are left to clear up
+ * @throws EspalierError DATASET_NOT_FOUND; DATASET_IN_USE while there are runs that worked with it
+ */
+export function deleteDataset(store: Store, id: string): Promise<string> {
+  return store.prisma.$transaction(async (tx) => {
+    // Nobody makes a run with it meanwhile, or deletes it too.
+    if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Dataset" WHERE id = ${id}::uuid FOR UPDATE`;
+    const { id: datasetId, digest } = await getDataset(tx, { id });
+    const runs = await tx.run.count({ where: { datasetId } });
+    if (runs > 0) throw new EspalierError("DATASET_IN_USE", `${runs} runs work with the dataset, or did: delete them first`, { id, runs });
+    await tx.dataset.delete({ where: { id: datasetId } });
+    return digest;
+  });
 }

@@ -24,10 +24,24 @@ export interface ModelFilter extends AgeFilter {
   readonly root?: boolean | undefined;
   /** Part of the name, in any case. */
   readonly name?: string | undefined;
+  /** They have all of these. */
+  readonly tags?: readonly string[] | undefined;
 }
 
-/** Those who store models share this lock, and whoever removes files has it alone. */
+/** What its users may say of a model. */
+export interface ModelChanges {
+  readonly name?: string | undefined;
+  readonly note?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+/** Those who store models and datasets share this lock, and whoever removes files has it alone. */
 const filesLock = 5_023_981;
+
+/** Keeps others from removing files until the transaction ends. */
+export const holdFiles = async (tx: Database): Promise<void> => {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${filesLock}::bigint)`;
+};
 
 /** Looks whether files are there, at a time when none are being removed. */
 export type ConfirmFiles = (files: readonly ModelFile[]) => Promise<void>;
@@ -40,7 +54,7 @@ export async function insertModel(
   parentId: string | null,
   confirmFiles?: ConfirmFiles,
 ): Promise<ModelRecord> {
-  await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${filesLock}::bigint)`;
+  await holdFiles(tx);
   // They were stored before; a model that had the same may have been deleted just now.
   await confirmFiles?.(model.files);
   const { digest, sizeBytes, parameterCount, opset, operators, architecture, files, structures, pruningObstacle, notes } = model;
@@ -131,13 +145,19 @@ export type ModelOrder = keyof typeof modelOrders;
 export async function listModels(
   db: Database,
   page: PageRequest,
-  { parentId, root, name, ...age }: ModelFilter = {},
+  { parentId, root, name, tags, ...age }: ModelFilter = {},
   orderBy: ModelOrder = "NEWEST_FIRST",
 ): Promise<Listing<ModelRecord>> {
   if (namesNobody(parentId)) return noRows;
   const parents = [{ parentId }, root === undefined ? {} : { parentId: root ? null : { not: null } }];
-  const where = { AND: parents, name: holding(name), createdAt: createdWithin(age) };
+  const where = { AND: parents, name: holding(name), tags: tags && { hasEvery: [...tags] }, createdAt: createdWithin(age) };
   return listRows<Model, ModelRecord>(db.model, where, page, modelOrders[orderBy], toRecord);
+}
+
+/** @throws EspalierError MODEL_NOT_FOUND */
+export async function updateModel(db: Database, id: string, { name, note, tags }: ModelChanges): Promise<ModelRecord> {
+  if (isId(id)) await db.model.updateMany({ where: { id }, data: { name, note, tags: tags && [...tags] } });
+  return getModel(db, id);
 }
 
 /** A model's files, by path. */

@@ -2,6 +2,7 @@ import { EspalierError } from "../errors.ts";
 import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { Prisma, type Run } from "../generated/prisma/client.ts";
 import type { PruningOptions } from "../pruning/options.ts";
+import { holdDataset } from "./datasets.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
 import { type AgeFilter, among, createdWithin, namesNobody } from "./filters.ts";
 import { holdModel } from "./models.ts";
@@ -79,6 +80,7 @@ export async function insertRun<Kind extends RunKind>(tx: Database, { options, .
   const { modelId, resultOf = null, ...run } = { modelId: undefined, resultOf: undefined, ...asked };
   const subject = resultOf === null ? null : await heldSubject(tx, resultOf);
   const known = subject ? subject.resultModelId : (modelId ?? "");
+  await holdDataset(tx, asked.datasetId);
   const data = {
     ...run,
     modelId: known === null ? null : (await holdModel(tx, known)).id,
@@ -248,4 +250,32 @@ export async function cancelRun(store: Store, id: string): Promise<RunRecord> {
   if (ended) return run;
   const { status } = run;
   throw new EspalierError("RUN_NOT_CANCELLABLE", `the run is over: it is ${status}`, { id, status });
+}
+
+/**
+ * Deletes a run with its steps, scores and events.
+ *
+ * @throws EspalierError RUN_NOT_FOUND; RUN_NOT_OVER; RUN_HAS_RESULT while the model that it made is there; RUN_IN_USE while there are runs
+ *   that never had the result for which they waited
+ */
+export function deleteRun(store: Store, id: string): Promise<void> {
+  return store.prisma.$transaction(async (tx) => {
+    // Nobody takes it up or waits for it meanwhile, or deletes it too.
+    if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Run" WHERE id = ${id}::uuid FOR UPDATE`;
+    const { id: runId, status, resultModelId } = await getRun(tx, id);
+    if (notOver.includes(status)) throw new EspalierError("RUN_NOT_OVER", `the run is ${status}: cancel it first`, { id, status });
+    if (resultModelId !== null)
+      throw new EspalierError("RUN_HAS_RESULT", `the run says how the model ${resultModelId} was made: delete that first`, {
+        id,
+        resultModelId,
+      });
+    const followers = await tx.run.count({ where: { subjectRunId: runId, modelId: null } });
+    if (followers > 0)
+      throw new EspalierError("RUN_IN_USE", `${followers} runs were to work on its result, and can be resumed: delete them first`, {
+        id,
+        followers,
+      });
+    await tx.requestKey.deleteMany({ where: { resultId: runId } });
+    await tx.run.delete({ where: { id: runId } });
+  });
 }

@@ -85,3 +85,10 @@ export function createFirstToken({ prisma }: Store): Promise<string | null> {
     return (await createToken(tx, { name: "administrator", role: "ADMIN", expiresAt: null })).secret;
   });
 }
+
+/** Tokens by id, in the order asked for; null where there is none. */
+export async function findTokens(db: Database, ids: readonly string[]): Promise<(TokenRecord | null)[]> {
+  const rows = await db.accessToken.findMany({ where: { id: { in: [...ids] } } });
+  const byId = new Map(rows.map((row) => [row.id, record(row)]));
+  return ids.map((id) => byId.get(id) ?? null);
+}

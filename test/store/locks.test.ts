@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import pg from "pg";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { datasetOf } from "../../src/services/register-dataset.ts";
-import { registerDataset } from "../../src/store/datasets.ts";
+import { deleteDataset, registerDataset } from "../../src/store/datasets.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { type ConfirmFiles, deleteModel, registerRootModel, removeUnused } from "../../src/store/models.ts";
@@ -272,4 +272,45 @@ test("a migration waits for one under way, be it ours or Prisma's", async () => 
     await prisma.end();
     await pool.end();
   }
+});
+
+test("a dataset that a run is being made with is kept, and one that is being deleted takes no run", async () => {
+  const { store } = database;
+  const { id: modelId } = await newModel(store, "of a dataset that goes");
+  const { id: kept } = await registerDataset(store, dataset(null, "kept"));
+  const run = (datasetId: string) =>
+    createPruningRun(store, { modelId, method: "PIP", options: defaultPruningOptions, datasetId }, async () => {});
+  const made = await contend(
+    database,
+    ["INSERT", "Run"],
+    () => run(kept),
+    () => deleteDataset(store, kept),
+  );
+  assert.deepEqual([settled(made.first).datasetId, codeOf(made.second), made.overtook], [kept, "DATASET_IN_USE", false]);
+  const { id: gone, digest } = await registerDataset(store, dataset(null, "gone"));
+  const deleted = await contend(
+    database,
+    ["DELETE", "Dataset"],
+    () => deleteDataset(store, gone),
+    () => run(gone),
+  );
+  assert.deepEqual([settled(deleted.first), codeOf(deleted.second), deleted.overtook], [digest, "DATASET_NOT_FOUND", false]);
+});
+
+test("records registered anew while their file is removed are confirmed once it has gone", async () => {
+  const { store } = database;
+  const { id, digest } = await registerDataset(store, dataset(null, "returning"));
+  await deleteDataset(store, id);
+  const order: string[] = [];
+  const removing = removeUnused(store, [digest], async () => {
+    const again = registerDataset(store, dataset(null, "returning"), async () => order.push("confirmed"));
+    again.catch(() => {});
+    await until("registering waits", async () => (await waiting(database)) > 0);
+    order.push("removed");
+    returning = again;
+  });
+  let returning: Promise<unknown> = Promise.resolve();
+  await removing;
+  await returning;
+  assert.deepEqual(order, ["removed", "confirmed"]);
 });

@@ -9,9 +9,11 @@ import pg from "pg";
 import { migrationStatus, schemaDiff } from "../../scripts/checks/schema-diff.ts";
 import { PrismaClient } from "../../src/generated/prisma/client.ts";
 import { standsOf } from "../../src/jobs/run-kinds.ts";
+import { listDatasets } from "../../src/store/datasets.ts";
 import { beginEvaluation, comparableOfParents, getEvaluation } from "../../src/store/evaluations.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { listModels } from "../../src/store/models.ts";
 import { claimRun } from "../../src/store/run-progress.ts";
 import { listRuns, resumeRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
@@ -21,6 +23,7 @@ import { type TestDatabase, testDatabase } from "../support/database.ts";
 const migrations = fileURLToPath(new URL("../../prisma/migrations/", import.meta.url));
 const scoresInPages = "20261125014000_scores_in_pages";
 const oneThing = "20261126053000_runs_are_one_thing";
+const tagsAndOrders = "20261126110000_tags_and_orders";
 
 const apply = (pool: pg.Pool, name: string) => pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
 
@@ -279,6 +282,34 @@ test("pruning runs and evaluations of the version before are runs of their kind,
     );
     await prisma.$disconnect();
     await pool.end();
+  }));
+
+test("models and datasets of the version before are as they were, without note and tags, and are listed by them", () =>
+  withEmptyDatabase("untagged", async (url) => {
+    await withPool(url, async (pool) => {
+      await versionBefore(pool, tagsAndOrders);
+      await pool.query(`
+        INSERT INTO "Model" (id, name, digest, "sizeBytes", "parameterCount", opset, operators, architecture, notes)
+          SELECT uuidv7(), n, repeat('0', 64), 1, length(n), 21, '{}', '{}', '{"read so"}' FROM unnest(ARRAY['b', 'ccc', 'aa']) n;
+        INSERT INTO "Artifact" VALUES (repeat('d', 64), 6);
+        INSERT INTO "Dataset" (id, name, digest, form, "recordCount", "sizeBytes") VALUES (uuidv7(), 'd', repeat('d', 64), 'TEXT', 1, 6);`);
+      const rows = async () => (await pool.query(`SELECT to_jsonb(m) - '{note,tags}'::text[] AS row FROM "Model" m ORDER BY id`)).rows;
+      const earlier = await rows();
+      await apply(pool, tagsAndOrders);
+      assert.deepEqual(await rows(), earlier);
+      const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+      const { items } = await listModels(prisma, { first: 10 }, {}, "LARGEST_FIRST");
+      assert.deepEqual(
+        items.map(({ name, note, tags, notes }) => [name, note, tags, notes]),
+        ["ccc", "aa", "b"].map((name) => [name, "", [], ["read so"]]),
+      );
+      assert.deepEqual((await listModels(prisma, { first: 10 }, { tags: ["x"] })).items, []);
+      assert.deepEqual(
+        (await listDatasets(prisma, { first: 10 })).items.map(({ name, tags }) => [name, tags]),
+        [["d", []]],
+      );
+      await prisma.$disconnect();
+    });
   }));
 
 test("a database of a newer program is refused", () =>

@@ -1,6 +1,8 @@
 import { Arg, Args, Ctx, Field, ID, InputType, Mutation, Query, Resolver } from "type-graphql";
+import { deleteDataset } from "../../services/delete-dataset.ts";
 import { datasetFrom, datasetOf, registerDatasetFile } from "../../services/register-dataset.ts";
-import { blaming, isPath, nameRule, requireAll } from "../../services/validate.ts";
+import { datasetNameRules, longestDescription, updateDataset } from "../../services/update-dataset.ts";
+import { blaming, isPath, requireAll, textRule } from "../../services/validate.ts";
 import { type DatasetOrder, type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import type { DatasetForm } from "../../text/dataset-content.ts";
 import { datasets } from "../../text/datasets.ts";
@@ -12,7 +14,16 @@ import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
 import { AgeFilter } from "../types/age-filter.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
-import { Dataset, DatasetConnection, RegisterDatasetInput, RegisterDatasetPayload } from "../types/dataset.ts";
+import {
+  Dataset,
+  DatasetConnection,
+  DeleteDatasetInput,
+  DeleteDatasetPayload,
+  RegisterDatasetInput,
+  RegisterDatasetPayload,
+  UpdateDatasetInput,
+  UpdateDatasetPayload,
+} from "../types/dataset.ts";
 
 @InputType({ description: "Which datasets to list." })
 class DatasetFilter extends AgeFilter {
@@ -21,6 +32,9 @@ class DatasetFilter extends AgeFilter {
 
   @Field(() => datasetFormEnum, { nullable: true, description: "Those whose records are of this form." })
   readonly form?: DatasetForm | null;
+
+  @Field(() => [String], { nullable: true, description: "Those that are filed under all of these." })
+  readonly tags?: string[] | null;
 }
 
 @Resolver(() => Dataset)
@@ -57,9 +71,8 @@ export class DatasetResolver {
   ): Promise<{ dataset: DatasetRecord }> {
     const given = chosenOf(source);
     requireAll([
-      nameRule(name),
-      ["input.name", !datasets.some((d) => d.name === name.trim()), "must not be that of a dataset that comes with the server"],
-      ["input.description", description.length <= 2000, "must have at most 2,000 characters"],
+      ...datasetNameRules(name),
+      textRule("input.description", description, longestDescription),
       ["input.source.path", !("path" in given) || isPath(given.path), "must be a path of 1 to 4,096 characters"],
     ]);
     const [called, ofName] = [name.trim(), (kept: Promise<DatasetRecord>) => blaming("input.name", kept)];
@@ -69,5 +82,26 @@ export class DatasetResolver {
     }
     const dataset = await blaming("input.source.texts", datasetFrom(context, given.texts, called, description));
     return { dataset: await ofName(dataset.keep()) };
+  }
+
+  @Needs("PRUNE")
+  @Mutation(() => UpdateDatasetPayload, { description: "Changes what is said of a dataset: its name, its description, its tags." })
+  async updateDataset(
+    @Arg("input", () => UpdateDatasetInput, { description: "What to say, and of which." }) { id, ...changes }: UpdateDatasetInput,
+    @Ctx() { store }: Context,
+  ): Promise<{ dataset: DatasetRecord }> {
+    return { dataset: await updateDataset(store, id, given(changes)) };
+  }
+
+  @Needs("PRUNE")
+  @Mutation(() => DeleteDatasetPayload, {
+    description: "Deletes a dataset and its records. One that runs work with, or did, is kept (`DATASET_IN_USE`): delete those first.",
+  })
+  async deleteDataset(
+    @Arg("input", () => DeleteDatasetInput, { description: "Which dataset." }) { id }: DeleteDatasetInput,
+    @Ctx() services: Context,
+  ): Promise<DeleteDatasetPayload> {
+    await deleteDataset(services, id);
+    return { deletedId: id };
   }
 }

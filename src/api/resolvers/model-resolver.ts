@@ -2,6 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Que
 import { deleteModel } from "../../services/delete-model.ts";
 import { archiveUrl, fileUrl, repositoryOf } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
+import { updateModel } from "../../services/update-model.ts";
 import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelOrder, type ModelRecord } from "../../store/models.ts";
@@ -15,7 +16,14 @@ import { AgeFilter } from "../types/age-filter.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
-import { DeleteModelInput, DeleteModelPayload, RegisterModelInput, RegisterModelPayload } from "../types/model-changes.ts";
+import {
+  DeleteModelInput,
+  DeleteModelPayload,
+  RegisterModelInput,
+  RegisterModelPayload,
+  UpdateModelInput,
+  UpdateModelPayload,
+} from "../types/model-changes.ts";
 import { PruningRunConnection } from "../types/pruning-run.ts";
 import { Run } from "../types/run.ts";
 
@@ -29,6 +37,9 @@ class ModelFilter extends AgeFilter {
 
   @Field(() => Boolean, { nullable: true, description: "Whether they have no parent: those that were registered, not made." })
   readonly root?: boolean | null;
+
+  @Field(() => [String], { nullable: true, description: "Those that are filed under all of these." })
+  readonly tags?: string[] | null;
 }
 
 /** Descendants that a lineage gives at most. */
@@ -87,6 +98,15 @@ export class ModelResolver {
     requireAll([["input.path", isPath(path), "must be a path of 1 to 4,096 characters"], nameRule(called), keyRule(idempotencyKey)]);
     const request = { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined, owner: caller.token?.id ?? null };
     return { model: await blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request, signal)) };
+  }
+
+  @Needs("PRUNE")
+  @Mutation(() => UpdateModelPayload, { description: "Changes what is said of a model: its name, its note, its tags. Its files stay." })
+  async updateModel(
+    @Arg("input", () => UpdateModelInput, { description: "What to say, and of which." }) { id, ...changes }: UpdateModelInput,
+    @Ctx() { store }: Context,
+  ): Promise<{ model: ModelRecord }> {
+    return { model: await updateModel(store, id, given(changes)) };
   }
 
   @Needs("PRUNE")

@@ -3,7 +3,7 @@ import { kindOf, standsOf } from "../../jobs/run-kinds.ts";
 import { blaming } from "../../services/validate.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
-import { cancelRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";
+import { cancelRun, deleteRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";
 import { requireRole } from "../access.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +13,17 @@ import { Needs } from "../needs.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { Dataset } from "../types/dataset.ts";
 import { Model } from "../types/model.ts";
-import { CancelRunInput, CancelRunPayload, ResumeRunInput, ResumeRunPayload, Run, RunConnection, RunFilter } from "../types/run.ts";
+import {
+  CancelRunInput,
+  CancelRunPayload,
+  DeleteRunInput,
+  DeleteRunPayload,
+  ResumeRunInput,
+  ResumeRunPayload,
+  Run,
+  RunConnection,
+  RunFilter,
+} from "../types/run.ts";
 
 /** A run that the client may end and take up again. @throws EspalierError RUN_NOT_FOUND; FORBIDDEN if its kind needs a higher role */
 async function ownedRun({ store, caller }: Context, id: string, operation: string): Promise<RunRecord> {
@@ -64,6 +74,20 @@ export class RunResolver {
   ): Promise<{ run: RunRecord }> {
     await ownedRun(context, id, "resumeRun");
     return { run: await blaming("input.id", resumeRun(context.store, id, standsOf, context.queue.addRun)) };
+  }
+
+  @Needs("GENERATE")
+  @Mutation(() => DeleteRunPayload, {
+    description:
+      "Deletes a run that is over, with its steps, scores and events. One whose result is there is kept (`RUN_HAS_RESULT`): it says how the model was made. A pruning run can be deleted by those who may start one.",
+  })
+  async deleteRun(
+    @Arg("input", () => DeleteRunInput, { description: "Which run." }) { id }: DeleteRunInput,
+    @Ctx() context: Context,
+  ): Promise<DeleteRunPayload> {
+    await ownedRun(context, id, "deleteRun");
+    await blaming("input.id", deleteRun(context.store, id));
+    return { deletedId: id };
   }
 
   @FieldResolver(() => Model, { nullable: true, description: "The model it works on; null while it waits for the result of another run." })

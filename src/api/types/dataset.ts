@@ -4,8 +4,9 @@ import { datasetFormEnum } from "../enums.ts";
 import { OneOf } from "../one-of.ts";
 import { bigInt, dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
+import { Node } from "./node.ts";
 
-@ObjectType({ description: "A collection of texts, or of questions with choices. It never changes." })
+@ObjectType({ implements: Node, description: "A collection of texts, or of questions with choices. Its records never change." })
 export class Dataset {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
@@ -15,6 +16,9 @@ export class Dataset {
 
   @Field(() => String, { description: "What it holds." })
   readonly description!: string;
+
+  @Field(() => [String], { description: "What its users file it under." })
+  readonly tags!: readonly string[];
 
   @Field(() => datasetFormEnum, { description: "What its records are." })
   readonly form!: DatasetForm;
@@ -80,4 +84,40 @@ export class RegisterDatasetInput {
 export class RegisterDatasetPayload {
   @Field(() => Dataset, { description: "The dataset, registered now or before." })
   readonly dataset!: Dataset;
+}
+
+@InputType({ description: "What to say of a dataset. What is left out stays as it is." })
+export class UpdateDatasetInput {
+  @Field(() => ID, { description: "The dataset; not one that comes with the server." })
+  readonly id!: string;
+
+  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters." })
+  readonly name?: string | null;
+
+  @Field(() => String, { nullable: true, description: "What it holds, up to 2,000 characters." })
+  readonly description?: string | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "What to file it under, in place of what there was: up to 20, of 1 to 50 characters.",
+  })
+  readonly tags?: string[] | null;
+}
+
+@ObjectType({ description: "What `updateDataset` gives." })
+export class UpdateDatasetPayload {
+  @Field(() => Dataset, { description: "The dataset as it is now." })
+  readonly dataset!: Dataset;
+}
+
+@InputType({ description: "Which dataset to delete." })
+export class DeleteDatasetInput {
+  @Field(() => ID, { description: "The dataset; not one that comes with the server." })
+  readonly id!: string;
+}
+
+@ObjectType({ description: "What `deleteDataset` gives." })
+export class DeleteDatasetPayload {
+  @Field(() => ID, { description: "The identity that the dataset had." })
+  readonly deletedId!: string;
 }

@@ -4,6 +4,7 @@ import { executionProviderEnum } from "../enums.ts";
 import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
+import { Node } from "./node.ts";
 import { Run, RunSubjectInput } from "./run.ts";
 
 @ObjectType({ description: "What an evaluation measured: of texts, or of items with choices. What was not measured is null." })
@@ -76,7 +77,7 @@ export class EvaluationResult {
   readonly peakMemoryBytes?: number | null;
 }
 
-@ObjectType({ implements: Run, description: "A measurement of a model on a dataset." })
+@ObjectType({ implements: [Run, Node], description: "A measurement of a model on a dataset." })
 export class Evaluation extends Run {
   @Field(() => EvaluationResult, { nullable: true, description: "What was measured, once it has succeeded." })
   readonly result!: EvaluationResult | null;

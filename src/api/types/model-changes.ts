@@ -36,3 +36,30 @@ export class DeleteModelPayload {
   @Field(() => ID, { description: "The identity that the model had." })
   readonly deletedId!: string;
 }
+
+@InputType({ description: "What to say of a model. What is left out stays as it is." })
+export class UpdateModelInput {
+  @Field(() => ID, { description: "The model." })
+  readonly id!: string;
+
+  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters." })
+  readonly name?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "What to say of it, in up to 10,000 characters; an empty text takes away what there was.",
+  })
+  readonly note?: string | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "What to file it under, in place of what there was: up to 20, of 1 to 50 characters.",
+  })
+  readonly tags?: string[] | null;
+}
+
+@ObjectType({ description: "What `updateModel` gives." })
+export class UpdateModelPayload {
+  @Field(() => Model, { description: "The model as it is now." })
+  readonly model!: Model;
+}

@@ -5,6 +5,7 @@ import { dot, mermaid } from "../lineage-diagrams.ts";
 import { bigInt, dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { Failure } from "./failure.ts";
+import { Node } from "./node.ts";
 
 @ObjectType({ description: "How often an operator occurs in a model's graph." })
 export class OperatorCount {
@@ -84,7 +85,7 @@ export class StructureGroup {
   readonly parameters!: readonly string[];
 }
 
-@ObjectType({ description: "A language model in ONNX: registered, or made from another by a pruning run." })
+@ObjectType({ implements: Node, description: "A language model in ONNX: registered, or made from another by a pruning run." })
 export class Model {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
@@ -115,7 +116,14 @@ export class Model {
   })
   readonly pruningObstacle!: Failure | null;
 
+  @Field(() => String, { description: "What its users say of it, in lines of text; empty if they have said nothing." })
+  readonly note!: string;
+
+  @Field(() => [String], { description: "What its users file it under." })
+  readonly tags!: readonly string[];
+
   @Field(() => [String], {
+    name: "remarks",
     description: "What to know of how its files were read (a decoder merged of two is used by one branch), or, of a pruned model, written.",
   })
   readonly notes!: readonly string[];

@@ -5,6 +5,7 @@ import { pruningMethodEnum, structureKindEnum } from "../enums.ts";
 import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
+import { Node } from "./node.ts";
 import { Options } from "./pruning-options.ts";
 import { Run, RunSubjectInput } from "./run.ts";
 
@@ -89,7 +90,7 @@ export class StructureScore {
   readonly score!: number | null;
 }
 
-@ObjectType({ implements: Run, description: "The making of a smaller model from a model, one removal at a time." })
+@ObjectType({ implements: [Run, Node], description: "The making of a smaller model from a model, one removal at a time." })
 export class PruningRun extends Run {
   @Field(() => pruningMethodEnum, { description: "How structures are scored." })
   readonly method!: string;

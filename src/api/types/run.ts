@@ -7,14 +7,16 @@ import { dateTime } from "../scalars.ts";
 import { AgeFilter } from "./age-filter.ts";
 import { connectionType } from "./connection.ts";
 import { Failure } from "./failure.ts";
+import { Node } from "./node.ts";
 
 /** The GraphQL type of each kind of run. */
-const typeNames: Readonly<Record<RunKind, string>> = { PRUNING: "PruningRun", EVALUATION: "Evaluation" };
+export const runTypeNames: Readonly<Record<RunKind, string>> = { PRUNING: "PruningRun", EVALUATION: "Evaluation" };
 
 @InterfaceType({
+  implements: Node,
   description:
     "Work on a model that takes long. It waits for a worker, is done in a process of its own, tells of it in events, and goes on after a crash. All kinds live alike.",
-  resolveType: ({ kind }: { readonly kind: RunKind }) => typeNames[kind],
+  resolveType: ({ kind }: { readonly kind: RunKind }) => runTypeNames[kind],
 })
 export abstract class Run {
   @Field(() => ID, { description: "Its identity." })
@@ -98,6 +100,18 @@ export class CancelRunInput {
 export class CancelRunPayload {
   @Field(() => Run, { description: "The run, ended." })
   readonly run!: Run;
+}
+
+@InputType({ description: "Which run to delete." })
+export class DeleteRunInput {
+  @Field(() => ID, { description: "The run." })
+  readonly id!: string;
+}
+
+@ObjectType({ description: "What `deleteRun` gives." })
+export class DeleteRunPayload {
+  @Field(() => ID, { description: "The identity that the run had." })
+  readonly deletedId!: string;
 }
 
 @InputType({ description: "Which run to take up again." })

@@ -3,8 +3,9 @@ import type { AccessRole } from "../../store/tokens.ts";
 import { accessRoleEnum } from "../enums.ts";
 import { dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
+import { Node } from "./node.ts";
 
-@ObjectType({ description: "What a client shows to be let in. The token itself is kept nowhere." })
+@ObjectType({ implements: Node, description: "What a client shows to be let in. The token itself is kept nowhere." })
 export class AccessToken {
   @Field(() => ID, { description: "Its identity, which is no secret." })
   readonly id!: string;
