@@ -33,8 +33,8 @@ const idle: ReadonlySet<string> = new Set(
   temperature top_k top_p do_sample max_length min_length num_beams num_return_sequences num_beam_groups repetition_penalty length_penalty
   no_repeat_ngram_size encoder_no_repeat_ngram_size early_stopping diversity_penalty typical_p exponential_decay_length_penalty
   remove_invalid_values renormalize_logits task_specific_params problem_type id2label label2id num_labels finetuning_task
-  pruned_heads chunk_size_feed_forward tf_legacy_loss use_bfloat16 torchscript is_decoder is_encoder_decoder tie_encoder_decoder
-  cross_attention_hidden_size add_cross_attention reorder_and_upcast_attn gradient_checkpointing_use_reentrant
+  pruned_heads chunk_size_feed_forward tf_legacy_loss use_bfloat16 torchscript is_decoder
+  cross_attention_hidden_size reorder_and_upcast_attn gradient_checkpointing_use_reentrant
   espalier`.split(/\s+/),
 );
 
@@ -74,6 +74,11 @@ export class Config {
 
   /** How many layers there are: no more than a graph can be made of. @throws EspalierError UNSUPPORTED_CONFIG */
   layers = (name = "num_hidden_layers"): number => this.count(name, undefined, 1000);
+
+  /** Refuses a number of heads that the width of the stream is no multiple of. @throws EspalierError UNSUPPORTED_CONFIG */
+  requireDivides(name: string, width: number): void {
+    if (width % this.count(name) !== 0) this.refuse(name, `divisors of ${width}`);
+  }
 
   number(name: string, fallback?: number): number {
     const value = this.value(name) ?? fallback;

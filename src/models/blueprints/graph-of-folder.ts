@@ -48,12 +48,18 @@ export async function graphOfFolder(place: {
 }
 
 function notesOf({ layers }: Blueprint): string[] {
+  const biased = layers.some(({ attention }) => attention.alibi)
+    ? [
+        "what positions add to scores (ALiBi) is computed in float32, where transformers rounds it to bfloat16: past 256 tokens the two differ",
+      ]
+    : [];
   const lengths = layers.flatMap(({ attention }) => attention.rotary?.frequencies.beyond?.tokens ?? []);
-  return [...new Set(lengths)].map(
+  const frequencies = [...new Set(lengths)].map(
     (tokens) =>
       `texts of more than ${tokens} tokens are read with other rotary frequencies than shorter ones; ` +
       "a text that grows past that length while it is written keeps the keys that were made before",
   );
+  return [...biased, ...frequencies];
 }
 
 /** A head that is tied and stored all the same must be the embedding, byte for byte. @throws EspalierError WEIGHTS_MISMATCH */
