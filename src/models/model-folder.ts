@@ -113,8 +113,11 @@ async function companionsIn(root: string, folder: string): Promise<string[]> {
 }
 
 /** Names of the first graphs in a folder under the root. */
-const graphsIn = async (root: string, folder: string): Promise<string[]> =>
-  (await namesIn(root, folder)).filter((name) => name.endsWith(".onnx")).slice(0, 20);
+async function graphsIn(root: string, folder: string): Promise<string[]> {
+  const names = (await namesIn(root, folder)).filter((name) => name.endsWith(".onnx")).slice(0, 20);
+  const sizes = await Promise.all(names.map((name) => sizeWithin(root, join(folder, name)).catch(() => null)));
+  return names.filter((_, i) => sizes[i] !== null);
+}
 
 /** In order; none where there is no such folder. */
 async function namesIn(root: string, folder: string): Promise<string[]> {

@@ -1,10 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { unlessAbsent } from "../unless-absent.ts";
 import { template } from "./jinja/template.ts";
 import { TemplateError } from "./jinja/template-error.ts";
 import { readJson } from "./model-config.ts";
+import { readBeside } from "./read-beside.ts";
 import { readSpecialTokens } from "./special-tokens.ts";
 
 export interface ChatMessage {
@@ -28,7 +26,7 @@ export const chatTemplateFiles = ["chat_template.jinja", "tokenizer_config.json"
  */
 export async function loadChatTemplate(folder: string): Promise<ChatTemplate | null> {
   const [own, settings, other] = await Promise.all([
-    readFile(join(folder, "chat_template.jinja"), "utf8").catch(unlessAbsent),
+    readBeside(folder, "chat_template.jinja"),
     readJson(folder, "tokenizer_config.json"),
     readJson(folder, "chat_template.json"),
   ]);

@@ -1,12 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
-import { unlessAbsent } from "../unless-absent.ts";
+import { readBeside } from "./read-beside.ts";
 
 /** A JSON object from a model folder, or null if there is no such file. @throws EspalierError INVALID_JSON */
 export async function readJson(folder: string, name: string): Promise<Readonly<Record<string, unknown>> | null> {
-  const text = await readFile(join(folder, name), "utf8").catch(unlessAbsent);
+  const text = await readBeside(folder, name);
   if (text === null) return null;
   try {
     const value = parseJson(text);
@@ -53,8 +51,8 @@ export interface ModelConfig {
   readonly eosIds: readonly number[];
 }
 
-/** Some files say 10^30 where they mean "no limit"; nothing that long is read anyway. */
-const longestStated = 2 ** 31 - 1;
+/** Some files say 10^30, 0 or -1 where they mean "no limit"; nothing that long is read anyway. */
+const isLength = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31;
 
 /** The names under which model families keep their context length. */
 const contextLengthNames = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"];
@@ -77,7 +75,7 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   const parts = [config, ...textParts.map((name) => config?.[name])].filter(isObject);
   const stated = (name: string) => parts.map((part) => part[name]).find((value) => value != null);
   const either = (name: string) => generation?.[name] ?? stated(name);
-  const lengths = contextLengthNames.map(stated).filter((v): v is number => Number.isInteger(v) && (v as number) <= longestStated);
+  const lengths = contextLengthNames.map(stated).filter(isLength);
   return {
     contextLength: lengths[0] ?? null,
     bosId: idsOf(either("bos_token_id"))[0] ?? null,

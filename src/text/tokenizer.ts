@@ -2,6 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { readJson, readModelConfig } from "./model-config.ts";
 import { readSpecialTokens } from "./special-tokens.ts";
 import { readDefinition } from "./tokenizer/definition.ts";
+import { withinBounds } from "./tokenizer/within-bounds.ts";
 
 /** Text to token ids and back, and the ids that frame a document. */
 export interface Tokenizer {
@@ -45,7 +46,8 @@ export async function loadTokenizer(folder: string, embeddingRows = 0): Promise<
   ]);
   if (!file)
     throw new EspalierError("TOKENIZER_MISSING", "the model's folder has no tokenizer.json, without which text cannot be read or written");
-  const { vocabulary, addedTokens, documentStart: ownStart, encode, decode } = readDefinition(file);
+  const { vocabulary, addedTokens, documentStart: ownStart, ...definition } = withinBounds(readDefinition)(file);
+  const [encode, decode] = [withinBounds(definition.encode), withinBounds(definition.decode)];
   const rows = embeddingRows || Number.POSITIVE_INFINITY;
   const extra = new Set(addedTokens.map((t) => t.content));
   // Added tokens without a row are common, and seldom come in a text; others are of another model's vocabulary.

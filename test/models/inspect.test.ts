@@ -129,7 +129,8 @@ describe("inspect", () => {
     [
       "a folder without a graph",
       "MODEL_NOT_FOUND",
-      /holds neither/,
+      // It is not named as a graph that could be.
+      /holds neither onnx.model.onnx nor model.onnx, nor/,
       async () => {
         await mkdir(join(root(), "empty"));
         return "empty";

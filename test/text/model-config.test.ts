@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, it } from "node:test";
+import { loadChatTemplate } from "../../src/text/chat-template.ts";
 import { parseJson, readModelConfig, writeJson } from "../../src/text/model-config.ts";
 import { withFolder } from "../support/folders.ts";
 
@@ -24,6 +27,22 @@ describe("model configuration", () => {
       { contextLength: 9, bosId: 1, eosIds: [] },
     );
   });
+
+  it("takes no length that is none for the longest text", async () => {
+    for (const length of [0, -5, 1.5, 1e30, "9"])
+      assert.deepEqual(
+        await read({ "config.json": { n_positions: length, n_ctx: 7 } }),
+        { contextLength: 7, bosId: null, eosIds: [] },
+        `${length}`,
+      );
+  });
+
+  it("does not wait for a pipe in a file's place", () =>
+    withFolder({}, async (folder) => {
+      for (const name of ["config.json", "chat_template.jinja"]) execFileSync("mkfifo", [join(folder, name)]);
+      assert.deepEqual(await readModelConfig(folder), { contextLength: null, bosId: null, eosIds: [] });
+      assert.equal(await loadChatTemplate(folder), null);
+    }));
 
   it("reads infinities as Python writes them, and writes them so again", async () => {
     const text = '{"n_ctx": 7, "limits": [0.0, Infinity, -Infinity], "none": NaN, "says": "NaN and \\"Infinity"}';

@@ -185,6 +185,29 @@ describe("a tokenizer that is not done as Hugging Face's does it", () => {
       ));
 });
 
+describe("a tokenizer beyond all bounds", () => {
+  const nested = (depth: number) => `{"type":"Sequence","normalizers":[`.repeat(depth) + `{"type":"NFC"}` + "]}".repeat(depth);
+  const growing = {
+    type: "Sequence",
+    normalizers: Array(8).fill({ type: "Replace", pattern: { String: "a" }, content: "a".repeat(1000) }),
+  };
+  const use: Readonly<Record<string, (folder: string) => Promise<unknown>>> = {
+    "nested too deeply": loadTokenizer,
+    "too much of a text": async (folder) => (await loadTokenizer(folder)).encode("a"),
+    "too large": async (folder) => (await loadTokenizer(folder)).encode("a"),
+  };
+  const files: Readonly<Record<string, string | object>> = {
+    "nested too deeply": JSON.stringify(withParts({ normalizer: "@" })).replace('"@"', nested(20_000)),
+    "too much of a text": withParts({ normalizer: growing }),
+    "too large": regex("a".repeat(3_000_000)),
+  };
+  for (const [problem, work] of Object.entries(use))
+    it(`says so: ${problem}`, () =>
+      withFolder({ "tokenizer.json": files[problem] }, (folder) =>
+        assert.rejects(work(folder), { code: "INVALID_TOKENIZER", message: new RegExp(problem) }),
+      ));
+});
+
 describe("tokens that the model has no row for", () => {
   const pad = { id: 640, content: "[PAD]", special: true };
   const folderOf = (work: (folder: string) => Promise<void>, parts: object = {}, config: object = {}) =>
