@@ -52,7 +52,19 @@ export function buildSchema(): GraphQLSchema {
     authChecker,
     pubSub: noPubSub,
   });
-  return finiteFloats(requireTexts(markOneOf(describeRoles(schema))));
+  return finiteFloats(requireTexts(markOneOf(describeRoots(describeRoles(schema)))));
+}
+
+/** What the roots are for. */
+const roots = {
+  Query: "What can be asked. Nothing of it changes anything.",
+  Mutation: "What can be done. Each takes one input, and is kept in the audit trail.",
+  Subscription: "What can be followed.",
+} as const;
+
+function describeRoots(schema: GraphQLSchema): GraphQLSchema {
+  for (const [name, description] of Object.entries(roots)) Object.assign(schema.getType(name) ?? {}, { description });
+  return schema;
 }
 
 /** The schema as `schema.graphql` holds it. */

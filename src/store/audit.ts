@@ -29,3 +29,10 @@ export async function listAudit(db: Database, page: PageRequest, { tokenId, muta
   if (namesNobody(tokenId)) return noRows;
   return listRows(db.auditEntry, { tokenId, mutation }, page, newestFirst, (row: AuditRecord) => row);
 }
+
+/** Entries by id, in the order asked for; null where there is none. */
+export async function findAudit(db: Database, ids: readonly string[]): Promise<(AuditRecord | null)[]> {
+  const rows = await db.auditEntry.findMany({ where: { id: { in: [...ids] } } });
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => byId.get(id) ?? null);
+}

@@ -1,3 +1,4 @@
+import { type AuditRecord, findAudit } from "./audit.ts";
 import { type DatasetRecord, findDatasets } from "./datasets.ts";
 import { findModels, type ModelRecord } from "./models.ts";
 import { isId } from "./record.ts";
@@ -11,11 +12,18 @@ export type NodeRecord =
   | { readonly type: "MODEL"; readonly record: ModelRecord }
   | { readonly type: "RUN"; readonly record: RunRecord }
   | { readonly type: "DATASET"; readonly record: DatasetRecord }
-  | { readonly type: "TOKEN"; readonly record: TokenRecord };
+  | { readonly type: "TOKEN"; readonly record: TokenRecord }
+  | { readonly type: "AUDIT"; readonly record: AuditRecord };
 
 type Find = (db: Database, ids: readonly string[]) => Promise<readonly (NodeRecord["record"] | null)[]>;
 
-const finders: Readonly<Record<NodeRecord["type"], Find>> = { MODEL: findModels, RUN: findRuns, DATASET: findDatasets, TOKEN: findTokens };
+const finders: Readonly<Record<NodeRecord["type"], Find>> = {
+  MODEL: findModels,
+  RUN: findRuns,
+  DATASET: findDatasets,
+  TOKEN: findTokens,
+  AUDIT: findAudit,
+};
 
 /** Records by id, in the order asked for; null where there is none. Ids are random: no two tables have the same. A query a table. */
 export async function findNodes(db: Database, asked: readonly string[]): Promise<(NodeRecord | null)[]> {

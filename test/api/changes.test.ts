@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openArtifacts } from "../../src/artifacts/artifacts.ts";
+import { beginAudit } from "../../src/store/audit.ts";
 import { recordPruned, recordStart } from "../../src/store/pruning-runs.ts";
 import { cancelRun, insertRun } from "../../src/store/runs.ts";
 import { createToken } from "../../src/store/tokens.ts";
@@ -119,7 +120,9 @@ test("whatever has an identity is found by it; tokens by administrators alone", 
   const token = (role: "ADMIN" | "READ") => createToken(store.prisma, { name: role, role, expiresAt: null });
   // Once there is a token, the server is open to nobody without one: this test is the last.
   const [admin, reader] = [await token("ADMIN"), await token("READ")];
-  const ids = [datasetId, run.modelId, nobody, run.id.toUpperCase(), "x", reader.token.id, run.id];
+  const asked = { tokenId: null, tokenName: null, address: "::1", mutation: "deleteRun", arguments: "{}" };
+  const entry = await beginAudit(store.prisma, asked);
+  const ids = [datasetId, run.modelId, nobody, run.id.toUpperCase(), "x", reader.token.id, run.id, entry];
   const query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on PruningRun { method } ... on Model { name } } }";
   const nodes = async (secret: string) => (await api.ask(query, { ids }, secret)).data.nodes;
   const told = { __typename: "PruningRun", id: run.id, method: "PIP" };
@@ -131,9 +134,10 @@ test("whatever has an identity is found by it; tokens by administrators alone", 
     null,
     { __typename: "AccessToken", id: reader.token.id },
     told,
+    { __typename: "AuditEntry", id: entry },
   ];
   assert.deepEqual(await nodes(admin.secret), all);
-  assert.deepEqual(await nodes(reader.secret), all.with(5, null));
+  assert.deepEqual(await nodes(reader.secret), all.with(5, null).with(7, null));
   const one = "query($id: ID!) { node(id: $id) { id } }";
   assert.deepEqual((await api.ask(one, { id: run.id }, reader.secret)).data, { node: { id: run.id } });
   const many = await api.ask(query, { ids: Array(101).fill(run.id) }, reader.secret);

@@ -13,19 +13,25 @@ const mostNodes = 100;
 const nodesCost = ({ args, childComplexity }: CostArguments): number => 1 + (args["ids"] as readonly unknown[]).length * childComplexity;
 
 const typeName = ({ type, record }: NodeRecord): string =>
-  type === "RUN" ? runTypeNames[record.kind] : { MODEL: "Model", DATASET: "Dataset", TOKEN: "AccessToken" }[type];
+  type === "RUN" ? runTypeNames[record.kind] : { MODEL: "Model", DATASET: "Dataset", TOKEN: "AccessToken", AUDIT: "AuditEntry" }[type];
+
+/** What only administrators see. */
+const hidden: readonly NodeRecord["type"][] = ["TOKEN", "AUDIT"];
 
 /** Those who may not see tokens do not see one by its identity either. */
 async function nodeFor({ loaders, caller }: Context, id: string): Promise<Named | null> {
   const found = await loaders.nodes.load(id);
-  if (!found || (found.type === "TOKEN" && !suffices(caller.role, "ADMIN"))) return null;
+  if (!found || (hidden.includes(found.type) && !suffices(caller.role, "ADMIN"))) return null;
   return { ...found.record, __typename: typeName(found) };
 }
 
 @Resolver()
 export class NodeResolver {
   @Needs("READ")
-  @Query(() => Node, { nullable: true, description: "Whatever has this identity; null if nothing has. Tokens are for administrators." })
+  @Query(() => Node, {
+    nullable: true,
+    description: "Whatever has this identity; null if nothing has. Tokens and entries of the audit trail are for administrators.",
+  })
   node(@Arg("id", () => ID, { description: "Its identity." }) id: string, @Ctx() context: Context): Promise<Named | null> {
     return nodeFor(context, id);
   }

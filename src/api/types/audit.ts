@@ -1,8 +1,9 @@
 import { Field, Float, ID, InputType, ObjectType } from "type-graphql";
 import { dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
+import { Node } from "./node.ts";
 
-@ObjectType({ description: "A mutation that a client asked for." })
+@ObjectType({ implements: Node, description: "A mutation that a client asked for." })
 export class AuditEntry {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
