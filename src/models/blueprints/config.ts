@@ -35,7 +35,7 @@ const idle: ReadonlySet<string> = new Set(
   remove_invalid_values renormalize_logits task_specific_params problem_type id2label label2id num_labels finetuning_task
   pruned_heads chunk_size_feed_forward tf_legacy_loss use_bfloat16 torchscript is_decoder
   cross_attention_hidden_size reorder_and_upcast_attn gradient_checkpointing_use_reentrant
-  espalier`.split(/\s+/),
+  cache_implementation attn_implementation espalier`.split(/\s+/),
 );
 
 /** Keys of programs around a model. */
@@ -66,18 +66,21 @@ export class Config {
   }
 
   /** A whole number of at least 1. @throws EspalierError UNSUPPORTED_CONFIG */
-  count(name: string, fallback?: number, most = 2 ** 31): number {
+  count(name: string, fallback?: number, most = 2 ** 24): number {
     const value = this.value(name) ?? fallback;
     const fits = Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most;
     return fits ? (value as number) : this.refuse(name, `whole numbers from 1 to ${most}`);
   }
+
+  /** A number of heads, or the width of one. @throws EspalierError UNSUPPORTED_CONFIG */
+  heads = (name: string, fallback?: number): number => this.count(name, fallback, 2 ** 14);
 
   /** How many layers there are: no more than a graph can be made of. @throws EspalierError UNSUPPORTED_CONFIG */
   layers = (name = "num_hidden_layers"): number => this.count(name, undefined, 1000);
 
   /** Refuses a number of heads that the width of the stream is no multiple of. @throws EspalierError UNSUPPORTED_CONFIG */
   requireDivides(name: string, width: number): void {
-    if (width % this.count(name) !== 0) this.refuse(name, `divisors of ${width}`);
+    if (width % this.heads(name) !== 0) this.refuse(name, `divisors of ${width}`);
   }
 
   number(name: string, fallback?: number): number {
@@ -123,10 +126,20 @@ export class Config {
     return new Config(value as Record<string, unknown>, `${this.place}${name}.`);
   }
 
-  /** Takes note of a key that may have one value only. */
+  /** Takes note of a key that may have one value only. @throws EspalierError UNSUPPORTED_CONFIG */
   require(name: string, only: unknown): void {
     const value = this.value(name);
     if (value !== undefined && JSON.stringify(value) !== JSON.stringify(only)) this.refuse(name, shown(only));
+  }
+
+  /** The same of several. */
+  requireAll(only: Readonly<Record<string, unknown>>): void {
+    for (const [name, value] of Object.entries(only)) this.require(name, value);
+  }
+
+  /** Takes note of keys that published configurations state, and that transformers passes over. */
+  passOver(...names: readonly string[]): void {
+    this.value(...names);
   }
 
   /** @throws EspalierError UNSUPPORTED_CONFIG always, with key, value and what is supported */

@@ -57,11 +57,11 @@ const scalings: Readonly<Record<string, (given: Scaled) => Frequencies>> = {
   },
   longrope: ({ base, width, length, scaling, config }) => {
     const [short, long] = ["short_factor", "long_factor"].map((name) => scaling.numbers(name, width / 2)) as [number[], number[]];
-    const stated = config.optional("original_max_position_embeddings") ?? scaling.optional("original_max_position_embeddings");
-    scaling.value("original_max_position_embeddings");
-    const original = stated ?? length;
-    const factor = stated === null ? (scaling.optional("factor") ?? 1) : length / original;
-    scaling.value("factor");
+    // Beside the scaling it is stated for the factor too; in it, with a factor or without.
+    const beside = config.optional("original_max_position_embeddings");
+    const [within, factorStated] = [scaling.optional("original_max_position_embeddings"), scaling.optional("factor")];
+    const original = beside ?? within ?? length;
+    const factor = beside === null ? (factorStated ?? length / original) : length / original;
     const derived = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
     const by = (factors: readonly number[]) => plain(base, width).map((f, i) => f / (factors[i] as number));
     return { values: by(short), scale: scaling.optional("attention_factor") ?? derived, beyond: { tokens: original, values: by(long) } };
@@ -83,6 +83,17 @@ const scalings: Readonly<Record<string, (given: Scaled) => Frequencies>> = {
 /** Phi-3's first name for it. */
 const aliases: Readonly<Record<string, string>> = { su: "longrope" };
 
+/** How much of a head turns: later configurations keep it with the rest of what concerns positions. */
+export const turnedShare = (config: Config, fallback: number): number =>
+  config.optional("partial_rotary_factor") ?? config.part("rope_parameters")?.optional("partial_rotary_factor") ?? fallback;
+
+/** A share of a head's width that can turn, in entries. @throws EspalierError UNSUPPORTED_CONFIG by the key that says so */
+export function turnedWidth(config: Config, key: string, headWidth: number, share: number): number {
+  const width = Math.floor(headWidth * share);
+  if (!(width >= 2 && width <= headWidth && width % 2 === 0)) config.refuse(key, `what leaves an even number of entries, to ${headWidth}`);
+  return width;
+}
+
 /**
  * How fast each pair of entries turns: by `rope_theta` and `rope_scaling`, or by `rope_parameters`, which later configurations have
  * in place of both.
@@ -99,6 +110,12 @@ export function frequenciesOf(config: Config, width: number, fallbackBase = 1000
   return scaledBy(config, scaling, width, stated);
 }
 
+/** Those of layers with windows, where these have their own: unscaled, unless `rope_parameters` says otherwise. */
+export function windowFrequenciesOf(config: Config, width: number, base: number): Frequencies {
+  const own = config.part("rope_parameters")?.part("sliding_attention") ?? null;
+  return scaledBy(config, own, width, own?.optional("rope_theta") ?? base);
+}
+
 /** @param scaling null for none */
 export function scaledBy(config: Config, scaling: Config | null, width: number, base: number): Frequencies {
   // Both names stand in files that were written on the way from one to the other.
@@ -109,6 +126,7 @@ export function scaledBy(config: Config, scaling: Config | null, width: number, 
   if (!make) return scaling.refuse("rope_type", Object.keys(scalings).join(", "));
   const length = config.count("max_position_embeddings", 2048);
   const found = make({ base, width, length, scaling, config });
+  if (![found.scale, ...found.values].every(Number.isFinite)) scaling.refuse("factor", "numbers by which positions can be scaled");
   scaling.value("rope_theta", "partial_rotary_factor");
   scaling.requireAllRead();
   return found;

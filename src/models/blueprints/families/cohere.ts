@@ -19,8 +19,17 @@ function cohere(config: Config): Variant {
 
 /** Layers without windows have no positions. */
 function cohere2(config: Config): Variant {
-  const isWindowed = allButEach(config, 4);
   const kinds = layerTypes(config);
+  const isWindowed = allButEach(config, 4);
+  config.requireAll({
+    order_of_interleaved_layers: "local_attn_first",
+    position_embedding_type: "rope_gptj",
+    rotary_pct: 1,
+    use_embedding_sharing: true,
+    use_gated_activation: true,
+    use_parallel_block: true,
+    use_parallel_embedding: false,
+  });
   return {
     ...cohere(config),
     window: windowsBy(config, config.optional("sliding_window") ?? 4096, isWindowed),

@@ -8,9 +8,10 @@ export const exaone4: Family = {
   modelType: "exaone4",
   blueprint: (config) => {
     const window = config.stated("sliding_window") ? config.optional("sliding_window") : 4096;
-    const isWindowed = window === null ? () => false : allButEach(config, 4);
-    config.value("sliding_window_pattern");
     const kinds = layerTypes(config);
+    // Stated as a word, as "LLLG", beside the kinds of the layers.
+    if (kinds) config.passOver("sliding_window_pattern");
+    const isWindowed = window === null || kinds ? () => false : allButEach(config, 4);
     const isNear = (layer: number) => (kinds ? kinds[layer] === "sliding_attention" : isWindowed(layer));
     return gatedDecoder(config, {
       norm: rmsNorm(config, 1e-5),

@@ -1,15 +1,15 @@
 import type { Layer, Linear } from "../blueprint.ts";
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
-import { frequenciesOf } from "../frequencies.ts";
+import { frequenciesOf, turnedWidth } from "../frequencies.ts";
 import { layerNorm } from "./gated-decoder.ts";
 
 /** How many heads of keys and values there are, and how they lie in one matrix with the queries. */
 function layout(config: Config, heads: number): { readonly kvHeads: number; readonly by: "PARTS" | "GROUPS" } {
   const one = config.flag("multi_query", true);
-  if (config.flag("new_decoder_architecture", false)) return { kvHeads: config.count("num_kv_heads", heads), by: "GROUPS" };
+  if (config.flag("new_decoder_architecture", false)) return { kvHeads: config.heads("num_kv_heads", heads), by: "GROUPS" };
   if (one) {
-    config.value("num_kv_heads");
+    config.passOver("num_kv_heads");
     return { kvHeads: 1, by: "PARTS" };
   }
   config.require("num_kv_heads", heads);
@@ -41,7 +41,7 @@ export const falcon: Family = {
   modelType: "falcon",
   prefix: "transformer.",
   blueprint: (config) => {
-    const [hiddenSize, heads] = [config.count("hidden_size"), config.count("num_attention_heads")];
+    const [hiddenSize, heads] = [config.count("hidden_size"), config.heads("num_attention_heads")];
     config.requireDivides("num_attention_heads", hiddenSize);
     const headWidth = hiddenSize / heads;
     const { kvHeads, by } = layout(config, heads);
@@ -54,11 +54,17 @@ export const falcon: Family = {
     const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));
     const alibi = config.flag("alibi", false);
     // Stated of models without rotary positions, too.
-    if (alibi) config.value("rope_theta", "rope_scaling");
+    if (alibi) config.passOver("rope_theta", "rope_scaling", "rope_parameters");
     const scale = headWidth ** -0.5;
     const position = alibi
       ? { rotary: null, alibi: slopes(heads).map((slope) => slope * scale) }
-      : { rotary: { width: headWidth, pairs: "HALVES" as const, frequencies: frequenciesOf(config, headWidth) } };
+      : {
+          rotary: {
+            width: headWidth,
+            pairs: "HALVES" as const,
+            frequencies: frequenciesOf(config, turnedWidth(config, "hidden_size", headWidth, 1)),
+          },
+        };
     const activation = config.activation("activation", "gelu");
     const names =
       grown && norms === 2 ? ["ln_attn", "ln_mlp"] : ["input_layernorm", parallel ? "input_layernorm" : "post_attention_layernorm"];

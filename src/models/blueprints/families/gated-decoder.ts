@@ -1,6 +1,6 @@
 import type { Attention, Blueprint, Frequencies, Head, Layer, Linear, Mlp, Norm } from "../blueprint.ts";
 import type { Config } from "../config.ts";
-import { frequenciesOf } from "../frequencies.ts";
+import { frequenciesOf, turnedWidth } from "../frequencies.ts";
 
 /** In what a family differs from Llama. What is left out is Llama's. */
 export interface Variant {
@@ -63,12 +63,11 @@ const llamaNorms: NonNullable<Variant["norms"]> = { attention: { before: "input_
 export function gatedDecoder(config: Config, variant: Variant): Blueprint {
   const { root = "model.", biases = {}, norm = rmsNorm(config), norms = llamaNorms, headNorms, rotary = {} } = variant;
   const hiddenSize = config.count("hidden_size");
-  const heads = config.count("num_attention_heads");
-  const kvHeads = variant.kvHeads ?? config.count("num_key_value_heads", heads);
-  const headWidth = variant.headWidth ?? config.count("head_dim", Math.floor(hiddenSize / heads));
+  const heads = config.heads("num_attention_heads");
+  const kvHeads = variant.kvHeads ?? config.heads("num_key_value_heads", heads);
+  const headWidth = variant.headWidth ?? config.heads("head_dim", Math.floor(hiddenSize / heads));
   if (heads % kvHeads !== 0) config.refuse("num_key_value_heads", `divisors of num_attention_heads, ${heads}`);
-  const width = Math.floor(headWidth * (rotary.share ?? 1));
-  if (width < 2 || width % 2 !== 0) config.refuse("head_dim", "heads of which an even number of entries turns");
+  const width = turnedWidth(config, rotary.share === undefined ? "head_dim" : "partial_rotary_factor", headWidth, rotary.share ?? 1);
   const turns = variant.turns ?? (() => true);
   const same = variant.frequencies ? null : frequenciesOf(config, width, variant.base);
   const frequencies = variant.frequencies?.(width) ?? (() => same as Frequencies);

@@ -1,7 +1,7 @@
 import type { Norm } from "../blueprint.ts";
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
-import { frequenciesOf, scaledBy } from "../frequencies.ts";
+import { frequenciesOf, windowFrequenciesOf } from "../frequencies.ts";
 import { gatedDecoder, type Variant } from "./gated-decoder.ts";
 import { allButEach, layerTypes, windowsBy } from "./windows.ts";
 
@@ -11,7 +11,7 @@ function gemma(config: Config): Variant {
   return {
     norm: (at): Norm => ({ kind: "RMS", weight: `${at}.weight`, epsilon: config.number("rms_norm_eps", 1e-6), aroundOne: true }),
     biases: { qkv: biased, output: biased },
-    headWidth: config.count("head_dim", 256),
+    headWidth: config.heads("head_dim", 256),
     embedding: { scale: Math.sqrt(config.count("hidden_size")) },
     tied: true,
   };
@@ -49,7 +49,7 @@ function gemma3(config: Config): Variant {
     headNorms: { over: "HEAD" },
     frequencies: (width) => {
       const whole = frequenciesOf(config, width, 1_000_000, "full_attention");
-      const near = scaledBy(config, config.part("rope_parameters")?.part("sliding_attention") ?? null, width, local);
+      const near = windowFrequenciesOf(config, width, local);
       return (layer) => ((kinds ? kinds[layer] === "sliding_attention" : isWindowed(layer)) ? near : whole);
     },
   };
@@ -60,9 +60,9 @@ export const gemmaFamilies: readonly Family[] = [
     name: "Gemma 1",
     modelType: "gemma",
     blueprint: (config) => {
-      // What `hidden_act` says was meant for another activation; transformers goes by it all the same.
-      config.value("hidden_activation");
-      return gatedDecoder(config, { ...gemma(config), activation: ["hidden_act", "gelu_pytorch_tanh"] });
+      // Its first configurations say "gelu", and mean the approximation by tanh: so later transformers reads them.
+      const legacy = config.value("hidden_act") === "gelu" || config.value("hidden_activation") !== undefined;
+      return gatedDecoder(config, { ...gemma(config), activation: [legacy ? "hidden_activation" : "hidden_act", "gelu_pytorch_tanh"] });
     },
   },
   {

@@ -1,13 +1,14 @@
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
+import { turnedShare } from "../frequencies.ts";
 import { gatedDecoder, linearAt, rmsNorm, type Variant } from "./gated-decoder.ts";
 
 /** A Llama of whose heads a part turns, neighbours against each other; gate and up lie in one matrix. */
 const glm = (config: Config): Variant => ({
   norm: rmsNorm(config, 1.5625e-7),
   biases: { qkv: config.flag("attention_bias", true) },
-  headWidth: config.count("head_dim", 128),
-  rotary: { share: config.number("partial_rotary_factor", 0.5), pairs: "NEIGHBOURS" },
+  headWidth: config.heads("head_dim", 128),
+  rotary: { share: turnedShare(config, 0.5), pairs: "NEIGHBOURS" },
   mlp: (at) => ({ input: { kind: "PACKED", gateUp: linearAt(`${at}gate_up_proj`) } }),
 });
 

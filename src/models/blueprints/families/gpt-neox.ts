@@ -1,7 +1,7 @@
 import type { Layer } from "../blueprint.ts";
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
-import { frequenciesOf } from "../frequencies.ts";
+import { frequenciesOf, turnedShare, turnedWidth } from "../frequencies.ts";
 import { layerNorm, linearAt } from "./gated-decoder.ts";
 
 /** Queries, keys and values in one matrix, head by head, of which a part turns; attention and MLP of the same value, each with a norm. */
@@ -11,14 +11,13 @@ export const gptNeox: Family = {
   prefix: "gpt_neox.",
   head: "embed_out.weight",
   blueprint: (config: Config) => {
-    const [hiddenSize, heads] = [config.count("hidden_size"), config.count("num_attention_heads")];
+    const [hiddenSize, heads] = [config.count("hidden_size"), config.heads("num_attention_heads")];
     config.requireDivides("num_attention_heads", hiddenSize);
     const headWidth = hiddenSize / heads;
     const norm = layerNorm(config.number("layer_norm_eps", 1e-5));
-    const share = config.number("rotary_pct", 0.25);
-    config.value("partial_rotary_factor");
-    const width = Math.floor(headWidth * share);
-    if (width < 2 || width % 2 !== 0) config.refuse("rotary_pct", "shares of a head's width that are even");
+    const share = config.optional("rotary_pct") ?? turnedShare(config, 0.25);
+    config.passOver("partial_rotary_factor");
+    const width = turnedWidth(config, "rotary_pct", headWidth, share);
     const frequencies = frequenciesOf(config, width, config.number("rotary_emb_base", 10000));
     const parallel = config.flag("use_parallel_residual", true);
     const biased = config.flag("attention_bias", true);

@@ -11,7 +11,7 @@ export const innerWidth = (config: Config, hidden: number): number => config.cou
 
 function layerAt(config: Config, norm: (at: string) => Norm, layer: number): Layer {
   const at = `transformer.h.${layer}.`;
-  const [hidden, heads] = [config.count("n_embd"), config.count("n_head")];
+  const [hidden, heads] = [config.count("n_embd"), config.heads("n_head")];
   const headWidth = hidden / heads;
   const byWidth = config.flag("scale_attn_weights", true) ? headWidth ** -0.5 : 1;
   const scale = config.flag("scale_attn_by_inverse_layer_idx", false) ? byWidth / (layer + 1) : byWidth;

@@ -1,13 +1,14 @@
 import type { Layer, Norm } from "../blueprint.ts";
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
-import { scaledBy } from "../frequencies.ts";
+import { scaledBy, turnedWidth } from "../frequencies.ts";
 import { layerNorm, linearAt } from "./gated-decoder.ts";
 import { innerWidth } from "./gpt2.ts";
 
 function layerAt(config: Config, norm: (at: string) => Norm, layer: number): Layer {
   const at = `transformer.h.${layer}.`;
-  const [hidden, heads, width] = [config.count("n_embd"), config.count("n_head"), config.count("rotary_dim")];
+  const [hidden, heads, width] = [config.count("n_embd"), config.heads("n_head"), config.heads("rotary_dim")];
+  turnedWidth(config, "rotary_dim", hidden / heads, width / (hidden / heads));
   const before = norm(`${at}ln_1`);
   return {
     residual: "PARALLEL",
@@ -45,6 +46,7 @@ export const gptj: Family = {
   prefix: "transformer.",
   blueprint: (config) => {
     const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));
+    config.requireAll({ rotary: true, scale_attn_weights: true });
     const hiddenSize = config.count("n_embd");
     const embedding = "transformer.wte.weight";
     config.requireDivides("n_head", hiddenSize);

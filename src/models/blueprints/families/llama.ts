@@ -21,6 +21,7 @@ function qwenWindows(config: Config): Window {
 /** Some layers have no positions: by `no_rope_layers`, 1 where there are; or one of every few. */
 function smollm3(config: Config): Variant {
   const layers = config.layers();
+  config.passOver("max_window_layers");
   const every = config.optional("no_rope_layer_interval") ?? 4;
   const stated = config.value("no_rope_layers") === undefined ? null : config.numbers("no_rope_layers", layers);
   const turns = (layer: number) => (stated ? stated[layer] !== 0 : (layer + 1) % every !== 0);
@@ -38,7 +39,11 @@ export const llamaFamilies: readonly Family[] = [
   {
     name: "Llama 1 to 3.3, SmolLM 1 and 2",
     modelType: "llama",
-    blueprint: (config) => gatedDecoder(config, { biases: { ...attentionBiases(config), ...mlpBias(config) } }),
+    blueprint: (config) => {
+      // SmolLM's say so.
+      config.requireAll({ is_llama_config: true, rope_interleaved: false });
+      return gatedDecoder(config, { biases: { ...attentionBiases(config), ...mlpBias(config) } });
+    },
   },
   {
     name: "Mistral",
@@ -61,7 +66,7 @@ export const llamaFamilies: readonly Family[] = [
         biases: attentionBiases(config),
         window: qwenWindows(config),
         headNorms: { over: "HEAD" },
-        headWidth: config.count("head_dim", 128),
+        headWidth: config.heads("head_dim", 128),
       }),
   },
   { name: "SmolLM3", modelType: "smollm3", blueprint: (config) => gatedDecoder(config, smollm3(config)) },

@@ -1,4 +1,5 @@
 import type { Family } from "../family.ts";
+import { turnedShare } from "../frequencies.ts";
 import { gatedDecoder, linearAt } from "./gated-decoder.ts";
 
 /** A plain MLP with a squared ReLU, norms whose scales are kept as differences from 1, of whose heads a part turns. */
@@ -12,7 +13,7 @@ export const nemotron: Family = {
     return gatedDecoder(config, {
       norm: (at) => ({ kind: "LAYER", weight: `${at}.weight`, bias: `${at}.bias`, epsilon, aroundOne: true }),
       biases: { qkv: attention, output: attention },
-      rotary: { share: config.number("partial_rotary_factor", 0.5) },
+      rotary: { share: turnedShare(config, 0.5) },
       activation: ["hidden_act", "relu2"],
       mlp: (at) => ({ input: { kind: "PLAIN", up: linearAt(`${at}up_proj`, mlp) }, down: linearAt(`${at}down_proj`, mlp) }),
     });

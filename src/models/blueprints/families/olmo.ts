@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
-import { frequenciesOf, scaledBy } from "../frequencies.ts";
+import { frequenciesOf, windowFrequenciesOf } from "../frequencies.ts";
 import { gatedDecoder, rmsNorm, type Variant } from "./gated-decoder.ts";
 import { layerTypes, windowsBy } from "./windows.ts";
 
@@ -25,8 +25,9 @@ function olmo3(config: Config): Variant {
     ...olmo2(config),
     window: windowsBy(config, config.optional("sliding_window") ?? 4096, isWindowed),
     frequencies: (width) => {
-      const whole = frequenciesOf(config, width);
-      const near = scaledBy(config, null, width, config.optional("rope_theta") ?? 10000);
+      const whole = frequenciesOf(config, width, 10000, "full_attention");
+      const base = config.part("rope_parameters")?.optional("rope_theta") ?? config.optional("rope_theta") ?? 10000;
+      const near = windowFrequenciesOf(config, width, base);
       return (layer) => ((kinds ? kinds[layer] === "sliding_attention" : isWindowed(layer)) ? near : whole);
     },
   };

@@ -8,7 +8,7 @@ export const opt: Family = {
   modelType: "opt",
   blueprint: (config) => {
     const root = "model.decoder.";
-    const [hiddenSize, heads] = [config.count("hidden_size"), config.count("num_attention_heads")];
+    const [hiddenSize, heads] = [config.count("hidden_size"), config.heads("num_attention_heads")];
     config.requireDivides("num_attention_heads", hiddenSize);
     const affine = config.flag("layer_norm_elementwise_affine", true);
     const norm = (at: string): Norm =>

@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
+import { turnedShare } from "../frequencies.ts";
 import { gatedDecoder, layerNorm, linearAt, rmsNorm, type Variant } from "./gated-decoder.ts";
 
 /** One norm, an attention and a plain MLP of the same value; biases everywhere, at the head too. */
@@ -11,7 +12,7 @@ function phi(config: Config): Variant {
     biases: { qkv: true, output: true, mlp: true },
     norms: { attention: { before: "input_layernorm" }, mlp: { before: "input_layernorm" } },
     lastNorm: "final_layernorm",
-    rotary: { share: config.number("partial_rotary_factor", 0.5) },
+    rotary: { share: turnedShare(config, 0.5) },
     activation: ["hidden_act", "gelu_new"],
     layer: { residual: "PARALLEL" },
     attention: (at) => ({
@@ -27,11 +28,12 @@ function phi(config: Config): Variant {
 function phi3(config: Config): Variant {
   const window = config.optional("sliding_window") ?? undefined;
   // Of positions that are scaled; it is there where they are not.
-  config.value("original_max_position_embeddings");
+  config.passOver("original_max_position_embeddings");
+  config.requireAll({ full_attn_mod: 1, interpolate_factor: 1, lm_head_bias: false });
   return {
     norm: rmsNorm(config, 1e-5),
     window: () => window,
-    rotary: { share: config.number("partial_rotary_factor", 1) },
+    rotary: { share: turnedShare(config, 1) },
     attention: (at) => ({ projections: { kind: "PACKED", qkv: linearAt(`${at}qkv_proj`), by: "PARTS" } }),
     mlp: (at) => ({ input: { kind: "PACKED", gateUp: linearAt(`${at}gate_up_proj`) } }),
   };

@@ -1,5 +1,6 @@
 import type { Norm } from "../blueprint.ts";
 import type { Family } from "../family.ts";
+import { turnedShare } from "../frequencies.ts";
 import { gatedDecoder, layerNorm } from "./gated-decoder.ts";
 
 /** A Llama with norms that have biases, of whose heads a part turns; perhaps with attention and MLP of the same value. */
@@ -20,7 +21,7 @@ export const stablelm: Family = {
     return gatedDecoder(config, {
       norm: layerNorm(epsilon),
       biases: { qkv: config.flag("use_qkv_bias", false) },
-      rotary: { share: config.number("partial_rotary_factor", 0.25) },
+      rotary: { share: turnedShare(config, 0.25) },
       norms: { attention: { before }, mlp: { before: parallel ? before : "post_attention_layernorm" } },
       layer: { residual: parallel ? "PARALLEL" : "SEQUENTIAL" },
       ...(config.flag("qk_layernorm", false) ? { headNorms: { over: "HEAD", norm: ofHeads } } : {}),

@@ -8,8 +8,14 @@ export const starcoder2: Family = {
   blueprint: (config) => {
     const biased = config.flag("use_bias", true);
     const window = config.optional("sliding_window") ?? undefined;
-    config.require("mlp_type", "default");
-    config.require("norm_type", "layer_norm");
+    config.passOver("activation_function", "layer_norm_epsilon");
+    config.requireAll({
+      mlp_type: "default",
+      norm_type: "layer_norm",
+      scale_attn_weights: true,
+      attention_softmax_in_fp32: true,
+      scale_attention_softmax_in_fp32: true,
+    });
     return gatedDecoder(config, {
       norm: layerNorm(config.number("norm_epsilon", 1e-5)),
       biases: { qkv: biased, output: biased },
