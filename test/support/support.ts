@@ -29,7 +29,7 @@ export type Support = Record<(typeof steps)[number], string>;
 const argmax = (row: Float32Array): number => row.indexOf(row.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY));
 
 /** Greedy text with the cache, which must be that of reading everything again for each token. */
-export async function generates(folder: string, prompt: readonly number[], count: number): Promise<void> {
+export async function generates(folder: string, prompt: readonly number[], count: number): Promise<readonly number[]> {
   const model = await LanguageModel.open({ folder, executionProvider: "CPU", threads: 1 });
   try {
     let { past, logits } = await model.read(model.start, prompt);
@@ -42,6 +42,7 @@ export async function generates(folder: string, prompt: readonly number[], count
       ids.push(id);
       ({ past, logits } = await model.read(past, [id]));
     }
+    return ids;
   } finally {
     await model.close();
   }

@@ -23,7 +23,11 @@ export class LogitBiasInput {
 
 @InputType({ description: "How to write." })
 abstract class WritingInput {
-  @Field(() => String, { nullable: true, description: "The text to go on from, up to 100,000 characters." })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "The text to go on from, up to 100,000 characters. It is read as a document's beginning: after what the tokenizer puts before a text, or else the BOS token, if the model names one.",
+  })
   readonly prompt?: string | null;
 
   @Field(() => [ChatMessageInput], {
