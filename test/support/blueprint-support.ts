@@ -41,10 +41,10 @@ function expectedOf({ config: whole }: Variant): Expected {
   };
 }
 
-/** Takes a family's first variant the whole way, from its weights to the text of its pruned child, and opens it for serving. */
-export async function blueprintSupportOf(family: string): Promise<BlueprintSupport> {
+/** Takes a variant of a family the whole way, from its weights to the text of its pruned child, and opens it for serving. */
+export async function blueprintSupportOf(family: string, name = "base"): Promise<BlueprintSupport> {
   const scratch = mkdtempSync(join(tmpdir(), "espalier-blueprint-"));
-  const variant = variantOf(family);
+  const variant = variantOf(family, name);
   try {
     const folder = writeFolder(join(scratch, family), variant);
     const support = await supportOf({ name: family, folder, read: () => ({ model: {} as never, expected: expectedOf(variant) }) }, 7);

@@ -68,14 +68,15 @@ function oneMore({ g, weights }: Building, weight: string | readonly string[], d
   );
 }
 
-/** A scale; of one for each head, which files may keep in as many tensors, all of them. */
+/** A scale; of one for each head, which files may keep in as many tensors, all of them in one: a sum of gradients is by one weight. */
 function scaleOf(building: Building, weight: string | readonly string[], dims: readonly number[]): Value {
   if (typeof weight === "string") return weightOf(building, weight, dims);
-  const { g } = building;
-  return g.concat(
-    weight.map((name) => g.unsqueeze(weightOf(building, name, dims.slice(1)), [0])),
-    0,
-  );
+  const { g, weights, type } = building;
+  const all = g.once(`all of ${weight}`, () => {
+    const values = weight.flatMap((name) => [...weights.read(name, dims.slice(1))]);
+    return g.constant(float32Tensor(`${weight[0]}/all`, dims, values));
+  });
+  return g.cast(all, type);
 }
 
 /** What each activation is made of. GELU by the error function, or by tanh: Hendrycks and Gimpel, arXiv 1606.08415. */

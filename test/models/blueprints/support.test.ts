@@ -18,6 +18,19 @@ describe("a folder of weights goes the whole way", () => {
       assert.deepEqual(found.support, Object.fromEntries(steps.map((step) => [step, "yes"])));
     });
 
+  // What the first variants have not: norms with a scale for each head, norms after the sums, groups, branches in another order.
+  for (const [family, variant] of [
+    ["stablelm", "norms"],
+    ["cohere", "norms"],
+    ["opt", "after"],
+    ["falcon", "grouped"],
+    ["gpt_neox", "sequential"],
+  ] as const)
+    it(`${family}, ${variant}`, async () => {
+      const { support } = await blueprintSupportOf(family, variant);
+      assert.deepEqual(support, Object.fromEntries(steps.map((step) => [step, "yes"])));
+    });
+
   it("and docs/support.md says so", () => {
     const page = readFileSync(new URL("../../../docs/support.md", import.meta.url), "utf8");
     assert.ok(page.includes(blueprintTable(results)), "run: node --import tsx scripts/generate/support-matrix.ts");
