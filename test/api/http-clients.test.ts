@@ -57,6 +57,7 @@ function send({ method, operation, headers }: Sent): Promise<readonly [number, s
 
 const query = "{ pruningMethods { name } }";
 const mutation = 'mutation { deleteModel(input: { id: "x" }) { deletedId } }';
+const computing = 'query { embed(input: { modelId: "x", texts: ["a"] }) }';
 const subscription = 'subscription { runProgress(runId: "x") { sequence } }';
 const json = { accept: "application/json" };
 const events = { accept: "text/event-stream" };
@@ -93,6 +94,19 @@ const requests: readonly (readonly [what: string, Sent, status: number, code: st
     { method: "GET", operation: `query A ${query} mutation B { deleteModel(input: { id: "x" }) { deletedId } }`, headers: json },
     400,
     "OPERATION_RESOLUTION_FAILURE",
+  ],
+  ["a query that computes, by GET, from anywhere", { method: "GET", operation: computing, headers: json }, 200, "CROSS_SITE_REQUEST"],
+  [
+    "a query that computes, by GET, of our own page",
+    { method: "GET", operation: computing, headers: { ...json, ...site("same-origin") } },
+    200,
+    "MODEL_NOT_FOUND",
+  ],
+  [
+    "a query that computes, by POST",
+    { method: "POST", operation: computing, headers: { "content-type": "application/json" } },
+    200,
+    "MODEL_NOT_FOUND",
   ],
   ["a subscription by GET, from anywhere", { method: "GET", operation: subscription, headers: events }, 403, "CROSS_SITE_REQUEST"],
   [
