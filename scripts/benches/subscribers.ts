@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { WebSocket } from "ws";
 import { startEmbeddedPostgres } from "../../src/postgres/embedded-postgres.ts";
 import { mean } from "../../src/pruning/mean.ts";
-import { recordScoring, recordStart } from "../../src/store/pruning-runs.ts";
+import { recordPassing, recordStart } from "../../src/store/pruning-runs.ts";
 import { claimRun } from "../../src/store/run-progress.ts";
 import { openStore } from "../../src/store/store.ts";
 import { temporaryFolder } from "../../test/support/database.ts";
@@ -84,7 +84,7 @@ async function bench(subscribers: number, rate: number, minutes: number): Promis
   const begun = performance.now();
   let written = 0;
   for (; performance.now() - begun < minutes * 60_000; written++) {
-    await recordScoring(store, claim, { iteration: 0, samplesDone: written, samplesTotal: 1e6 });
+    await recordPassing(store, claim, "SCORING", { iteration: 0, samplesDone: written, samplesTotal: 1e6 });
     await delay(Math.max(0, begun + ((written + 1) * 1000) / rate - performance.now()));
   }
   clearInterval(watching);

@@ -4,7 +4,7 @@ import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
 import { kindNames, runKinds } from "../jobs/run-kinds.ts";
 import { methods } from "../pruning/methods/index.ts";
-import type { GradientPoint, Normalization } from "../pruning/options.ts";
+import type { GradientPoint, Normalization, Restoration } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
 import type { DatasetOrder } from "../store/datasets.ts";
 import type { ModelOrder } from "../store/models.ts";
@@ -46,6 +46,13 @@ export const perturbationKindEnum = enumOf<PerturbationKind>(
     TOKEN: "Tokens replaced by others at random.",
   },
 );
+
+export const restorationEnum = enumOf<Restoration>("Restoration", "What makes up for removed heads and channels.", {
+  NONE: "Nothing.",
+  BIAS: "What they gave on the average is added as a bias, iteration by iteration. Needs forward passes only.",
+  LEAST_SQUARES:
+    "At the end, the weights of what stays are solved for by least squares, so that it gives what all gave; what does worse on texts held back is left as it was cut. Needs forward passes only.",
+});
 
 export const normalizationEnum = enumOf<Normalization>(
   "ScoreNormalization",

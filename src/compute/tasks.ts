@@ -7,6 +7,7 @@ import type { InspectRequest } from "../models/inspect.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
+import type { RestoringEvent } from "../recovery/least-squares.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import type { DatasetContent, DatasetForm } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
@@ -90,7 +91,7 @@ export interface Tasks {
   /** Validates a model folder and copies it into the artifact store. */
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */
-  readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent; readonly result: PruneResult };
+  readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent | RestoringEvent; readonly result: PruneResult };
   /** Reads a file of texts or items, checks it, and writes its records to the destination. */
   readonly readDataset: { readonly request: ReadDatasetRequest; readonly event: never; readonly result: DescribedDataset };
   /** How much of one dataset is in another. */

@@ -46,6 +46,40 @@ export const int64Tensor = (name: string, dims: readonly number[], values: reado
 export const float32Tensor = (name: string, dims: readonly number[], values: Float32Array | readonly number[]): Tensor =>
   tensorOf(name, { dataType: "float32", dims, data: Float32Array.from(values) });
 
+/** A tensor of floats of any width, rounded to the nearest, ties to even. @throws EspalierError TENSOR_TYPE */
+export function floatTensor(name: string, dataType: DataType, dims: readonly number[], values: Float32Array): Tensor {
+  const write: Partial<Record<DataType, () => ArrayBufferView>> = {
+    float32: () => values,
+    float64: () => Float64Array.from(values),
+    float16: () => Uint16Array.from(values, numberToHalf),
+    bfloat16: () => Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), upperHalf),
+  };
+  const data = write[dataType]?.();
+  if (!data) throw new EspalierError("TENSOR_TYPE", `tensor "${name}" is ${dataType}, not of floats`);
+  return tensorOf(name, { dataType, dims, data });
+}
+
+/** The upper half of a float32, rounded. Numbers that are none stay so. */
+const upperHalf = (bits: number): number =>
+  (bits & 0x7fffffff) > 0x7f800000 ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+
+/** IEEE 754 binary16 of a number, which beyond its range is infinite. */
+function numberToHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (Number.isNaN(value)) return sign | 0x7e00;
+  // Numbers are 1,024 steps apart from one power of two to the next, and all below the least power are as far apart as above it.
+  const exponent = Math.max(-14, Math.floor(Math.log2(size || 2 ** -14)));
+  const step = 2 ** (exponent - 10);
+  const steps = size / step;
+  const below = Math.floor(steps);
+  const rest = steps - below;
+  const rounded = rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+  if (rounded * step >= 65_536) return sign | 0x7c00;
+  // Rounding up to the next power of two carries into the exponent by itself.
+  return sign + (rounded < 1024 ? rounded : (exponent + 14) * 1024 + rounded);
+}
+
 /** The elements of an integer or bool tensor as numbers. @throws EspalierError if external or not of an integer type. */
 export function integersOf(tensor: Tensor): number[] {
   const bytes = bytesOf(tensor);

@@ -18,6 +18,10 @@ export type Normalization = (typeof normalizations)[number];
 export const gradientPoints = ["WEIGHTS", "OUTPUT"] as const;
 export type GradientPoint = (typeof gradientPoints)[number];
 
+/** What makes up for removed heads and channels: nothing, their mean as a bias, or weights solved for by least squares. */
+export const restorations = ["NONE", "BIAS", "LEAST_SQUARES"] as const;
+export type Restoration = (typeof restorations)[number];
+
 /** Every layer keeps as many heads and as many channels as the others, and a multiple of these numbers. */
 export interface UniformOptions {
   readonly headMultiple: number;
@@ -48,6 +52,8 @@ export interface PruningOptions {
   readonly normalization: Normalization | null;
   /** Of methods that take norms of gradients. */
   readonly gradientBy: GradientPoint;
+  /** Null: the method's own (`restorationOf`). */
+  readonly restore: Restoration | null;
   readonly seed: number;
   readonly executionProvider: ExecutionProvider;
 }
@@ -70,6 +76,7 @@ export const defaultPruningOptions: PruningOptions = {
   protectLast: 0,
   normalization: null,
   gradientBy: "OUTPUT",
+  restore: null,
   seed: 0,
   executionProvider: "AUTO",
 };

@@ -14,7 +14,7 @@ import { inputMoments } from "./evidence/activity.ts";
 import type { Scene } from "./evidence/evidence.ts";
 import { scored } from "./evidence/gatherers.ts";
 import { mean } from "./mean.ts";
-import { type Method, normalizationOf } from "./methods/method.ts";
+import { type Method, normalizationOf, restorationOf } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
 import { normalized, type ScoredGroup, Selection, tables, takeLowest } from "./select.ts";
@@ -42,20 +42,25 @@ export interface Pruned {
   readonly whole: Whole;
 }
 
+/** What a job's model consists of, as far as its options ask for it. */
+export async function wholeOf({ model, folder, options }: Pick<PruningJob, "model" | "folder" | "options">): Promise<Whole> {
+  const found = discover(model, tensorReader(folder));
+  return { ...found, divided: prunesParts(options) ? await divide(model, found.anatomy, found.parameters) : null };
+}
+
 /**
  * The pruning loop: score every candidate, remove the lowest, score the smaller model anew, until the target is met.
  * Greedy and iterative, as in the paper (arXiv 2501.15278). Its whole state is the base model, the options and the
  * structures removed so far, so it goes on after `done` exactly as if it had never stopped.
  *
+ * @param known what the model consists of, if that has been found
  * @returns every structure removed, in order, and what is left
  * @throws EspalierError NON_FINITE_SCORES; TARGET_UNREACHABLE if the candidates run out before the target is met
  */
-export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Pruned> {
+export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<PruningEvent, Pruned> {
   const { model, options, method, folder, scratch } = job;
   const read = tensorReader(folder);
-  const found = discover(model, read);
-  const divided = prunesParts(options) ? await divide(model, found.anatomy, found.parameters) : null;
-  const whole: Whole = { ...found, divided };
+  const whole = known ?? (await wholeOf(job));
   const { structures, parameterCount: total } = whole;
   const executionProvider = await resolveProvider(options.executionProvider);
   const target = total * (1 - options.targetRatio);
@@ -76,7 +81,10 @@ export async function* prune(job: PruningJob): AsyncGenerator<PruningEvent, Prun
     toRemove: parametersLeft(whole, now) - target,
     random: (stream) => seededRandom(options.seed, `${method.name}/${iteration}/${stream}`),
   });
-  const moments = method.compensates ? await finished(inputMoments(scene(model, 0), [...whole.parameters.keys()])) : null;
+  const moments =
+    (options.restore ?? restorationOf(method)) === "BIAS"
+      ? await finished(inputMoments(scene(model, 0), [...whole.parameters.keys()]))
+      : null;
   const without = async (ids: readonly RemovedStructure[]) => {
     const rest = await removeStructures(model, ids, read, whole);
     return moments ? compensated(model, whole, moments, ids, rest, read) : rest;

@@ -56,6 +56,11 @@ export function optionRules(o: PruningOptions, { layers, contextLength }: ModelR
       `must be of those that ${method.name} can score: ${method.kinds.join(", ")}`,
     ],
     [
+      at("restore"),
+      o.restore === "NONE" || o.restore === method.restore || prunesParts(o),
+      "makes up for HEAD and CHANNEL, and structureKinds names neither",
+    ],
+    [
       at("normalization"),
       !method.among || o.normalization === "NONE",
       `must be NONE or left out: scores of ${method.name} are distances from a mean, which dividing would put in another order`,

@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import type { Queue } from "../jobs/queue.ts";
 import { methodNamed } from "../pruning/methods/index.ts";
-import { normalizationOf } from "../pruning/methods/method.ts";
+import { normalizationOf, restorationOf } from "../pruning/methods/method.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import { getModel } from "../store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../store/pruning-runs.ts";
@@ -49,7 +49,9 @@ export async function startPruning(services: StartServices, request: PruningRequ
     throw new EspalierError(code, message, { argument });
   }
   const chosen = methodNamed(method);
-  const options = { ...request.options, normalization: request.options.normalization ?? normalizationOf(chosen) };
+  const { normalization, restore } = request.options;
+  const own = { normalization: normalization ?? normalizationOf(chosen), restore: restore ?? restorationOf(chosen) };
+  const options = { ...request.options, ...own };
   requireAll([
     ...optionRules(options, model.architecture, chosen),
     ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],

@@ -25,6 +25,7 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
   readonly PRUNING: CommonEvents & {
     readonly STARTED: LoopEvent<"STARTED">;
     readonly SCORING: LoopEvent<"SCORING">;
+    readonly RESTORING: { readonly productsDone: number; readonly productsTotal: number };
     readonly ITERATION: LoopEvent<"ITERATION", "scores">;
     readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number; readonly removedRatio: number };
     /** It goes on after iterations that it has stored, or that another run has. */

@@ -1,7 +1,7 @@
 import type { Iteration } from "../generated/prisma/client.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord, RemovedStructure } from "../pruning/events.ts";
-import { appendEvent, type RunEvents } from "./events.ts";
+import { appendEvent, type PayloadOf, type RunEvents } from "./events.ts";
 import { type ConfirmFiles, getModel, insertModel } from "./models.ts";
 import { type DatabaseRecord, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
@@ -102,8 +102,14 @@ export function recordStart(store: Store, claim: RunClaim, payload: RunEvents["P
   });
 }
 
-export async function recordScoring(store: Store, claim: RunClaim, payload: RunEvents["PRUNING"]["SCORING"]): Promise<void> {
-  await whileClaimed(store, claim, (tx) => appendEvent(tx, claim.id, "SCORING", payload));
+/** Records how far something is that is not stored itself. */
+export async function recordPassing<Type extends "SCORING" | "RESTORING">(
+  store: Store,
+  claim: RunClaim,
+  type: Type,
+  payload: PayloadOf<Type>,
+): Promise<void> {
+  await whileClaimed(store, claim, (tx) => appendEvent(tx, claim.id, type, payload));
 }
 
 /** Records an iteration: its row, its scores, its event. Nothing if that was done, by a commit whose answer was lost. */

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { createClient } from "graphql-sse";
 import { pino } from "pino";
 import { startServer } from "../../src/api/server.ts";
-import { recordScoring, recordStart } from "../../src/store/pruning-runs.ts";
+import { recordPassing, recordStart } from "../../src/store/pruning-runs.ts";
 import { claimRun, recordFailure } from "../../src/store/run-progress.ts";
 import { cancelRun } from "../../src/store/runs.ts";
 import { type TestApi, testApi } from "../support/api.ts";
@@ -42,7 +42,7 @@ async function takenUp() {
   const claim = await claimRun(store, runId);
   assert.ok(claim);
   await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 800, candidates: 2 });
-  const scored = (samplesDone: number) => recordScoring(store, claim, { iteration: 0, samplesDone, samplesTotal: 100 });
+  const scored = (samplesDone: number) => recordPassing(store, claim, "SCORING", { iteration: 0, samplesDone, samplesTotal: 100 });
   return { store, runId, scored, fail: () => recordFailure(store, runId, { code: "X", message: "x" }) };
 }
 

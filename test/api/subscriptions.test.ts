@@ -5,7 +5,7 @@ import { createClient, type ExecutionResult } from "graphql-ws";
 import { pino } from "pino";
 import { WebSocket } from "ws";
 import { startServer } from "../../src/api/server.ts";
-import { recordPruned, recordScoring, recordStart } from "../../src/store/pruning-runs.ts";
+import { recordPassing, recordPruned, recordStart } from "../../src/store/pruning-runs.ts";
 import { recordFailure } from "../../src/store/run-progress.ts";
 import { type ApiError, type TestApi, testApi } from "../support/api.ts";
 import { claimPruningRun, inspected, newRun } from "../support/records.ts";
@@ -44,7 +44,7 @@ async function takenUp() {
   const claim = await claimPruningRun(store, runId);
   assert.ok(claim);
   await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 800, candidates: 2 });
-  const scored = (samplesDone: number) => recordScoring(store, claim, { iteration: 0, samplesDone, samplesTotal: 100 });
+  const scored = (samplesDone: number) => recordPassing(store, claim, "SCORING", { iteration: 0, samplesDone, samplesTotal: 100 });
   return { store, runId, claim, scored };
 }
 

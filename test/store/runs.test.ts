@@ -9,8 +9,8 @@ import {
   type PruningRunRecord,
   pruningStands,
   recordIteration,
+  recordPassing,
   recordPruned,
-  recordScoring,
   recordStart,
   runIterations,
 } from "../../src/store/pruning-runs.ts";
@@ -193,13 +193,13 @@ test("how far the scoring is is told by events, and only by the worker that has 
   const { store } = database;
   const claim = await claimed();
   const progress = { iteration: 0, samplesDone: 3, samplesTotal: 8 };
-  await recordScoring(store, claim, progress);
+  await recordPassing(store, claim, "SCORING", progress);
   assert.deepEqual(
     (await eventsAfter(store.prisma, claim.id, 0, 9)).map((e) => [e.type, e.payload]),
     [["SCORING", progress]],
   );
   await claimPruningRun(store, claim.id);
-  await assert.rejects(recordScoring(store, claim, progress), { code: "RUN_LOST" });
+  await assert.rejects(recordPassing(store, claim, "SCORING", progress), { code: "RUN_LOST" });
 });
 
 test("a run that is given back waits for the next worker; one that is over, or another's, stays as it is", async () => {

@@ -32,6 +32,15 @@ export class PruningScoring extends RunEvent {
   readonly samplesTotal!: number;
 }
 
+@ObjectType({ implements: RunEvent, description: "All that was to go is gone, and weights that make up for it are solved for." })
+export class PruningRestoring extends RunEvent {
+  @Field(() => Int, { description: "Products that have their new weights." })
+  readonly productsDone!: number;
+
+  @Field(() => Int, { description: "Products that heads or channels were cut from." })
+  readonly productsTotal!: number;
+}
+
 @ObjectType({ implements: RunEvent, description: "An iteration has removed the structures of lowest score." })
 export class PruningIterationCompleted extends RunEvent {
   @Field(() => Int, { description: "The iteration, from 0." })

@@ -5,12 +5,20 @@ import {
   type Normalization,
   type PerturbationOptions,
   type PruningOptions,
+  type Restoration,
   type UniformOptions,
 } from "../../pruning/options.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import type { PerturbationKind } from "../../text/perturb.ts";
-import { executionProviderEnum, gradientPointEnum, normalizationEnum, perturbationKindEnum, structureKindEnum } from "../enums.ts";
+import {
+  executionProviderEnum,
+  gradientPointEnum,
+  normalizationEnum,
+  perturbationKindEnum,
+  restorationEnum,
+  structureKindEnum,
+} from "../enums.ts";
 
 // Each class is what a client may ask for and, recorded, what a run was asked for.
 
@@ -105,6 +113,14 @@ export class Options implements PruningOptions {
     description: "By what of a structure the loss is differentiated, by methods that take norms of gradients: PIP and GRADIENT_NORM.",
   })
   readonly gradientBy!: GradientPoint;
+
+  @Field(() => restorationEnum, {
+    nullable: true,
+    defaultValue: defaults.restore,
+    description:
+      "What makes up for removed heads and channels. Null: as the method has it, which is recorded: BIAS with FLAP, NONE with all others.",
+  })
+  readonly restore!: Restoration | null;
 
   @Field(() => Int, {
     defaultValue: defaults.seed,

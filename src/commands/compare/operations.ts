@@ -64,7 +64,7 @@ const result =
   "decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
 const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio }`;
 const perturbation = "perturbation { kind rate regenerate }";
-const options = `targetRatio structureKinds structuresPerIteration samples sequenceLength ${perturbation} protectFirst protectLast normalization gradientBy seed`;
+const options = `targetRatio structureKinds structuresPerIteration samples sequenceLength ${perturbation} protectFirst protectLast normalization gradientBy restore seed`;
 const run =
   `id status removedRatio peakMemoryBytes startedAt finishedAt error { code message } resultModel { ${model} } ` +
   `options { ${options} } iterations { removed { kind index } }`;

@@ -3,7 +3,8 @@ import { exportPruned } from "../../models/export.ts";
 import { storeFolder } from "../../models/inspect.ts";
 import { openStoredModel } from "../../models/stored-model.ts";
 import { methodNamed } from "../../pruning/methods/index.ts";
-import { prune } from "../../pruning/prune.ts";
+import { prune, wholeOf } from "../../pruning/prune.ts";
+import { leastSquares, restoringTexts } from "../../recovery/least-squares.ts";
 import { loadTokenizer } from "../../text/tokenizer.ts";
 import type { Task } from "../child.ts";
 import { readDocuments } from "../stored-dataset.ts";
@@ -12,11 +13,17 @@ export const pruneTask: Task<"prune"> = async function* ({ model: stored, method
   const { model, folder, graph, graphFolder } = await openStoredModel(stored);
   const [tokenizer, documents] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDocuments(dataset)]);
   const job = { model, folder: graphFolder, tokenizer, documents, method: methodNamed(method), options, done, scratch };
-  const { removed, ...known } = yield* prune(job);
+  const whole = await wholeOf(job);
+  // Texts that are too few are told of before hours of work.
+  const texts = options.restore === "LEAST_SQUARES" ? restoringTexts(job, whole) : null;
+  const left = yield* prune(job, whole);
+  const { pruned: restored, notes: restoring } = texts ? yield* leastSquares(job, texts, left) : { pruned: left.pruned, notes: [] };
+  const { removed } = left;
+  const known = { whole, pruned: restored };
   const pruned = await inFolder(scratch, async (destination) => {
     const notes = await exportPruned({ model, folder, files: stored.files, removed, known, destination });
     const child = await storeFolder(stored.dataDirectory, destination, graph);
-    return { ...child, notes: [...child.notes, ...notes] };
+    return { ...child, notes: [...child.notes, ...notes, ...restoring] };
   });
   return { pruned, peakMemoryBytes: process.resourceUsage().maxRSS * 1024 };
 };

@@ -4,8 +4,8 @@ import {
   countIterations,
   pruningStands,
   recordIteration,
+  recordPassing,
   recordPruned,
-  recordScoring,
   recordStart,
   runIterations,
 } from "../../store/pruning-runs.ts";
@@ -29,14 +29,17 @@ export const pruning: KindOfRun<"PRUNING", "prune"> = {
     done: (await runIterations(services.store.prisma, run.id)).map(({ index, ...iteration }) => ({ ...iteration, iteration: index })),
     scratch,
   }),
-  isPassing: ({ type }) => type === "SCORING",
+  isPassing: ({ type }) => type === "SCORING" || type === "RESTORING",
   record: async (store, run, event) => {
     if (event.type === "STARTED") {
       const { type, ...payload } = event;
       await recordStart(store, run, payload);
     } else if (event.type === "SCORING") {
       const { type, ...payload } = event;
-      await recordScoring(store, run, payload);
+      await recordPassing(store, run, type, payload);
+    } else if (event.type === "RESTORING") {
+      const { type, ...payload } = event;
+      await recordPassing(store, run, type, payload);
     } else if (event.type === "ITERATION") await recordIteration(store, run, event);
     return event.type === "ITERATION";
   },

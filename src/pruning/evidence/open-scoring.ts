@@ -10,7 +10,11 @@ import type { Scene } from "./evidence.ts";
  * A session over a graph made of a scene's model, whose weights beside the graph are mapped. What was cut from such weights is first
  * written to a file: a graph of ONNX holds at most 2 GB itself. It runs a few times, so that memory counts for more than speed.
  */
-export async function openScoring(scene: Scene, model: Model, { graph, opsets }: TypedGraph): Promise<Session> {
+export async function openScoring(
+  scene: Pick<Scene, "folder" | "scratch" | "executionProvider" | "whole">,
+  model: Model,
+  { graph, opsets }: TypedGraph,
+): Promise<Session> {
   const { folder, scratch, executionProvider, whole } = scene;
   const open = (now: Graph, externalFolder: string) =>
     openSession({ bytes: encode({ ...model, opsets, graph: now }), externalFolder }, { executionProvider, lean: true });

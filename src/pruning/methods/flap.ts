@@ -18,7 +18,7 @@ export const flap: MethodOf<"fluctuations"> = {
   kinds: ["HEAD", "CHANNEL"],
   needs: "fluctuations",
   normalization: "NONE",
-  compensates: true,
+  restore: "BIAS",
   among: standardised,
   score: mean,
 };

@@ -1,6 +1,6 @@
 import type { StructureKind } from "../../structures/structure.ts";
 import type { EvidenceTypes } from "../evidence/gatherers.ts";
-import type { Normalization } from "../options.ts";
+import type { Normalization, Restoration } from "../options.ts";
 
 /**
  * A pruning method: how the evidence of one structure becomes one number. The lowest number is removed first.
@@ -19,8 +19,8 @@ export interface MethodOf<Need extends keyof EvidenceTypes> {
   readonly perturbs?: true;
   /** NONE: its scores do not grow with a structure's size, and are divided by nothing unless that is asked for. */
   readonly normalization?: "NONE";
-  /** What a removed structure gave on the average is added as a bias to where it went. */
-  readonly compensates?: true;
+  /** What makes up for removed heads and channels, unless something else is asked for; NONE if unsaid. */
+  readonly restore?: Restoration;
   /** The evidence as it is scored, where it counts by its distance from what others of its kind in the same layer have: never divided. */
   readonly among?: (group: readonly EvidenceTypes[Need][], kind: StructureKind) => readonly EvidenceTypes[Need][];
   score(evidence: EvidenceTypes[Need]): number;
@@ -28,5 +28,8 @@ export interface MethodOf<Need extends keyof EvidenceTypes> {
 
 /** What a method's scores are divided by where nothing else is asked for. */
 export const normalizationOf = ({ normalization }: Pick<Method, "normalization">): Normalization => normalization ?? "SQRT_PARAMETER_COUNT";
+
+/** What makes up for removed heads and channels where nothing else is asked for. */
+export const restorationOf = ({ restore }: Pick<Method, "restore">): Restoration => restore ?? "NONE";
 
 export type Method = { [Need in keyof EvidenceTypes]: MethodOf<Need> }[keyof EvidenceTypes];

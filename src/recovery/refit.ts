@@ -1,0 +1,70 @@
+import { solveInPlace } from "./cholesky.ts";
+import type { Gram } from "./grams.ts";
+
+/** How far the solution is drawn to the weights as they were: a share of the mean square of an input. */
+const pull = 0.01;
+
+/** How much of what a product gave is not given any more, over what it gave: squares, summed over texts that were held back. */
+export interface Refit {
+  /** Without the channels alone. */
+  readonly cut: number;
+  /** With the rows that are kept. */
+  readonly left: number;
+  /** Rows [kept, m] in place of those that stayed; null where what was solved does worse than the cut on texts that were held back. */
+  readonly rows: Float64Array | null;
+}
+
+/**
+ * The weights of the inputs that stay, S, by which they give best what all inputs gave:
+ *
+ *     W_S' = (G_SS + l I)^-1 (G_S: W + l W_S),  G = X' X, l = 0.01 x the mean of G's diagonal over S
+ *
+ * (the least squares of X W against X_S W_S', drawn towards the weights as they were).
+ *
+ * @param weights W [n, m], row by row
+ * @param kept the rows that stay, in order
+ */
+export function refit(weights: Float32Array, n: number, kept: readonly number[], { own, heldBack }: Gram): Refit {
+  const m = weights.length / n;
+  const s = kept.length;
+  const lambda = (pull * kept.reduce((sum, i) => sum + (own[i * n + i] as number), 0)) / s;
+  const a = new Float64Array(s * s);
+  const rows = new Float64Array(s * m);
+  for (const [k, i] of kept.entries()) {
+    for (const [l, j] of kept.entries()) a[k * s + l] = own[i * n + j] as number;
+    a[k * s + k] = (a[k * s + k] as number) + lambda;
+    const right = rows.subarray(k * m, (k + 1) * m);
+    for (let j = 0; j < n; j++) add(right, (own[i * n + j] as number) + (i === j ? lambda : 0), weights, j * m);
+  }
+  const solved = lambda > 0 && solveInPlace(a, rows, s);
+  const lost = Float64Array.from(weights);
+  const whole = squares(lost, heldBack, n);
+  for (const i of kept) lost.fill(0, i * m, (i + 1) * m);
+  const cut = squares(lost, heldBack, n);
+  for (const [k, i] of kept.entries())
+    for (let c = 0; c < m; c++) lost[i * m + c] = (weights[i * m + c] as number) - (rows[k * m + c] as number);
+  const left = solved ? squares(lost, heldBack, n) : cut;
+  const share = (value: number): number => (whole > 0 ? value / whole : 0);
+  return left < cut ? { cut: share(cut), left: share(left), rows } : { cut: share(cut), left: share(cut), rows: null };
+}
+
+/** `x += factor * y`, y beginning at `from` of a matrix. */
+function add(x: Float64Array, factor: number, matrix: Float32Array | Float64Array, from: number): void {
+  if (factor === 0) return;
+  for (let c = 0; c < x.length; c++) x[c] = (x[c] as number) + factor * (matrix[from + c] as number);
+}
+
+/** `|| X D ||^2 = trace(D' G D)`. */
+function squares(d: Float64Array, gram: Float64Array, n: number): number {
+  const m = d.length / n;
+  const row = new Float64Array(m);
+  let sum = 0;
+  for (let i = 0; i < n; i++) {
+    const own = d.subarray(i * m, (i + 1) * m);
+    if (own.every((value) => value === 0)) continue;
+    row.fill(0);
+    for (let j = 0; j < n; j++) add(row, gram[i * n + j] as number, d, j * m);
+    for (let c = 0; c < m; c++) sum += (own[c] as number) * (row[c] as number);
+  }
+  return sum;
+}
