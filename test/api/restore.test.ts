@@ -16,7 +16,7 @@ const small = { structureKinds: ["CHANNEL"], samples: 2, sequenceLength: 64, tar
 const inputOf = (options: object, method = "MAGNITUDE_L2", dataset: object = { name: "literature-train" }) => ({
   input: { subject: { modelId }, method, dataset, options: { ...small, ...options } },
 });
-const run = `query($id: ID!) { pruningRun(id: $id) { status error { code message } resultModel { notes } } }`;
+const run = `query($id: ID!) { pruningRun(id: $id) { status error { code message } resultModel { remarks } } }`;
 const ended = (id: string) =>
   until("the run ends", async () => {
     const { pruningRun } = await api.data(run, { id });
@@ -29,7 +29,7 @@ test("a run that restores says how far it is, and what came of it", async () => 
   const { id } = startPruning.run;
   const { status, error, resultModel } = await ended(id);
   assert.equal(status, "SUCCEEDED", JSON.stringify(error));
-  assert.match(resultModel.notes.join(), /least squares: of what its \d+ cut products gave/);
+  assert.match(resultModel.remarks.join(), /least squares: of what its \d+ cut products gave/);
   const events: { productsDone: number }[] = [];
   const progress = `subscription($id: ID!) { runProgress(runId: $id, after: 0) { ... on PruningRestoring { productsDone productsTotal } } }`;
   for await (const { data } of api.socket().iterate<{ runProgress: { productsDone: number } }>({ query: progress, variables: { id } }))
