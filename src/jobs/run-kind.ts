@@ -1,5 +1,6 @@
 import type { TaskName, Tasks } from "../compute/tasks.ts";
 import type { PayloadOf } from "../store/events.ts";
+import { beginAnew, type RunClaim, recordProgress } from "../store/run-progress.ts";
 import type { RunKind, RunRecord } from "../store/runs.ts";
 import type { Database, Store } from "../store/store.ts";
 import type { AccessRole } from "../store/tokens.ts";
@@ -42,3 +43,15 @@ export interface KindOfRun<Kind extends RunKind = RunKind, Name extends TaskName
   /** What is done after so many steps, and what would take less memory: for people, where there was too little. */
   outOfMemory(steps: number): { readonly what: string; readonly advice: string };
 }
+
+/** Of a kind that stores nothing before its end: each process begins anew, and events tell how much is done. */
+export const withoutSteps = {
+  isPassing: () => true,
+  async record(store: Store, run: RunClaim, { done, total }: { readonly done: number; readonly total: number }): Promise<boolean> {
+    await recordProgress(store, run, done / (total || 1));
+    return false;
+  },
+  begin: beginAnew,
+  steps: async () => 0,
+  stands: async () => ({}),
+};

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { EspalierError } from "../errors.ts";
-import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
+import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { type DatasetRecord, getDataset } from "./datasets.ts";
-import { appendEvent } from "./events.ts";
-import { type RunClaim, succeedRun, whileClaimed } from "./run-progress.ts";
+import { type RunClaim, succeedRun } from "./run-progress.ts";
 import { type Enqueue, enqueueReady, findRun, insertRun, type RunRecord, type Subject, toRunRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -92,23 +91,11 @@ export async function comparableOfParents(db: Database, ids: readonly string[]):
   return ids.map((id) => others.get(id) ?? null);
 }
 
-/** Notes, in the transaction that gives it to a worker, that an evaluation begins: from its beginning, whoever had it before. */
-export async function beginEvaluation(tx: Database, { id, attempt }: RunClaim): Promise<void> {
+/** Notes, in the transaction that gives it to a worker, by what an evaluation compares: one that waited for its model did not know. */
+export async function settleComparison(tx: Database, { id }: RunClaim): Promise<void> {
   const evaluation = await getEvaluation(tx, id);
-  // One that waited for its model has none yet.
-  const comparisonKey = evaluation.comparisonKey ?? (await comparisonKeyFor(tx, evaluation));
-  await tx.run.update({ where: { id }, data: { startedAt: new Date(), progress: 0, comparisonKey } });
-  await appendEvent(tx, id, "STARTED", { attempt });
-}
-
-/** @throws EspalierError RUN_LOST if the claim stands no more */
-export function recordEvaluationProgress(store: Store, claim: RunClaim, { done, total }: EvaluationProgress): Promise<void> {
-  const { id } = claim;
-  const progress = done / (total || 1);
-  return whileClaimed(store, claim, async (tx) => {
-    await tx.run.update({ where: { id }, data: { progress } });
-    await appendEvent(tx, id, "PROGRESS", { progress });
-  });
+  if (evaluation.comparisonKey !== null) return;
+  await tx.run.update({ where: { id }, data: { comparisonKey: await comparisonKeyFor(tx, evaluation) } });
 }
 
 /** An evaluation makes no model, so that none waits for it. */

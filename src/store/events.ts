@@ -20,6 +20,16 @@ interface CommonEvents {
   readonly CANCELLED: Nothing;
 }
 
+/** Those of a kind that stores nothing before its end. */
+export interface PlainEvents extends CommonEvents {
+  /** A worker begins it, from the beginning each time. */
+  readonly STARTED: { readonly attempt: number };
+  /** Share of the work that is done, 0 to 1. */
+  readonly PROGRESS: { readonly progress: number };
+  readonly SUCCEEDED: Nothing;
+  readonly RESUMED: Nothing;
+}
+
 /** What is stored of each type of event, by kind of run. The scores of a pruning iteration are rows of their own. */
 export interface RunEvents extends Record<RunKind, CommonEvents> {
   readonly PRUNING: CommonEvents & {
@@ -37,14 +47,7 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
       readonly fromRunId: string | null;
     };
   };
-  readonly EVALUATION: CommonEvents & {
-    /** A worker begins it, from the beginning each time. */
-    readonly STARTED: { readonly attempt: number };
-    /** Share of the work that is done, 0 to 1. */
-    readonly PROGRESS: { readonly progress: number };
-    readonly SUCCEEDED: Nothing;
-    readonly RESUMED: Nothing;
-  };
+  readonly EVALUATION: PlainEvents;
 }
 
 /** The types of event that runs of some kind have. */

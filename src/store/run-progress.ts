@@ -31,6 +31,21 @@ export function claimRun(
   });
 }
 
+/** Notes, in the transaction that gives it to a worker, that a run begins from its beginning, whoever had it before. */
+export async function beginAnew(tx: Database, { id, attempt }: RunClaim): Promise<void> {
+  await tx.run.update({ where: { id }, data: { startedAt: new Date(), progress: 0 } });
+  await appendEvent(tx, id, "STARTED", { attempt });
+}
+
+/** Records how far a run is, 0 to 1. @throws EspalierError RUN_LOST if the claim stands no more */
+export function recordProgress(store: Store, claim: RunClaim, progress: number): Promise<void> {
+  const { id } = claim;
+  return whileClaimed(store, claim, async (tx) => {
+    await tx.run.update({ where: { id }, data: { progress } });
+    await appendEvent(tx, id, "PROGRESS", { progress });
+  });
+}
+
 /** Gives a run back that is not over: it waits for the next worker. Nothing if the claim stands no more. */
 export async function releaseRun(store: Store, { id, attempt }: RunClaim): Promise<void> {
   await store.prisma.run.updateMany({ where: { id, attempt, status: "RUNNING" }, data: { status: "QUEUED" } });

@@ -11,7 +11,7 @@ import { until } from "../support/wait.ts";
 
 let api: TestApi;
 before(async () => {
-  api = await testApi();
+  api = await testApi({ server: { stalledMs: 600_000 } });
   // The first request of all compiles what it goes through.
   await overSocket("{ pruningMethods { name } }");
 });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { kindOf } from "../../src/jobs/run-kinds.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
-import { beginEvaluation, createEvaluation, recordEvaluation, recordEvaluationProgress } from "../../src/store/evaluations.ts";
+import { createEvaluation, recordEvaluation } from "../../src/store/evaluations.ts";
 import { createPruningRun, recordStart } from "../../src/store/pruning-runs.ts";
-import { claimRun, recordFailure } from "../../src/store/run-progress.ts";
+import { claimRun, recordFailure, recordProgress } from "../../src/store/run-progress.ts";
 import { createToken } from "../../src/store/tokens.ts";
 import { type TestApi, testApi } from "../support/api.ts";
 import { claimPruningRun, newDataset, newModel } from "../support/records.ts";
@@ -137,9 +138,9 @@ test("a run tells what all kinds have, and what is its kind's; of another kind i
 test("an evaluation tells of itself in events, through cancelling and resuming to its end", async () => {
   const { store, queue } = api.services;
   const { evaluation: id } = await oneOfEach("eventful");
-  const first = await claimRun(store, id, beginEvaluation);
+  const first = await claimRun(store, id, kindOf({ kind: "EVALUATION" }).begin);
   assert.ok(first);
-  await recordEvaluationProgress(store, first, { done: 1, total: 4 });
+  await recordProgress(store, first, 0.25);
   const {
     cancelRun: { run: ended },
   } = await api.data(`mutation { cancelRun(input: { id: "${id}" }) { run { status progress } } }`);
@@ -165,7 +166,7 @@ test("an evaluation tells of itself in events, through cancelling and resuming t
   assert.deepEqual(resumed, { status: "QUEUED", finishedAt: null });
   // Taken, as a worker does it: else it would be found to have lost its worker.
   assert.equal((await queue.take(["evaluate-cpu"]))?.data.id, id, "it is in the queue");
-  const second = await claimRun(store, id, beginEvaluation);
+  const second = await claimRun(store, id, kindOf({ kind: "EVALUATION" }).begin);
   assert.ok(second);
   const result = { executionProvider: "CPU", perplexity: 7 } as never;
   await recordEvaluation(store, second, result);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { standsOf } from "../../src/jobs/run-kinds.ts";
+import { kindOf, standsOf } from "../../src/jobs/run-kinds.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
-import { beginEvaluation, createEvaluation, getEvaluation } from "../../src/store/evaluations.ts";
+import { createEvaluation, getEvaluation } from "../../src/store/evaluations.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { createPruningRun, type PruningRunRecord, recordPruned } from "../../src/store/pruning-runs.ts";
 import { claimRun, recordFailure } from "../../src/store/run-progress.ts";
@@ -69,7 +69,7 @@ test("a run waits for the result of another, out of the queue, and gets it with 
     assert.deepEqual(await eventsOf(run.id), [["QUEUED", { modelId }]]);
   }
   assert.equal((await now(next.id)).modelId, null, "what waits for another still waits");
-  const claimed = await claimRun(store, evaluation.id, beginEvaluation);
+  const claimed = await claimRun(store, evaluation.id, kindOf({ kind: "EVALUATION" }).begin);
   assert.equal(claimed?.modelId, modelId);
   const { comparisonKey } = await evaluationOf({ modelId });
   assert.ok(comparisonKey);

@@ -8,9 +8,9 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
 import { migrationStatus, schemaDiff } from "../../scripts/checks/schema-diff.ts";
 import { PrismaClient } from "../../src/generated/prisma/client.ts";
-import { standsOf } from "../../src/jobs/run-kinds.ts";
+import { kindOf, standsOf } from "../../src/jobs/run-kinds.ts";
 import { listDatasets } from "../../src/store/datasets.ts";
-import { beginEvaluation, comparableOfParents, getEvaluation } from "../../src/store/evaluations.ts";
+import { comparableOfParents, getEvaluation } from "../../src/store/evaluations.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { listModels } from "../../src/store/models.ts";
@@ -274,7 +274,7 @@ test("pruning runs and evaluations of the version before are runs of their kind,
     const store = { prisma } as Store;
     const resumed = await resumeRun(store, "00000000-0000-7000-8000-000000000002", standsOf, async () => {});
     assert.deepEqual([resumed.status, resumed.lastSequence], ["QUEUED", 2]);
-    const claimed = await claimRun(store, id(14), beginEvaluation);
+    const claimed = await claimRun(store, id(14), kindOf({ kind: "EVALUATION" }).begin);
     assert.deepEqual([claimed?.kind, claimed?.attempt], ["EVALUATION", 2]);
     assert.deepEqual(
       (await eventsAfter(prisma, id(14), 0, 10)).map((event) => [event.sequence, event.type, event.payload]),

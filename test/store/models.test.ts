@@ -30,6 +30,8 @@ test("a model comes back as it was stored", async () => {
     architecture,
     pruningObstacle: null,
     notes: [],
+    note: "",
+    tags: [],
   });
   assert.ok(createdAt instanceof Date);
   assert.deepEqual(await modelFiles(prisma, id), model.files);

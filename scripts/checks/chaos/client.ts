@@ -3,6 +3,9 @@ import { createClient } from "graphql-ws";
 import { WebSocket } from "ws";
 import { type Random, randomChoice } from "../../../src/random.ts";
 
+/** Errors that say to ask again: a process or the database has just been killed. */
+const passing: ReadonlySet<string> = new Set(["INTERNAL_SERVER_ERROR", "DATABASE_UNAVAILABLE", "SERVER_STOPPING"]);
+
 /** Errors that say the request was wrong: to try again is no use. */
 class Refused extends Error {}
 
@@ -25,7 +28,7 @@ export class Client {
       const answer = (await response?.json().catch(() => null)) as { data?: Data; errors?: { extensions?: { code?: string } }[] } | null;
       if (answer?.data && !answer.errors) return answer.data;
       const code = answer?.errors?.[0]?.extensions?.code;
-      if (code && code !== "INTERNAL_SERVER_ERROR") throw new Refused(JSON.stringify(answer.errors));
+      if (code && !passing.has(code)) throw new Refused(JSON.stringify(answer.errors));
     }
   }
 

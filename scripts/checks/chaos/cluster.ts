@@ -59,7 +59,7 @@ async function computeProcessesOf(parent: number): Promise<number[]> {
     const [stat, line] = await Promise.all(["stat", "cmdline"].map((file) => readFile(`/proc/${entry}/${file}`, "utf8").catch(() => "")));
     // pid (name) state ppid ...
     const [state, ppid] = (stat?.slice(stat.lastIndexOf(")") + 2) ?? "").split(" ");
-    if (Number(ppid) === parent && state !== "Z" && /jobs.compute\.[jt]s/.test(line ?? "")) found.push(Number(entry));
+    if (Number(ppid) === parent && state !== "Z" && /compute.child\.[jt]s/.test(line ?? "")) found.push(Number(entry));
   }
   return found;
 }

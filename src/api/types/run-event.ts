@@ -1,16 +1,23 @@
 import { Field, Float, ID, Int, InterfaceType, ObjectType } from "type-graphql";
-import type { EventType } from "../../store/events.ts";
+import type { EventType, PlainEvents } from "../../store/events.ts";
 import type { RunKind } from "../../store/runs.ts";
 import { dateTime } from "../scalars.ts";
 import { Failure } from "./failure.ts";
 
-/** The types of events that runs of all kinds have. */
-const common = { QUEUED: "RunQueued", FAILED: "RunFailed", CANCELLED: "RunCancelled" } as const;
+/** The GraphQL types of events that tell nothing particular. */
+const plain: Readonly<Record<keyof PlainEvents, string>> = {
+  QUEUED: "RunQueued",
+  STARTED: "RunStarted",
+  PROGRESS: "RunProgressed",
+  SUCCEEDED: "RunSucceeded",
+  FAILED: "RunFailed",
+  CANCELLED: "RunCancelled",
+  RESUMED: "RunResumed",
+};
 
-/** The GraphQL types of the events of each kind of run. */
-const typeNames: { readonly [Kind in RunKind]: Readonly<Record<EventType<Kind>, string>> } = {
+/** Those of kinds of run whose events tell more. */
+const particular: { readonly [Kind in RunKind]?: Readonly<Partial<Record<EventType<Kind>, string>>> } = {
   PRUNING: {
-    ...common,
     STARTED: "PruningStarted",
     SCORING: "PruningScoring",
     RESTORING: "PruningRestoring",
@@ -18,7 +25,6 @@ const typeNames: { readonly [Kind in RunKind]: Readonly<Record<EventType<Kind>, 
     SUCCEEDED: "PruningSucceeded",
     RESUMED: "PruningResumed",
   },
-  EVALUATION: { ...common, STARTED: "RunStarted", PROGRESS: "RunProgressed", SUCCEEDED: "RunSucceeded", RESUMED: "RunResumed" },
 };
 
 /** What tells the types of events apart. */
@@ -27,7 +33,8 @@ interface TypedEvent {
   readonly type: EventType;
 }
 
-const eventTypeName = ({ kind, type }: TypedEvent): string => (typeNames[kind] as Readonly<Record<string, string>>)[type] ?? "";
+const eventTypeName = ({ kind, type }: TypedEvent): string =>
+  (({ ...plain, ...particular[kind] }) as Readonly<Record<string, string>>)[type] ?? "";
 
 @InterfaceType({
   description: "Something that happened in a run. Events of a run are numbered without gaps and kept as long as the run.",

@@ -1,11 +1,13 @@
 import { providerHere } from "../../compute/provider-here.ts";
-import { beginEvaluation, recordEvaluation, recordEvaluationProgress } from "../../store/evaluations.ts";
-import type { KindOfRun } from "../run-kind.ts";
+import { recordEvaluation, settleComparison } from "../../store/evaluations.ts";
+import { beginAnew } from "../../store/run-progress.ts";
+import { type KindOfRun, withoutSteps } from "../run-kind.ts";
 import { storedDataset } from "../stored-dataset.ts";
 import { storedModel } from "../stored-model.ts";
 
 /** Measures a model on a dataset. Nothing of it is stored before its end: each process begins anew. */
 export const evaluation: KindOfRun<"EVALUATION", "evaluate"> = {
+  ...withoutSteps,
   description: "A measurement of a model on a dataset.",
   role: "GENERATE",
   queue: "evaluate",
@@ -16,14 +18,10 @@ export const evaluation: KindOfRun<"EVALUATION", "evaluate"> = {
     dataset: await storedDataset(services, datasetId),
     settings: { ...options, executionProvider: providerHere(services, options.executionProvider) },
   }),
-  isPassing: () => true,
-  record: async (store, run, progress) => {
-    await recordEvaluationProgress(store, run, progress);
-    return false;
-  },
   succeed: ({ store }, run, result) => recordEvaluation(store, run, result),
-  begin: beginEvaluation,
-  steps: async () => 0,
-  stands: async () => ({}),
+  async begin(tx, run) {
+    await settleComparison(tx, run);
+    await beginAnew(tx, run);
+  },
   outOfMemory: () => ({ what: "the evaluation", advice: "let it use shorter sequences, or give it a worker with more memory" }),
 };
