@@ -18,6 +18,7 @@ import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-p
 import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
+import { runTypeNames } from "./types/run.ts";
 import { runEventTypes } from "./types/run-event.ts";
 
 /** type-graphql wants one wherever there are subscriptions; ours bring their own streams. */
@@ -52,6 +53,8 @@ export function buildSchema(): GraphQLSchema {
     authChecker,
     pubSub: noPubSub,
   });
+  for (const name of Object.values(runTypeNames))
+    if (!schema.getType(name)) throw new Error(`the schema has no type ${name}, which a kind of run is said to have`);
   return finiteFloats(requireTexts(markOneOf(describeRoots(describeRoles(schema)))));
 }
 

@@ -212,7 +212,12 @@ export async function startServer(
   });
 
   const address = await app.listen({ host, port }).catch((cause: Error) => {
-    throw new EspalierError("CANNOT_LISTEN", `cannot listen on ${host}, port ${port}: ${cause.message}`, { host, port }, { cause });
+    throw new EspalierError(
+      "CANNOT_LISTEN",
+      `cannot listen on ${host}, port ${port}: ${cause.message}; HOST and PORT say where else to`,
+      { host, port },
+      { cause },
+    );
   });
   return {
     url: `${address}/graphql`,

@@ -32,7 +32,7 @@ export async function checkOverlap(
     throw new EspalierError(
       "DATASET_OVERLAP",
       `${share} of the dataset's passages are in the texts that the model was pruned with (${calibration.name ?? calibration.id})${example ? `, for instance "${example}"` : ""}: ` +
-        "measure it on other texts, or say that overlap is allowed",
+        "measure it on other texts, or say that overlap is allowed (allowOverlap: true)",
       { overlapRatio: ratio, calibrationDatasetId: calibration.id },
     );
   }

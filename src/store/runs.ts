@@ -18,16 +18,22 @@ export interface FailureRecord {
   readonly message: string;
 }
 
+/** What every run is asked: on what it is to run. `AUTO` where it computes nothing. */
+interface CommonOptions {
+  readonly executionProvider: "AUTO" | "CPU" | "CUDA";
+}
+
 /** What each kind of run is asked to do, and what it finds. */
 export interface RunKinds {
   readonly PRUNING: { readonly method: string; readonly options: PruningOptions; readonly result: null };
   readonly EVALUATION: { readonly method: null; readonly options: EvaluationSettings; readonly result: EvaluationResult | null };
 }
 export type RunKind = keyof RunKinds;
+type Asked<Kinds extends { readonly [Kind in keyof Kinds]: { readonly options: CommonOptions } }> = Kinds;
 
 type RecordOf<Kind extends RunKind> = DatabaseRecord<
   Run,
-  RunKinds[Kind] & {
+  Asked<RunKinds>[Kind] & {
     readonly kind: Kind;
     readonly executionProvider: "CPU" | "CUDA" | null;
     readonly error: FailureRecord | null;

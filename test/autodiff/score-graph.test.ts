@@ -247,8 +247,8 @@ describe("gradients of ahab", () => {
 
   it("are refused, with the node's name, where an operator has no rule", async () => {
     const typed = await specialise(model, bindingOf(model, batch, tokens, parameters), ["logits"]);
-    const nodes = typed.graph.nodes.map((n) => (n.opType === "Sigmoid" ? { ...n, opType: "Celu" } : n));
-    const first = nodes.findLast((n) => n.opType === "Celu")?.name;
+    const nodes = typed.graph.nodes.map((n) => (n.opType === "Sigmoid" ? { ...n, domain: "com.example", opType: "Curve" } : n));
+    const first = nodes.findLast((n) => n.opType === "Curve")?.name;
     assert.throws(
       () => buildScoreGraph({ ...typed, graph: { ...typed.graph, nodes } }, "logits", wholes(parameters), squaredNorms, 2),
       (e) => e instanceof EspalierError && e.code === "UNSUPPORTED_OPERATOR" && e.details["node"] === first,

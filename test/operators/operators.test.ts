@@ -90,7 +90,10 @@ describe("the table of operators", () => {
   });
 
   it("is all there is to write of a new operator", async () => {
-    // An activation that ONNX Runtime runs and that the table does not have.
+    // An activation that ONNX Runtime runs, taken out of the table.
+    const table = operators as Map<string, Operator>;
+    const known = table.get("Softsign");
+    table.delete("Softsign");
     const model = withNodes(llama(), (n) => (n.opType === "Sigmoid" ? { ...n, opType: "Softsign" } : n));
     const [logits] = model.graph.outputs;
     assert.ok(logits);
@@ -108,7 +111,6 @@ describe("the table of operators", () => {
       axes: elementwise,
       tokenWise: true,
     };
-    const table = operators as Map<string, Operator>;
     table.set("Softsign", softsign);
     try {
       assert.equal(gradientObstacle(model.graph, logits.name), null);
@@ -117,6 +119,7 @@ describe("the table of operators", () => {
       await servingGraph(model, ".", 32);
     } finally {
       table.delete("Softsign");
+      if (known) table.set("Softsign", known);
     }
   });
 

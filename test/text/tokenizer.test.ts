@@ -186,7 +186,7 @@ describe("a tokenizer that is not done as Hugging Face's does it", () => {
 });
 
 describe("a tokenizer beyond all bounds", () => {
-  const nested = (depth: number) => `{"type":"Sequence","normalizers":[`.repeat(depth) + `{"type":"NFC"}` + "]}".repeat(depth);
+  const nested = (depth: number) => [`{"type":"Sequence","normalizers":[`.repeat(depth), `{"type":"NFC"}`, "]}".repeat(depth)].join("");
   const growing = {
     type: "Sequence",
     normalizers: Array(8).fill({ type: "Replace", pattern: { String: "a" }, content: "a".repeat(1000) }),

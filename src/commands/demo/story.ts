@@ -146,9 +146,9 @@ export async function tell(dataDirectory: string, once: boolean): Promise<void> 
       server.failed,
     ]);
     if (ended === "told") {
-      heading(`Done in ${duration(performance.now() - began)}. GraphQL, with GraphiQL for browsers: ${server.url}/graphql`);
+      heading(`Done in ${duration(performance.now() - began)}.`);
       if (!once) {
-        console.log("The server goes on answering; Ctrl-C ends it.");
+        console.log(`GraphQL, with GraphiQL for browsers: ${server.url}/graphql. The server goes on answering; Ctrl-C ends it.`);
         await Promise.race([interrupted, server.failed]);
       }
     } else process.exitCode = 130;
