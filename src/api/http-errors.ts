@@ -49,9 +49,10 @@ export function presentHttpError(
 
 /** Answers whatever goes wrong around GraphQL in its form. */
 export function answerErrors(app: FastifyInstance, log: Logger): void {
-  app.setErrorHandler((error, _request, reply) => {
-    // The client has left before all it sent had come: there is nobody to be told, and a thousand may leave at once.
-    if ((error as NodeJS.ErrnoException).code === "ECONNRESET") return reply.hijack();
+  app.setErrorHandler((error, request, reply) => {
+    // The client has left before all it sent had come: there is nobody to be told, and a thousand may leave at once. A database that
+    // is lost is told in the same words, to a client that waits.
+    if ((error as NodeJS.ErrnoException).code === "ECONNRESET" && request.raw.socket.destroyed) return reply.hijack();
     const { status, body } = presentHttpError(log, error);
     if (status === 401) reply.header("www-authenticate", "Bearer");
     return reply.code(status).send(body);

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import Fastify from "fastify";
+import { pino } from "pino";
+import { answerErrors } from "../../src/api/http-errors.ts";
 import { cancelRun } from "../../src/store/runs.ts";
-import { type ApiError, type TestApi, testApi } from "../support/api.ts";
+import { type Answer, type ApiError, type TestApi, testApi } from "../support/api.ts";
 import { newRun } from "../support/records.ts";
 
 let api: TestApi;
@@ -39,4 +42,22 @@ test("so is one in the middle of a subscription", async () => {
     api.socket().subscribe({ query: `subscription { runProgress(runId: "${runId}") { sequence } }` }, sink);
   });
   assertMasked(errors[0]);
+});
+
+test("a client that waits is told of a connection to the database that was reset", async () => {
+  const log = pino({ level: "silent" });
+  const app = Fastify({ logger: false });
+  answerErrors(app, log);
+  app.get("/", () => {
+    throw Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
+  });
+  const url = await app.listen({ host: "127.0.0.1", port: 0 });
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+    assert.equal(answer.status, 503);
+    const { errors } = (await answer.json()) as Answer;
+    assert.equal(errors?.[0]?.extensions["code"], "DATABASE_UNAVAILABLE");
+  } finally {
+    await app.close();
+  }
 });
