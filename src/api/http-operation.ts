@@ -2,11 +2,10 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyRequest } from "fastify";
 import { getOperationAST, type OperationTypeNode, parse } from "graphql";
 import { EspalierError } from "../errors.ts";
+import { isObject } from "../is-object.ts";
 import { crossSite, senderOf } from "./forgery.ts";
 import { limits } from "./limits.ts";
 import type { OperationRequest } from "./operation.ts";
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function parsed(json: unknown): unknown {
   try {

@@ -1,3 +1,4 @@
+import { isObject } from "../is-object.ts";
 import type { Anatomy } from "../structures/anatomy.ts";
 import { type DividedGroup, entriesOf } from "../structures/divide.ts";
 import { isDivided, type StructureId, structureKey } from "../structures/structure.ts";
@@ -114,8 +115,6 @@ function adapted(object: Readonly<Record<string, unknown>>, changes: Changes, wi
   if (heads && heads[0] !== heads[1] && width !== null && !(widthKey in object)) made[widthKey] = width;
   return made;
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A count that is a multiple of what there was becomes that multiple of what is left: queries are several to a group. */
 function scaled(value: unknown, change: Change): unknown {

@@ -1,6 +1,7 @@
 import type { AuditEntry } from "../generated/prisma/client.ts";
 import { namesNobody } from "./filters.ts";
 import { type Listing, listRows, newestFirst, noRows, type PageRequest } from "./page.ts";
+import { inOrder } from "./record.ts";
 import type { Database } from "./store.ts";
 
 /** A mutation that a client asked for. */
@@ -32,7 +33,5 @@ export async function listAudit(db: Database, page: PageRequest, { tokenId, muta
 
 /** Entries by id, in the order asked for; null where there is none. */
 export async function findAudit(db: Database, ids: readonly string[]): Promise<(AuditRecord | null)[]> {
-  const rows = await db.auditEntry.findMany({ where: { id: { in: [...ids] } } });
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrder(await db.auditEntry.findMany({ where: { id: { in: [...ids] } } }), ids);
 }

@@ -5,7 +5,7 @@ import type { Overlap } from "../text/overlap.ts";
 import { type AgeFilter, createdWithin, holding } from "./filters.ts";
 import { holdFiles } from "./models.ts";
 import { type Listing, type ListOrder, listRows, newestFirst, oldestFirst, type PageRequest } from "./page.ts";
-import { type DatabaseRecord, isId, toRecord } from "./record.ts";
+import { type DatabaseRecord, inOrder, isId, toRecord } from "./record.ts";
 import type { Database, Store } from "./store.ts";
 
 export type DatasetRecord = DatabaseRecord<Dataset, { readonly form: DatasetForm }>;
@@ -81,8 +81,10 @@ export async function getDataset(db: Database, reference: DatasetReference): Pro
 /** Datasets by id, in the order asked for; null where there is none. */
 export async function findDatasets(db: Database, ids: readonly string[]): Promise<(DatasetRecord | null)[]> {
   const rows = await db.dataset.findMany({ where: { id: { in: [...ids] } } });
-  const byId = new Map(rows.map((row) => [row.id, toRecord(row) as DatasetRecord]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrder(
+    rows.map((row): DatasetRecord => toRecord(row)),
+    ids,
+  );
 }
 
 export interface DatasetFilter extends AgeFilter {

@@ -4,7 +4,7 @@ import type { Model } from "../generated/prisma/client.ts";
 import type { Architecture, InspectedModel } from "../models/types.ts";
 import { type AgeFilter, createdWithin, holding, namesNobody } from "./filters.ts";
 import { type Listing, type ListOrder, listRows, newestFirst, noRows, oldestFirst, type PageRequest } from "./page.ts";
-import { type DatabaseRecord, isId, toRecord } from "./record.ts";
+import { type DatabaseRecord, inOrder, isId, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -104,8 +104,10 @@ export function registerRootModel(
 /** Models by id, in the order asked for; null where there is none. */
 export async function findModels(db: Database, ids: readonly string[]): Promise<(ModelRecord | null)[]> {
   const rows = await db.model.findMany({ where: { id: { in: ids.filter(isId) } } });
-  const byId = new Map(rows.map((row) => [row.id, toRecord(row) as ModelRecord]));
-  return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
+  return inOrder(
+    rows.map((row): ModelRecord => toRecord(row)),
+    ids,
+  );
 }
 
 /** @throws EspalierError MODEL_NOT_FOUND */

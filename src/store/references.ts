@@ -5,7 +5,7 @@ import type { EvaluationRecord } from "./evaluations.ts";
 import type { ModelRecord } from "./models.ts";
 import { badCursor, mostCounted, type Page, type PageRequest, pageOf, walkOf } from "./page.ts";
 import type { IterationRow, PruningRunRecord } from "./pruning-runs.ts";
-import { isId, toRecord } from "./record.ts";
+import { inOrder, isId, toRecord } from "./record.ts";
 import { type RunKind, type RunRecord, toRunRecord } from "./runs.ts";
 import type { Database } from "./store.ts";
 
@@ -25,8 +25,10 @@ function grouped<Row, Item>(
 /** Runs by id; null where there is none. */
 export async function findRuns(db: Database, ids: readonly string[]): Promise<(RunRecord | null)[]> {
   const rows = await db.run.findMany({ where: { id: { in: ids.filter(isId) } } });
-  const byId = new Map(rows.map((row) => [row.id, toRunRecord(row)]));
-  return ids.map((id) => byId.get(id.toLowerCase()) ?? null);
+  return inOrder(
+    rows.map((row): RunRecord => toRunRecord(row)),
+    ids,
+  );
 }
 
 /** The runs that models are the results of; null where there is none. */

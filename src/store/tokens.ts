@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import type { AccessToken } from "../generated/prisma/client.ts";
 import { type Listing, listRows, newestFirst, type PageRequest } from "./page.ts";
-import { isId } from "./record.ts";
+import { inOrder, isId } from "./record.ts";
 import type { Database, Store } from "./store.ts";
 
 /** What clients may do. Each role may do what those before it may. */
@@ -89,6 +89,5 @@ export function createFirstToken({ prisma }: Store): Promise<string | null> {
 /** Tokens by id, in the order asked for; null where there is none. */
 export async function findTokens(db: Database, ids: readonly string[]): Promise<(TokenRecord | null)[]> {
   const rows = await db.accessToken.findMany({ where: { id: { in: [...ids] } } });
-  const byId = new Map(rows.map((row) => [row.id, record(row)]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrder(rows.map(record), ids);
 }

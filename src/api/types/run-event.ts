@@ -33,8 +33,10 @@ interface TypedEvent {
   readonly type: EventType;
 }
 
-const eventTypeName = ({ kind, type }: TypedEvent): string =>
-  (({ ...plain, ...particular[kind] }) as Readonly<Record<string, string>>)[type] ?? "";
+const eventTypeName = ({ kind, type }: TypedEvent): string => {
+  const own: Readonly<Record<string, string>> = particular[kind] ?? {};
+  return own[type] ?? (plain as Readonly<Record<string, string>>)[type] ?? "";
+};
 
 @InterfaceType({
   description: "Something that happened in a run. Events of a run are numbered without gaps and kept as long as the run.",

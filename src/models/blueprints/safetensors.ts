@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { EspalierError } from "../../errors.ts";
+import { isObject } from "../../is-object.ts";
 import { type DataType, sizeOf } from "../../onnx/ir.ts";
 
 /** A tensor in a `.safetensors` file: what it is, and where its bytes lie. */
@@ -138,7 +139,6 @@ function tensorAt(name: string, entry: unknown, begin: number, size: number, fil
   return { name, file, stored: dtype as string, dataType, dims: shape, offset: begin + from, length: needed };
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** A key that an object of a JSON text states twice, at whatever depth; null if none does. The text is known to be JSON. */
