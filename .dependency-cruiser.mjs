@@ -30,7 +30,7 @@ const directions = {
 const typesOnly = {
   signature: ["runtime"],
   structures: ["onnx"],
-  store: ["artifacts", "evaluation", "models", "pruning", "structures", "text"],
+  store: ["artifacts", "evaluation", "models", "pruning", "recovery", "structures", "text"],
   compute: ["structures"],
   jobs: ["runtime", "structures"],
   services: ["evaluation"],

@@ -1,5 +1,5 @@
 import { consumers } from "../onnx/edit.ts";
-import { type Node, type TypedGraph } from "../onnx/ir.ts";
+import type { Model, Node, TypedGraph } from "../onnx/ir.ts";
 import { operatorOf } from "../operators/operators.ts";
 import { carriersOf } from "./carriers.ts";
 
@@ -27,3 +27,10 @@ export function productsOf(typed: TypedGraph, parameters: readonly string[]): Ma
   }
   return products;
 }
+
+/** The same of a model as it is stored, whose values' types need not be known. */
+export const storedProducts = ({ graph, opsets }: Model, parameters: readonly string[]): Map<string, Product> =>
+  productsOf(
+    { graph, opsets, types: new Map([...graph.initializers].map(([name, t]) => [name, { dataType: t.dataType, shape: t.dims }])) },
+    parameters,
+  );

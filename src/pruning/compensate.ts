@@ -1,7 +1,7 @@
-import { productsOf } from "../autodiff/products.ts";
+import { storedProducts } from "../autodiff/products.ts";
 import { EspalierError } from "../errors.ts";
 import * as attr from "../onnx/attributes.ts";
-import { dataTypes, type Model, type Node, sizeAt, type Tensor, type ValueInfo } from "../onnx/ir.ts";
+import { dataTypes, type Model, type Node, sizeAt, type Tensor } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { float32Tensor, floatsOf } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
@@ -55,8 +55,7 @@ const outputOf = ({ dims }: Tensor, axis: number, i: number): number => {
 
 function withBiases(model: Model, biases: ReadonlyMap<string, Float32Array>): Model {
   const { graph } = model;
-  const types = new Map([...graph.initializers].map(([name, t]) => [name, { dataType: t.dataType, shape: t.dims }]));
-  const products = productsOf({ graph, opsets: model.opsets, types }, [...biases.keys()]);
+  const products = storedProducts(model, [...biases.keys()]);
   const initializers = new Map(graph.initializers);
   const added = new Map<Node, Node[]>();
   for (const [parameter, bias] of biases) {
@@ -67,7 +66,7 @@ function withBiases(model: Model, biases: ReadonlyMap<string, Float32Array>): Mo
       });
     const name = `${parameter}/compensation`;
     const [output = ""] = node.outputs;
-    const { dataType } = types.get(parameter) as Pick<ValueInfo, "dataType">;
+    const { dataType } = graph.initializers.get(parameter) as Tensor;
     initializers.set(name, float32Tensor(name, [bias.length], bias));
     const cast: Node = {
       ...{ name: `${name}/Cast`, opType: "Cast", domain: "", inputs: [name], outputs: [`${name}/${dataType}`] },

@@ -1,3 +1,5 @@
+import { addRow } from "./rows.ts";
+
 /**
  * Solves `A X = B` in float64, for a symmetric positive definite A [n, n] and B [n, m], both row by row and both overwritten: B by X.
  * By A = L L' (Cholesky), of which the lower half of A is read and becomes L.
@@ -17,20 +19,15 @@ export function solveInPlace(a: Float64Array, b: Float64Array, n: number): boole
       else return false;
     }
     const own = b.subarray(i * m, (i + 1) * m);
-    for (let j = 0; j < i; j++) subtract(own, row[j] as number, b, j * m);
+    for (let j = 0; j < i; j++) addRow(own, -(row[j] as number), b, j * m);
     divide(own, row[i] as number);
   }
   for (let i = n - 1; i >= 0; i--) {
     const own = b.subarray(i * m, (i + 1) * m);
-    for (let j = i + 1; j < n; j++) subtract(own, a[j * n + i] as number, b, j * m);
+    for (let j = i + 1; j < n; j++) addRow(own, -(a[j * n + i] as number), b, j * m);
     divide(own, a[i * n + i] as number);
   }
   return true;
-}
-
-/** `x -= factor * y`, y beginning at `from` of a matrix. */
-function subtract(x: Float64Array, factor: number, matrix: Float64Array, from: number): void {
-  for (let c = 0; c < x.length; c++) x[c] = (x[c] as number) - factor * (matrix[from + c] as number);
 }
 
 function divide(x: Float64Array, divisor: number): void {

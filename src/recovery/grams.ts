@@ -1,16 +1,9 @@
-import { lower } from "../autodiff/lower.ts";
-import { productsOf } from "../autodiff/products.ts";
-import * as attr from "../onnx/attributes.ts";
-import { GraphBuilder } from "../onnx/builder.ts";
 import { sizeAt, sizeOf } from "../onnx/ir.ts";
-import { toFloat32 } from "../onnx/to-float32.ts";
-import { batchOf, rowsPerRun } from "../pruning/evidence/batch.ts";
+import { batchOf } from "../pruning/evidence/batch.ts";
 import type { Scene } from "../pruning/evidence/evidence.ts";
 import { openScoring } from "../pruning/evidence/open-scoring.ts";
+import { productInputs } from "../pruning/evidence/product-inputs.ts";
 import type { TensorValue } from "../runtime/session.ts";
-import { specialise } from "../runtime/specialise.ts";
-import { bindingOf } from "../signature/binding.ts";
-import { signatureOf } from "../signature/signature.ts";
 
 export type GramScene = Pick<Scene, "model" | "folder" | "scratch" | "whole" | "sequenceLength" | "executionProvider">;
 
@@ -33,26 +26,17 @@ export async function* inputGrams(
   heldBackFrom: number,
   parameters: readonly string[],
 ): AsyncGenerator<number, ReadonlyMap<string, Gram>> {
-  const { sequenceLength: T, whole } = scene;
-  const model = toFloat32(scene.model);
-  const B = Math.min(texts.length, rowsPerRun(T));
-  const typed = lower(await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), [whole.anatomy.logits]));
-  const products = productsOf(typed, parameters);
-  const b = new GraphBuilder(typed, "grams");
+  const { sequenceLength: T } = scene;
+  const { model, b, B, tokens, products, inputs, rowsOf } = await productInputs(scene, "grams", texts.length, parameters);
   const counted = b.input("grams/counted", "float32", [B, T]);
-  const inputs = [...new Set([...products.values()].map((p) => p.input))];
   const outputs = inputs.map((name) => {
-    const x = b.value(name);
-    const width = sizeAt(x.shape, -1);
-    const perToken = sizeOf(x.shape) / (B * T * width);
-    const rows = b.mul(b.reshape(x, [B * T, perToken, width]), b.reshape(counted, [B * T, 1, 1]));
-    const flat = b.reshape(rows, [B * T * perToken, width]);
-    return b.matMul(b.op("Transpose", [flat], [width, B * T * perToken], { perm: attr.ints([1, 0]) }), flat);
+    const rows = b.mul(rowsOf(name), b.reshape(counted, [B * T, 1, 1]));
+    const flat = b.reshape(rows, [sizeOf(rows.shape.slice(0, -1)), sizeAt(rows.shape, -1)]);
+    return b.matMul(b.transpose(flat), flat);
   });
   const grams = outputs.map(({ shape }): Gram => ({ own: new Float64Array(sizeOf(shape)), heldBack: new Float64Array(sizeOf(shape)) }));
   const session = await openScoring(scene, model, b.build(outputs));
   try {
-    const { tokens } = signatureOf(model.graph.inputs);
     for (let done = 0; done < texts.length; ) {
       // Of one run all texts are counted to one sum.
       const end = Math.min(done + B, done < heldBackFrom ? heldBackFrom : texts.length);
@@ -61,7 +45,8 @@ export async function* inputGrams(
       const found = await session.run({ ...feeds.ids, [counted.name]: { ...feeds.weights, data } });
       for (const [i, { name }] of outputs.entries()) {
         const sum = (grams[i] as Gram)[done < heldBackFrom ? "own" : "heldBack"];
-        for (const [at, value] of (found[name] as TensorValue<Float32Array>).data.entries()) sum[at] = (sum[at] as number) + value;
+        const { data: own } = found[name] as TensorValue<Float32Array>;
+        for (let at = 0; at < own.length; at++) sum[at] = (sum[at] as number) + (own[at] as number);
       }
       done = end;
       yield done;

@@ -1,16 +1,17 @@
-import { productsOf } from "../autodiff/products.ts";
+import { storedProducts } from "../autodiff/products.ts";
 import { EspalierError } from "../errors.ts";
 import { type Model, sizeAt, type Tensor } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { floatsOf, floatTensor } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
+import { mean } from "../pruning/mean.ts";
 import type { Whole } from "../pruning/open-groups.ts";
 import type { Pruned, PruningJob } from "../pruning/prune.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type DividedGroup, entriesOf } from "../structures/divide.ts";
 import { ownersOf } from "../structures/entries.ts";
 import { isDivided } from "../structures/structure.ts";
-import { calibrationSamples } from "../text/calibration.ts";
+import { calibrationSamples, view } from "../text/calibration.ts";
 import { inputGrams } from "./grams.ts";
 import { refit } from "./refit.ts";
 
@@ -64,7 +65,7 @@ export function restoringTexts({ model, tokenizer, documents, options }: Pruning
   const own = Math.max(samples, Math.ceil((tokensPerInput.drawn * widest) / sequenceLength));
   const all = own + Math.ceil(own / (heldBackOneIn - 1));
   const texts = calibrationSamples(tokenizer, documents, { ...options, samples: all });
-  const ids = texts.map((text) => [...tokenizer.documentStart, ...tokenizer.encode(text)].slice(0, sequenceLength));
+  const ids = texts.map((text) => view(tokenizer, text, sequenceLength));
   return { own: ids.slice(0, own), heldBack: ids.slice(own) };
 }
 
@@ -112,7 +113,7 @@ export async function* leastSquares(
   return { pruned: result, notes: cuts.length === 0 ? [] : [noteOf(shares)] };
 }
 
-const percent = (values: readonly number[]): string => `${((100 * values.reduce((a, b) => a + b, 0)) / values.length).toFixed(1)}%`;
+const percent = (values: readonly number[]): string => `${(100 * mean(values)).toFixed(1)}%`;
 
 function noteOf(shares: readonly { readonly cut: number; readonly left: number }[]): string {
   const kept = shares.filter(({ cut, left }) => left === cut).length;
@@ -138,14 +139,13 @@ interface LastProduct {
   readonly axis: number;
 }
 
-function lastProducts({ graph, opsets }: Model, groups: readonly DividedGroup[]): LastProduct[] {
-  const types = new Map([...graph.initializers].map(([name, t]) => [name, { dataType: t.dataType, shape: t.dims }]));
+function lastProducts(model: Model, groups: readonly DividedGroup[]): LastProduct[] {
   const slices = groups.flatMap((g) => g.slices);
-  const products = productsOf({ graph, opsets, types }, [...new Set(slices.map((s) => s.parameter))]);
+  const products = storedProducts(model, [...new Set(slices.map((s) => s.parameter))]);
   const found = new Map<string, LastProduct>();
   for (const { parameter, axis } of slices)
     if (products.get(parameter)?.axis === axis)
-      found.set(parameter, { parameter, axis, tensor: graph.initializers.get(parameter) as Tensor });
+      found.set(parameter, { parameter, axis, tensor: model.graph.initializers.get(parameter) as Tensor });
   return [...found.values()];
 }
 

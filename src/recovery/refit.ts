@@ -1,5 +1,6 @@
 import { solveInPlace } from "./cholesky.ts";
 import type { Gram } from "./grams.ts";
+import { addRow } from "./rows.ts";
 
 /** How far the solution is drawn to the weights as they were: a share of the mean square of an input. */
 const pull = 0.01;
@@ -34,7 +35,7 @@ export function refit(weights: Float32Array, n: number, kept: readonly number[],
     for (const [l, j] of kept.entries()) a[k * s + l] = own[i * n + j] as number;
     a[k * s + k] = (a[k * s + k] as number) + lambda;
     const right = rows.subarray(k * m, (k + 1) * m);
-    for (let j = 0; j < n; j++) add(right, (own[i * n + j] as number) + (i === j ? lambda : 0), weights, j * m);
+    for (let j = 0; j < n; j++) addRow(right, (own[i * n + j] as number) + (i === j ? lambda : 0), weights, j * m);
   }
   const solved = lambda > 0 && solveInPlace(a, rows, s);
   const lost = Float64Array.from(weights);
@@ -48,22 +49,18 @@ export function refit(weights: Float32Array, n: number, kept: readonly number[],
   return left < cut ? { cut: share(cut), left: share(left), rows } : { cut: share(cut), left: share(cut), rows: null };
 }
 
-/** `x += factor * y`, y beginning at `from` of a matrix. */
-function add(x: Float64Array, factor: number, matrix: Float32Array | Float64Array, from: number): void {
-  if (factor === 0) return;
-  for (let c = 0; c < x.length; c++) x[c] = (x[c] as number) + factor * (matrix[from + c] as number);
-}
-
 /** `|| X D ||^2 = trace(D' G D)`. */
 function squares(d: Float64Array, gram: Float64Array, n: number): number {
   const m = d.length / n;
+  const rowOf = (i: number) => d.subarray(i * m, (i + 1) * m);
+  // What is cut leaves most rows zero.
+  const filled = Array.from({ length: n }, (_, i) => i).filter((i) => rowOf(i).some((value) => value !== 0));
   const row = new Float64Array(m);
   let sum = 0;
-  for (let i = 0; i < n; i++) {
-    const own = d.subarray(i * m, (i + 1) * m);
-    if (own.every((value) => value === 0)) continue;
+  for (const i of filled) {
+    const own = rowOf(i);
     row.fill(0);
-    for (let j = 0; j < n; j++) add(row, gram[i * n + j] as number, d, j * m);
+    for (const j of filled) addRow(row, gram[i * n + j] as number, d, j * m);
     for (let c = 0; c < m; c++) sum += (own[c] as number) * (row[c] as number);
   }
   return sum;

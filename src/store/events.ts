@@ -1,5 +1,6 @@
 import type { Event, Prisma } from "../generated/prisma/client.ts";
 import type { PruningEvent } from "../pruning/events.ts";
+import type { RestoringEvent } from "../recovery/least-squares.ts";
 import { notify } from "./listener.ts";
 import { type DatabaseRecord, toRecord } from "./record.ts";
 import type { RunKind } from "./runs.ts";
@@ -35,7 +36,7 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
   readonly PRUNING: CommonEvents & {
     readonly STARTED: LoopEvent<"STARTED">;
     readonly SCORING: LoopEvent<"SCORING">;
-    readonly RESTORING: { readonly productsDone: number; readonly productsTotal: number };
+    readonly RESTORING: Omit<RestoringEvent, "type">;
     readonly ITERATION: LoopEvent<"ITERATION", "scores">;
     readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number; readonly removedRatio: number };
     /** It goes on after iterations that it has stored, or that another run has. */

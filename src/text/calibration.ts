@@ -76,6 +76,13 @@ function wordEnd(text: string, at: number): number {
   return at + (/^[\uDC00-\uDFFF]/.test(text.slice(at, at + 1)) ? 1 : 0);
 }
 
+const begun = (tokenizer: Tokenizer, ids: readonly number[], length: number): number[] =>
+  [...tokenizer.documentStart, ...ids].slice(0, length);
+
+/** Token ids of a text as it is, at most so many. It begins as documents do. */
+export const view = (tokenizer: Tokenizer, text: string, sequenceLength: number): number[] =>
+  begun(tokenizer, tokenizer.encode(text), sequenceLength);
+
 /**
  * The two views of a sample: its text as it is, and perturbed. Both begin as documents do.
  *
@@ -85,9 +92,8 @@ function wordEnd(text: string, at: number): number {
 export function views(tokenizer: Tokenizer, text: string, options: ViewOptions, sample: number, iteration: number): Views {
   const { kind, rate, regenerate } = options.perturbation;
   const random = seededRandom(options.seed, `perturbation/${sample}/${regenerate ? iteration : 0}`);
-  const view = (ids: readonly number[]) => [...tokenizer.documentStart, ...ids].slice(0, options.sequenceLength);
   return {
-    unperturbed: view(tokenizer.encode(text)),
-    perturbed: view(perturbations[kind](tokenizer, text, rate, random)),
+    unperturbed: view(tokenizer, text, options.sequenceLength),
+    perturbed: begun(tokenizer, perturbations[kind](tokenizer, text, rate, random), options.sequenceLength),
   };
 }

@@ -1,17 +1,12 @@
-import { lower } from "../../autodiff/lower.ts";
-import { productsOf } from "../../autodiff/products.ts";
 import { EspalierError } from "../../errors.ts";
-import { GraphBuilder, type Value } from "../../onnx/builder.ts";
-import { sizeAt, sizeOf, type Tensor } from "../../onnx/ir.ts";
+import type { Value } from "../../onnx/builder.ts";
+import { sizeAt, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
-import { toFloat32 } from "../../onnx/to-float32.ts";
 import type { TensorValue } from "../../runtime/session.ts";
-import { specialise } from "../../runtime/specialise.ts";
-import { bindingOf } from "../../signature/binding.ts";
-import { signatureOf } from "../../signature/signature.ts";
-import { batchOf, rowsPerRun } from "./batch.ts";
+import { batchOf } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
+import { productInputs } from "./product-inputs.ts";
 import { byStructure, requestsOf } from "./slices.ts";
 import { alongAxis } from "./weights.ts";
 
@@ -40,20 +35,12 @@ export async function* inputMoments(
   scene: Scene,
   parameters: readonly string[],
 ): AsyncGenerator<number, ReadonlyMap<string, InputMoments>> {
-  const { samples, sequenceLength: T, whole } = scene;
-  const { logits } = whole.anatomy;
-  const model = toFloat32(scene.model);
-  const B = Math.min(samples.length, rowsPerRun(T));
-  const typed = lower(await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), [logits]));
-  const products = productsOf(typed, parameters);
-  const b = new GraphBuilder(typed, "activity");
+  const { samples, sequenceLength: T } = scene;
+  const { model, b, B, tokens: input, products, inputs, rowsOf } = await productInputs(scene, "activity", samples.length, parameters);
   const weights = b.input("activity/weights", "float32", [B, T]);
-  const inputs = [...new Set([...products.values()].map((p) => p.input))];
   const found = inputs.flatMap((name): Value[] => {
-    const x = b.value(name);
-    const width = sizeAt(x.shape, -1);
-    const perToken = sizeOf(x.shape) / (B * T * width);
-    const rows = b.reshape(x, [B * T, perToken, width]);
+    const rows = rowsOf(name);
+    const perToken = sizeAt(rows.shape, 1);
     const average = (v: Value) => b.reduceSum(b.mul(v, b.div(b.reshape(weights, [B * T, 1, 1]), b.scalar(perToken))), [0, 1], false);
     const mean = average(rows);
     const off = b.sub(rows, mean);
@@ -65,7 +52,6 @@ export async function* inputMoments(
   const moments = widths.map((width) => ({ mean: new Float64Array(width), variance: new Float64Array(width) }));
   let tokens = 0;
   try {
-    const { tokens: input } = signatureOf(model.graph.inputs);
     for (let done = 0; done < samples.length; done += B) {
       const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
       const feeds = batchOf(input, texts, [B, T]);
