@@ -3,7 +3,7 @@ import { type PruningOptions, prunesParts } from "../pruning/options.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { structuresOfModels } from "../store/references.ts";
 import type { Database } from "../store/store.ts";
-import { type Requirement, requireAll } from "./validate.ts";
+import { lengthRule, type Requirement, requireAll } from "./validate.ts";
 
 const at = (name: string): string => `input.options.${name}`;
 
@@ -21,8 +21,8 @@ function uniformRules(options: PruningOptions): Requirement[] {
 }
 
 /** What a run's options must be for a model and a method. */
-export function optionRules(o: PruningOptions, { layers, contextLength }: ModelRecord["architecture"], method: Method): Requirement[] {
-  const longest = contextLength ?? 65_536;
+export function optionRules(o: PruningOptions, architecture: ModelRecord["architecture"], method: Method): Requirement[] {
+  const { layers } = architecture;
   const free = layers - o.protectFirst - o.protectLast;
   return [
     [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
@@ -41,11 +41,7 @@ export function optionRules(o: PruningOptions, { layers, contextLength }: ModelR
     [at("minKeepRatio"), o.minKeepRatio >= 0 && o.minKeepRatio < 1, "must be at least 0 and below 1"],
     ...uniformRules(o),
     [at("samples"), isFrom1(o.samples, 1024), "must be from 1 to 1024"],
-    [
-      at("sequenceLength"),
-      o.sequenceLength >= 2 && o.sequenceLength <= longest,
-      `must be from 2 to the model's context length, ${longest}`,
-    ],
+    lengthRule(at("sequenceLength"), o.sequenceLength, architecture),
     [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],
     [at("protectFirst"), o.protectFirst >= 0, "must not be negative"],
     [at("protectLast"), o.protectLast >= 0, "must not be negative"],

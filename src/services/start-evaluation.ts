@@ -5,7 +5,7 @@ import { checkOverlap } from "./check-overlap.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { runSubject } from "./run-subject.ts";
 import type { StartServices } from "./start-pruning.ts";
-import { blaming, requireAll } from "./validate.ts";
+import { blaming, lengthRule, requireAll } from "./validate.ts";
 
 /** What to measure, on what, and how: plain data. Errors call it `input`. */
 export interface EvaluationRequest {
@@ -26,10 +26,8 @@ export async function startEvaluation(services: StartServices, request: Evaluati
   const { settings, allowOverlap } = request;
   const { sequenceLength, stride, maxTokens, maxItems } = settings;
   const { subject, model, calibrations } = await runSubject(services.store, request.subject);
-  const longest = model.architecture.contextLength ?? 65_536;
-  const lengthRule = `must be from 2 to the model's context length, ${longest}`;
   requireAll([
-    ["input.sequenceLength", sequenceLength >= 2 && sequenceLength <= longest, lengthRule],
+    lengthRule("input.sequenceLength", sequenceLength, model.architecture),
     ["input.stride", stride >= 1 && stride <= sequenceLength, "must be from 1 to sequenceLength"],
     ["input.maxTokens", maxTokens === null || maxTokens >= 1, "must be at least 1"],
     ["input.maxItems", maxItems === null || maxItems >= 1, "must be at least 1"],

@@ -33,6 +33,12 @@ export const keyRule = (key: string | null | undefined): Requirement => [
   "must have 1 to 200 characters",
 ];
 
+/** The rule for how many tokens a model is fed at once. */
+export function lengthRule(argument: string, length: number, { contextLength }: { readonly contextLength: number | null }): Requirement {
+  const longest = contextLength ?? 65_536;
+  return [argument, length >= 2 && length <= longest, `must be from 2 to the model's context length, ${longest}`];
+}
+
 /** Whether a text can be a path in one of the server's folders. */
 export const isPath = (text: string): boolean => text.trim() !== "" && text.length <= 4096;
 

@@ -7,22 +7,13 @@ import { createPruningRun, recordStart } from "../../src/store/pruning-runs.ts";
 import { claimRun, recordFailure, recordProgress } from "../../src/store/run-progress.ts";
 import { createToken } from "../../src/store/tokens.ts";
 import { type TestApi, testApi } from "../support/api.ts";
-import { claimPruningRun, newDataset, newModel } from "../support/records.ts";
+import { claimPruningRun, newDataset, newModel, smallEvaluation } from "../support/records.ts";
 
 let api: TestApi;
 before(async () => {
   api = await testApi({ worker: false });
 });
 after(() => api.close());
-
-const settings = {
-  sequenceLength: 8,
-  stride: 8,
-  maxTokens: null,
-  maxItems: null,
-  measureSpeed: false,
-  executionProvider: "CPU",
-} as const;
 
 /** A pruning run and an evaluation of one model that no queue knows of. */
 async function oneOfEach(name: string) {
@@ -32,7 +23,7 @@ async function oneOfEach(name: string) {
   const dataset = await newDataset(store);
   const asked = { modelId, method: "PIP", options: { ...defaultPruningOptions, targetRatio: 0.5 }, datasetId: dataset.id, priority: 3 };
   const { id: pruning } = await createPruningRun(store, asked, enqueue);
-  const { id: evaluation } = await createEvaluation(store, { modelId, dataset, settings, overlapRatio: 0 }, enqueue);
+  const { id: evaluation } = await createEvaluation(store, { modelId, dataset, settings: smallEvaluation, overlapRatio: 0 }, enqueue);
   return { modelId, datasetId: dataset.id, pruning, evaluation };
 }
 

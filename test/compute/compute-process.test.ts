@@ -13,6 +13,7 @@ import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { serialise } from "../../src/text/dataset-content.ts";
 import { storeAhab } from "../support/ahab.ts";
 import { temporaryFolder } from "../support/database.ts";
+import { smallEvaluation } from "../support/records.ts";
 import { isAlive, until } from "../support/wait.ts";
 
 let directory: string;
@@ -85,21 +86,13 @@ test("whatever reads text asks whether the model has a row for each token", asyn
   const records = serialise({ form: "TEXT", documents: ["The whale"] });
   const dataset = { dataDirectory, digest: (await storeFile(dataDirectory, records)).sha256 };
   const options = { ...defaultPruningOptions, executionProvider: "CPU" } as const;
-  const settings = {
-    sequenceLength: 8,
-    stride: 8,
-    maxTokens: null,
-    maxItems: null,
-    measureSpeed: false,
-    executionProvider: "CPU",
-  } as const;
   // Another process: a model that is loaded stays.
   const other = new ComputeProcess();
   const runs = [
     other.run("generate", { ...request("Call me", 1), model: small }),
     other.run("score", { model: small, executionProvider: "CPU", prompt: "a", continuations: ["b"] }),
     other.run("embed", { model: small, executionProvider: "CPU", texts: ["a"], pooling: "MEAN", normalize: true }),
-    other.run("evaluate", { model: small, dataset, settings }),
+    other.run("evaluate", { model: small, dataset, settings: smallEvaluation }),
     other.run("prune", { model: small, method: "PIP", options, dataset, done: [], scratch: directory }),
   ];
   for (const run of runs)

@@ -9,7 +9,7 @@ import { claimRun, recordFailure } from "../../src/store/run-progress.ts";
 import { cancelRun, type Enqueue, getRun, queuePositions, type RunRecord, resumeRun, type Subject } from "../../src/store/runs.ts";
 import { contend } from "../support/contention.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
-import { claimPruningRun, inspected, newDataset, newModel, newRun } from "../support/records.ts";
+import { claimPruningRun, inspected, newDataset, newModel, newRun, smallEvaluation } from "../support/records.ts";
 
 // Runs that work on the result of another.
 
@@ -23,17 +23,12 @@ after(() => database.close());
 let queued: string[] = [];
 const enqueue: Enqueue = async (_, { id }) => void queued.push(id);
 
-const settings = {
-  sequenceLength: 8,
-  stride: 8,
-  maxTokens: null,
-  maxItems: null,
-  measureSpeed: false,
-  executionProvider: "CPU",
-} as const;
-
 const evaluationOf = async (subject: Subject) =>
-  createEvaluation(database.store, { ...subject, dataset: await newDataset(database.store), settings, overlapRatio: 0 }, enqueue);
+  createEvaluation(
+    database.store,
+    { ...subject, dataset: await newDataset(database.store), settings: smallEvaluation, overlapRatio: 0 },
+    enqueue,
+  );
 
 const pruningOf = async (subject: Subject): Promise<PruningRunRecord> => {
   const { id: datasetId } = await newDataset(database.store);

@@ -13,7 +13,7 @@ import { getRun } from "../../src/store/runs.ts";
 import { createFirstToken } from "../../src/store/tokens.ts";
 import { contend, waiting } from "../support/contention.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
-import { claimPruningRun, inspected, newDataset, newModel, newRun, sha256 } from "../support/records.ts";
+import { claimPruningRun, inspected, newDataset, newModel, newRun, sha256, smallEvaluation } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 /**
@@ -155,14 +155,7 @@ const atOnce: Record<string, (modelId: string) => Promise<unknown>> = {
   "a run of it": (id) => newRunOf(id),
   "an evaluation of it": async (modelId) => {
     const data = await newDataset(database.store);
-    const settings = {
-      sequenceLength: 16,
-      stride: 8,
-      maxTokens: null,
-      maxItems: null,
-      measureSpeed: false,
-      executionProvider: "CPU",
-    } as const;
+    const settings = { ...smallEvaluation, sequenceLength: 16 };
     return createEvaluation(database.store, { modelId, dataset: data, settings, overlapRatio: 0 }, async () => {});
   },
   "its deletion": (id) => deleteModel(database.store, id, false),

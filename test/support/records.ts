@@ -66,3 +66,13 @@ export async function claimPruningRun(store: Store, id: string): Promise<Pruning
   if (run && run.kind !== "PRUNING") throw new Error(`${id} is no pruning run`);
   return run;
 }
+
+/** An evaluation of windows of 8 tokens. */
+export const smallEvaluation = {
+  sequenceLength: 8,
+  stride: 8,
+  maxTokens: null,
+  maxItems: null,
+  measureSpeed: false,
+  executionProvider: "CPU",
+} as const;
