@@ -21,8 +21,8 @@ const directions = {
   store: ["generated"],
   compute: ["artifacts", "evaluation", "inference", "models", "pruning", "recovery", "runtime", "text"],
   jobs: ["artifacts", "compute", "store"],
-  services: ["artifacts", "compute", "jobs", "pruning", "store", "text"],
-  api: ["compute", "jobs", "pruning", "services", "store", "text"],
+  services: ["artifacts", "compute", "jobs", "models/formats/formats", "pruning", "store", "text"],
+  api: ["compute", "jobs", "models/formats/formats", "models/formats/weight-types", "pruning", "services", "store", "text"],
   commands: ["compute", "config", "models", "onnx", "postgres", "pruning", "services", "start", "store", "structures"],
 };
 
@@ -33,7 +33,7 @@ const typesOnly = {
   store: ["artifacts", "evaluation", "models", "pruning", "recovery", "structures", "text"],
   compute: ["structures"],
   jobs: ["runtime", "structures"],
-  services: ["evaluation"],
+  services: ["evaluation", "models"],
   api: ["artifacts", "inference", "models", "runtime", "structures"],
 };
 

@@ -3,6 +3,8 @@ import type { FinishReason } from "../inference/choice.ts";
 import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
 import { kindNames, runKinds } from "../jobs/run-kinds.ts";
+import { formats } from "../models/formats/formats.ts";
+import { type WeightType, weightTypes } from "../models/formats/weight-types.ts";
 import { methods } from "../pruning/methods/index.ts";
 import type { GradientPoint, Normalization, Restoration } from "../pruning/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
@@ -82,6 +84,14 @@ export const runKindEnum = enumOf<RunKind>(
   "What a run does.",
   Object.fromEntries(kindNames.map((kind) => [kind, runKinds[kind].description])) as Record<RunKind, string>,
 );
+
+export const exportFormatEnum = enumOf(
+  "ExportFormat",
+  "A form in which a model leaves.",
+  Object.fromEntries(formats.map(({ name, description, loadedBy }) => [name, `${description} Loaded by ${loadedBy}.`])),
+);
+
+export const weightTypeEnum = enumOf<WeightType>("WeightType", "In what an export keeps its weights.", weightTypes);
 
 export const runOrderEnum = enumOf<RunOrder>("RunOrder", "What runs are ordered by.", {
   NEWEST_FIRST: "When they were asked for, the newest first.",

@@ -1,6 +1,7 @@
 import DataLoader from "dataloader";
 import { findDatasets } from "../store/datasets.ts";
 import { comparableOfParents } from "../store/evaluations.ts";
+import { exportsOfModels, exportsOfRuns, filesOfExports } from "../store/exports.ts";
 import { findModels } from "../store/models.ts";
 import { findNodes } from "../store/nodes.ts";
 import type { Listing, Page, PageRequest } from "../store/page.ts";
@@ -68,6 +69,9 @@ export function createLoaders(db: Database) {
     queuePositions: batched((ids) => queuePositions(db, ids)),
     producingRuns: batched((ids) => findProducingRuns(db, ids)),
     files: batched((ids) => filesOfModels(db, ids)),
+    exportsOfModels: batched((ids) => exportsOfModels(db, ids)),
+    exportsOfRuns: batched((ids) => exportsOfRuns(db, ids)),
+    exportFiles: batched((ids) => filesOfExports(db, ids)),
     structures: batched((ids) => structuresOfModels(db, ids)),
     iterations: batched((ids) => iterationsOfRuns(db, ids)),
     scores: batchedScores(db),

@@ -9,6 +9,7 @@ import { AuditResolver } from "./resolvers/audit-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
+import { ExportResolver, ExportRunResolver } from "./resolvers/export-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
 import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
@@ -43,6 +44,8 @@ export function buildSchema(): GraphQLSchema {
       ComparisonRowResolver,
       DatasetResolver,
       EvaluationResolver,
+      ExportResolver,
+      ExportRunResolver,
       GenerationResolver,
       MeasureResolver,
       TokenResolver,

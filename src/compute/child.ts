@@ -21,6 +21,8 @@ const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   readDataset: async () => (await import("./tasks/read-dataset.ts")).readDatasetTask,
   overlap: async () => (await import("./tasks/overlap.ts")).overlapTask,
   evaluate: async () => (await import("./tasks/evaluate.ts")).evaluateTask,
+  export: async () => (await import("./tasks/export.ts")).exportTask,
+  exportObstacle: async () => (await import("./tasks/export.ts")).exportObstacleTask,
   generate: async () => (await import("./tasks/serve.ts")).generateTask,
   score: async () => (await import("./tasks/serve.ts")).scoreTask,
   embed: async () => (await import("./tasks/serve.ts")).embedTask,

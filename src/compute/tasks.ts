@@ -3,6 +3,7 @@ import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from ".
 import type { TextEvent, TextOptions, TextSummary } from "../inference/generate.ts";
 import type { ContinuationScore, EmbedOptions, ScoreOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
+import type { ExportedModel, ExportRequest } from "../models/formats/export-model.ts";
 import type { InspectRequest } from "../models/inspect.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
@@ -38,6 +39,30 @@ export interface PruneResult {
   readonly pruned: InspectedModel;
   /** The most memory that the process held: its resident set. */
   readonly peakMemoryBytes: number;
+}
+
+export interface ExportTaskRequest extends ExportRequest {
+  /** Path of a folder that the process may make for a while, on the file system of the artifacts. */
+  readonly scratch: string;
+}
+
+export interface ExportTaskResult {
+  readonly exported: ExportedModel;
+  /** The most memory that the process held: its resident set. */
+  readonly peakMemoryBytes: number;
+}
+
+/** How much of a task is done. */
+export interface WorkDone {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What stands in a request's way. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
 }
 
 export interface EvaluationRequest {
@@ -97,6 +122,10 @@ export interface Tasks {
   /** How much of one dataset is in another. */
   readonly overlap: { readonly request: OverlapRequest; readonly event: never; readonly result: Overlap };
   readonly evaluate: { readonly request: EvaluationRequest; readonly event: EvaluationProgress; readonly result: EvaluationResult };
+  /** Writes a model in a format that others load, and stores the files. */
+  readonly export: { readonly request: ExportTaskRequest; readonly event: WorkDone; readonly result: ExportTaskResult };
+  /** What keeps a model from being written in a format; null if nothing does that can be told beforehand. */
+  readonly exportObstacle: { readonly request: ExportRequest; readonly event: never; readonly result: Refusal | null };
   /** This and what follows load the model on first use and keep it for the life of the process. */
   readonly generate: {
     readonly request: GenerationRequest;

@@ -2,11 +2,16 @@ import type { PayloadOf } from "../store/events.ts";
 import type { RunKind, RunRecord } from "../store/runs.ts";
 import type { Database } from "../store/store.ts";
 import { evaluation } from "./kinds/evaluation.ts";
+import { exporting } from "./kinds/export.ts";
 import { pruning } from "./kinds/pruning.ts";
 import type { KindOfRun } from "./run-kind.ts";
 
 /** THE table of the kinds of run. */
-export const runKinds: { readonly [Kind in RunKind]: KindOfRun<Kind> } = { PRUNING: pruning, EVALUATION: evaluation };
+export const runKinds: { readonly [Kind in RunKind]: KindOfRun<Kind> } = {
+  PRUNING: pruning,
+  EVALUATION: evaluation,
+  EXPORT: exporting,
+};
 
 export const kindNames = Object.keys(runKinds) as RunKind[];
 

@@ -5,7 +5,7 @@ import { deleteModel as deleteRows, removeUnused } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 
 /**
- * Deletes a model and the files that only it has. If that is cut short, files are left that `npm run fsck` finds.
+ * Deletes a model, its exports and the files that only it has. If that is cut short, files are left that `npm run fsck` finds.
  *
  * @throws EspalierError MODEL_NOT_FOUND, MODEL_HAS_DESCENDANTS, MODEL_IN_USE; nothing is deleted then
  */

@@ -17,13 +17,16 @@ export interface RunSubject {
   calibrations(): Promise<DatasetRecord[]>;
 }
 
+type FindModel = (store: Store, argument: string, modelId: string) => Promise<{ readonly model: ModelRecord }>;
+
 /**
  * What a run is to work on, as the argument `input.subject` says.
  *
- * @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; BAD_USER_INPUT for a run that makes no model
+ * @param find finds the model, and says what it must have; a tokenizer, unless something else is said
+ * @throws EspalierError MODEL_NOT_FOUND, what `find` throws; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; BAD_USER_INPUT for a run that makes no model
  */
-export async function runSubject(store: Store, subject: Subject): Promise<RunSubject> {
-  if ("modelId" in subject) return subjectOn(store, subject, "input.subject.modelId", subject.modelId, []);
+export async function runSubject(store: Store, subject: Subject, find: FindModel = tokenizedModel): Promise<RunSubject> {
+  if ("modelId" in subject) return subjectOn(store, subject, "input.subject.modelId", subject.modelId, [], find);
   const argument = "input.subject.resultOf";
   const making: RunRecord[] = [];
   let run = await blaming(argument, getRun(store.prisma, subject.resultOf));
@@ -34,7 +37,7 @@ export async function runSubject(store: Store, subject: Subject): Promise<RunSub
     making.push(run);
     if (run.modelId !== null) break;
   }
-  return subjectOn(store, subject, argument, run.resultModelId ?? run.modelId ?? "", making);
+  return subjectOn(store, subject, argument, run.resultModelId ?? run.modelId ?? "", making, find);
 }
 
 async function subjectOn(
@@ -43,8 +46,9 @@ async function subjectOn(
   argument: string,
   modelId: string,
   making: readonly RunRecord[],
+  find: FindModel,
 ): Promise<RunSubject> {
-  const { model } = await tokenizedModel(store, argument, modelId);
+  const { model } = await find(store, argument, modelId);
   return {
     subject,
     argument,

@@ -49,6 +49,7 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
     };
   };
   readonly EVALUATION: PlainEvents;
+  readonly EXPORT: PlainEvents;
 }
 
 /** The types of event that runs of some kind have. */

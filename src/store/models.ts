@@ -175,7 +175,7 @@ export interface Leftovers {
 }
 
 /**
- * Deletes a model with its runs and their scores, its evaluations and the rows of its files.
+ * Deletes a model with its runs and their scores, its evaluations and exports, and the rows of its files.
  *
  * @param keepDescendants models made from it lose their parent; otherwise a model that has any is not deleted
  * @throws EspalierError MODEL_NOT_FOUND; MODEL_HAS_DESCENDANTS; MODEL_IN_USE while runs prune it
@@ -199,15 +199,17 @@ export function deleteModel(store: Store, id: string, keepDescendants: boolean):
     await tx.model.updateMany({ where: { parentId: modelId }, data: { parentId: null } });
     const runs = await tx.run.findMany({ where: { modelId }, select: { id: true } });
     await tx.requestKey.deleteMany({ where: { resultId: { in: [modelId, ...runs.map((run) => run.id)] } } });
+    const exported = await tx.exportFile.findMany({ where: { export: { modelId } }, select: { sha256: true } });
+    await tx.modelExport.deleteMany({ where: { modelId } });
     await tx.run.deleteMany({ where: { modelId } });
     await tx.model.delete({ where: { id: modelId } });
     const twins = await tx.model.count({ where: { digest } });
-    return { digest: twins > 0 ? null : digest, sha256s: files.map((file) => file.sha256) };
+    return { digest: twins > 0 ? null : digest, sha256s: [...files, ...exported].map((file) => file.sha256) };
   });
 }
 
 /**
- * Removes artifacts that no model has, and their rows.
+ * Removes artifacts that nothing has, and their rows.
  *
  * @param remove removes the file
  * @returns those that were removed
@@ -216,7 +218,8 @@ export function removeUnused(store: Store, sha256s: readonly string[], remove: (
   return store.prisma.$transaction(async (tx) => {
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(${filesLock}::bigint)`;
     const used = await tx.$queryRaw<{ sha256: string }[]>`
-      SELECT sha256 FROM "ModelFile" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
+      SELECT sha256 FROM "ModelFile" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT sha256 FROM "ExportFile" WHERE sha256 = ANY(${[...sha256s]})
+      UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
     const unused = [...new Set(sha256s)].filter((sha256) => !used.some((file) => file.sha256 === sha256));
     for (const sha256 of unused) await remove(sha256);
     await tx.artifact.deleteMany({ where: { sha256: { in: unused } } });
@@ -227,19 +230,21 @@ export function removeUnused(store: Store, sha256s: readonly string[], remove: (
 /** An artifact, and where models have it. */
 export interface FileInUse {
   readonly sha256: string;
-  /** Names of models and datasets. */
+  /** Names of models, exports and datasets. */
   readonly owners: readonly string[];
   /** In the folders of models. */
   readonly places: readonly { readonly digest: string; readonly path: string }[];
 }
 
-/** Every artifact that a model or a dataset has. */
+/** Every artifact that a model, an export or a dataset has. */
 export async function filesInUse(db: Database): Promise<FileInUse[]> {
   return db.$queryRaw<FileInUse[]>`
     SELECT sha256, array_agg(DISTINCT owner) AS owners,
       coalesce(jsonb_agg(jsonb_build_object('digest', digest, 'path', path)) FILTER (WHERE path IS NOT NULL), '[]') AS places
     FROM (
       SELECT f.sha256, m.name AS owner, m.digest, f.path FROM "ModelFile" f JOIN "Model" m ON m.id = f."modelId"
+      UNION ALL SELECT f.sha256, m.name || ' as ' || e.format, NULL, NULL FROM "ExportFile" f
+        JOIN "ModelExport" e ON e.id = f."exportId" JOIN "Model" m ON m.id = e."modelId"
       UNION ALL SELECT digest, coalesce(name, 'the dataset ' || id), NULL, NULL FROM "Dataset"
     ) used GROUP BY sha256 ORDER BY sha256`;
 }

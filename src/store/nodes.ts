@@ -1,5 +1,6 @@
 import { type AuditRecord, findAudit } from "./audit.ts";
 import { type DatasetRecord, findDatasets } from "./datasets.ts";
+import { type ExportRecord, findExports } from "./exports.ts";
 import { findModels, type ModelRecord } from "./models.ts";
 import { isId } from "./record.ts";
 import { findRuns } from "./references.ts";
@@ -10,6 +11,7 @@ import { findTokens, type TokenRecord } from "./tokens.ts";
 /** Whatever has an id of its own, and what it is. */
 export type NodeRecord =
   | { readonly type: "MODEL"; readonly record: ModelRecord }
+  | { readonly type: "EXPORT"; readonly record: ExportRecord }
   | { readonly type: "RUN"; readonly record: RunRecord }
   | { readonly type: "DATASET"; readonly record: DatasetRecord }
   | { readonly type: "TOKEN"; readonly record: TokenRecord }
@@ -19,6 +21,7 @@ type Find = (db: Database, ids: readonly string[]) => Promise<readonly (NodeReco
 
 const finders: Readonly<Record<NodeRecord["type"], Find>> = {
   MODEL: findModels,
+  EXPORT: findExports,
   RUN: findRuns,
   DATASET: findDatasets,
   TOKEN: findTokens,

@@ -1,6 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { Prisma, type Run } from "../generated/prisma/client.ts";
+import type { ExportOptions } from "../models/formats/export-model.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import { holdDataset } from "./datasets.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
@@ -27,6 +28,7 @@ interface CommonOptions {
 export interface RunKinds {
   readonly PRUNING: { readonly method: string; readonly options: PruningOptions; readonly result: null };
   readonly EVALUATION: { readonly method: null; readonly options: EvaluationSettings; readonly result: EvaluationResult | null };
+  readonly EXPORT: { readonly method: null; readonly options: ExportOptions & CommonOptions; readonly result: null };
 }
 export type RunKind = keyof RunKinds;
 type Asked<Kinds extends { readonly [Kind in keyof Kinds]: { readonly options: CommonOptions } }> = Kinds;
@@ -53,7 +55,8 @@ export interface RunRequest<Kind extends RunKind> {
   readonly kind: Kind;
   readonly options: RunKinds[Kind]["options"];
   readonly method?: RunKinds[Kind]["method"];
-  readonly datasetId: string;
+  /** None for a kind that reads no texts. */
+  readonly datasetId?: string;
   /** Higher goes first; 0 if unsaid. */
   readonly priority?: number;
   readonly comparisonKey?: string;
@@ -86,7 +89,7 @@ export async function insertRun<Kind extends RunKind>(tx: Database, { options, .
   const { modelId, resultOf = null, ...run } = { modelId: undefined, resultOf: undefined, ...asked };
   const subject = resultOf === null ? null : await heldSubject(tx, resultOf);
   const known = subject ? subject.resultModelId : (modelId ?? "");
-  await holdDataset(tx, asked.datasetId);
+  if (asked.datasetId !== undefined) await holdDataset(tx, asked.datasetId);
   const data = {
     ...run,
     modelId: known === null ? null : (await holdModel(tx, known)).id,
@@ -261,7 +264,7 @@ export async function cancelRun(store: Store, id: string): Promise<RunRecord> {
 /**
  * Deletes a run with its steps, scores and events.
  *
- * @throws EspalierError RUN_NOT_FOUND; RUN_NOT_OVER; RUN_HAS_RESULT while the model that it made is there; RUN_IN_USE while there are runs
+ * @throws EspalierError RUN_NOT_FOUND; RUN_NOT_OVER; RUN_HAS_RESULT while the model or export that it made is there; RUN_IN_USE while there are runs
  *   that never had the result for which they waited
  */
 export function deleteRun(store: Store, id: string): Promise<void> {
@@ -275,6 +278,8 @@ export function deleteRun(store: Store, id: string): Promise<void> {
         id,
         resultModelId,
       });
+    if ((await tx.modelExport.count({ where: { runId } })) > 0)
+      throw new EspalierError("RUN_HAS_RESULT", "the run says how an export of its model was written: delete that first", { id });
     const followers = await tx.run.count({ where: { subjectRunId: runId, modelId: null } });
     if (followers > 0)
       throw new EspalierError("RUN_IN_USE", `${followers} runs were to work on its result, and can be resumed: delete them first`, {

@@ -1,36 +1,35 @@
 import type { FastifyReply } from "fastify";
 import type { ModelFile } from "../../artifacts/model-files.ts";
-import { commitOf, type PublishedModel, repositoryOf } from "../../services/published-models.ts";
+import type { PublishedModel } from "../../services/published-models.ts";
 
 /** What a browser's page may read of an answer beside the body. */
 const exposed = "etag, content-range, content-length, accept-ranges, x-repo-commit, x-linked-size, x-linked-etag, x-error-code";
 
 /** Says of whatever is answered which commit it is of. What a model holds is not ours: no browser shows it as a page of this server. */
-export function headersOf(reply: FastifyReply, { model }: PublishedModel): FastifyReply {
+export function headersOf(reply: FastifyReply, { commit }: PublishedModel): FastifyReply {
   return reply.headers({
-    "x-repo-commit": commitOf(model),
+    "x-repo-commit": commit,
     "access-control-expose-headers": exposed,
     "content-security-policy": "default-src 'none'; sandbox",
   });
 }
 
 /** A model as the Hub's API tells of one (https://huggingface.co/docs/hub/api). */
-export function modelInfo({ model, files }: PublishedModel) {
-  const id = repositoryOf(model);
+export function modelInfo({ id, repository, commit, createdAt, library, tags, files }: PublishedModel) {
   return {
-    _id: model.id,
-    id,
-    modelId: id,
-    author: id.split("/")[0],
-    sha: commitOf(model),
+    _id: id,
+    id: repository,
+    modelId: repository,
+    author: repository.split("/")[0],
+    sha: commit,
     private: false,
     gated: false,
     disabled: false,
-    tags: ["onnx"],
+    tags,
     pipeline_tag: "text-generation",
-    library_name: "onnx",
-    createdAt: model.createdAt.toISOString(),
-    lastModified: model.createdAt.toISOString(),
+    library_name: library,
+    createdAt: createdAt.toISOString(),
+    lastModified: createdAt.toISOString(),
     siblings: files.map(({ path, sizeBytes }) => ({ rfilename: path, size: sizeBytes })),
   };
 }
@@ -52,7 +51,7 @@ const fileEntry = ({ path, sha256, sizeBytes }: ModelFile): TreeEntry => ({
 });
 
 /** What lies in a folder of a model, or below it if asked for all: the folders first. */
-export function treeOf({ model, files }: PublishedModel, folder: string, all: boolean): TreeEntry[] {
+export function treeOf({ commit, files }: PublishedModel, folder: string, all: boolean): TreeEntry[] {
   const within = folder === "" ? "" : `${folder.replace(/\/+$/, "")}/`;
   const below = files.filter(({ path }) => path.startsWith(within));
   const folders = new Set(
@@ -63,7 +62,7 @@ export function treeOf({ model, files }: PublishedModel, folder: string, all: bo
   );
   const isHere = ({ path }: ModelFile) => !path.slice(within.length).includes("/");
   return [
-    ...[...folders].sort().map((path): TreeEntry => ({ type: "directory", oid: commitOf(model), size: 0, path })),
+    ...[...folders].sort().map((path): TreeEntry => ({ type: "directory", oid: commit, size: 0, path })),
     ...below.filter((file) => all || isHere(file)).map(fileEntry),
   ];
 }

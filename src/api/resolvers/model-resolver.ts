@@ -4,6 +4,7 @@ import { archiveUrl, fileUrl, repositoryOf } from "../../services/published-mode
 import { registerModel } from "../../services/register-model.ts";
 import { updateModel } from "../../services/update-model.ts";
 import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
+import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelOrder, type ModelRecord } from "../../store/models.ts";
 import type { StructureKind } from "../../structures/structure.ts";
@@ -15,6 +16,7 @@ import { Needs } from "../needs.ts";
 import { AgeFilter } from "../types/age-filter.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
+import { ModelExport } from "../types/export.ts";
 import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
 import {
   DeleteModelInput,
@@ -157,6 +159,11 @@ export class ModelResolver {
   @FieldResolver(() => String, { description: "Where its folder is had over HTTP as a tar archive, from this server's own address on." })
   archiveUrl(@Root() model: ModelRecord): string {
     return archiveUrl(model);
+  }
+
+  @FieldResolver(() => [ModelExport], { description: "Formats it has been written in, oldest first.", complexity: listCost })
+  exports(@Root() { id }: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ExportRecord[]> {
+    return loaders.exportsOfModels.load(id);
   }
 
   @FieldResolver(() => Model, { nullable: true, description: "The model it was made from; null if it was registered." })

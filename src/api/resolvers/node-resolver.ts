@@ -13,7 +13,9 @@ const mostNodes = 100;
 const nodesCost = ({ args, childComplexity }: CostArguments): number => 1 + (args["ids"] as readonly unknown[]).length * childComplexity;
 
 const typeName = ({ type, record }: NodeRecord): string =>
-  type === "RUN" ? runTypeNames[record.kind] : { MODEL: "Model", DATASET: "Dataset", TOKEN: "AccessToken", AUDIT: "AuditEntry" }[type];
+  type === "RUN"
+    ? runTypeNames[record.kind]
+    : { MODEL: "Model", EXPORT: "ModelExport", DATASET: "Dataset", TOKEN: "AccessToken", AUDIT: "AuditEntry" }[type];
 
 /** What only administrators see. */
 const hidden: readonly NodeRecord["type"][] = ["TOKEN", "AUDIT"];

@@ -10,7 +10,11 @@ import { Failure } from "./failure.ts";
 import { Node } from "./node.ts";
 
 /** The GraphQL type of each kind of run. */
-export const runTypeNames: Readonly<Record<RunKind, string>> = { PRUNING: "PruningRun", EVALUATION: "Evaluation" };
+export const runTypeNames: Readonly<Record<RunKind, string>> = {
+  PRUNING: "PruningRun",
+  EVALUATION: "Evaluation",
+  EXPORT: "ExportRun",
+};
 
 @InterfaceType({
   implements: Node,

@@ -1,0 +1,18 @@
+import { requireFiles } from "../../artifacts/model-files.ts";
+import { recordExport } from "../../store/exports.ts";
+import { type KindOfRun, withoutSteps } from "../run-kind.ts";
+import { storedModel } from "../stored-model.ts";
+
+/** Writes a model in a format that others load. Nothing of it is stored before its end: each process begins anew. */
+export const exporting: KindOfRun<"EXPORT", "export"> = {
+  ...withoutSteps,
+  description: "The writing of a model in a format that others load.",
+  role: "GENERATE",
+  queue: "export",
+  task: "export",
+  makesModel: false,
+  request: async (services, { modelId, options }, scratch) => ({ model: await storedModel(services, modelId), options, scratch }),
+  succeed: ({ store, dataDirectory }, run, { exported, peakMemoryBytes }) =>
+    recordExport(store, run, exported, peakMemoryBytes, (files) => requireFiles(dataDirectory, files)),
+  outOfMemory: () => ({ what: "the export", advice: "give it a worker with more memory" }),
+};

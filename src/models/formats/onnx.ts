@@ -1,0 +1,11 @@
+import type { Format } from "./format.ts";
+
+export const onnx: Format<"ONNX"> = {
+  name: "ONNX",
+  description: "The model's own graph with its weights, configurations and tokenizer.",
+  loadedBy: "ONNX Runtime, Optimum, transformers.js, onnxruntime-genai",
+  library: "onnx",
+  tags: ["onnx"],
+  weights: ["AS_IS"],
+  open: async () => (await import("./onnx/write-onnx.ts")).writeOnnx,
+};

@@ -1,0 +1,50 @@
+import { computeOnce } from "../compute/compute-once.ts";
+import { EspalierError } from "../errors.ts";
+import type { ExportOptions } from "../models/formats/export-model.ts";
+import type { FormatOptions } from "../models/formats/format.ts";
+import { formatNamed } from "../models/formats/formats.ts";
+import { createExportRun, type ExportRunRecord } from "../store/exports.ts";
+import { getModel, type ModelRecord, modelFiles } from "../store/models.ts";
+import type { Subject } from "../store/runs.ts";
+import type { Store } from "../store/store.ts";
+import { runSubject } from "./run-subject.ts";
+import type { StartServices } from "./start-pruning.ts";
+import { blaming, requireAll } from "./validate.ts";
+
+/** What to write, and in which format: plain data. Errors call it `input`. */
+export interface StartExportRequest {
+  readonly subject: Subject;
+  readonly format: string;
+  /** The format's first if not said. */
+  readonly weights?: FormatOptions["weights"] | undefined;
+}
+
+/** Any model is written, one without a tokenizer too. */
+const anyModel = async ({ prisma }: Store, argument: string, modelId: string): Promise<{ model: ModelRecord }> => ({
+  model: await blaming(argument, getModel(prisma, modelId)),
+});
+
+/**
+ * Starts the writing of a model in a format: it waits for a worker. The same request of the same model gives the run that there is.
+ *
+ * @throws EspalierError BAD_USER_INPUT, MODEL_NOT_FOUND; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; what keeps the model from being written so: all
+ *   with the argument at fault; OVERLOADED; the signal's reason. Nothing is stored then
+ */
+export async function startExport(services: StartServices, request: StartExportRequest, signal: AbortSignal): Promise<ExportRunRecord> {
+  const { store, queue, dataDirectory } = services;
+  const { subject, argument, model } = await runSubject(store, request.subject, anyModel);
+  const format = formatNamed(request.format);
+  const weights = request.weights ?? format.weights[0];
+  requireAll([
+    ["input.weights", format.weights.includes(weights), `must be one of those that ${format.name} has: ${format.weights.join(", ")}`],
+  ]);
+  const options: ExportOptions = { format: format.name, weights };
+  // Of a model that is still being made, the worker asks.
+  if ("modelId" in subject) {
+    const { id, digest, architecture } = model;
+    const stored = { dataDirectory, digest, files: await modelFiles(store.prisma, id), vocabularySize: architecture.vocabularySize };
+    const refusal = await blaming(argument, computeOnce("exportObstacle", { model: stored, options }, signal));
+    if (refusal) throw new EspalierError(refusal.code, refusal.message, { ...refusal.details, argument: "input.format" });
+  }
+  return createExportRun(store, subject, { ...options, executionProvider: "AUTO" }, queue.addRun);
+}
