@@ -521,6 +521,18 @@ describe("methods by losses", () => {
   });
 });
 
+describe("a single text", () => {
+  it("is enough for TAYLOR_VECTOR: two that are the same give what one gives", async () => {
+    const scores = async (count: number) =>
+      (await scoresBy("TAYLOR_VECTOR", ["ATTENTION", "MLP"], { samples: Array(count).fill(samples[0]) })).flatMap((g) => g.scores);
+    const [one, two] = [await scores(1), await scores(2)];
+    for (const [i, score] of one.entries()) {
+      assert.ok(score > 0, `${one}`);
+      assert.ok(Math.abs((two[i] as number) - score) <= 1e-4 * score, `${two[i]}, not ${score}`);
+    }
+  });
+});
+
 describe("texts that take several runs", () => {
   // A run has 1,024 tokens: two rows of 500, or one text in two views, and the last is not full.
   const spread = { sequenceLength: 500 };

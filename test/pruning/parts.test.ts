@@ -129,6 +129,13 @@ describe("evidence of heads and channels", () => {
 });
 
 describe("pruning by heads and channels", () => {
+  it("counts as candidates those of groups that can spare any", async () => {
+    const options = { structureKinds: ["HEAD", "CHANNEL"] as const, minKeepRatio: 0.9, uniform: { headMultiple: 1, channelMultiple: 1 } };
+    const { events } = await pruneAhab({ ...options, targetRatio: 0.01, structuresPerIteration: 0.5 });
+    const [started] = events;
+    assert.ok(started?.type === "STARTED" && started.candidates === 12 * 256, JSON.stringify(started));
+  });
+
   it("reaches the target, repeats, and goes on after any iteration as if never stopped, byte for byte", async () => {
     const options = { structureKinds: ["HEAD", "CHANNEL"] as const, targetRatio: 0.15, normalization: "KIND_MEAN" as const };
     const whole = await pruneAhab({ ...options, structuresPerIteration: 0.1 });
