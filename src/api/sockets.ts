@@ -41,16 +41,8 @@ interface Extra {
   readonly origin: Origin;
 }
 
-/** Serves graphql-ws at `/graphql`, within the same limits and with the same errors as over HTTP. */
-export function serveSockets(
-  http: HttpServer,
-  schema: GraphQLSchema,
-  services: ServerServices,
-  rules: SiteRules,
-  log: Logger,
-  stalled: StalledClients,
-  turns: Turns,
-): { close(): Promise<void> } {
+/** Takes sockets at `/graphql` from sites that are allowed, one message a turn, and cuts those off that take no answers. */
+function acceptSockets(http: HttpServer, rules: SiteRules, log: Logger, stalled: StalledClients): WebSocketServer {
   // Browsers let any page open a socket to any server, and say where the page is from.
   const verifyClient: VerifyClientCallbackAsync = ({ req }, answer) => {
     try {
@@ -82,6 +74,20 @@ export function serveSockets(
       stream.on("drain", () => socket.resume());
     });
   });
+  return sockets;
+}
+
+/** Serves graphql-ws at `/graphql`, within the same limits and with the same errors as over HTTP. */
+export function serveSockets(
+  http: HttpServer,
+  schema: GraphQLSchema,
+  services: ServerServices,
+  rules: SiteRules,
+  log: Logger,
+  stalled: StalledClients,
+  turns: Turns,
+): { close(): Promise<void> } {
+  const sockets = acceptSockets(http, rules, log, stalled);
   const present = (errors: readonly GraphQLError[]) => errors.map((error) => presentGraphQLError(log, error));
   const server = serve<Record<string, unknown>, Partial<Extra>>(
     {
