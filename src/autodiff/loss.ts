@@ -53,3 +53,13 @@ export function signedCrossEntropy(b: GraphBuilder, logits: Value, targets: Valu
   const difference = b.op("ScatterElements", [p, index, lowered], p.shape, { axis: attr.int(-1) });
   return { losses, dLogits: onto(b, b.mul(difference, b.reshape(weights, column)), logits) };
 }
+
+/**
+ * Cross-entropy of rows, in float32.
+ *
+ * @param logits [R, V]
+ * @param targets [R, 1] int64
+ * @returns [R, 1]: nats per token
+ */
+export const crossEntropyRows = (b: GraphBuilder, logits: Value, targets: Value): Value =>
+  b.neg(b.gatherElements(b.logSoftmax(logits), targets, -1));

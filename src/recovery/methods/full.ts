@@ -1,0 +1,10 @@
+import { asInputs, copiesAmong } from "./as-inputs.ts";
+import type { RecoveryMethod } from "./method.ts";
+
+/** All weights. Tied ones stay tied. */
+export const full: RecoveryMethod = {
+  name: "FULL",
+  description: "All weights. The most gain for each text, and four times the memory of the weights in float32.",
+  learningRate: 1e-3,
+  prepare: (subject) => asInputs(subject, [...subject.whole.parameters.keys()], copiesAmong(subject)),
+};

@@ -1,0 +1,196 @@
+import { join } from "node:path";
+import { EspalierError } from "../errors.ts";
+import { tensorReader } from "../onnx/read-tensor.ts";
+import type { ConcreteProvider } from "../runtime/providers.ts";
+import { resolveProvider } from "../runtime/providers.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { bestOf, readCheckpoint, type Standing, writeCheckpoint } from "./checkpoint.ts";
+import type { RecoveryEvent, RecoverySummary } from "./events.ts";
+import type { Located } from "./forward.ts";
+import type { RecoveryMethod } from "./methods/method.ts";
+import { needsTeacher } from "./objectives.ts";
+import type { RecoveryOptions } from "./options.ts";
+import { rateAt } from "./rate.ts";
+import { RecoveryTexts } from "./texts.ts";
+import { lossOf, Trainer } from "./trainer.ts";
+import { wholeOfModel } from "./whole.ts";
+
+export interface RecoveryJob {
+  readonly subject: Located;
+  /** Null where no objective asks for one. */
+  readonly teacher: Located | null;
+  readonly tokenizer: Tokenizer;
+  readonly documents: readonly string[];
+  readonly method: RecoveryMethod;
+  readonly options: RecoveryOptions;
+  /** The file of a check of the same job, after which it goes on; null to begin. */
+  readonly checkpoint: string | null;
+  /** A folder for checkpoints. */
+  readonly scratch: string;
+}
+
+/** What is left of training: what came of it, and the weights. */
+export interface Recovered {
+  readonly summary: RecoverySummary;
+  /** What the model has in place of its own, in float32, one after another. */
+  weights(): Generator<readonly [parameter: string, values: Float32Array]>;
+}
+
+/** A loss so many times its trend, or the best that there was, is taken for a training that has gone astray. */
+const tooMuch = 2;
+/** How often it may go back. */
+const mostRetreats = 6;
+/** How much a new loss counts in the trend. */
+const newest = 0.1;
+
+/**
+ * Trains what is left of a model to do again what its teacher does, and keeps the step that does best on texts that are held back. Its whole state is
+ * the job and the last checkpoint, so it goes on after one exactly as if it had never stopped.
+ *
+ * @throws EspalierError RECOVERY_TEXT_TOO_SHORT, NO_TEACHER, NOTHING_TO_TRAIN, TEACHER_DIFFERS; RECOVERY_DIVERGED
+ */
+export async function* recover(job: RecoveryJob): AsyncGenerator<RecoveryEvent, Recovered> {
+  const { teacher, options, method, scratch } = job;
+  if (!teacher && needsTeacher(options.objectives))
+    throw new EspalierError("NO_TEACHER", "the objectives ask for a teacher, and there is none");
+  const executionProvider = await resolveProvider(options.executionProvider);
+  const texts = new RecoveryTexts(job.tokenizer, job.documents, options);
+  const heldBack = texts.heldBack();
+  const trainer = await openTrainer(job, executionProvider);
+  try {
+    const measured = async () => {
+      let sum = 0;
+      for (const batch of heldBack) sum += await trainer.measure(batch);
+      return sum;
+    };
+    const begin = async (): Promise<Standing> => {
+      const startLoss = await measured();
+      const teacherLoss = teacher && (await lossOf(teacher, heldBack, options, executionProvider));
+      return { ...beginning, startLoss, bestLoss: startLoss, teacherLoss };
+    };
+    let file = job.checkpoint;
+    const first = file === null ? await begin() : await readCheckpoint(file, trainer);
+    let now = first;
+    yield {
+      type: "STARTED",
+      executionProvider,
+      trainedParameterCount: trainer.trainedCount,
+      steps: options.steps,
+      heldBackLoss: first.startLoss,
+      teacherLoss: first.teacherLoss,
+    };
+    const clock = new Clock(options);
+    while (now.step < options.steps && now.checksSinceBest < options.patience) {
+      const step = now.step + 1;
+      const begun = performance.now();
+      const learningRate = (options.learningRate ?? method.learningRate) * now.rateFactor * rateAt(step, options);
+      let [loss, tokens] = [0, 0];
+      for (const batch of texts.ofStep(now.step)) {
+        loss += await trainer.addGradient(batch);
+        tokens += batch.tokens;
+      }
+      const gradientNorm = trainer.gradientNorm();
+      let reason = strayed(loss, now.trend, gradientNorm);
+      if (reason === null) {
+        const gradientScale = Math.min(1, options.maxGradientNorm / (gradientNorm + 1e-6));
+        await trainer.step({ step, learningRate, weightDecay: options.weightDecay, gradientScale });
+        const trend = now.trend === null ? loss : (1 - newest) * now.trend + newest * loss;
+        now = { ...now, step, trend, trainedTokens: now.trainedTokens + tokens };
+        clock.stepped(tokens, performance.now() - begun);
+        yield { type: "STEP", step, steps: options.steps, loss, gradientNorm, learningRate, ...clock.reading(now) };
+        if (step % options.checkEverySteps !== 0 && step !== options.steps) continue;
+        const checking = performance.now();
+        const heldBackLoss = await measured();
+        reason = heldBackLoss <= tooMuch * now.bestLoss ? null : `the loss of the texts held back came to ${heldBackLoss.toFixed(3)}`;
+        if (reason === null) {
+          const isBest = heldBackLoss < now.bestLoss;
+          now = isBest
+            ? { ...now, bestLoss: heldBackLoss, bestStep: step, checksSinceBest: 0 }
+            : { ...now, checksSinceBest: now.checksSinceBest + 1 };
+          const written = join(scratch, `checkpoint-${step}`);
+          await writeCheckpoint(written, trainer, now, file);
+          file = written;
+          clock.checked(performance.now() - checking);
+          const wonBackRatio = wonBack(now, heldBackLoss);
+          yield { type: "CHECK", step, heldBackLoss, isBest, wonBackRatio, ...clock.reading(now), checkpoint: written };
+          continue;
+        }
+      }
+      const { retreats, rateFactor } = now;
+      if (retreats === mostRetreats)
+        throw new EspalierError(
+          "RECOVERY_DIVERGED",
+          `at step ${step} ${reason}, after ${retreats} retreats: begin with a lower learning rate`,
+        );
+      if (file === null) trainer.begin();
+      const back = file === null ? first : await readCheckpoint(file, trainer);
+      now = { ...back, retreats: retreats + 1, rateFactor: rateFactor / 2 };
+      yield { type: "RETREATED", step, backToStep: now.step, reason: reason ?? "", rateFactor: now.rateFactor };
+    }
+    const best = await bestWeights(trainer, now, file);
+    const { bestStep, step: steps, trainedTokens, startLoss, bestLoss: loss, teacherLoss } = now;
+    const { trainedCount: trainedParameterCount } = trainer;
+    return {
+      summary: { bestStep, steps, trainedParameterCount, trainedTokens, startLoss, loss, teacherLoss, wonBackRatio: wonBack(now, loss) },
+      weights: () => trainer.merged(best),
+    };
+  } finally {
+    await trainer.close();
+  }
+}
+
+async function openTrainer({ subject, teacher, method, options }: RecoveryJob, executionProvider: ConcreteProvider): Promise<Trainer> {
+  const whole = await wholeOfModel(subject.model, subject.folder, method.divides ?? false);
+  const used = needsTeacher(options.objectives) ? teacher : null;
+  const read = tensorReader(subject.folder);
+  return Trainer.open({ subject: { ...subject, whole, read, options }, teacher: used, method, options, executionProvider });
+}
+
+const beginning = { step: 0, rateFactor: 1, retreats: 0, bestStep: 0, checksSinceBest: 0, trend: null, trainedTokens: 0 } as const;
+
+/** Why a step's loss or gradient says that training has gone astray; null if they do not. */
+function strayed(loss: number, trend: number | null, gradientNorm: number): string | null {
+  if (!Number.isFinite(loss)) return `the loss came to ${loss}`;
+  if (!Number.isFinite(gradientNorm)) return `the norm of the gradient came to ${gradientNorm}`;
+  return trend !== null && loss > tooMuch * trend ? `the loss came to ${loss.toFixed(3)}, from about ${trend.toFixed(3)}` : null;
+}
+
+const wonBack = ({ startLoss, teacherLoss }: Standing, loss: number): number | null =>
+  teacherLoss !== null && startLoss > teacherLoss ? (startLoss - loss) / (startLoss - teacherLoss) : null;
+
+/** The weights of the best step: where that is none, those before the first. */
+async function bestWeights(trainer: Trainer, { step, bestStep }: Standing, file: string | null): Promise<Float32Array> {
+  if (bestStep === step && step > 0) return trainer.vectors.weights;
+  if (bestStep > 0 && file !== null) return bestOf(file, trainer.trainedCount);
+  trainer.begin();
+  return trainer.vectors.weights;
+}
+
+/** How fast it goes, in this process. */
+class Clock {
+  private tokens = 0;
+  private steps = 0;
+  private stepsMs = 0;
+  private checks = 0;
+  private checksMs = 0;
+
+  constructor(private readonly options: Pick<RecoveryOptions, "steps" | "checkEverySteps">) {}
+
+  stepped(tokens: number, ms: number): void {
+    this.tokens += tokens;
+    this.steps++;
+    this.stepsMs += ms;
+  }
+
+  checked(ms: number): void {
+    this.checks++;
+    this.checksMs += ms;
+  }
+
+  reading({ step }: Standing): { readonly tokensPerSecond: number; readonly estimatedMsLeft: number } {
+    const left = this.options.steps - step;
+    const checksLeft = Math.ceil(left / this.options.checkEverySteps);
+    const ofChecks = this.checks === 0 ? 0 : (checksLeft * this.checksMs) / this.checks;
+    return { tokensPerSecond: (1000 * this.tokens) / this.stepsMs, estimatedMsLeft: (left * this.stepsMs) / this.steps + ofChecks };
+  }
+}

@@ -1,0 +1,197 @@
+import type { Model, TypedGraph } from "../onnx/ir.ts";
+import { sizeOf } from "../onnx/ir.ts";
+import { seededRandom } from "../random.ts";
+import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
+import type { ConcreteProvider } from "../runtime/providers.ts";
+import type { TensorValue } from "../runtime/session.ts";
+import { integerFeed } from "../signature/feeds.ts";
+import { Adamw, paddedLength, type StepSize, type Vectors } from "./adamw.ts";
+import { beside, commonFolder, type Forward, forwardOf, type Located, namedFrom } from "./forward.ts";
+import type { Prepared, RecoveryMethod, Subject, Trained } from "./methods/method.ts";
+import type { RecoveryOptions } from "./options.ts";
+import type { TextBatch } from "./texts.ts";
+import { type BatchGraph, buildLossGraph, buildTrainingGraph } from "./training-graph.ts";
+
+/** What a trainer is opened on. */
+export interface TrainerSetting {
+  readonly subject: Located & Omit<Subject, "forward" | "initializers">;
+  readonly teacher: Located | null;
+  readonly method: RecoveryMethod;
+  readonly options: RecoveryOptions;
+  readonly executionProvider: ConcreteProvider;
+}
+
+/**
+ * The numbers that are trained, with their gradients and moments, in memory of ours: ONNX Runtime reads and writes them where they lie, so that none
+ * of them crosses its binding. All tensors lie one after another in one vector each.
+ */
+export class Trainer {
+  private constructor(
+    readonly trained: readonly Trained[],
+    /** Where each begins in the vectors. */
+    readonly offsets: readonly number[],
+    readonly vectors: Vectors,
+    private readonly seed: number,
+    private readonly prepared: Prepared,
+    private readonly training: Pass,
+    private readonly measuring: Pass,
+    private readonly update: Adamw,
+  ) {}
+
+  /** @throws EspalierError NOTHING_TO_TRAIN, UNSUPPORTED_OPERATOR, TEACHER_DIFFERS, ONNX_RUNTIME */
+  static async open({ subject, teacher, method, options, executionProvider }: TrainerSetting): Promise<Trainer> {
+    const { model, folder, whole } = subject;
+    const shape = [options.batchSize, options.sequenceLength] as const;
+    const own = await forwardOf(model, [...whole.parameters.keys()], shape);
+    const its = teacher && (await forwardOf(teacher.model, [], shape));
+    const root = commonFolder([folder, ...(teacher ? [teacher.folder] : [])]);
+    const prepared = method.prepare({ ...subject, forward: namedFrom(own.typed, folder, root), initializers: model.graph.initializers });
+    const { forward, trained } = prepared;
+    const student = { ...own, typed: forward };
+    const pair = its && teacher && beside(student, { ...its, typed: namedFrom(its.typed, teacher.folder, root) });
+    const training = buildTrainingGraph(pair?.typed ?? forward, own.logits, pair?.teacher ?? null, trained, options);
+
+    const counts = trained.map((t) => sizeOf(t.shape));
+    const length = paddedLength(counts.reduce((a, b) => a + b, 0));
+    const vector = () => new Float32Array(length);
+    const vectors: Vectors = { weights: vector(), gradients: vector(), first: vector(), second: vector() };
+    const offsets = counts.map((_, i) => counts.slice(0, i).reduce((a, b) => a + b, 0));
+    const piece = (of: Float32Array, i: number): TensorValue => {
+      const at = offsets[i] as number;
+      return { dataType: "float32", dims: (trained[i] as Trained).shape, data: of.subarray(at, at + (counts[i] as number)) };
+    };
+    const weights = hold(Object.fromEntries(trained.map((t, i) => [t.name, piece(vectors.weights, i)])));
+    const before = hold(Object.fromEntries(training.sums.map((s, i) => [s.before, piece(vectors.gradients, i)])));
+    const after = hold(Object.fromEntries(training.sums.map((s, i) => [s.after, piece(vectors.gradients, i)])));
+    const inputs = [own.tokens, ...(pair ? [pair.teacher.tokens] : [])];
+    const open = (graph: BatchGraph, held: Held, into: Held) =>
+      Pass.open(model, graph, root, inputs, { ...weights, ...held }, into, executionProvider);
+    const opened = await open(training, before, after);
+    const measuring = await open(buildLossGraph(forward, own.logits), {}, {});
+    const made = new Trainer(trained, offsets, vectors, options.seed, prepared, opened, measuring, await Adamw.open(vectors, "CPU"));
+    made.begin();
+    return made;
+  }
+
+  /** Everything is as it was before the first step. */
+  begin(): void {
+    for (const vector of Object.values(this.vectors)) vector.fill(0);
+    for (const [i, tensor] of this.trained.entries())
+      this.vectors.weights.set(tensor.initial(seededRandom(this.seed, `recovery/${tensor.name}`)), this.offsets[i]);
+  }
+
+  get trainedCount(): number {
+    return this.trained.reduce((n, t) => n + sizeOf(t.shape), 0);
+  }
+
+  /** Adds the gradient of a batch to the sum. @returns its weighted loss */
+  addGradient(batch: TextBatch): Promise<number> {
+    return this.training.run(batch);
+  }
+
+  /** The norm of the sum of gradients: not finite if any of them is not. */
+  gradientNorm(): number {
+    let sum = 0;
+    for (const g of this.vectors.gradients) sum += g * g;
+    return Math.sqrt(sum);
+  }
+
+  /** Makes a step by the sum of gradients, which begins at 0 again. */
+  async step(size: StepSize): Promise<void> {
+    await this.update.step(size);
+    this.vectors.gradients.fill(0);
+  }
+
+  /** The weighted cross-entropy of texts, which nothing is learnt from. */
+  measure(batch: TextBatch): Promise<number> {
+    return this.measuring.run(batch);
+  }
+
+  /** The weights that the model has now in place of its own, in float32, one after another. */
+  merged(weights: Float32Array = this.vectors.weights): Generator<readonly [parameter: string, values: Float32Array]> {
+    const places = new Map(this.trained.map((t, i) => [t.name, i]));
+    return this.prepared.merged((name) => {
+      const i = places.get(name) as number;
+      const at = this.offsets[i] as number;
+      return weights.subarray(at, at + sizeOf((this.trained[i] as Trained).shape));
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const session of [this.training, this.measuring, this.update]) await session.close();
+  }
+}
+
+/** The mean loss of a model as it is, in nats per token. */
+export async function lossOf(
+  { model, folder }: Located,
+  batches: readonly TextBatch[],
+  { batchSize, sequenceLength }: Pick<RecoveryOptions, "batchSize" | "sequenceLength">,
+  executionProvider: ConcreteProvider,
+): Promise<number> {
+  const { typed, tokens, logits } = await forwardOf(model, [], [batchSize, sequenceLength]);
+  const pass = await Pass.open(model, buildLossGraph(typed, logits), folder, [tokens], {}, {}, executionProvider);
+  try {
+    let sum = 0;
+    for (const batch of batches) sum += await pass.run(batch);
+    return sum;
+  } finally {
+    await pass.close();
+  }
+}
+
+/** A session over a batch graph. */
+class Pass {
+  private readonly loss = new Float32Array(1);
+  private readonly results: Held;
+
+  private constructor(
+    private readonly session: InPlaceSession,
+    private readonly graph: BatchGraph,
+    private readonly inputs: readonly Forward["tokens"][],
+    private readonly held: Held,
+    into: Held,
+  ) {
+    this.results = { ...hold({ [graph.loss]: { dataType: "float32", dims: [1], data: this.loss } }), ...into };
+  }
+
+  static async open(
+    model: Model,
+    graph: BatchGraph,
+    root: string,
+    inputs: readonly Forward["tokens"][],
+    held: Held,
+    into: Held,
+    executionProvider: ConcreteProvider,
+  ): Promise<Pass> {
+    const lean = { enableMemPattern: false, extra: { disable_prepacking: "1" } };
+    const session = await InPlaceSession.open(asModel(model, graph.graph), root, { executionProvider, native: lean });
+    const read = new Set(graph.graph.graph.inputs.map((i) => i.name));
+    return new Pass(
+      session,
+      graph,
+      inputs.filter((i) => read.has(i.name)),
+      Object.fromEntries(Object.entries(held).filter(([name]) => read.has(name))),
+      into,
+    );
+  }
+
+  async run({ ids, targets, weights }: TextBatch): Promise<number> {
+    const [B, T] = [ids.length, ids[0]?.length ?? 0];
+    const at = (rows: readonly (readonly number[])[]) => (i: number) => rows[Math.floor(i / T)]?.[i % T] ?? 0;
+    const tokens = Object.fromEntries(this.inputs.map(({ name, dataType }) => [name, integerFeed(dataType, [B, T], at(ids))]));
+    const feeds = hold({
+      ...tokens,
+      [this.graph.targets]: integerFeed("int64", [B * T, 1], at(targets)),
+      [this.graph.weights]: { dataType: "float32", dims: [B * T, 1], data: weights },
+    });
+    await this.session.run({ ...this.held, ...feeds }, this.results);
+    return this.loss[0] as number;
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+}
+
+const asModel = (model: Model, { graph, opsets }: TypedGraph): Model => ({ ...model, opsets, graph });
