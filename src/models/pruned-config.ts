@@ -19,7 +19,7 @@ const names = {
   heads: ["num_attention_heads", "n_head", "n_heads", "num_heads", "num_key_value_heads", "num_kv_heads", "kv_n_heads"],
   channels: ["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"],
   hidden: ["hidden_size", "n_embd", "d_model", "word_embed_proj_dim"],
-  perLayer: ["layer_types"],
+  perLayer: ["layer_types", "no_rope_layers"],
 } as const;
 
 const isOneOf = (list: readonly string[], key: string): boolean => list.includes(key);

@@ -17,6 +17,8 @@ export interface StartExportRequest {
   readonly format: string;
   /** The format's first if not said. */
   readonly weights?: FormatOptions["weights"] | undefined;
+  /** Whether what the format cannot state is filled up with zeros. */
+  readonly padding: boolean;
 }
 
 /** Any model is written, one without a tokenizer too. */
@@ -38,7 +40,7 @@ export async function startExport(services: StartServices, request: StartExportR
   requireAll([
     ["input.weights", format.weights.includes(weights), `must be one of those that ${format.name} has: ${format.weights.join(", ")}`],
   ]);
-  const options: ExportOptions = { format: format.name, weights };
+  const options: ExportOptions = { format: format.name, weights, padding: request.padding };
   // Of a model that is still being made, the worker asks.
   if ("modelId" in subject) {
     const { id, digest, architecture } = model;

@@ -30,10 +30,15 @@ export class ExportResolver {
       "Writes a model in a format in which others load it. It waits for a worker; `runProgress` tells how it goes. The same request of the same model gives the run that there is. What the format cannot state is refused, before anything is stored.",
   })
   async startExport(
-    @Arg("input", () => StartExportInput, { description: "What to write, and how." }) { subject, format, weights }: StartExportInput,
+    @Arg("input", () => StartExportInput, { description: "What to write, and how." }) {
+      subject,
+      format,
+      weights,
+      padding,
+    }: StartExportInput,
     @Ctx() context: Context,
   ): Promise<{ run: ExportRunRecord }> {
-    const request = { subject: chosenOf(subject), format, weights: weights ?? undefined };
+    const request = { subject: chosenOf(subject), format, weights: weights ?? undefined, padding };
     return { run: await startExport(context, request, context.signal) };
   }
 
@@ -62,6 +67,11 @@ export class ExportResolver {
   @FieldResolver(() => weightTypeEnum, { description: "In what it keeps its weights." })
   weights(@Root() { options }: ExportRecord): WeightType {
     return options.weights;
+  }
+
+  @FieldResolver(() => Boolean, { description: "Whether what the format cannot state may be filled up with zeros in it." })
+  padding(@Root() { options }: ExportRecord): boolean {
+    return options.padding;
   }
 
   @FieldResolver(() => String, {
@@ -94,6 +104,11 @@ export class ExportRunResolver {
   @FieldResolver(() => weightTypeEnum, { description: "In what it keeps the weights." })
   weights(@Root() { options }: ExportRunRecord): WeightType {
     return options.weights;
+  }
+
+  @FieldResolver(() => Boolean, { description: "Whether what the format cannot state may be filled up with zeros." })
+  padding(@Root() { options }: ExportRunRecord): boolean {
+    return options.padding;
   }
 
   @FieldResolver(() => ModelExport, { nullable: true, description: "What it has written, once it has succeeded." })

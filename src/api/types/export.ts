@@ -43,6 +43,13 @@ export class StartExportInput {
 
   @Field(() => weightTypeEnum, { nullable: true, description: "In what to keep the weights; without it, as the format has them." })
   readonly weights?: WeightType | null;
+
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description:
+      "Whether what the format cannot state, such as layers of unlike widths, is filled up with zeros: exact, and larger. Without it, such a model is refused.",
+  })
+  readonly padding!: boolean;
 }
 
 @ObjectType({ description: "What `startExport` gives." })

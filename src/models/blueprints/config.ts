@@ -59,6 +59,9 @@ export class Config {
     return names.map((name) => this.keys[name]).find((v) => v != null);
   }
 
+  /** Whether anybody has read a key, be it there or not. */
+  asked = (name: string): boolean => this.#read.has(name);
+
   /** Whether a key is there, be it null. */
   stated(name: string): boolean {
     this.#read.add(name);

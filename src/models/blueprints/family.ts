@@ -11,6 +11,8 @@ export interface Family {
   readonly prefix?: string;
   /** The head's tensor, `lm_head.weight` unless said here. */
   readonly head?: string;
+  /** Whether its class in transformers divides the stream's width by the heads, so that no configuration can state another width of a head. */
+  readonly headWidthFollows?: true;
   /**
    * What a configuration describes.
    *

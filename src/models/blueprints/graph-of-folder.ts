@@ -81,8 +81,11 @@ async function requireSame(folder: string, [embedding, head]: readonly StoredTen
   );
 }
 
+/** Undefined for a family that is not known. */
+export const findFamily = (modelType: unknown): Family | undefined => families.find((f) => f.modelType === modelType);
+
 function familyOf(modelType: unknown): Family {
-  const found = families.find((f) => f.modelType === modelType);
+  const found = findFamily(modelType);
   if (found) return found;
   const known = families.map((f) => f.modelType);
   throw new EspalierError(

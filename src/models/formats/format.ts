@@ -15,6 +15,8 @@ export interface ExportSource extends OpenModel {
 export interface FormatOptions {
   /** One of those that the format names. */
   readonly weights: WeightType;
+  /** Whether what the format cannot state, such as layers of unlike widths, is filled up with zeros rather than refused. */
+  readonly padding: boolean;
 }
 
 /** A file of an export: one that the store holds already, under a path of its own here; or one that lies in the folder that was given. */

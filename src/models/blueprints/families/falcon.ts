@@ -39,6 +39,7 @@ function bfloat16(value: number): number {
 export const falcon: Family = {
   name: "Falcon",
   modelType: "falcon",
+  headWidthFollows: true,
   prefix: "transformer.",
   blueprint: (config) => {
     const [hiddenSize, heads] = [config.count("hidden_size"), config.heads("num_attention_heads")];

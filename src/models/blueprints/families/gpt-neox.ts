@@ -8,6 +8,7 @@ import { layerNorm, linearAt } from "./gated-decoder.ts";
 export const gptNeox: Family = {
   name: "GPT-NeoX, Pythia",
   modelType: "gpt_neox",
+  headWidthFollows: true,
   prefix: "gpt_neox.",
   head: "embed_out.weight",
   blueprint: (config: Config) => {

@@ -43,6 +43,7 @@ function layerAt(config: Config, norm: (at: string) => Norm, layer: number): Lay
 export const gpt2: Family = {
   name: "GPT-2",
   modelType: "gpt2",
+  headWidthFollows: true,
   prefix: "transformer.",
   blueprint: (config) => {
     const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));

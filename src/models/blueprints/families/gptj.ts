@@ -43,6 +43,7 @@ function layerAt(config: Config, norm: (at: string) => Norm, layer: number): Lay
 export const gptj: Family = {
   name: "GPT-J",
   modelType: "gptj",
+  headWidthFollows: true,
   prefix: "transformer.",
   blueprint: (config) => {
     const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));

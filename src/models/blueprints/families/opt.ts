@@ -6,6 +6,7 @@ import { linearAt } from "./gated-decoder.ts";
 export const opt: Family = {
   name: "OPT",
   modelType: "opt",
+  headWidthFollows: true,
   blueprint: (config) => {
     const root = "model.decoder.";
     const [hiddenSize, heads] = [config.count("hidden_size"), config.heads("num_attention_heads")];

@@ -7,6 +7,7 @@ import { gatedDecoder, layerNorm } from "./gated-decoder.ts";
 export const stablelm: Family = {
   name: "StableLM 2, StableLM 3B",
   modelType: "stablelm",
+  headWidthFollows: true,
   blueprint: (config) => {
     const epsilon = config.number("layer_norm_eps", 1e-5);
     const parallel = config.flag("use_parallel_residual", false);

@@ -1,0 +1,69 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EspalierError } from "../../../errors.ts";
+import { writeJson } from "../../../text/model-config.ts";
+import { isCompanion } from "../../model-folder.ts";
+import { familyModel } from "../family-model.ts";
+import { type FamilyTensor, familyTensors } from "../family-tensors.ts";
+import type { ExportSource, FormatOptions, FormatWriter } from "../format.ts";
+import { requireSameLogits } from "../same-logits.ts";
+import { isWritable, writeTensors } from "./write-tensors.ts";
+
+/** Files of the model that are written anew, or are of another format. */
+const own: ReadonlySet<string> = new Set(["README.md", "config.json", "genai_config.json", "quantize_config.json"]);
+
+interface Planned {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly FamilyTensor[];
+  readonly notes: readonly string[];
+}
+
+/** @throws EspalierError what keeps the model from being written */
+async function planned(source: ExportSource, { padding }: FormatOptions): Promise<Planned> {
+  const model = await familyModel(source, padding);
+  const tensors = familyTensors(model);
+  const other = tensors.find(({ matrix }) => !isWritable(matrix.dataType));
+  if (other)
+    throw new EspalierError(
+      "EXPORT_UNSUPPORTED",
+      `"${other.name}" is of type ${other.matrix.dataType}; float32, float16 and bfloat16 are written`,
+      {
+        tensor: other.name,
+      },
+    );
+  const type = tensors[0]?.matrix.dataType ?? "float32";
+  const key = "dtype" in model.config ? "dtype" : "torch_dtype";
+  const isFilled = model.blueprint.layers.some((layer, i) => {
+    const { attention, mlp } = model.weights.layers[i] ?? {};
+    return !attention || !mlp || attention.heads !== layer.attention.heads || mlp.width !== layer.mlp.width;
+  });
+  return {
+    config: { ...model.config, [key]: type },
+    tensors,
+    notes: isFilled
+      ? ["what the family's class cannot state is filled up with zeros: the files are larger than what is left of the model"]
+      : [],
+  };
+}
+
+/** The Hugging Face layout: `config.json`, `model.safetensors`, tokenizer and what else belongs to the model. */
+export const writeSafetensors: FormatWriter = {
+  async obstacle(source, options) {
+    try {
+      await planned(source, options);
+      return null;
+    } catch (error) {
+      if (error instanceof EspalierError) return error;
+      throw error;
+    }
+  },
+  async *write(source, options, destination) {
+    const { config, tensors, notes } = await planned(source, options);
+    await writeFile(join(destination, "config.json"), `${writeJson(config)}\n`);
+    yield* writeTensors(join(destination, "model.safetensors"), tensors);
+    await requireSameLogits(source, destination);
+    const kept = source.files.filter(({ path }) => isCompanion(path) && !own.has(path));
+    const written = ["config.json", "model.safetensors"].map((path) => ({ path, written: path }));
+    return { files: [...written, ...kept.map(({ path, ...stored }) => ({ path, stored }))], notes };
+  },
+};

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { materialise } from "../../../src/artifacts/model-files.ts";
+import { LanguageModel } from "../../../src/inference/language-model.ts";
+import { readHeader } from "../../../src/models/blueprints/safetensors.ts";
+import type { InspectedModel } from "../../../src/models/types.ts";
+import { childOf, exported, stored } from "../../support/exported.ts";
+import { runPython, withoutPackages } from "../../support/python.ts";
+import { childCases } from "../../support/safetensors-cases.ts";
+import { variantOf, variants, weight, writeFolder } from "../../support/safetensors-folder.ts";
+
+let dataDirectory: string;
+before(async () => {
+  dataDirectory = await mkdtemp(join(tmpdir(), "espalier-safetensors-"));
+});
+after(() => rm(dataDirectory, { recursive: true }));
+
+const parentOf = (family: string, variant = "base") =>
+  stored(dataDirectory, writeFolder(join(dataDirectory, `${family}-${variant}`), variantOf(family, variant)));
+
+const configOf = async (folder: string) => JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+
+for (const family of variants.keys())
+  test(`a ${family} leaves with the weights that it came with`, async () => {
+    const { config, tensors } = variantOf(family);
+    const { folder, files } = await exported(dataDirectory, await parentOf(family), "SAFETENSORS");
+    const found = await readHeader(join(folder, "model.safetensors"), "model.safetensors");
+    const bytes = await readFile(join(folder, "model.safetensors"));
+    assert.deepEqual(new Map(found.map((t) => [t.name, t.dims])), new Map(Object.entries(tensors)));
+    for (const { name, dims, offset, length } of found) {
+      const expected = weight(name, dims);
+      const own = new Float32Array(new Uint8Array(bytes.subarray(offset, offset + length)).buffer);
+      // A scale that is kept as its difference from 1 is rounded where it is added to 1: to half of 2^-22, for sums from 2 to 4.
+      for (const [i, value] of own.entries()) assert.ok(Math.abs(value - (expected[i] as number)) <= 2 ** -23, `${name} ${i}`);
+    }
+    assert.deepEqual({ torch_dtype: "float32", ...(await configOf(folder)) }, { torch_dtype: "float32", ...config });
+    assert.ok(files.every(({ path }) => !path.endsWith(".onnx")));
+  });
+
+/** One of each layout: grouped queries, packed and turned, biases, norms of heads, packed gates, windows by a rule, heads in groups. */
+const families = ["llama", "gpt2", "qwen3", "gemma3_text", "phi3", "gpt_neox"] as const;
+
+test("a child is stated in its family's own fields", async () => {
+  const parent = await parentOf("gemma3_text");
+  const child = await childOf(dataDirectory, parent, [{ kind: "LAYER", index: 0 }]);
+  const { folder } = await exported(dataDirectory, child, "SAFETENSORS");
+  const config = await configOf(folder);
+  const { layer_types: before, num_hidden_layers: count } = variantOf("gemma3_text").config as {
+    layer_types: string[];
+    num_hidden_layers: number;
+  };
+  assert.equal(config.num_hidden_layers, count - 1);
+  if (before) assert.deepEqual(config.layer_types, before.slice(1));
+  else assert.equal(config.layer_types.length, count - 1);
+  assert.equal("espalier" in config, false);
+});
+
+test("what a class cannot state is refused by name, or filled up with zeros", async () => {
+  const [llama, gpt2] = [await parentOf("llama"), await parentOf("gpt2")];
+  const [layer, , even, uneven, halves] = childCases;
+  const refused = async (parent: InspectedModel, which: typeof layer, wanted: RegExp) => {
+    const child = await childOf(dataDirectory, parent, which?.removed(parent) ?? []);
+    await assert.rejects(exported(dataDirectory, child, "SAFETENSORS"), { code: "EXPORT_UNSUPPORTED", message: wanted });
+  };
+  await refused(llama, uneven, /unlike numbers of heads .*uniform: true.*padding: true/);
+  await refused(llama, halves, /layer 0 has an MLP and no attention.*LAYERs/);
+  await refused(gpt2, even, /2 heads of width 16 are left of a stream of 48.*padding: true/);
+  const scaled = await parentOf("gpt2", "scaled");
+  await assert.rejects(
+    exported(dataDirectory, await childOf(dataDirectory, scaled, layer?.removed(scaled) ?? []), "SAFETENSORS"),
+    { code: "EXPORT_MISMATCH" },
+    "scores that are divided by the layer's number",
+  );
+  const falcon = await parentOf("falcon", "alibi");
+  await assert.rejects(exported(dataDirectory, await childOf(dataDirectory, falcon, even?.removed(falcon) ?? []), "SAFETENSORS", true), {
+    code: "EXPORT_UNSUPPORTED",
+    message: /ALiBi/,
+  });
+});
+
+test("configurations that describe another model are found out", async () => {
+  const { config, tensors } = variantOf("llama");
+  const folder = writeFolder(join(dataDirectory, "lying"), { config, tensors });
+  const { folder: written } = await exported(dataDirectory, await stored(dataDirectory, folder), "SAFETENSORS");
+  const { requireSameLogits } = await import("../../../src/models/formats/same-logits.ts");
+  const { openStoredModel } = await import("../../../src/models/stored-model.ts");
+  const parent = await stored(dataDirectory, folder);
+  const source = { ...(await openStoredModel({ dataDirectory, ...parent })), files: parent.files, vocabularySize: 97 };
+  await requireSameLogits(source, written);
+  const other = writeFolder(join(dataDirectory, "other"), { config: { ...config, rms_norm_eps: 0.5 }, tensors });
+  await assert.rejects(requireSameLogits(source, other), { code: "EXPORT_MISMATCH" });
+});
+
+test("transformers loads parents and children, and computes and writes what they do", {
+  skip: withoutPackages("torch", "transformers"),
+}, async () => {
+  const rows: { name: string; model: InspectedModel; folder: string; tokens: readonly number[] }[] = [];
+  for (const family of families) {
+    const { tokens } = variantOf(family);
+    const parent = await parentOf(family);
+    rows.push({ name: family, model: parent, tokens, folder: (await exported(dataDirectory, parent, "SAFETENSORS")).folder });
+    for (const { name, removed, padding } of childCases) {
+      const child = await childOf(dataDirectory, parent, removed(parent));
+      const { folder } = await exported(dataDirectory, child, "SAFETENSORS", padding);
+      rows.push({ name: `${family}, ${name}`, model: child, tokens, folder });
+    }
+  }
+  const found = await runPython(
+    "load_transformers.py",
+    rows.map(({ folder, tokens }) => ({ folder, tokens, prompt: 4, count: 6 })),
+  );
+  for (const [i, { name, model, tokens }] of rows.entries()) {
+    const own = await LanguageModel.open({ folder: await materialise({ dataDirectory, ...model }), executionProvider: "CPU", threads: 1 });
+    try {
+      const logits = await own.logits([tokens]);
+      const largest = logits.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+      const apart = logits.reduce((most, v, j) => Math.max(most, Math.abs(v - found[i].logits[j])), 0);
+      assert.ok(apart < 1e-4 * largest, `${name}: logits differ by ${apart} of ${largest}`);
+      assert.deepEqual(found[i].unused, [], name);
+      const text: number[] = [];
+      for (let { past, logits: last } = await own.read(own.start, tokens.slice(0, 4)); text.length < 6; ) {
+        text.push(last.indexOf(last.reduce((most, v) => Math.max(most, v))));
+        ({ past, logits: last } = await own.read(past, text.slice(-1)));
+      }
+      assert.deepEqual(found[i].text, text, name);
+    } finally {
+      await own.close();
+    }
+  }
+});

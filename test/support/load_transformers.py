@@ -1,0 +1,31 @@
+"""Loads folders with transformers' own classes, and prints what they give: a JSON list of { logits, text, unused } to standard output.
+
+Standard input: a JSON list of { folder, tokens, prompt, count, endpoint }. Where `endpoint` is there, `folder` is a repository on that Hub.
+"""
+
+import json
+import os
+import sys
+
+asked = json.load(sys.stdin)
+for row in asked:
+    if row.get("endpoint"):
+        os.environ["HF_ENDPOINT"] = row["endpoint"]
+
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+transformers.logging.set_verbosity_error()
+torch.set_num_threads(1)
+found = []
+for row in asked:
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(
+        row["folder"], dtype=torch.float32, output_loading_info=True, attn_implementation="eager"
+    )
+    with torch.no_grad():
+        logits = model(torch.tensor([row["tokens"]])).logits[0]
+        ids = torch.tensor([row["tokens"][: row["prompt"]]])
+        text = model.generate(ids, max_new_tokens=row["count"], do_sample=False, eos_token_id=None, pad_token_id=0)[0]
+    unused = [f"{kind}: {name}" for kind, names in info.items() for name in names]
+    found.append({"logits": logits.flatten().tolist(), "text": text[row["prompt"] :].tolist(), "unused": unused})
+json.dump(found, sys.stdout)
