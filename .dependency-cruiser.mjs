@@ -21,8 +21,27 @@ const directions = {
   store: ["generated"],
   compute: ["artifacts", "evaluation", "inference", "models", "pruning", "recovery", "runtime", "text"],
   jobs: ["artifacts", "compute", "store"],
-  services: ["artifacts", "compute", "jobs", "models/formats/formats", "pruning", "store", "text"],
-  api: ["compute", "jobs", "models/formats/formats", "models/formats/weight-types", "pruning", "services", "store", "text"],
+  services: [
+    "artifacts",
+    "compute",
+    "jobs",
+    "models/formats/formats",
+    "pruning",
+    "recovery/(?:methods|objectives|options)",
+    "store",
+    "text",
+  ],
+  api: [
+    "compute",
+    "jobs",
+    "models/formats/formats",
+    "models/formats/weight-types",
+    "pruning",
+    "recovery/(?:methods|options)",
+    "services",
+    "store",
+    "text",
+  ],
   commands: ["compute", "config", "models", "onnx", "postgres", "pruning", "services", "start", "store", "structures"],
 };
 
@@ -33,8 +52,8 @@ const typesOnly = {
   store: ["artifacts", "evaluation", "models", "pruning", "recovery", "structures", "text"],
   compute: ["structures"],
   jobs: ["runtime", "structures"],
-  services: ["evaluation", "models"],
-  api: ["artifacts", "inference", "models", "runtime", "structures"],
+  services: ["evaluation", "models", "recovery"],
+  api: ["artifacts", "inference", "models", "recovery", "runtime", "structures"],
 };
 
 /** Packages with one importer, so that each can be replaced in one folder. */

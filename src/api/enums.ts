@@ -7,6 +7,8 @@ import { formats } from "../models/formats/formats.ts";
 import { type WeightType, weightTypes } from "../models/formats/weight-types.ts";
 import { methods } from "../pruning/methods/index.ts";
 import type { GradientPoint, Normalization, Restoration } from "../pruning/options.ts";
+import { recoveryMethods } from "../recovery/methods/index.ts";
+import type { AdaptedBranch, Schedule } from "../recovery/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
 import type { DatasetOrder } from "../store/datasets.ts";
 import type { ModelOrder } from "../store/models.ts";
@@ -38,6 +40,23 @@ export const pruningMethodEnum = enumOf(
   "How structures are scored; the lowest score is removed first.",
   Object.fromEntries(methods.map((method) => [method.name, method.description])),
 );
+
+export const recoveryMethodEnum = enumOf(
+  "RecoveryMethod",
+  "What is trained of a model that is healed.",
+  Object.fromEntries(recoveryMethods.map((method) => [method.name, method.description])),
+);
+
+export const scheduleEnum = enumOf<Schedule>("LearningRateSchedule", "How the learning rate goes after its warm-up.", {
+  COSINE: "Down to a tenth, by a half wave of the cosine.",
+  LINEAR: "Down to a tenth, evenly.",
+  CONSTANT: "It stays.",
+});
+
+export const adaptedBranchEnum = enumOf<AdaptedBranch>("AdaptedBranch", "Branches whose products can get adapters.", {
+  ATTENTION: "Attentions.",
+  MLP: "Feed-forward branches.",
+});
 
 export const perturbationKindEnum = enumOf<PerturbationKind>(
   "PerturbationKind",

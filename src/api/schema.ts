@@ -15,10 +15,12 @@ import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
 import { NodeResolver } from "./resolvers/node-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
+import { RecoveryRunResolver, RecoverySucceededResolver } from "./resolvers/recovery-run-resolver.ts";
 import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
 import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
+import { recoveryEventTypes } from "./types/recovery-event.ts";
 import { runTypeNames } from "./types/run.ts";
 import { runEventTypes } from "./types/run-event.ts";
 
@@ -40,6 +42,8 @@ export function buildSchema(): GraphQLSchema {
       RunProgressResolver,
       PruningRunResolver,
       PruningSucceededResolver,
+      RecoveryRunResolver,
+      RecoverySucceededResolver,
       ComparisonResolver,
       ComparisonRowResolver,
       DatasetResolver,
@@ -51,7 +55,7 @@ export function buildSchema(): GraphQLSchema {
       TokenResolver,
       AuditResolver,
     ],
-    orphanedTypes: [...pruningEventTypes, ...runEventTypes],
+    orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ...runEventTypes],
     validate: false,
     authChecker,
     pubSub: noPubSub,

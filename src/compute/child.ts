@@ -18,6 +18,7 @@ const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   providers: async () => (await import("./tasks/providers.ts")).providersTask,
   inspect: async () => (await import("./tasks/inspect.ts")).inspectTask,
   prune: async () => (await import("./tasks/prune.ts")).pruneTask,
+  recover: async () => (await import("./tasks/recover.ts")).recoverTask,
   readDataset: async () => (await import("./tasks/read-dataset.ts")).readDatasetTask,
   overlap: async () => (await import("./tasks/overlap.ts")).overlapTask,
   evaluate: async () => (await import("./tasks/evaluate.ts")).evaluateTask,

@@ -8,7 +8,9 @@ import type { InspectRequest } from "../models/inspect.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
 import type { PruningOptions } from "../pruning/options.ts";
+import type { RecoveryEvent, RecoverySummary } from "../recovery/events.ts";
 import type { RestoringEvent } from "../recovery/least-squares.ts";
+import type { RecoveryOptions } from "../recovery/options.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import type { DatasetContent, DatasetForm } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
@@ -65,6 +67,38 @@ export interface Refusal {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+export interface RecoverRequest {
+  readonly model: StoredModel;
+  /** Null where no objective asks for one. */
+  readonly teacher: StoredModel | null;
+  readonly method: string;
+  readonly options: RecoveryOptions;
+  /** Texts to heal with. */
+  readonly dataset: StoredDataset;
+  /** The artifact of the last check, after which it goes on; null to begin. */
+  readonly checkpoint: string | null;
+  /** Path of a folder that the process may make for a while, on the file system of the artifacts. */
+  readonly scratch: string;
+}
+
+/** A file in the artifact store. */
+export interface StoredBytes {
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+type Check = Extract<RecoveryEvent, { type: "CHECK" }>;
+
+/** What the loop tells; its checkpoints are artifacts. */
+export type RecoverEvent = Exclude<RecoveryEvent, Check> | (Omit<Check, "checkpoint"> & { readonly checkpoint: StoredBytes });
+
+export interface RecoverResult {
+  readonly healed: InspectedModel;
+  readonly summary: RecoverySummary;
+  /** The most memory that the process held: its resident set. */
+  readonly peakMemoryBytes: number;
+}
+
 export interface EvaluationRequest {
   readonly model: StoredModel;
   readonly dataset: StoredDataset;
@@ -117,6 +151,8 @@ export interface Tasks {
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */
   readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent | RestoringEvent; readonly result: PruneResult };
+  /** Heals a model, and stores what came of it as artifacts; checkpoints too. */
+  readonly recover: { readonly request: RecoverRequest; readonly event: RecoverEvent; readonly result: RecoverResult };
   /** Reads a file of texts or items, checks it, and writes its records to the destination. */
   readonly readDataset: { readonly request: ReadDatasetRequest; readonly event: never; readonly result: DescribedDataset };
   /** How much of one dataset is in another. */

@@ -6,7 +6,6 @@ import { EspalierError } from "../errors.ts";
 import { isConnectionLoss, throughReconnects } from "../store/reconnect.ts";
 import { claimRun, holdsClaim, recordFailure, releaseRun } from "../store/run-progress.ts";
 import { findRun, getRun, type RunRecord } from "../store/runs.ts";
-import type { Store } from "../store/store.ts";
 import { computeAgain, type Work } from "./compute-again.ts";
 import { failureOf, hasCode } from "./failure.ts";
 import type { JobData } from "./queue.ts";
@@ -21,13 +20,13 @@ const passingIntervalMs = 250;
 type Event = Tasks[TaskName]["event"];
 
 /** Stores each event in order, through losses of the database; passing ones only now and then, and not at any price. */
-function recorder(store: Store, kind: KindOfRun, run: RunRecord, signal: AbortSignal): (event: Event) => Promise<boolean> {
+function recorder(services: JobServices, kind: KindOfRun, run: RunRecord, signal: AbortSignal): (event: Event) => Promise<boolean> {
   let lastPassing = Number.NEGATIVE_INFINITY;
   return async (event) => {
-    if (!kind.isPassing(event)) return throughReconnects(signal, () => kind.record(store, run, event));
+    if (!kind.isPassing(event)) return throughReconnects(signal, () => kind.record(services, run, event));
     if (performance.now() - lastPassing < passingIntervalMs) return false;
     lastPassing = performance.now();
-    return kind.record(store, run, event).catch((error) => {
+    return kind.record(services, run, event).catch((error) => {
       if (!isConnectionLoss(error)) throw error;
       return false;
     });
@@ -36,7 +35,7 @@ function recorder(store: Store, kind: KindOfRun, run: RunRecord, signal: AbortSi
 
 function workOf(services: JobServices, kind: KindOfRun, run: RunRecord, signal: AbortSignal): Work<TaskName> {
   const { prisma } = services.store;
-  const record = recorder(services.store, kind, run, signal);
+  const record = recorder(services, kind, run, signal);
   const scratch = join(services.dataDirectory, "exports", randomUUID());
   let steps = 0;
   return {

@@ -2,7 +2,7 @@ import type { TaskName, Tasks } from "../compute/tasks.ts";
 import type { PayloadOf } from "../store/events.ts";
 import { beginAnew, type RunClaim, recordProgress } from "../store/run-progress.ts";
 import type { RunKind, RunRecord } from "../store/runs.ts";
-import type { Database, Store } from "../store/store.ts";
+import type { Database } from "../store/store.ts";
 import type { AccessRole } from "../store/tokens.ts";
 import type { JobServices } from "./worker.ts";
 
@@ -31,7 +31,7 @@ export interface KindOfRun<Kind extends RunKind = RunKind, Name extends TaskName
    * @returns whether it was a step: it is not lost with the process
    * @throws EspalierError RUN_LOST
    */
-  record(store: Store, run: RunRecord<Kind>, event: Tasks[Name]["event"]): Promise<boolean>;
+  record(services: JobServices, run: RunRecord<Kind>, event: Tasks[Name]["event"]): Promise<boolean>;
   /** Stores what came of the work, and that the run has succeeded. @throws EspalierError RUN_LOST */
   succeed(services: JobServices, run: RunRecord<Kind>, result: Tasks[Name]["result"]): Promise<void>;
   /** Notes that a worker takes it up, in the transaction in which it does. */
@@ -47,7 +47,11 @@ export interface KindOfRun<Kind extends RunKind = RunKind, Name extends TaskName
 /** Of a kind that stores nothing before its end: each process begins anew, and events tell how much is done. */
 export const withoutSteps = {
   isPassing: () => true,
-  async record(store: Store, run: RunClaim, { done, total }: { readonly done: number; readonly total: number }): Promise<boolean> {
+  async record(
+    { store }: JobServices,
+    run: RunClaim,
+    { done, total }: { readonly done: number; readonly total: number },
+  ): Promise<boolean> {
     await recordProgress(store, run, done / (total || 1));
     return false;
   },

@@ -4,12 +4,14 @@ import type { Database } from "../store/store.ts";
 import { evaluation } from "./kinds/evaluation.ts";
 import { exporting } from "./kinds/export.ts";
 import { pruning } from "./kinds/pruning.ts";
+import { recovery } from "./kinds/recovery.ts";
 import type { KindOfRun } from "./run-kind.ts";
 
 /** THE table of the kinds of run. */
 export const runKinds: { readonly [Kind in RunKind]: KindOfRun<Kind> } = {
   PRUNING: pruning,
   EVALUATION: evaluation,
+  RECOVERY: recovery,
   EXPORT: exporting,
 };
 

@@ -38,18 +38,9 @@ const rewritten = new Set(["README.md", "config.json", "genai_config.json"]);
  */
 export async function exportPruned({ model, folder, files, removed, known, destination }: ExportRequest): Promise<string[]> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
-  await mkdir(dirname(join(destination, graph)), { recursive: true });
   const { whole, pruned } = known ?? (await removedFrom(model, removed, tensorReader(dirname(join(folder, graph)))));
-  const data = join(destination, dataFile(graph));
-  const written = await writeData(pruned.graph, besideGraph(model.graph), dirname(join(folder, graph)), data);
-  await writeFile(join(destination, graph), encode({ ...pruned, graph: written }));
-
-  const beside = files.map((f) => f.path).filter(isCompanion);
-  for (const path of beside) {
-    if (rewritten.has(path)) continue;
-    await mkdir(dirname(join(destination, path)), { recursive: true });
-    await copyFile(join(folder, path), join(destination, path));
-  }
+  await writeGraph(model, pruned, folder, files, destination);
+  const beside = await copyBeside(folder, files, destination, rewritten);
   const changes = changesOf(whole.anatomy, whole.divided?.groups ?? [], removed);
   const rewrite = async (path: string, state: (config: Record<string, unknown>) => Record<string, unknown> | null): Promise<boolean> => {
     if (!beside.includes(path)) return true;
@@ -60,6 +51,49 @@ export async function exportPruned({ model, folder, files, removed, known, desti
   await rewrite("config.json", (config) => prunedConfig(config, changes));
   const stated = await rewrite("genai_config.json", (config) => prunedGenaiConfig(config, changes, graph));
   return stated ? [] : ["genai_config.json was left out: it has one number of heads for all layers, and these are left with unlike ones"];
+}
+
+export interface ReweightedRequest extends Pick<ExportRequest, "model" | "folder" | "files" | "destination"> {
+  /** The same graph with other weights. */
+  readonly healed: Model;
+}
+
+/** Writes the folder of a model with other weights: all else is as it is there, but for the card, which does not speak of it. */
+export async function exportReweighted({ model, healed, folder, files, destination }: ReweightedRequest): Promise<void> {
+  await writeGraph(model, healed, folder, files, destination);
+  await copyBeside(folder, files, destination, new Set(["README.md"]));
+}
+
+/** @returns its file, relative to the folder */
+async function writeGraph(
+  model: Model,
+  written: Model,
+  folder: string,
+  files: ExportRequest["files"],
+  destination: string,
+): Promise<string> {
+  const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
+  await mkdir(dirname(join(destination, graph)), { recursive: true });
+  const data = join(destination, dataFile(graph));
+  const stored = await writeData(written.graph, besideGraph(model.graph), dirname(join(folder, graph)), data);
+  await writeFile(join(destination, graph), encode({ ...written, graph: stored }));
+  return graph;
+}
+
+/** Copies what lies beside a graph, but for files that are left out. @returns the files that there are, those too */
+async function copyBeside(
+  folder: string,
+  files: ExportRequest["files"],
+  destination: string,
+  without: ReadonlySet<string>,
+): Promise<string[]> {
+  const beside = files.map((f) => f.path).filter(isCompanion);
+  for (const path of beside) {
+    if (without.has(path)) continue;
+    await mkdir(dirname(join(destination, path)), { recursive: true });
+    await copyFile(join(folder, path), join(destination, path));
+  }
+  return beside;
 }
 
 async function removedFrom(

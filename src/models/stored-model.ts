@@ -15,15 +15,17 @@ export interface OpenModel {
   readonly graphFolder: string;
 }
 
-/** @throws EspalierError ARTIFACT_MISSING; GRAPH_MISSING if none of its files is a graph */
-export async function openStoredModel(stored: {
-  readonly dataDirectory: string;
-  readonly digest: string;
-  readonly files: readonly ModelFile[];
-}): Promise<OpenModel> {
+/**
+ * @param weights as `readModel` has them
+ * @throws EspalierError ARTIFACT_MISSING; GRAPH_MISSING if none of its files is a graph
+ */
+export async function openStoredModel(
+  stored: { readonly dataDirectory: string; readonly digest: string; readonly files: readonly ModelFile[] },
+  weights: "IN_MEMORY" | "IN_FILE" = "IN_MEMORY",
+): Promise<OpenModel> {
   const graph = stored.files.find((f) => f.path.endsWith(".onnx"))?.path;
   if (graph === undefined) throw new EspalierError("GRAPH_MISSING", "none of the model's files is a .onnx file");
   const folder = await materialise(stored);
   const path = join(folder, graph);
-  return { model: await readModel(path, "IN_MEMORY"), folder, graph, graphFolder: dirname(path) };
+  return { model: await readModel(path, weights), folder, graph, graphFolder: dirname(path) };
 }

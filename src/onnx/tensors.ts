@@ -2,7 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { type DataType, sizeOf, type Tensor } from "./ir.ts";
 
 /** Typed views of small constant tensors. ONNX bytes are little-endian, as is every platform Node and ONNX Runtime share. */
-const bytesOf = (tensor: Tensor): Uint8Array => {
+export const bytesOf = (tensor: Tensor): Uint8Array => {
   if (tensor.data.kind === "inline") return tensor.data.bytes;
   throw new EspalierError("EXTERNAL_TENSOR", `tensor "${tensor.name}" lies in an external file and was not read`);
 };

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
@@ -109,6 +110,7 @@ export async function* recover(job: RecoveryJob): AsyncGenerator<RecoveryEvent, 
             : { ...now, checksSinceBest: now.checksSinceBest + 1 };
           const written = join(scratch, `checkpoint-${step}`);
           await writeCheckpoint(written, trainer, now, file);
+          if (file !== null && file !== job.checkpoint) await rm(file);
           file = written;
           clock.checked(performance.now() - checking);
           const wonBackRatio = wonBack(now, heldBackLoss);

@@ -16,7 +16,7 @@ export interface TextBatch {
 }
 
 /** Of a document so many characters are looked at to learn how long its tokens are. */
-const sampleLength = 20_000;
+const sampleLength = 1_000;
 
 /** Where a text lies. */
 interface Passage {

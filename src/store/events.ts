@@ -1,5 +1,6 @@
 import type { Event, Prisma } from "../generated/prisma/client.ts";
 import type { PruningEvent } from "../pruning/events.ts";
+import type { RecoveryEvent, RecoverySummary } from "../recovery/events.ts";
 import type { RestoringEvent } from "../recovery/least-squares.ts";
 import { notify } from "./listener.ts";
 import { type DatabaseRecord, toRecord } from "./record.ts";
@@ -8,6 +9,11 @@ import type { Database } from "./store.ts";
 
 type LoopEvent<Type extends PruningEvent["type"], Omitted extends string = never> = Omit<
   Extract<PruningEvent, { type: Type }>,
+  "type" | Omitted
+>;
+
+type TrainingEvent<Type extends RecoveryEvent["type"], Omitted extends string = never> = Omit<
+  Extract<RecoveryEvent, { type: Type }>,
   "type" | Omitted
 >;
 
@@ -50,6 +56,15 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
   };
   readonly EVALUATION: PlainEvents;
   readonly EXPORT: PlainEvents;
+  readonly RECOVERY: CommonEvents & {
+    readonly STARTED: TrainingEvent<"STARTED">;
+    readonly STEP: TrainingEvent<"STEP">;
+    readonly CHECK: TrainingEvent<"CHECK", "checkpoint">;
+    readonly RETREATED: TrainingEvent<"RETREATED">;
+    readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number } & RecoverySummary;
+    /** It goes on after so many steps. */
+    readonly RESUMED: { readonly step: number };
+  };
 }
 
 /** The types of event that runs of some kind have. */

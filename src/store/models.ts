@@ -178,16 +178,21 @@ export interface Leftovers {
  * Deletes a model with its runs and their scores, its evaluations and exports, and the rows of its files.
  *
  * @param keepDescendants models made from it lose their parent; otherwise a model that has any is not deleted
- * @throws EspalierError MODEL_NOT_FOUND; MODEL_HAS_DESCENDANTS; MODEL_IN_USE while runs prune it
+ * @throws EspalierError MODEL_NOT_FOUND; MODEL_HAS_DESCENDANTS; MODEL_IN_USE while runs prune or heal it
  */
 export function deleteModel(store: Store, id: string, keepDescendants: boolean): Promise<Leftovers> {
   return store.prisma.$transaction(async (tx) => {
     // Nobody makes it a child or a run meanwhile, or deletes it too.
     if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${id}::uuid FOR UPDATE`;
     const { id: modelId, digest } = await getModel(tx, id);
-    const running = await tx.run.count({ where: { modelId, kind: "PRUNING", status: { in: ["QUEUED", "RUNNING"] } } });
+    const running = await tx.run.count({
+      where: { modelId, kind: { in: ["PRUNING", "RECOVERY"] }, status: { in: ["QUEUED", "RUNNING"] } },
+    });
     if (running > 0)
-      throw new EspalierError("MODEL_IN_USE", `${running} pruning runs of the model are not over: cancel them first`, { id, running });
+      throw new EspalierError("MODEL_IN_USE", `${running} runs that prune or heal the model are not over: cancel them first`, {
+        id,
+        running,
+      });
     const children = await tx.model.count({ where: { parentId: modelId } });
     if (children > 0 && !keepDescendants)
       throw new EspalierError(
@@ -201,10 +206,11 @@ export function deleteModel(store: Store, id: string, keepDescendants: boolean):
     await tx.requestKey.deleteMany({ where: { resultId: { in: [modelId, ...runs.map((run) => run.id)] } } });
     const exported = await tx.exportFile.findMany({ where: { export: { modelId } }, select: { sha256: true } });
     await tx.modelExport.deleteMany({ where: { modelId } });
+    const checkpoints = await tx.checkpoint.findMany({ where: { run: { modelId } }, select: { sha256: true } });
     await tx.run.deleteMany({ where: { modelId } });
     await tx.model.delete({ where: { id: modelId } });
     const twins = await tx.model.count({ where: { digest } });
-    return { digest: twins > 0 ? null : digest, sha256s: [...files, ...exported].map((file) => file.sha256) };
+    return { digest: twins > 0 ? null : digest, sha256s: [...files, ...exported, ...checkpoints].map((file) => file.sha256) };
   });
 }
 
@@ -219,7 +225,7 @@ export function removeUnused(store: Store, sha256s: readonly string[], remove: (
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(${filesLock}::bigint)`;
     const used = await tx.$queryRaw<{ sha256: string }[]>`
       SELECT sha256 FROM "ModelFile" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT sha256 FROM "ExportFile" WHERE sha256 = ANY(${[...sha256s]})
-      UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
+      UNION SELECT sha256 FROM "Checkpoint" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
     const unused = [...new Set(sha256s)].filter((sha256) => !used.some((file) => file.sha256 === sha256));
     for (const sha256 of unused) await remove(sha256);
     await tx.artifact.deleteMany({ where: { sha256: { in: unused } } });
@@ -230,13 +236,13 @@ export function removeUnused(store: Store, sha256s: readonly string[], remove: (
 /** An artifact, and where models have it. */
 export interface FileInUse {
   readonly sha256: string;
-  /** Names of models, exports and datasets. */
+  /** Names of models, exports, runs and datasets. */
   readonly owners: readonly string[];
   /** In the folders of models. */
   readonly places: readonly { readonly digest: string; readonly path: string }[];
 }
 
-/** Every artifact that a model, an export or a dataset has. */
+/** Every artifact that a model, an export, a run or a dataset has. */
 export async function filesInUse(db: Database): Promise<FileInUse[]> {
   return db.$queryRaw<FileInUse[]>`
     SELECT sha256, array_agg(DISTINCT owner) AS owners,
@@ -245,6 +251,7 @@ export async function filesInUse(db: Database): Promise<FileInUse[]> {
       SELECT f.sha256, m.name AS owner, m.digest, f.path FROM "ModelFile" f JOIN "Model" m ON m.id = f."modelId"
       UNION ALL SELECT f.sha256, m.name || ' as ' || e.format, NULL, NULL FROM "ExportFile" f
         JOIN "ModelExport" e ON e.id = f."exportId" JOIN "Model" m ON m.id = e."modelId"
+      UNION ALL SELECT sha256, 'the run ' || "runId", NULL, NULL FROM "Checkpoint"
       UNION ALL SELECT digest, coalesce(name, 'the dataset ' || id), NULL, NULL FROM "Dataset"
     ) used GROUP BY sha256 ORDER BY sha256`;
 }

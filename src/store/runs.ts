@@ -3,6 +3,8 @@ import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluat
 import { Prisma, type Run } from "../generated/prisma/client.ts";
 import type { ExportOptions } from "../models/formats/export-model.ts";
 import type { PruningOptions } from "../pruning/options.ts";
+import type { RecoverySummary } from "../recovery/events.ts";
+import type { RecoveryOptions } from "../recovery/options.ts";
 import { holdDataset } from "./datasets.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
 import { type AgeFilter, among, createdWithin, namesNobody } from "./filters.ts";
@@ -28,6 +30,7 @@ interface CommonOptions {
 export interface RunKinds {
   readonly PRUNING: { readonly method: string; readonly options: PruningOptions; readonly result: null };
   readonly EVALUATION: { readonly method: null; readonly options: EvaluationSettings; readonly result: EvaluationResult | null };
+  readonly RECOVERY: { readonly method: string; readonly options: RecoveryOptions; readonly result: RecoverySummary | null };
   readonly EXPORT: { readonly method: null; readonly options: ExportOptions & CommonOptions; readonly result: null };
 }
 export type RunKind = keyof RunKinds;

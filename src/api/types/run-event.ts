@@ -25,6 +25,14 @@ const particular: { readonly [Kind in RunKind]?: Readonly<Partial<Record<EventTy
     SUCCEEDED: "PruningSucceeded",
     RESUMED: "PruningResumed",
   },
+  RECOVERY: {
+    STARTED: "RecoveryStarted",
+    STEP: "RecoveryStepped",
+    CHECK: "RecoveryChecked",
+    RETREATED: "RecoveryRetreated",
+    SUCCEEDED: "RecoverySucceeded",
+    RESUMED: "RecoveryResumed",
+  },
 };
 
 /** What tells the types of events apart. */

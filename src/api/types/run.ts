@@ -13,6 +13,7 @@ import { Node } from "./node.ts";
 export const runTypeNames: Readonly<Record<RunKind, string>> = {
   PRUNING: "PruningRun",
   EVALUATION: "Evaluation",
+  RECOVERY: "RecoveryRun",
   EXPORT: "ExportRun",
 };
 

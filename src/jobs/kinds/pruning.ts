@@ -30,7 +30,7 @@ export const pruning: KindOfRun<"PRUNING", "prune"> = {
     scratch,
   }),
   isPassing: ({ type }) => type === "SCORING" || type === "RESTORING",
-  record: async (store, run, event) => {
+  record: async ({ store }, run, event) => {
     if (event.type === "STARTED") {
       const { type, ...payload } = event;
       await recordStart(store, run, payload);

@@ -1,0 +1,122 @@
+import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
+import {
+  type AdaptedBranch,
+  defaultRecoveryOptions as defaults,
+  type ObjectiveWeights,
+  type RecoveryOptions as Options,
+  type Schedule,
+} from "../../recovery/options.ts";
+import type { ExecutionProvider } from "../../runtime/providers.ts";
+import { adaptedBranchEnum, executionProviderEnum, scheduleEnum } from "../enums.ts";
+
+// Each class is what a client may ask for and, recorded, what a run was asked for.
+
+@ObjectType("RecoveryObjectives", { description: "What is trained for: the weighted sum of these." })
+@InputType("RecoveryObjectivesInput", { description: "What is trained for: the weighted sum of these. One at least counts." })
+export class Objectives implements ObjectiveWeights {
+  @Field(() => Float, {
+    defaultValue: defaults.objectives.distill,
+    description:
+      "To predict what the teacher predicts: the divergence (KL) of the teacher's distribution over tokens from the model's. 0 to 1,000.",
+  })
+  readonly distill!: number;
+
+  @Field(() => Float, {
+    defaultValue: defaults.objectives.languageModel,
+    description: "To predict the token that comes next in the texts: cross-entropy. 0 to 1,000.",
+  })
+  readonly languageModel!: number;
+}
+
+@ObjectType("RecoveryOptions", {
+  description: "What a recovery run was asked to do. With the bytes of model, teacher and dataset it determines the result.",
+})
+@InputType("RecoveryOptionsInput", {
+  description: "What a recovery run is to do. With the bytes of model, teacher and dataset it determines the result.",
+})
+export class RecoveryOptions implements Omit<Options, "teacherId"> {
+  @Field(() => Objectives, { defaultValue: { ...defaults.objectives }, description: "What is trained for." })
+  readonly objectives!: Objectives;
+
+  @Field(() => Float, {
+    defaultValue: defaults.temperature,
+    description: "What logits are divided by before distributions are compared, above 0 and up to 100.",
+  })
+  readonly temperature!: number;
+
+  @Field(() => Int, {
+    defaultValue: defaults.rank,
+    description: "Of LORA: the rank of each adapter, 1 to 1,024 and no more than the model's width.",
+  })
+  readonly rank!: number;
+
+  @Field(() => Float, {
+    defaultValue: defaults.alpha,
+    description: "Of LORA: adapters count `alpha / rank` times. Above 0 and up to 65,536.",
+  })
+  readonly alpha!: number;
+
+  @Field(() => [adaptedBranchEnum], {
+    defaultValue: [...defaults.adapt],
+    description: "Of LORA: the branches whose products get adapters.",
+  })
+  readonly adapt!: readonly AdaptedBranch[];
+
+  @Field(() => Int, {
+    defaultValue: defaults.steps,
+    description: "Updates of the trained weights, 1 to 1,000,000, unless it ends earlier.",
+  })
+  readonly steps!: number;
+
+  @Field(() => Int, { defaultValue: defaults.batchSize, description: "Texts of one pass, 1 to 1,024. Memory grows with it." })
+  readonly batchSize!: number;
+
+  @Field(() => Int, { defaultValue: defaults.accumulate, description: "Passes whose gradients are added up to one update, 1 to 1,024." })
+  readonly accumulate!: number;
+
+  @Field(() => Int, { defaultValue: defaults.sequenceLength, description: "Tokens of a text, 2 to the model's context length." })
+  readonly sequenceLength!: number;
+
+  @Field(() => Float, {
+    nullable: true,
+    defaultValue: defaults.learningRate,
+    description: "The highest rate that is reached, above 0 and up to 1. Null: the method's own, which is recorded.",
+  })
+  readonly learningRate!: number | null;
+
+  @Field(() => Int, { defaultValue: defaults.warmupSteps, description: "Steps in which the rate rises from 0, up to `steps`." })
+  readonly warmupSteps!: number;
+
+  @Field(() => scheduleEnum, { defaultValue: defaults.schedule, description: "How the rate falls." })
+  readonly schedule!: Schedule;
+
+  @Field(() => Float, {
+    defaultValue: defaults.weightDecay,
+    description: "AdamW's: taken off each trained weight at each step, times the rate. 0 to 1.",
+  })
+  readonly weightDecay!: number;
+
+  @Field(() => Float, { defaultValue: defaults.maxGradientNorm, description: "A gradient whose norm is larger is made as short. Above 0." })
+  readonly maxGradientNorm!: number;
+
+  @Field(() => Int, {
+    defaultValue: defaults.checkEverySteps,
+    description: "Every so many steps the loss of the texts held back is measured and a checkpoint is stored; after the last step too.",
+  })
+  readonly checkEverySteps!: number;
+
+  @Field(() => Int, { defaultValue: defaults.heldBackTexts, description: "Texts of the dataset that are not trained on, 1 to 4,096." })
+  readonly heldBackTexts!: number;
+
+  @Field(() => Int, { defaultValue: defaults.patience, description: "It ends after so many checks in a row without a better one." })
+  readonly patience!: number;
+
+  @Field(() => Int, {
+    defaultValue: defaults.seed,
+    description: "Where chance starts: the same seed gives the same healed model, byte for byte.",
+  })
+  readonly seed!: number;
+
+  @Field(() => executionProviderEnum, { defaultValue: defaults.executionProvider, description: "What to run on." })
+  readonly executionProvider!: ExecutionProvider;
+}

@@ -1,0 +1,62 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { openArtifacts } from "../../artifacts/artifacts.ts";
+import { storeFile } from "../../artifacts/model-files.ts";
+import { EspalierError } from "../../errors.ts";
+import { exportReweighted } from "../../models/export.ts";
+import { storeFolder } from "../../models/inspect.ts";
+import { openStoredModel } from "../../models/stored-model.ts";
+import { recoveryMethodNamed } from "../../recovery/methods/index.ts";
+import { recover } from "../../recovery/recover.ts";
+import { reweighted } from "../../recovery/reweighted.ts";
+import { loadTokenizer } from "../../text/tokenizer.ts";
+import type { Task } from "../child.ts";
+import { readDocuments } from "../stored-dataset.ts";
+import type { StoredModel } from "../tasks.ts";
+
+/** As training reads it: over the weights where they lie. */
+const located = async (stored: StoredModel) => {
+  const { model, graphFolder } = await openStoredModel(stored, "IN_FILE");
+  return { model, folder: graphFolder };
+};
+
+async function checkpointFile(dataDirectory: string, sha256: string | null): Promise<string | null> {
+  if (sha256 === null) return null;
+  const path = await (await openArtifacts(dataDirectory)).path(sha256);
+  if (path === null)
+    throw new EspalierError("ARTIFACT_MISSING", `the run's checkpoint (sha256 ${sha256}) is not in the artifact store`, { sha256 });
+  return path;
+}
+
+export const recoverTask: Task<"recover"> = async function* ({ model: stored, teacher, method, options, dataset, checkpoint, scratch }) {
+  const { dataDirectory } = stored;
+  const { model, folder, graph, graphFolder } = await openStoredModel(stored);
+  const [tokenizer, documents] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDocuments(dataset)]);
+  await mkdir(scratch, { recursive: true, mode: 0o700 });
+  try {
+    const steps = recover({
+      subject: await located(stored),
+      teacher: teacher && (await located(teacher)),
+      ...{ tokenizer, documents, method: recoveryMethodNamed(method), options, scratch },
+      checkpoint: await checkpointFile(dataDirectory, checkpoint),
+    });
+    let step = await steps.next();
+    for (; !step.done; step = await steps.next()) {
+      const { value: event } = step;
+      yield event.type === "CHECK" ? { ...event, checkpoint: await storeFile(dataDirectory, event.checkpoint) } : event;
+    }
+    const { summary, weights } = step.value;
+    const merged = join(scratch, "merged");
+    const healed = await reweighted(model, weights(), merged, relative(graphFolder, merged));
+    const destination = join(scratch, "model");
+    await mkdir(destination);
+    await exportReweighted({ model, healed, folder, files: stored.files, destination });
+    return {
+      healed: await storeFolder(dataDirectory, destination, graph),
+      summary,
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+};

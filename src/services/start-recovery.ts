@@ -1,0 +1,113 @@
+import { EspalierError } from "../errors.ts";
+import { recoveryMethodNamed } from "../recovery/methods/index.ts";
+import { needsTeacher } from "../recovery/objectives.ts";
+import type { RecoveryOptions } from "../recovery/options.ts";
+import type { DatasetRecord } from "../store/datasets.ts";
+import type { ModelRecord } from "../store/models.ts";
+import { createRecoveryRun, largerAncestor, type NewRecoveryRun, type RecoveryRunRecord } from "../store/recovery-runs.ts";
+import { earlierResult } from "../store/request-keys.ts";
+import type { Subject } from "../store/runs.ts";
+import type { Store } from "../store/store.ts";
+import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
+import { recoveryRules } from "./recovery-rules.ts";
+import { runSubject } from "./run-subject.ts";
+import type { StartServices } from "./start-pruning.ts";
+import { tokenizedModel } from "./tokenized-model.ts";
+import { keyRule, requireAll } from "./validate.ts";
+
+/** What to heal, how, and with which texts: plain data. Errors call it `input`. */
+export interface RecoveryRequest {
+  readonly subject: Subject;
+  /** Null: the nearest ancestor that is larger. */
+  readonly teacherId: string | null;
+  readonly method: string;
+  readonly dataset: DatasetChoice;
+  readonly options: Omit<RecoveryOptions, "teacherId">;
+  readonly priority: number;
+  /** A request with the key of an earlier one of the same owner gives what that one gave. */
+  readonly idempotencyKey?: string | null;
+}
+
+/**
+ * Starts a recovery run: it waits for a worker.
+ *
+ * @param owner the token of the client; null where it has none
+ * @throws EspalierError BAD_USER_INPUT, MODEL_NOT_FOUND, TOKENIZER_MISSING, what keeps the model's gradients from being had; NO_TEACHER,
+ *   TEACHER_DIFFERS; DATASET_NOT_FOUND, INVALID_DATASET, RECOVERY_TEXT_TOO_SHORT; RUN_NOT_FOUND, RUN_WITHOUT_RESULT;
+ *   IDEMPOTENCY_KEY_REUSED: all with the argument at fault, and nothing is stored then
+ */
+export async function startRecovery(services: StartServices, request: RecoveryRequest, owner: string | null): Promise<RecoveryRunRecord> {
+  const { store, queue } = services;
+  const { priority, idempotencyKey: key } = request;
+  const { subject, argument, model } = await runSubject(store, request.subject);
+  if (model.pruningObstacle) {
+    const { code, message } = model.pruningObstacle;
+    throw new EspalierError(code, message, { argument });
+  }
+  const method = recoveryMethodNamed(request.method);
+  requireAll([
+    ...recoveryRules({ ...request.options, teacherId: null }, model.architecture),
+    ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
+    keyRule(key),
+  ]);
+  const learningRate = request.options.learningRate ?? method.learningRate;
+  const isThere = "modelId" in subject;
+  const teacherId = await chosenTeacher(store, model, isThere, request);
+  const options: RecoveryOptions = { ...request.options, learningRate, teacherId };
+  const dataset = await chosenDataset(services, "input.dataset", request.dataset);
+  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
+  const runOf = (datasetId: string): NewRecoveryRun => ({ ...subject, method: method.name, options, datasetId, priority });
+  const keyed = (run: NewRecoveryRun) => (key == null ? undefined : { operation: "startRecovery", owner, key, request: run });
+  // A dataset that is not stored yet is that of no earlier request.
+  const known = keyed(runOf(dataset.id ?? ""));
+  if (known) await earlierResult(store.prisma, known);
+  const kept = await dataset.keep();
+  requireEnough(kept, options);
+  const run = runOf(kept.id);
+  return createRecoveryRun(store, run, queue.addRun, keyed(run));
+}
+
+/**
+ * The teacher as it is recorded: of a model that is still being made, null where none was named, for its ancestors are not known.
+ *
+ * @throws EspalierError NO_TEACHER; TEACHER_DIFFERS; what `tokenizedModel` throws
+ */
+async function chosenTeacher(
+  store: Store,
+  model: ModelRecord,
+  isThere: boolean,
+  { teacherId, options }: Pick<RecoveryRequest, "teacherId" | "options">,
+): Promise<string | null> {
+  if (teacherId === null) {
+    const found = isThere ? await largerAncestor(store.prisma, model) : null;
+    if (!found && isThere && needsTeacher(options.objectives))
+      throw new EspalierError(
+        "NO_TEACHER",
+        `the model ${model.name} was made of no larger one: name a teacher (input.teacherId), or train for the next token alone (objectives: { distill: 0, languageModel: 1 })`,
+        { argument: "input.teacherId" },
+      );
+    return found?.id ?? null;
+  }
+  const argument = "input.teacherId";
+  const [own, teacher] = [await tokenizedModel(store, "input.subject", model.id), await tokenizedModel(store, argument, teacherId)];
+  const tokenizerOf = ({ files }: typeof own) => files.find((f) => f.path === "tokenizer.json")?.sha256;
+  const [vocabulary, its] = [model.architecture.vocabularySize, teacher.model.architecture.vocabularySize];
+  if (vocabulary !== its)
+    throw new EspalierError("TEACHER_DIFFERS", `the teacher tells ${its} tokens apart, the model ${vocabulary}`, { argument });
+  if (tokenizerOf(own) !== tokenizerOf(teacher))
+    throw new EspalierError("TEACHER_DIFFERS", "the teacher has another tokenizer than the model: its probabilities are of other tokens", {
+      argument,
+    });
+  return teacher.model.id;
+}
+
+/** A token has at least a byte: of texts that are too few by that all is known. The rest is seen when they are read. @throws EspalierError */
+function requireEnough({ sizeBytes }: Pick<DatasetRecord, "sizeBytes">, o: RecoveryOptions): void {
+  const needed = (o.heldBackTexts + o.batchSize * o.accumulate) * o.sequenceLength;
+  if (sizeBytes >= needed) return;
+  throw new EspalierError(
+    "RECOVERY_TEXT_TOO_SHORT",
+    `the dataset has ${sizeBytes} bytes, and cannot hold the ${needed} tokens that are needed for a step and for the texts that are held back`,
+    { argument: "input.dataset", neededTokens: needed, sizeBytes },
+  );
+}

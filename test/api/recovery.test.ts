@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { recoveryMethods } from "../../src/recovery/methods/index.ts";
+import { type TestApi, testApi } from "../support/api.ts";
+import { until } from "../support/wait.ts";
+
+let api: TestApi;
+let modelId: string;
+before(async () => {
+  api = await testApi();
+  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
+});
+after(() => api.close());
+
+const start = `mutation($input: StartRecoveryInput!) {
+  startRecovery(input: $input) { run { id status method teacher { id } options { learningRate rank objectives { distill } } } }
+}`;
+const texts = { name: "literature-train" };
+const small = { steps: 6, checkEverySteps: 3, batchSize: 8, sequenceLength: 32, heldBackTexts: 8, warmupSteps: 2 };
+
+async function ended(id: string) {
+  const query = "query($id: ID!) { run(id: $id) { status error { code message } resultModel { id } } }";
+  return until(
+    "the run ends",
+    async () => {
+      const { run } = await api.data(query, { id });
+      return ["QUEUED", "RUNNING"].includes(run.status) ? null : run;
+    },
+    240_000,
+  );
+}
+
+test("the ways of healing are those of the list", async () => {
+  const { recoveryMethods: told } = await api.data("{ recoveryMethods { name description learningRate } }");
+  assert.deepEqual(
+    told,
+    recoveryMethods.map(({ name, description, learningRate }) => ({ name, description, learningRate })),
+  );
+});
+
+test("pruned, healed and measured, all asked for at once; texts it was healed with are refused", async () => {
+  const asked = { subject: { modelId }, dataset: texts, options: { samples: 4, sequenceLength: 32, targetRatio: 0.2 } };
+  const { startPruning } = await api.data("mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }", {
+    input: asked,
+  });
+  const healing = { subject: { resultOf: startPruning.run.id }, dataset: texts, options: small };
+  const { run } = (await api.data(start, { input: healing })).startRecovery;
+  assert.deepEqual([run.method, run.options.learningRate, run.options.objectives.distill], ["LORA", 3e-3, 1]);
+  const evaluate = "mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { id } } }";
+  const measuring = { subject: { resultOf: run.id }, sequenceLength: 32, maxTokens: 64, measureSpeed: false };
+  const refused = await api.ask(evaluate, { input: { ...measuring, dataset: texts } });
+  assert.equal(refused.errors?.[0]?.extensions["code"], "DATASET_OVERLAP");
+  const { startEvaluation } = await api.data(evaluate, { input: { ...measuring, dataset: { name: "literature-heldout" } } });
+  assert.equal((await ended(startEvaluation.run.id)).status, "SUCCEEDED");
+
+  const query = `query($id: ID!) { recoveryRun(id: $id) {
+    status progress error { code message } peakMemoryBytes teacher { id }
+    model { id } resultModel { id name parent { id } parameterCount producedBy { id kind } remarks }
+    result { bestStep steps trainedParameterCount trainedTokens startLoss loss teacherLoss wonBackRatio }
+  } }`;
+  const { recoveryRun: found } = await api.data(query, { id: run.id });
+  assert.equal(found.status, "SUCCEEDED", JSON.stringify(found.error));
+  assert.deepEqual(
+    [found.resultModel.parent.id, found.resultModel.producedBy.id, found.resultModel.producedBy.kind],
+    [found.model.id, run.id, "RECOVERY"],
+  );
+  assert.match(found.resultModel.name, /-lora$/);
+  const { result } = found;
+  assert.equal(result.steps, 6);
+  assert.ok(result.loss <= result.startLoss && result.teacherLoss < result.startLoss);
+  assert.ok(Math.abs(result.wonBackRatio - (result.startLoss - result.loss) / (result.startLoss - result.teacherLoss)) < 1e-9);
+
+  const events: { __typename: string; sequence: number; step?: number }[] = [];
+  const progress = `subscription($id: ID!) { runProgress(runId: $id) { __typename sequence
+    ... on RecoveryStarted { steps heldBackLoss teacherLoss trainedParameterCount executionProvider }
+    ... on RecoveryStepped { step loss gradientNorm learningRate tokensPerSecond estimatedMsLeft }
+    ... on RecoveryChecked { step heldBackLoss isBest wonBackRatio }
+    ... on RecoverySucceeded { bestStep loss wonBackRatio parameterCount resultModel { id } } } }`;
+  for await (const event of api.socket().iterate({ query: progress, variables: { id: run.id } })) {
+    assert.equal(event.errors, undefined, JSON.stringify(event.errors));
+    events.push((event.data as { runProgress: (typeof events)[number] }).runProgress);
+  }
+  const named = (name: string) => events.filter((e) => e.__typename === name);
+  assert.deepEqual(
+    named("RecoveryChecked").map((e) => e.step),
+    [3, 6],
+  );
+  assert.deepEqual(
+    [named("RecoveryStarted").length, named("RecoverySucceeded").length, events.at(-1)?.__typename],
+    [1, 1, "RecoverySucceeded"],
+  );
+});
+
+test("bad input is refused before anything is stored, with the argument at fault", async () => {
+  const { prisma } = api.services.store;
+  const before = await prisma.run.count();
+  const input = { subject: { modelId }, dataset: texts, options: {} };
+  const rows: readonly (readonly [change: object, code: string, argument: string])[] = [
+    [{}, "NO_TEACHER", "input.teacherId"],
+    [{ teacherId: "018f0000-0000-7000-8000-000000000000" }, "MODEL_NOT_FOUND", "input.teacherId"],
+    [{ teacherId: modelId, options: { rank: 0 } }, "BAD_USER_INPUT", "input.options.rank"],
+    [{ teacherId: modelId, options: { rank: 97 } }, "BAD_USER_INPUT", "input.options.rank"],
+    [{ teacherId: modelId, options: { learningRate: 0 } }, "BAD_USER_INPUT", "input.options.learningRate"],
+    [{ teacherId: modelId, options: { learningRate: 1.5 } }, "BAD_USER_INPUT", "input.options.learningRate"],
+    [{ teacherId: modelId, options: { temperature: 0 } }, "BAD_USER_INPUT", "input.options.temperature"],
+    [{ teacherId: modelId, options: { objectives: { distill: 0 } } }, "BAD_USER_INPUT", "input.options.objectives"],
+    [{ teacherId: modelId, options: { objectives: { distill: -1 } } }, "BAD_USER_INPUT", "input.options.objectives.distill"],
+    [{ teacherId: modelId, options: { adapt: [] } }, "BAD_USER_INPUT", "input.options.adapt"],
+    [{ teacherId: modelId, options: { steps: 5, warmupSteps: 0, checkEverySteps: 6 } }, "BAD_USER_INPUT", "input.options.checkEverySteps"],
+    [{ teacherId: modelId, options: { sequenceLength: 1 } }, "BAD_USER_INPUT", "input.options.sequenceLength"],
+    [{ teacherId: modelId, dataset: { texts: ["Call me Ishmael."] } }, "RECOVERY_TEXT_TOO_SHORT", "input.dataset"],
+    [{ teacherId: modelId, dataset: { name: "nothing" } }, "DATASET_NOT_FOUND", "input.dataset.name"],
+  ];
+  for (const [change, code, argument] of rows) {
+    const { errors } = await api.ask(start, { input: { ...input, ...change } });
+    assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, argument], JSON.stringify(change));
+  }
+  assert.equal(await prisma.run.count(), before);
+});
+
+test("the same key gives the same run", async () => {
+  const input = {
+    subject: { modelId },
+    teacherId: modelId,
+    dataset: texts,
+    options: { ...small, objectives: { distill: 0, languageModel: 1 } },
+    idempotencyKey: "healed once",
+  };
+  const [one, two] = [(await api.data(start, { input })).startRecovery.run, (await api.data(start, { input })).startRecovery.run];
+  assert.equal(one.id, two.id);
+  await api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { status } } }", { id: one.id });
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { after, before, test } from "node:test";
+import { openArtifacts } from "../../src/artifacts/artifacts.ts";
+import { standsOf } from "../../src/jobs/run-kinds.ts";
+import { startWorker, type Worker } from "../../src/jobs/worker.ts";
+import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
+import { getModel } from "../../src/store/models.ts";
+import { checkpointOf, createRecoveryRun, type RecoveryRunRecord } from "../../src/store/recovery-runs.ts";
+import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";
+import { runningComputeProcesses } from "../support/compute-processes.ts";
+import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
+import { until } from "../support/wait.ts";
+
+// A recovery run lives through what a pruning run lives through, and ends with the same bytes.
+
+let bench: JobBench;
+let worker: Worker;
+/** What is healed: the bundled model without some layers. */
+let pruned: string;
+/** Of the model that an undisturbed run makes. */
+let undisturbed: string;
+
+before(async () => {
+  bench = await jobBench();
+  worker = await startWorker(bench.queue, bench);
+  const run = await bench.prune({ targetRatio: 0.2 });
+  await allEvents(bench, run.id);
+  pruned = (await getRun(bench.store.prisma, run.id)).resultModelId ?? "";
+});
+after(async () => {
+  await worker.stop();
+  await bench.close();
+});
+
+async function heal(steps = 8): Promise<RecoveryRunRecord> {
+  const { id: datasetId } = await bench.dataset("literature-train");
+  const small = {
+    steps,
+    checkEverySteps: 2,
+    batchSize: 8,
+    sequenceLength: 32,
+    heldBackTexts: 16,
+    warmupSteps: 2,
+    executionProvider: "CPU" as const,
+  };
+  const options = { ...defaultRecoveryOptions, ...small };
+  return createRecoveryRun(bench.store, { modelId: pruned, method: "LORA", options, datasetId }, bench.queue.addRun);
+}
+
+async function finished({ id }: RecoveryRunRecord): Promise<{ digest: string; types: readonly string[] }> {
+  const events = await allEvents(bench, id);
+  assert.deepEqual(
+    events.map((e) => e.sequence),
+    events.map((_, i) => i + 1),
+  );
+  const { status, error, resultModelId } = await getRun(bench.store.prisma, id);
+  assert.equal(status, "SUCCEEDED", JSON.stringify(error));
+  const checks = events.flatMap((e) => (e.type === "CHECK" ? [e.payload.step] : []));
+  assert.deepEqual(checks, [2, 4, 6, 8], "each check is told of once");
+  assert.equal(await checkpointOf(bench.store.prisma, id), null, "a run that is over needs no checkpoint");
+  const { digest, parentId } = await getModel(bench.store.prisma, resultModelId ?? "");
+  assert.equal(parentId, pruned);
+  return { digest, types: events.map((e) => e.type) };
+}
+
+test("it makes a child of the model that it heals, the same for the same seed, and leaves no checkpoint behind", async () => {
+  const { digest } = await finished(await heal());
+  undisturbed = digest;
+  assert.notEqual(digest, (await getModel(bench.store.prisma, pruned)).digest);
+  assert.equal((await finished(await heal())).digest, digest);
+  const used = new Set((await bench.store.prisma.artifact.findMany()).map((a) => a.sha256));
+  for await (const { sha256 } of (await openArtifacts(bench.dataDirectory)).list()) assert.ok(used.has(sha256), `${sha256} is nobody's`);
+});
+
+test("when its worker is killed, and then its compute process, it goes on from its last check each time, to the same bytes", async () => {
+  await worker.stop();
+  const child = await bench.workerProcess();
+  const run = await heal();
+  await eventOf(bench, run.id, "CHECK");
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+  worker = await startWorker(bench.queue, bench);
+  const [compute] = await until(
+    "a compute process",
+    () => (runningComputeProcesses().length > 0 ? runningComputeProcesses() : null),
+    60_000,
+  );
+  compute?.kill("SIGKILL");
+  assert.equal((await finished(run)).digest, undisturbed);
+});
+
+test("a run that was cancelled goes on from its last check, to the same bytes", async () => {
+  const run = await heal();
+  await eventOf(bench, run.id, "CHECK");
+  await cancelRun(bench.store, run.id);
+  assert.notEqual(await checkpointOf(bench.store.prisma, run.id), null);
+  await resumeRun(bench.store, run.id, standsOf, bench.queue.addRun);
+  const { digest, types } = await finished(run);
+  assert.equal(digest, undisturbed);
+  assert.ok(types.includes("RESUMED"));
+});
+
+test("a model that no larger one was pruned to is not healed without a teacher", async () => {
+  const { id: datasetId } = await bench.dataset("literature-train");
+  const options = { ...defaultRecoveryOptions, executionProvider: "CPU" as const };
+  const run = await createRecoveryRun(bench.store, { modelId: bench.ahab.id, method: "LORA", options, datasetId }, bench.queue.addRun);
+  await allEvents(bench, run.id);
+  assert.equal((await getRun(bench.store.prisma, run.id)).error?.code, "NO_TEACHER");
+});
