@@ -78,8 +78,17 @@ export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], 
  */
 export const prunedConfig = (config: Readonly<Record<string, unknown>>, changes: Changes): Record<string, unknown> => ({
   ...adapted(config, changes, "head_dim"),
-  espalier: { layers: changes.layers.filter((l) => l.kinds.length > 0) },
+  espalier: {
+    layers: changes.layers.filter((l) => l.kinds.length > 0).map((l) => ({ ...l, ...registeredAt(config["espalier"], l.layer) })),
+  },
 });
+
+/** Where a layer stood in the model that was registered, of which the one that was pruned may be a descendant. */
+function registeredAt(espalier: unknown, layer: number): { readonly registered?: number } {
+  if (!isObject(espalier)) return { registered: layer };
+  const before = Array.isArray(espalier["layers"]) ? espalier["layers"][layer] : undefined;
+  return isObject(before) && typeof before["registered"] === "number" ? { registered: before["registered"] } : {};
+}
 
 /**
  * The genai_config.json of what is left, by which onnxruntime-genai makes the cache: every layer's of the same number of heads.

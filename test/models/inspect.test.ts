@@ -329,7 +329,7 @@ describe("exportPruned", () => {
     assert.equal(config.num_hidden_layers, 11);
     assert.equal(config.hidden_size, 96);
     assert.equal(config.espalier.layers.length, 11);
-    assert.deepEqual(config.espalier.layers[4], { layer: 5, kinds: ["ATTENTION"] });
+    assert.deepEqual(config.espalier.layers[4], { layer: 5, registered: 5, kinds: ["ATTENTION"] });
     await cleanUp();
   });
 });

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { isObject } from "../../is-object.ts";
 import { tensorReader } from "../../onnx/read-tensor.ts";
 import { readJson } from "../../text/model-config.ts";
 import type { Blueprint } from "../blueprints/blueprint.ts";
@@ -8,6 +9,7 @@ import { findFamily } from "../blueprints/graph-of-folder.ts";
 import type { ExportSource } from "./format.ts";
 import { asFound, type FoundLayer, type FoundWeights } from "./found-weights.ts";
 import { namedWeights } from "./named-weights.ts";
+import { tracedWeights } from "./traced-weights.ts";
 
 /** A model in the terms of its family: the configuration that its class reads, what that describes, and where the weights are. */
 export interface FamilyModel {
@@ -64,13 +66,19 @@ export async function familyModel(source: ExportSource, padding: boolean): Promi
   const sampled = new Config(base);
   const sample = family.blueprint(sampled);
   const read = tensorReader(source.graphFolder);
-  const weights = namedWeights(source.model, sample, read);
-  if (!weights) throw unsupported(`the graph's weights are not called as ${family.name}'s files call them`);
+  const weights = namedWeights(source.model, sample, read) ?? tracedWeights(source.model, sample, read, indexesOf(stated["espalier"]));
   const config = stating(base, { family, sampled, sample, weights, padding });
   const blueprint = family.blueprint(new Config(config));
   const layers = blueprint.layers.map((layer, i) => asFound(layer, weights.layers[i] as FoundLayer));
   requireSameNumbers({ family, blueprint, weights });
   return { family, config, blueprint, own: { ...blueprint, layers }, weights };
+}
+
+/** Where the layers of a child stood in the model that was registered; null for such a model. */
+function indexesOf(espalier: unknown): readonly (number | null)[] | null {
+  if (!isObject(espalier)) return null;
+  const layers = Array.isArray(espalier["layers"]) ? espalier["layers"] : [];
+  return layers.map((layer) => (isObject(layer) && Number.isSafeInteger(layer["registered"]) ? (layer["registered"] as number) : null));
 }
 
 /** What goes by the number of a layer or head cannot be stated once some are gone. @throws EspalierError EXPORT_UNSUPPORTED */

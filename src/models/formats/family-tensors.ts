@@ -58,7 +58,7 @@ export function familyTensors({ family, blueprint, own, weights }: FamilyModel):
       const ownPlaces = narrowOf(narrow.layers[i]?.[branch] ?? []);
       for (const place of layer[branch]) {
         // A norm that both branches share is there as long as one of them is.
-        const matrix = found.matrix(place);
+        const matrix = found.matrix(place, branch);
         const isAdded = weights.compensated.length > 0 && place.name.endsWith(".bias");
         tensors.push(tensorOf(place, ownPlaces.get(place.name), matrix, found[branch] === null || isAdded));
       }

@@ -8,8 +8,8 @@ export interface FoundLayer {
   readonly index: number | null;
   readonly attention: { readonly heads: number; readonly kvHeads: number } | null;
   readonly mlp: { readonly width: number } | null;
-  /** What the graph has of a tensor of the family's first layer, laid out as the family has it; null if there is none. */
-  matrix(place: Place): Matrix | null;
+  /** What the graph has of a tensor of one of the layer's branches, laid out as the family has it; null if there is none. */
+  matrix(place: Place, branch: "attention" | "mlp"): Matrix | null;
 }
 
 /** A graph's weights in the terms of its family. */

@@ -30,7 +30,8 @@ export function namedWeights({ graph }: Model, sample: Blueprint, read: TensorRe
     return rest ? [Number(rest[1])] : [];
   });
   const indexes = [...new Set(numbers)].sort((a, b) => a - b).filter((i) => named(i, output) ?? named(i, down));
-  if (indexes.length === 0) return null;
+  // Exporters leave some names, and not that of what they turn.
+  if (!indexes.some((i) => named(i, output))) return null;
 
   const taken = new Set<string>();
   const take = (name: string): Tensor | undefined => {
