@@ -25,18 +25,23 @@ export const chatTemplateFiles = ["chat_template.jinja", "tokenizer_config.json"
  *   template where it refuses a conversation
  */
 export async function loadChatTemplate(folder: string): Promise<ChatTemplate | null> {
-  const [own, settings, other] = await Promise.all([
-    readBeside(folder, "chat_template.jinja"),
-    readJson(folder, "tokenizer_config.json"),
-    readJson(folder, "chat_template.json"),
-  ]);
-  const source = own ?? templateIn(settings?.["chat_template"]) ?? templateIn(other?.["chat_template"]);
+  const source = await readChatTemplate(folder);
   if (source === null) return null;
   const names = await readSpecialTokens(folder);
   const rendered = attempt("cannot be used", () => template(source));
   // Names that are always there in transformers, even where there is nothing behind them.
   const given = { ...names, tools: null, documents: null, add_generation_prompt: true };
   return (messages) => attempt("refuses", () => rendered({ ...given, messages }));
+}
+
+/** The template itself. Null if there is none. @throws EspalierError INVALID_JSON */
+export async function readChatTemplate(folder: string): Promise<string | null> {
+  const [own, settings, other] = await Promise.all([
+    readBeside(folder, "chat_template.jinja"),
+    readJson(folder, "tokenizer_config.json"),
+    readJson(folder, "chat_template.json"),
+  ]);
+  return own ?? templateIn(settings?.["chat_template"]) ?? templateIn(other?.["chat_template"]);
 }
 
 function attempt<T>(what: string, work: () => T): T {

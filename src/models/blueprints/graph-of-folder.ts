@@ -11,10 +11,11 @@ import { families } from "./families/index.ts";
 import type { Family } from "./family.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { storedWeights } from "./stored-weights.ts";
+import { unevenLayers } from "./uneven-layers.ts";
 import { Weights } from "./weights.ts";
 
 /** Tables that files may hold and that are worked out anew: causal masks, and how fast positions turn. */
-const tables = [/(?:^|\.)(?:attn|attention|self_attn|self_attention)\.(?:bias|masked_bias)$/, /(?:^|\.)rotary_emb\.inv_freq$/];
+export const tables = [/(?:^|\.)(?:attn|attention|self_attn|self_attention)\.(?:bias|masked_bias)$/, /(?:^|\.)rotary_emb\.inv_freq$/];
 
 /**
  * The ONNX graph of a folder in the Hugging Face layout that holds weights and no graph: what its config.json describes, over its
@@ -28,12 +29,7 @@ export async function graphOfFolder(place: {
   readonly root: string;
   readonly folder: string;
 }): Promise<{ readonly bytes: Uint8Array; readonly notes: readonly string[] }> {
-  const whole = (await readJson(place.folder, "config.json")) ?? {};
-  const family = familyOf(whole["model_type"]);
-  const config = new Config(whole);
-  requireNotQuantised(whole);
-  const blueprint = family.blueprint(config);
-  config.requireAllRead();
+  const { family, blueprint } = blueprintOf((await readJson(place.folder, "config.json")) ?? {});
   const { embedding, head } = blueprint;
   const tied = head.weight === embedding.weight ? [embedding.weight, family.head ?? "lm_head.weight"] : [];
   const stored = await storedWeights(place);
@@ -45,6 +41,20 @@ export async function graphOfFolder(place: {
     tied.flatMap((name) => stored.get(name) ?? []),
   );
   return { bytes: encode(model), notes: notesOf(blueprint) };
+}
+
+/**
+ * What a config.json describes, and of which family it is.
+ *
+ * @throws EspalierError UNSUPPORTED_FAMILY; UNSUPPORTED_CONFIG with the key
+ */
+export function blueprintOf(whole: Readonly<Record<string, unknown>>): { readonly family: Family; readonly blueprint: Blueprint } {
+  const family = familyOf(whole["model_type"]);
+  const config = new Config(whole);
+  requireNotQuantised(whole);
+  const blueprint = family.blueprint(config);
+  config.requireAllRead();
+  return { family, blueprint: unevenLayers(blueprint, whole["espalier"]) };
 }
 
 function notesOf({ layers }: Blueprint): string[] {

@@ -1,0 +1,108 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EspalierError } from "../../errors.ts";
+import { sizeOf } from "../../onnx/ir.ts";
+import { writeJson } from "../../text/model-config.ts";
+import type { Fields } from "./architectures/architecture.ts";
+import { widthsOf } from "./architectures/common.ts";
+import { architectureOf, architectures } from "./architectures/index.ts";
+import { type Container, type GgufTensor, readContainer } from "./container.ts";
+import { elementTypes } from "./element-types.ts";
+import { Facts } from "./facts.ts";
+import { huggingFacePlans } from "./hugging-face-plans.ts";
+import type { Heads } from "./rows.ts";
+import { readTokenizer } from "./tokenizer/read-tokenizer.ts";
+import { bytesOf, Sources } from "./write-plan.ts";
+import { writeSafetensors } from "./write-safetensors.ts";
+
+/** A GGUF file of a model. */
+export interface GgufFile {
+  readonly path: string;
+  /** What it is called in messages. */
+  readonly file: string;
+}
+
+/** No tensor that is read for its numbers is larger: how fast positions turn. */
+const mostNumbers = 1 << 16;
+
+/**
+ * Writes what a GGUF file holds as a folder in the Hugging Face layout: config.json, model.safetensors, tokenizer.json and
+ * tokenizer_config.json. Weights are streamed.
+ *
+ * @param destination an empty folder
+ * @yields how many bytes of weights are written, of how many
+ * @returns what users should know of it
+ * @throws EspalierError INVALID_GGUF with file and key or tensor; UNSUPPORTED_GGUF, UNSUPPORTED_TOKENIZER; WEIGHTS_MISMATCH
+ */
+export async function* folderOfGguf(
+  place: GgufFile,
+  destination: string,
+): AsyncGenerator<{ readonly done: number; readonly total: number }, readonly string[]> {
+  const container = readContainer(place.path, place.file);
+  const { architecture, facts } = known(container, place);
+  const config = architecture.config(facts);
+  facts.requireAllRead();
+  const plans = huggingFacePlans({ ...place, tensors: container.tensors, layers: facts.layers, headsOf: headsOf(facts) }, architecture);
+  const twice = plans.find(({ name }, i) => plans.findIndex((p) => p.name === name) !== i);
+  if (twice)
+    throw new EspalierError("INVALID_GGUF", `${place.file}: two tensors are "${twice.name}"`, { file: place.file, tensor: twice.name });
+  const rows = facts.shape("token_embd.weight")[0] as number;
+  const tokenizer = readTokenizer(container.metadata, place.file, rows);
+  await mkdir(destination, { recursive: true });
+  const write = (name: string, value: Fields) => writeFile(join(destination, name), `${writeJson(value)}\n`);
+  await write("config.json", { ...config, ...tokenizer?.config });
+  if (tokenizer) for (const name of ["tokenizer.json", "tokenizer_config.json"] as const) await write(name, tokenizer[name]);
+  yield* writeSafetensors(join(destination, "model.safetensors"), plans);
+  return notesOf(container, tokenizer !== null);
+}
+
+function known({ metadata, tensors }: Container, place: GgufFile) {
+  const refuse = (key: string, message: string): never => {
+    throw new EspalierError("UNSUPPORTED_GGUF", `${place.file}: ${message}`, { file: place.file, key });
+  };
+  const name = metadata.get("general.architecture");
+  const all = [...new Set(architectures.map((a) => a.name))].sort().join(", ");
+  const parts = metadata.get("split.count");
+  if (typeof parts === "number" && parts > 1)
+    refuse("split.count", `it is one of ${parts} files of a model; join them (llama-gguf-split --merge)`);
+  const shapes = new Map([...tensors.values()].map((t) => [t.name, t.dims]));
+  const has = (tensor: string) => shapes.has(tensor) || shapes.has(`blk.0.${tensor}`);
+  const architecture =
+    (typeof name === "string" ? architectureOf(name, has) : undefined) ??
+    refuse("general.architecture", `metadata "general.architecture" is ${JSON.stringify(name ?? null).slice(0, 100)}; known are ${all}`);
+  const numbers = (tensor: string) => numbersOf(tensors.get(tensor), tensor, place);
+  return { architecture, facts: new Facts({ metadata, shapes, numbers, file: place.file }, architecture.name) };
+}
+
+/** The elements of a small tensor. @throws EspalierError INVALID_GGUF */
+function numbersOf(tensor: GgufTensor | undefined, name: string, { path, file }: GgufFile): Float32Array {
+  if (!tensor || sizeOf(tensor.dims) > mostNumbers)
+    throw new EspalierError("INVALID_GGUF", `${file}: ${tensor ? "too large is" : "there is no"} tensor "${name}"`, { file, tensor: name });
+  const sources = new Sources();
+  try {
+    const source = { name, path, type: tensor.type, dims: tensor.dims, offset: tensor.offset };
+    const plan = { name, type: elementTypes.F32, dims: tensor.dims, from: [{ source }] };
+    return new Float32Array(Uint8Array.from([...bytesOf(plan, sources)].flatMap((part) => [...part])).buffer);
+  } finally {
+    sources.close();
+  }
+}
+
+function headsOf(facts: Facts): (layer: number) => Heads {
+  const { headWidth } = widthsOf(facts);
+  const heads = facts.perLayer("attention.head_count");
+  const kvHeads = facts.perLayer("attention.head_count_kv", heads);
+  return (layer) => ({ heads: heads[layer] as number, kvHeads: kvHeads[layer] as number, headWidth });
+}
+
+function notesOf({ tensors }: Container, tokenizer: boolean): string[] {
+  const quantised = [...tensors.values()].filter(({ type }) => type.elements > 1);
+  const kinds = [...new Set(quantised.map(({ type }) => type.name))].sort();
+  const notes =
+    kinds.length > 0
+      ? [
+          `${quantised.length} of the ${tensors.size} tensors of the GGUF file were quantised (${kinds.join(", ")}); they are kept as float16, which is what is pruned and served`,
+        ]
+      : [];
+  return tokenizer ? notes : [...notes, "the GGUF file holds no tokenizer, so the model can neither be pruned by text nor made to write"];
+}

@@ -1,0 +1,106 @@
+import { join } from "node:path";
+import { EspalierError } from "../../errors.ts";
+import { readJson, readModelConfig } from "../../text/model-config.ts";
+import { blueprintOf, tables } from "../blueprints/graph-of-folder.ts";
+import { storedWeights } from "../blueprints/stored-weights.ts";
+import type { Architecture } from "./architectures/architecture.ts";
+import { chooseArchitecture } from "./choose-architecture.ts";
+import { elementTypes, type TypeName } from "./element-types.ts";
+import type { Weighted } from "./gguf-plans.ts";
+import { type QuantisationName, quantisations, typeChooser } from "./quantisation.ts";
+import type { Source } from "./tensor-plan.ts";
+import { writeTokenizer } from "./tokenizer/write-tokenizer.ts";
+import { type Typed, writeContainer } from "./write-container.ts";
+
+export interface GgufRequest {
+  /** A folder in the Hugging Face layout: config.json, `.safetensors`, perhaps a tokenizer. */
+  readonly folder: string;
+  /** What the model is called in the file. */
+  readonly name: string;
+  readonly quantisation: QuantisationName;
+  /** The file to write. */
+  readonly target: string;
+}
+
+/**
+ * Writes a folder of a family that blueprints describe as a GGUF file. Weights are streamed.
+ *
+ * @yields how many bytes of weights are written, of how many
+ * @returns what users should know of it
+ * @throws EspalierError EXPORT_UNSUPPORTED if GGUF files cannot say what the model is; UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG;
+ *   UNSUPPORTED_TOKENIZER; INVALID_SAFETENSORS, WEIGHTS_MISMATCH
+ */
+export async function* ggufOfFolder({
+  folder,
+  name,
+  quantisation,
+  target,
+}: GgufRequest): AsyncGenerator<
+  { readonly done: number; readonly total: number },
+  { readonly notes: readonly string[]; readonly architecture: Architecture }
+> {
+  const config = (await readJson(folder, "config.json")) ?? {};
+  const { family, blueprint } = blueprintOf(config);
+  const { contextLength } = await readModelConfig(folder);
+  const weighted: Weighted = {
+    ...(await tensorsIn(folder, family.prefix ?? "model.", [
+      blueprint.embedding.weight,
+      blueprint.head.weight,
+      family.head ?? "lm_head.weight",
+    ])),
+    headsOf: blueprint.layers.map(({ attention: { heads, kvHeads, headWidth } }) => ({ heads, kvHeads, headWidth })),
+    typeOf: typeChooser(quantisation, blueprint.layers.length, blueprint.head.weight === blueprint.embedding.weight),
+  };
+  const context = contextLength ?? blueprint.positions?.rows ?? 2048;
+  const { architecture, metadata, plans, notes } = chooseArchitecture({ blueprint, config, context, weighted });
+  const tokenizer = await writeTokenizer(folder, blueprint.vocabularySize);
+  const general: [string, Typed][] = [
+    ["general.architecture", { as: "TEXT", value: architecture.name }],
+    ["general.type", { as: "TEXT", value: "model" }],
+    ["general.name", { as: "TEXT", value: name }],
+    ["general.file_type", { as: "U32", value: quantisations[quantisation].fileType }],
+    ["general.quantization_version", { as: "U32", value: 2 }],
+  ];
+  yield* writeContainer(target, new Map([...general, ...metadata, ...tokenizer.metadata]), plans);
+  const wanted = new Set<string>(["F32", ...quantisations[quantisation].matrix({ name: "", layer: 0, layers: 1, isHead: false })]);
+  const other = plans.filter(({ type, dims }) => dims.length > 1 && type.name === "F16" && !wanted.has("F16")).length;
+  return {
+    architecture,
+    notes: [
+      ...notes,
+      ...tokenizer.notes,
+      ...(other > 0 ? [`${other} matrices are kept in float16: their rows are no multiples of a block's 32 elements`] : []),
+    ],
+  };
+}
+
+/** A folder's tensors by their full names; of a head that is the embedding, and stored all the same, one. */
+async function tensorsIn(
+  folder: string,
+  prefix: string,
+  [embedding, head, ownHead]: readonly [string, string, string],
+): Promise<Pick<Weighted, "tensors" | "embedding" | "head">> {
+  const stored = await storedWeights({ root: folder, folder });
+  const bare = ![...stored.keys()].some((name) => name.startsWith(prefix)) && prefix !== "";
+  const tensors = new Map<string, Source>();
+  for (const [name, { file, stored: type, dims, offset }] of stored) {
+    if (tables.some((pattern) => pattern.test(name))) continue;
+    const found = elementTypes[type as TypeName];
+    if (!Object.hasOwn(elementTypes, type) || found.elements !== 1)
+      throw new EspalierError(
+        "WEIGHTS_MISMATCH",
+        `${file}: tensor "${name}" is of type ${type}; weights of F32, F16 and BF16 are written`,
+        {
+          file,
+          tensor: name,
+        },
+      );
+    const full = bare && name !== ownHead ? prefix + name : name;
+    tensors.set(full, { name: full, path: join(folder, file), type: found, dims, offset });
+  }
+  if (head !== embedding) return { tensors, embedding, head };
+  const either = tensors.get(embedding) ?? tensors.get(ownHead);
+  tensors.delete(ownHead);
+  if (either) tensors.set(embedding, { ...either, name: embedding });
+  return { tensors, embedding, head };
+}

@@ -1,0 +1,77 @@
+import { type ElementType, elementTypes, type TypeName } from "./element-types.ts";
+
+/** In what the weights of a GGUF file are kept. */
+export interface Quantisation {
+  /** A sentence for people. */
+  readonly description: string;
+  /** `general.file_type`. */
+  readonly fileType: number;
+  /** Types of a matrix, the first one that its rows fit counting. */
+  readonly matrix: (place: Place) => readonly TypeName[];
+}
+
+/** A matrix among the others. */
+export interface Place {
+  /** `attn_v`, or `token_embd`. */
+  readonly name: string;
+  readonly layer: number | null;
+  readonly layers: number;
+  /** Whether logits are made with it. */
+  readonly isHead: boolean;
+}
+
+/** Layers of which some matrices are kept in more bits: the first and the last eighth, and every third between them. */
+const keepsMore = ({ layer, layers }: Place): boolean => {
+  if (layer === null) return false;
+  const eighth = Math.floor(layers / 8);
+  return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2;
+};
+
+const head = ["Q6_K", "Q8_0"] as const;
+
+export const quantisations = {
+  F32: { description: "float32", fileType: 0, matrix: () => ["F32"] },
+  F16: { description: "float16; norms and biases in float32", fileType: 1, matrix: () => ["F16"] },
+  Q8_0: { description: "8 bits, and a float16 for each 32", fileType: 7, matrix: () => ["Q8_0"] },
+  Q4_0: {
+    description: "4 bits, and a float16 for each 32; the head in 6 or 8",
+    fileType: 2,
+    matrix: ({ isHead }) => (isHead ? head : ["Q4_0"]),
+  },
+  Q4_K_M: {
+    description: "4 bits in blocks of 256 with scales of 6 bits; the head and parts of some layers in 6",
+    fileType: 15,
+    matrix: (place) => {
+      if (place.isHead) return head;
+      if (place.name === "attn_qkv") return ["Q5_K", "Q5_1"];
+      return ["attn_v", "ffn_down"].includes(place.name) && keepsMore(place) ? head : ["Q4_K", "Q5_0"];
+    },
+  },
+} as const satisfies Readonly<Record<string, Quantisation>>;
+
+export type QuantisationName = keyof typeof quantisations;
+
+/** Matrices that programs read in float32. */
+const wide = /norm|position_embd|rope_/;
+
+/**
+ * In what each tensor of a file is kept. Lists of numbers, norms and learned positions stay float32; a matrix whose rows no block fits is
+ * kept in float16.
+ *
+ * @param tied whether the embedding is the head
+ */
+export function typeChooser(
+  name: QuantisationName,
+  layers: number,
+  tied: boolean,
+): (tensor: string, dims: readonly number[]) => ElementType {
+  const { matrix }: Quantisation = quantisations[name];
+  return (tensor, dims) => {
+    const [, layer, base] = /^(?:blk\.(\d+)\.)?([a-z0-9_]+)\.(?:weight|bias)$/.exec(tensor) ?? [];
+    if (dims.length < 2 || wide.test(tensor) || base === undefined) return elementTypes.F32;
+    const isHead = base === "output" || (tied && base === "token_embd");
+    const wanted = matrix({ name: base, layer: layer === undefined ? null : Number(layer), layers, isHead });
+    const fits = wanted.find((type) => (dims.at(-1) as number) % elementTypes[type].elements === 0);
+    return elementTypes[fits ?? "F16"];
+  };
+}
