@@ -15,7 +15,7 @@ export const inspect = (program: Argv) =>
       command.positional("path", {
         type: "string",
         demandOption: true,
-        describe: "of a folder in the Hugging Face layout, or of a .onnx file",
+        describe: "of a folder in the Hugging Face layout, or of a .onnx or .gguf file",
       }),
     async ({ path }) => {
       process.exitCode = 2;

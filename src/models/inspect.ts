@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { modelDigest, storeFile } from "../artifacts/model-files.ts";
 import type { Facts } from "./describe.ts";
+import { withFolder } from "./gguf/with-folder.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
 import { type Survey, survey } from "./survey.ts";
 import type { InspectedModel } from "./types.ts";
@@ -10,26 +12,29 @@ export interface InspectRequest {
   readonly dataDirectory: string;
   /** The folder that models are read from under. */
   readonly modelRoot: string;
-  /** A folder or a `.onnx` file, relative to the model root. */
+  /** A folder, or a `.onnx` or `.gguf` file, relative to the model root. */
   readonly path: string;
+  /** A path where there is nothing yet, known to who asks: what a GGUF file is read into lies there until it is stored. */
+  readonly scratch?: string;
 }
 
 /**
  * Reads a model, checks all that registering it promises, then copies its files into the artifact store. Nothing is stored
  * of a model that is refused. One that can be served and not pruned is stored, with the reason.
  *
- * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT, MODEL_NOT_FOUND, FILE_TOO_LARGE (model-folder.ts); the first obstacle that
- *   `survey` finds
+ * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT, MODEL_NOT_FOUND, FILE_TOO_LARGE (model-folder.ts); INVALID_GGUF, UNSUPPORTED_GGUF
+ *   (gguf/folder-of-gguf.ts); the first obstacle that `survey` finds
  */
-export async function inspect({ dataDirectory, modelRoot, path }: InspectRequest): Promise<InspectedModel> {
-  return store(dataDirectory, await findModel(modelRoot, path));
+export async function inspect({ dataDirectory, modelRoot, path, scratch }: InspectRequest): Promise<InspectedModel> {
+  const found = await findModel(modelRoot, path);
+  return withFolder(found, scratch ?? join(dataDirectory, "exports", randomUUID()), (place, notes) => store(dataDirectory, place, notes));
 }
 
 /** As `inspect`, for a folder of our own making, whose graph may have any name. */
-export const storeFolder = (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
-  inspect({ dataDirectory, modelRoot: folder, path: graph });
+export const storeFolder = async (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
+  store(dataDirectory, await findModel(folder, graph), []);
 
-async function store(dataDirectory: string, place: ModelFolder): Promise<InspectedModel> {
+async function store(dataDirectory: string, place: ModelFolder, made: readonly string[]): Promise<InspectedModel> {
   const steps = survey(place);
   const step = await steps.next();
   if (!step.done) throw step.value;
@@ -48,6 +53,6 @@ async function store(dataDirectory: string, place: ModelFolder): Promise<Inspect
     sizeBytes: sizes.reduce((a, b) => a + b, 0),
     ...known,
     structures: facts.pruningObstacle ? [] : structures,
-    notes,
+    notes: [...made, ...notes],
   };
 }

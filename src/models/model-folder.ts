@@ -15,6 +15,8 @@ export interface ModelFolder {
   readonly graph: string;
   /** Whether there is no such file, and the graph is built over the folder's `.safetensors` by what its config.json says. */
   readonly built?: boolean;
+  /** The GGUF file, relative to the folder, that a folder with weights is to be made of; then there is nothing else yet. */
+  readonly gguf?: string;
   /** Files beside the graph that belong to the model, relative to the folder. */
   readonly companions: readonly string[];
 }
@@ -46,6 +48,9 @@ const mostTemplates = 50;
 /** Whether a file of a model is neither its graph nor its weights. */
 export const isCompanion = (path: string): boolean => Object.hasOwn(companions, path) || isTemplate(path);
 
+/** Companions that speak of a model in whatever form it comes. */
+const aboutAnyForm: ReadonlySet<string> = new Set(["README.md", "LICENSE"]);
+
 /** In the order in which they are looked for. Optimum's decoder merged of two reads a cache or none, as `model.onnx` of others does. */
 const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
 
@@ -66,17 +71,28 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
   const found = await within(root, place, "MODEL");
   if (found === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
   if (found.isFile() && place.endsWith(".onnx")) return folderAround(root, place);
-  if (!found.isDirectory()) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx file`, { path });
+  if (found.isFile() && place.endsWith(".gguf"))
+    return { root, folder: dirname(place), graph: "model.onnx", gguf: basename(place), companions: [] };
+  if (!found.isDirectory()) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx or .gguf file`, { path });
   for (const graph of graphs)
     if ((await sizeWithin(root, join(place, graph))) !== null)
       return { root, folder: place, graph, companions: await companionsIn(root, place) };
   const weights = (await sizeWithin(root, join(place, "config.json"))) === null ? null : await weightFiles({ root, folder: place });
   if (weights) return { root, folder: place, graph: "model.onnx", built: true, companions: await companionsIn(root, place) };
-  const there = [...(await graphsIn(root, place)), ...(await graphsIn(root, join(place, "onnx"))).map((name) => `onnx/${name}`)];
+  const [gguf, ...others] = await filesIn(root, place, ".gguf");
+  const beside = [
+    ...(await filesIn(root, place, ".onnx")),
+    ...(await filesIn(root, join(place, "onnx"), ".onnx")).map((name) => `onnx/${name}`),
+  ];
+  if (gguf !== undefined && others.length === 0 && beside.length === 0) {
+    const own = (await companionsIn(root, place)).filter((name) => aboutAnyForm.has(name));
+    return { root, folder: place, graph: "model.onnx", gguf, companions: own };
+  }
+  const there = [...beside, ...(gguf === undefined ? [] : [gguf, ...others])];
   const instead =
     there.length > 0
       ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"`
-      : ", nor config.json with model.safetensors";
+      : ", nor config.json with model.safetensors, nor a .gguf file";
   throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}${instead}`, {
     path,
     graphs: there,
@@ -112,9 +128,9 @@ async function companionsIn(root: string, folder: string): Promise<string[]> {
   return names;
 }
 
-/** Names of the first graphs in a folder under the root. */
-async function graphsIn(root: string, folder: string): Promise<string[]> {
-  const names = (await namesIn(root, folder)).filter((name) => name.endsWith(".onnx")).slice(0, 20);
+/** Names of the first files of a kind in a folder under the root. */
+async function filesIn(root: string, folder: string, ending: ".onnx" | ".gguf"): Promise<string[]> {
+  const names = (await namesIn(root, folder)).filter((name) => name.endsWith(ending)).slice(0, 20);
   const sizes = await Promise.all(names.map((name) => sizeWithin(root, join(folder, name)).catch(() => null)));
   return names.filter((_, i) => sizes[i] !== null);
 }

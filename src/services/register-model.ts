@@ -1,3 +1,6 @@
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { requireFiles } from "../artifacts/model-files.ts";
 import { computeOnce } from "../compute/compute-once.ts";
 import { getModel, type ModelRecord, registerRootModel } from "../store/models.ts";
@@ -11,7 +14,7 @@ export interface RegisterServices {
 }
 
 export interface RegisterRequest {
-  /** A folder or a `.onnx` file, relative to the model root. */
+  /** A folder, or a `.onnx` or `.gguf` file, relative to the model root. */
   readonly path: string;
   readonly name: string;
   /** A request with the key of an earlier one gives what that one gave, whatever has become of the files. */
@@ -35,6 +38,12 @@ export async function registerModel(
   const keyed = key === undefined ? undefined : { operation: "registerModel", owner, key, request: { path, name } };
   const earlier = keyed && (await earlierResult(store.prisma, keyed));
   if (earlier) return getModel(store.prisma, earlier);
-  const inspected = await computeOnce("inspect", { dataDirectory, modelRoot, path }, signal);
-  return registerRootModel(store, inspected, name, { keyed, confirmFiles: (files) => requireFiles(dataDirectory, files) });
+  const scratch = join(dataDirectory, "exports", randomUUID());
+  try {
+    const inspected = await computeOnce("inspect", { dataDirectory, modelRoot, path, scratch }, signal);
+    return await registerRootModel(store, inspected, name, { keyed, confirmFiles: (files) => requireFiles(dataDirectory, files) });
+  } finally {
+    // A process that was killed leaves it behind.
+    await rm(scratch, { recursive: true, force: true });
+  }
 }

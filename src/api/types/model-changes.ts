@@ -3,7 +3,9 @@ import { Model } from "./model.ts";
 
 @InputType({ description: "Which model to register." })
 export class RegisterModelInput {
-  @Field(() => String, { description: "A folder in the Hugging Face layout, or an `.onnx` file, relative to the server's model root." })
+  @Field(() => String, {
+    description: "A folder in the Hugging Face layout, or an `.onnx` or `.gguf` file, relative to the server's model root.",
+  })
   readonly path!: string;
 
   @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, the last part of the path." })

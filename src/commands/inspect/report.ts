@@ -1,8 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, parse, relative } from "node:path";
 import { EspalierError } from "../../errors.ts";
 import { type Facts, operatorCounts } from "../../models/describe.ts";
-import { findModel } from "../../models/model-folder.ts";
+import { withFolder } from "../../models/gguf/with-folder.ts";
+import { findModel, type ModelFolder } from "../../models/model-folder.ts";
 import { survey } from "../../models/survey.ts";
 import { printTable } from "./table.ts";
 import { structureTree } from "./tree.ts";
@@ -48,9 +51,14 @@ export async function inspectModel(path: string): Promise<boolean> {
   // The path is the user's own: it may be a link into a hub's cache, wherever that lies.
   const { root } = parse(path);
   if (!existsSync(path)) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at ${path}`, { path });
-  const place = await findModel(root, relative(root, path) || ".");
-  console.log(join(place.folder, place.graph));
+  const found = await findModel(root, relative(root, path) || ".");
+  console.log(join(found.folder, found.gguf ?? found.graph));
+  const scratch = join(tmpdir(), `espalier-inspect-${randomUUID()}`);
+  return withFolder(found, scratch, report);
+}
 
+/** @param made what is known of how the folder was made */
+async function report(place: ModelFolder, made: readonly string[]): Promise<boolean> {
   const obstacles: EspalierError[] = [];
   const steps = survey(place);
   let step = await steps.next();
@@ -68,7 +76,7 @@ export async function inspectModel(path: string): Promise<boolean> {
     printFacts(facts);
     if (facts.structures.length > 0) printStructures(facts);
   }
-  for (const note of notes) console.log(`\nnote: ${note}`);
+  for (const note of [...made, ...notes]) console.log(`\nnote: ${note}`);
   const unpruned = facts?.pruningObstacle;
   if (obstacles.length === 0 && !unpruned) {
     console.log("\nThe model can be pruned.");

@@ -2,7 +2,7 @@ import { EspalierError } from "../../errors.ts";
 import { type Architecture, type Renamed, renamed } from "./architectures/architecture.ts";
 import type { GgufTensor } from "./container.ts";
 import { type ElementType, elementTypes } from "./element-types.ts";
-import { type Heads, type Order, rowsFrom, rowsThere } from "./rows.ts";
+import { countOfRows, type Heads, type Order, rowsFrom, rowsThere } from "./rows.ts";
 import type { Plan, Source } from "./tensor-plan.ts";
 
 /** A GGUF file's tensors, to be written under Hugging Face's names. */
@@ -36,6 +36,7 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       const tensor = given.tensors.get(`${here}.${part}`);
       if (!tensor) continue;
       taken.add(tensor.name);
+      requireRows(given, tensor, rowsBy(rule, heads));
       plans.push(...plansOf(sourceOf(given, tensor), `${there}.${part}`, rule, heads, part === "weight"));
     }
   };
@@ -48,6 +49,7 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       const tensor = given.tensors.get(`${at}.${packed.tensor}.${part}`);
       if (!tensor) continue;
       taken.add(tensor.name);
+      requireRows(given, tensor, countOfRows("GROUPS", heads));
       plans.push(...unpacked(sourceOf(given, tensor), names, `${to}.`, part, heads));
     }
   }
@@ -59,6 +61,21 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       { file: given.file, tensors: left.slice(0, 20) },
     );
   return plans;
+}
+
+/** How many rows a tensor must have by the numbers of heads; null if they do not say. */
+function rowsBy({ order, heads: by }: Renamed, heads: Heads | null): number | null {
+  if (!heads) return null;
+  if (order) return countOfRows(order, heads);
+  return by ? (by === "QUERIES" ? heads.heads : heads.kvHeads) : null;
+}
+
+function requireRows({ file }: Given, { name, dims }: GgufTensor, rows: number | null): void {
+  if (rows === null || dims[0] === rows) return;
+  throw new EspalierError("INVALID_GGUF", `${file}: tensor "${name}" has ${dims[0]} rows; by the numbers of heads ${rows} were expected`, {
+    file,
+    tensor: name,
+  });
 }
 
 const sourceOf = ({ path }: Given, { name, type, dims, offset }: GgufTensor): Source => ({ name, path, type, dims, offset });

@@ -29,6 +29,10 @@ const orders: Readonly<Record<Order, (heads: Heads) => Int32Array>> = {
   },
 };
 
+/** How many rows a projection of that order has. */
+export const countOfRows = (order: Order, { heads, kvHeads, headWidth }: Heads): number =>
+  (order === "GROUPS" ? heads + 2 * kvHeads : order === "NEIGHBOURS_OF_QUERIES" ? heads : kvHeads) * headWidth;
+
 function neighbours(heads: number, width: number): Int32Array {
   const rows = new Int32Array(heads * width);
   for (let i = 0; i < rows.length; i++) {
