@@ -2,7 +2,7 @@ import type { Format } from "./format.ts";
 
 export const onnx: Format<"ONNX"> = {
   name: "ONNX",
-  description: "The model's own graph with its weights, configurations and tokenizer.",
+  description: "The model's own graph and weights, in the layout that transformers.js and Optimum look for.",
   loadedBy: "ONNX Runtime, Optimum, transformers.js, onnxruntime-genai",
   library: "onnx",
   tags: ["onnx"],
