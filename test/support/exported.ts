@@ -4,6 +4,8 @@ import { materialise } from "../../src/artifacts/model-files.ts";
 import { finished } from "../../src/finished.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { type ExportedModel, exportModel } from "../../src/models/formats/export-model.ts";
+import { formatNamed } from "../../src/models/formats/formats.ts";
+import type { WeightType } from "../../src/models/formats/weight-types.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
 import type { InspectedModel } from "../../src/models/types.ts";
@@ -27,9 +29,10 @@ export async function exported(
   { digest, files, architecture }: InspectedModel,
   format: string,
   padding = false,
+  weights: WeightType = formatNamed(format).weights[0],
 ): Promise<ExportedModel & { readonly folder: string }> {
   const model = { dataDirectory, digest, files, vocabularySize: architecture.vocabularySize };
   const destination = await mkdtemp(join(dataDirectory, "export-"));
-  const result = await finished(exportModel({ model, options: { format, weights: "AS_IS", padding } }, destination));
+  const result = await finished(exportModel({ model, options: { format, weights, padding } }, destination));
   return { ...result, folder: await materialise({ dataDirectory, ...result }) };
 }

@@ -4,7 +4,8 @@ import type { Attention, Blueprint, Layer, Norm } from "./blueprint.ts";
 
 /**
  * A blueprint of whose layers each is as wide as a config.json says of it: `espalier.layers` holds for each layer, in order, how many
- * groups of queries with the key and value they share it has (`heads`), and how many neurons its MLP has (`channels`).
+ * groups of queries with the key and value they share it has (`heads`), and how many neurons its MLP has (`channels`); where layers share a
+ * key among unlike numbers of queries, how many these are in all (`queries`).
  *
  * @param stated the value under `espalier`; undefined for none
  * @throws EspalierError UNSUPPORTED_CONFIG
@@ -18,19 +19,20 @@ export function unevenLayers(blueprint: Blueprint, stated: unknown): Blueprint {
 }
 
 function narrowed(layer: Layer, stated: unknown, index: number): Layer {
-  const { heads, channels, kinds } = isObject(stated) ? stated : refuse("lists of objects");
+  const { heads, queries, channels, kinds } = isObject(stated) ? stated : refuse("lists of objects");
   if (Array.isArray(kinds) && !(kinds.includes("ATTENTION") && kinds.includes("MLP")))
     refuse(`layers that have both an attention and an MLP, which layer ${index} has not`);
   return {
     ...layer,
-    attention: heads === undefined ? layer.attention : ofHeads(layer.attention, count(heads, "heads", index)),
+    attention: heads === undefined ? layer.attention : ofHeads(layer.attention, count(heads, "heads", index), queries, index),
     mlp: channels === undefined ? layer.mlp : { ...layer.mlp, width: count(channels, "channels", index) },
   };
 }
 
-/** An attention of so many groups. */
-export function ofHeads(attention: Attention, kvHeads: number): Attention {
-  const heads = (attention.heads / attention.kvHeads) * kvHeads;
+/** An attention of so many groups; of as many queries each as there were, unless so many are stated. */
+function ofHeads(attention: Attention, kvHeads: number, queries: unknown, index: number): Attention {
+  const heads = queries === undefined ? (attention.heads / attention.kvHeads) * kvHeads : count(queries, "queries", index);
+  if (heads % kvHeads !== 0) refuse(`queries that are a multiple of the keys, which those of layer ${index} are not`);
   const { headNorm, alibi } = attention;
   if (alibi && heads !== attention.heads) refuse("models without slopes by head (ALiBi)");
   const own = (norm: Norm, count: number): Norm =>

@@ -16,9 +16,12 @@ import type { ExportSource } from "./format.ts";
 /** How far logits may be apart, of the largest: both graphs compute in float32, in another order; what is stored in 16 bits is rounded. */
 const tolerance = { float32: 1e-4, half: 1e-2 } as const;
 
+/** How many tokens the texts have. */
+const longest = 12;
+
 /** Two texts of ids from all over the vocabulary. */
-const rowsOf = (vocabulary: number): number[][] =>
-  [1, 2].map((seed) => Array.from({ length: 12 }, (_, i) => (seed * 7 + i * i * 31 + i * 3) % Math.max(1, vocabulary)));
+const rowsOf = (vocabulary: number, length: number): number[][] =>
+  [1, 2].map((seed) => Array.from({ length }, (_, i) => (seed * 7 + i * i * 31 + i * 3) % Math.max(1, vocabulary)));
 
 /** Logits [B * T][V] of a few fixed texts. Weights are mapped and not copied, so that memory stays that of the graph. */
 async function logits(model: Model, folder: string, rows: readonly (readonly number[])[]): Promise<Float32Array[]> {
@@ -43,15 +46,20 @@ async function logits(model: Model, folder: string, rows: readonly (readonly num
  * Proves that a folder of a family's weights is the model: the graph that is built from it anew gives the model's logits.
  *
  * @param folder holds config.json and `.safetensors`
+ * @param within how far logits may be apart, of the largest, where the files keep less than the model does; and how long texts may be
  * @throws EspalierError EXPORT_MISMATCH if it gives others
  */
-export async function requireSameLogits(source: ExportSource, folder: string): Promise<void> {
-  const rows = rowsOf(source.vocabularySize);
+export async function requireSameLogits(
+  source: ExportSource,
+  folder: string,
+  within: { readonly allowed?: number | undefined; readonly length?: number } = {},
+): Promise<void> {
+  const rows = rowsOf(source.vocabularySize, Math.min(longest, within.length ?? longest));
   const expected = await logits(source.model, source.graphFolder, rows);
   const { model: built } = canonical(decode((await graphOfFolder({ root: folder, folder })).bytes));
   const found = await logits(built, folder, rows);
   const half = [...source.model.graph.initializers.values(), ...source.model.graph.inputs].some((t) => isHalfPrecision(t.dataType));
-  const allowed = half ? tolerance.half : tolerance.float32;
+  const allowed = within.allowed ?? (half ? tolerance.half : tolerance.float32);
   let [largest, apart] = [0, 0];
   for (const [i, values] of expected.entries())
     for (const [v, value] of values.entries()) {

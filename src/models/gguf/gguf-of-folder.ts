@@ -15,8 +15,8 @@ import { type Typed, writeContainer } from "./write-container.ts";
 export interface GgufRequest {
   /** A folder in the Hugging Face layout: config.json, `.safetensors`, perhaps a tokenizer. */
   readonly folder: string;
-  /** What the model is called in the file. */
-  readonly name: string;
+  /** What the model is called in the file; nothing unless said. */
+  readonly name?: string;
   readonly quantisation: QuantisationName;
   /** The file to write. */
   readonly target: string;
@@ -57,7 +57,7 @@ export async function* ggufOfFolder({
   const general: [string, Typed][] = [
     ["general.architecture", { as: "TEXT", value: architecture.name }],
     ["general.type", { as: "TEXT", value: "model" }],
-    ["general.name", { as: "TEXT", value: name }],
+    ...(name === undefined ? [] : [["general.name", { as: "TEXT", value: name }] as [string, Typed]]),
     ["general.file_type", { as: "U32", value: quantisations[quantisation].fileType }],
     ["general.quantization_version", { as: "U32", value: 2 }],
   ];

@@ -2,8 +2,6 @@ import { type ElementType, elementTypes, type TypeName } from "./element-types.t
 
 /** In what the weights of a GGUF file are kept. */
 export interface Quantisation {
-  /** A sentence for people. */
-  readonly description: string;
   /** `general.file_type`. */
   readonly fileType: number;
   /** Types of a matrix, the first one that its rows fit counting. */
@@ -30,16 +28,14 @@ const keepsMore = ({ layer, layers }: Place): boolean => {
 const head = ["Q6_K", "Q8_0"] as const;
 
 export const quantisations = {
-  F32: { description: "float32", fileType: 0, matrix: () => ["F32"] },
-  F16: { description: "float16; norms and biases in float32", fileType: 1, matrix: () => ["F16"] },
-  Q8_0: { description: "8 bits, and a float16 for each 32", fileType: 7, matrix: () => ["Q8_0"] },
+  F32: { fileType: 0, matrix: () => ["F32"] },
+  F16: { fileType: 1, matrix: () => ["F16"] },
+  Q8_0: { fileType: 7, matrix: () => ["Q8_0"] },
   Q4_0: {
-    description: "4 bits, and a float16 for each 32; the head in 6 or 8",
     fileType: 2,
     matrix: ({ isHead }) => (isHead ? head : ["Q4_0"]),
   },
   Q4_K_M: {
-    description: "4 bits in blocks of 256 with scales of 6 bits; the head and parts of some layers in 6",
     fileType: 15,
     matrix: (place) => {
       if (place.isHead) return head;

@@ -22,11 +22,19 @@ export function widthsOf(facts: Facts): Widths {
   if (facts.count("attention.value_length", headWidth) !== headWidth) facts.refuse("attention.value_length", `that of keys, ${headWidth}`);
   if ([...heads, ...kvHeads].includes(0)) facts.refuse("attention.head_count", "layers that all have an attention");
   if (channels.includes(0)) facts.refuse("feed_forward_length", "layers that all have a feed-forward network");
-  const each = most / mostKv;
-  if (!heads.every((count, i) => count === (kvHeads[i] as number) * each))
-    facts.refuse("attention.head_count_kv", `as many queries to each key in all layers, here ${each}`);
-  const alike = kvHeads.every((count) => count === mostKv) && channels.every((count) => count === mostChannels);
-  const layers = kvHeads.map((count, layer) => ({ layer, kinds: ["ATTENTION", "MLP"], heads: count, channels: channels[layer] }));
+  const queries = (layer: number) =>
+    (heads[layer] as number) * mostKv === most * (kvHeads[layer] as number) ? {} : { queries: heads[layer] };
+  const alike =
+    heads.every((count) => count === most) &&
+    kvHeads.every((count) => count === mostKv) &&
+    channels.every((count) => count === mostChannels);
+  const layers = kvHeads.map((count, layer) => ({
+    layer,
+    kinds: ["ATTENTION", "MLP"],
+    heads: count,
+    ...queries(layer),
+    channels: channels[layer],
+  }));
   return { heads: most, kvHeads: mostKv, headWidth, intermediate: mostChannels, uneven: alike ? {} : { espalier: { layers } } };
 }
 
