@@ -26,6 +26,7 @@ const directions = {
     "compute",
     "jobs",
     "models/formats/formats",
+    "models/import/file-paths",
     "pruning",
     "recovery/(?:methods|objectives|options)",
     "store",
@@ -51,7 +52,7 @@ const typesOnly = {
   structures: ["onnx"],
   store: ["artifacts", "evaluation", "models", "pruning", "recovery", "structures", "text"],
   compute: ["structures"],
-  jobs: ["runtime", "structures"],
+  jobs: ["models", "runtime", "structures"],
   services: ["evaluation", "models", "recovery"],
   api: ["artifacts", "inference", "models", "recovery", "runtime", "structures"],
 };

@@ -44,6 +44,12 @@ export interface Config {
   readonly artifacts: string | null;
   /** Models are registered from under this folder only. */
   readonly modelRoot: string;
+  /** A server that answers like the Hugging Face Hub, from which models come that are named by their repository. Null: the Hub itself. */
+  readonly hub: string | null;
+  /** Shown to the Hub; null for what everybody may have. */
+  readonly hubToken: string | null;
+  /** What one client may have sent and not yet made models of, in MiB. */
+  readonly uploads: number;
   /** Datasets are registered from under this folder only. */
   readonly datasetRoot: string;
   /** That models kept loaded may take together, in MiB; null: half of the machine's. */
@@ -82,6 +88,7 @@ const mebibytes: Parse<number> = (value) => (/^[1-9]\d{0,8}$/.test(value) ? Numb
 const hostName: Parse<string> = (text) =>
   /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text) && URL.canParse(`http://${text}`) ? new URL(`http://${text}`).hostname : undefined;
 const origin: Parse<string> = (text) => (/^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text ? text : undefined);
+const secret: Parse<string> = (text) => (/^[\x21-\x7e]{1,1000}$/.test(text) ? text : undefined);
 const yesOrNo: Parse<boolean> = (text) => ({ true: true, false: false })[text];
 const text: Parse<string> = (value) => value;
 
@@ -100,6 +107,9 @@ const settings: { readonly [Key in keyof Config]: readonly [variable: string, Pa
   databaseUrl: ["DATABASE_URL", postgresUrl, "be a postgresql:// address", null],
   artifacts: ["ESPALIER_ARTIFACTS", s3Address, "be an s3:// address, such as s3://bucket/prefix?endpoint=https://host", null],
   modelRoot: ["ESPALIER_MODEL_ROOT", folder, "be a folder", existsSync("models") ? resolve("models") : bundledModels],
+  hub: ["ESPALIER_HUB", origin, "be an origin, such as https://hub.example.org", null],
+  hubToken: ["ESPALIER_HUB_TOKEN", secret, "be a token, without blanks", null],
+  uploads: ["ESPALIER_UPLOADS", mebibytes, "be a number of MiB", 100 * 1024],
   datasetRoot: ["ESPALIER_DATASET_ROOT", folder, "be a folder", resolve("datasets")],
   modelMemory: ["ESPALIER_MODEL_MEMORY", mebibytes, "be a number of MiB", null],
   logLevel: ["LOG_LEVEL", oneOf(logLevels), `be one of ${logLevels.join(", ")}`, "info"],

@@ -49,7 +49,8 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       const providers =
         workerProviders ?? (role === "worker" ? await computeOnce("providers", null, new AbortController().signal) : ["CPU", "CUDA"]);
       logger.info({ providers, concurrency }, "working");
-      const worker = await startWorker(queue, { store, dataDirectory, logger }, { providers, concurrency });
+      const hub = { address: config.hub, token: config.hubToken };
+      const worker = await startWorker(queue, { store, dataDirectory, modelRoot, hub, logger }, { providers, concurrency });
       stops.push(() => worker.stop());
     }
     let server: Server | null = null;
@@ -57,9 +58,10 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
     if (role !== "worker") {
       const { allowedHosts, allowedOrigins, open } = config;
       if (config.firstToken && !open) firstToken = await createFirstToken(store);
+      const uploadBytes = config.uploads * 2 ** 20;
       const generators = new ModelProcesses(config.modelMemory === null ? {} : { memoryBytes: config.modelMemory * 2 ** 20 });
       stops.push(() => generators.close());
-      server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot }, host, port, logger, {
+      server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot, uploadBytes }, host, port, logger, {
         allowedHosts,
         allowedOrigins,
         open,

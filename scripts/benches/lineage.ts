@@ -29,7 +29,7 @@ const logger = pino({ level: "warn" });
 const queue = await Queue.open(store, logger);
 const generators = new ModelProcesses();
 const server = await startServer(
-  { store, queue, generators, dataDirectory, modelRoot: dataDirectory, datasetRoot: dataDirectory },
+  { store, queue, generators, dataDirectory, modelRoot: dataDirectory, datasetRoot: dataDirectory, uploadBytes: 0 },
   "127.0.0.1",
   0,
   logger,

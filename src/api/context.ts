@@ -15,6 +15,8 @@ export interface Services {
   readonly dataDirectory: string;
   readonly modelRoot: string;
   readonly datasetRoot: string;
+  /** What one client may have sent and not yet made models of. */
+  readonly uploadBytes: number;
 }
 
 /** What one server works with beside. */

@@ -22,11 +22,12 @@ const everywhere = { "x-content-type-options": "nosniff", "referrer-policy": "no
 /** Tells a page of an allowed origin that it may read the answer, and, if it asks before, what it may send. */
 function allow({ headers, method }: FastifyRequest, reply: FastifyReply, origin: string): FastifyReply | undefined {
   reply.raw.setHeader("access-control-allow-origin", origin);
+  reply.raw.setHeader("access-control-expose-headers", "upload-offset, upload-length");
   if (method !== "OPTIONS") return undefined;
   return reply
     .code(204)
     .headers({
-      "access-control-allow-methods": "GET, POST",
+      "access-control-allow-methods": "GET, HEAD, POST, PUT",
       "access-control-allow-headers": headers["access-control-request-headers"] ?? "",
       "access-control-max-age": "600",
     })

@@ -8,8 +8,9 @@ import { guard } from "./guard.ts";
 import { answerErrors, answerUnreadable } from "./http-errors.ts";
 import { hasTooManyValues } from "./json-values.ts";
 import { exceeded, limits } from "./limits.ts";
+import { endSlowBodies } from "./slow-bodies.ts";
 
-/** Within which the headers of a request, and the whole of it, must have come. */
+/** Within which the headers of a request, and a body that trickles, must have come. */
 export interface RequestTimes {
   readonly headersMs: number;
   readonly requestMs: number;
@@ -21,13 +22,15 @@ export function openApp(access: Access, rules: SiteRules, { headersMs, requestMs
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bytes,
-    requestTimeout: requestMs,
+    // `endSlowBodies` sees to bodies.
+    requestTimeout: 0,
     http: { headersTimeout: headersMs, connectionsCheckingInterval: Math.min(1000, headersMs) },
     forceCloseConnections: "idle",
     ...answerUnreadable(log),
   });
   // Each request that is on its way over a connection listens for its end.
   app.server.on("connection", (socket) => socket.setMaxListeners(0));
+  endSlowBodies(app.server, requestMs);
   answerErrors(app, log);
   guard(app, rules, access);
   compressAnswers(app);

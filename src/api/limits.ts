@@ -26,7 +26,7 @@ export const limits = {
   connectionParameters: 16_000,
   /** A socket with more that its client has not taken is not read on. */
   unreadBytes: 2 ** 20,
-  /** Within which a request's headers, and the whole of it, must have come. */
+  /** Within which a request's headers, and a body that trickles, must have come. */
   headersMs: 10_000,
   requestMs: 60_000,
   /** Of requests that are under way when the server stops. */

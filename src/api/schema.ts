@@ -11,6 +11,7 @@ import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { ExportResolver, ExportRunResolver } from "./resolvers/export-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
+import { ImportResolver } from "./resolvers/import-resolver.ts";
 import { MeasureResolver } from "./resolvers/measure-resolver.ts";
 import { ModelResolver } from "./resolvers/model-resolver.ts";
 import { NodeResolver } from "./resolvers/node-resolver.ts";
@@ -19,6 +20,8 @@ import { RecoveryRunResolver, RecoverySucceededResolver } from "./resolvers/reco
 import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
 import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
+import { UploadResolver } from "./resolvers/upload-resolver.ts";
+import { ImportProgressed } from "./types/import.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
 import { recoveryEventTypes } from "./types/recovery-event.ts";
 import { runTypeNames } from "./types/run.ts";
@@ -50,12 +53,14 @@ export function buildSchema(): GraphQLSchema {
       EvaluationResolver,
       ExportResolver,
       ExportRunResolver,
+      ImportResolver,
+      UploadResolver,
       GenerationResolver,
       MeasureResolver,
       TokenResolver,
       AuditResolver,
     ],
-    orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ...runEventTypes],
+    orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ImportProgressed, ...runEventTypes],
     validate: false,
     authChecker,
     pubSub: noPubSub,

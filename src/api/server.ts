@@ -17,6 +17,7 @@ import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
 import { StalledClients } from "./stalled-clients.ts";
 import { Turns } from "./turns.ts";
+import { serveUploads } from "./upload-route.ts";
 
 export interface Server {
   /** Of the API, e.g. `http://127.0.0.1:4000/graphql`. */
@@ -96,6 +97,7 @@ export async function startServer(
   );
   serveGraphiql(app);
   serveHub(app, services);
+  serveUploads(app, services);
   serveGraphql(app, own, { apollo, streams, stalled, turns, late: late.signal });
 
   const address = await app.listen({ host, port }).catch((cause: Error) => {

@@ -17,6 +17,7 @@ export type Task<Name extends TaskName> = (
 const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   providers: async () => (await import("./tasks/providers.ts")).providersTask,
   inspect: async () => (await import("./tasks/inspect.ts")).inspectTask,
+  import: async () => (await import("./tasks/import.ts")).importTask,
   prune: async () => (await import("./tasks/prune.ts")).pruneTask,
   recover: async () => (await import("./tasks/recover.ts")).recoverTask,
   readDataset: async () => (await import("./tasks/read-dataset.ts")).readDatasetTask,

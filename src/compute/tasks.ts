@@ -4,6 +4,7 @@ import type { TextEvent, TextOptions, TextSummary } from "../inference/generate.
 import type { ContinuationScore, EmbedOptions, ScoreOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
 import type { ExportedModel, ExportRequest } from "../models/formats/export-model.ts";
+import type { ImportProgress, ImportRequest } from "../models/import/import-model.ts";
 import type { InspectRequest } from "../models/inspect.ts";
 import type { InspectedModel } from "../models/types.ts";
 import type { IterationRecord, PruningEvent } from "../pruning/events.ts";
@@ -149,6 +150,8 @@ export interface Tasks {
   readonly providers: { readonly request: null; readonly event: never; readonly result: readonly ConcreteProvider[] };
   /** Validates a model folder and copies it into the artifact store. */
   readonly inspect: { readonly request: InspectRequest; readonly event: never; readonly result: InspectedModel };
+  /** Gathers a model's files from wherever they are, validates them and copies them into the artifact store. */
+  readonly import: { readonly request: ImportRequest; readonly event: ImportProgress; readonly result: InspectedModel };
   /** Runs the pruning loop and stores the pruned model's files as artifacts. */
   readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent | RestoringEvent; readonly result: PruneResult };
   /** Heals a model, and stores what came of it as artifacts; checkpoints too. */

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** What requests call the folders of this machine. */
-const names: ReadonlySet<string> = new Set(["dataDirectory", "modelRoot", "scratch"]);
+const names: ReadonlySet<string> = new Set(["dataDirectory", "modelRoot", "folder", "scratch"]);
 
 /** The folders that a request names, wherever in it. */
 function* foldersIn(request: unknown): Generator<string> {

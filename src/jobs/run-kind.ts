@@ -52,7 +52,7 @@ export const withoutSteps = {
     run: RunClaim,
     { done, total }: { readonly done: number; readonly total: number },
   ): Promise<boolean> {
-    await recordProgress(store, run, done / (total || 1));
+    await recordProgress(store, run, { progress: done / (total || 1) });
     return false;
   },
   begin: beginAnew,

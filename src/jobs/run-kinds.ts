@@ -3,6 +3,7 @@ import type { RunKind, RunRecord } from "../store/runs.ts";
 import type { Database } from "../store/store.ts";
 import { evaluation } from "./kinds/evaluation.ts";
 import { exporting } from "./kinds/export.ts";
+import { importing } from "./kinds/import.ts";
 import { pruning } from "./kinds/pruning.ts";
 import { recovery } from "./kinds/recovery.ts";
 import type { KindOfRun } from "./run-kind.ts";
@@ -12,6 +13,7 @@ export const runKinds: { readonly [Kind in RunKind]: KindOfRun<Kind> } = {
   PRUNING: pruning,
   EVALUATION: evaluation,
   RECOVERY: recovery,
+  IMPORT: importing,
   EXPORT: exporting,
 };
 

@@ -11,6 +11,10 @@ import { kindNames, kindOf } from "./run-kinds.ts";
 export interface WorkerServices {
   readonly store: Store;
   readonly dataDirectory: string;
+  /** Models are imported from under this folder only. */
+  readonly modelRoot: string;
+  /** Where models come from that are named by their repository (null: the Hugging Face Hub), and the token that is shown there. */
+  readonly hub: { readonly address: string | null; readonly token: string | null };
   readonly logger: Logger;
 }
 

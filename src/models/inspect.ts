@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { modelDigest, storeFile } from "../artifacts/model-files.ts";
+import { finished } from "../finished.ts";
 import type { Facts } from "./describe.ts";
 import { withFolder } from "./gguf/with-folder.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
@@ -18,23 +20,38 @@ export interface InspectRequest {
   readonly scratch?: string;
 }
 
+/** Which file is stored, and what share of all of them. */
+export interface StoringProgress {
+  readonly file: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly ofStage: number;
+}
+
 /**
  * Reads a model, checks all that registering it promises, then copies its files into the artifact store. Nothing is stored
  * of a model that is refused. One that can be served and not pruned is stored, with the reason.
  *
+ * @yields each file once it is stored
  * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT, MODEL_NOT_FOUND, FILE_TOO_LARGE (model-folder.ts); INVALID_GGUF, UNSUPPORTED_GGUF
  *   (gguf/folder-of-gguf.ts); the first obstacle that `survey` finds
  */
-export async function inspect({ dataDirectory, modelRoot, path, scratch }: InspectRequest): Promise<InspectedModel> {
+export async function* inspecting({
+  dataDirectory,
+  modelRoot,
+  path,
+  scratch,
+}: InspectRequest): AsyncGenerator<StoringProgress, InspectedModel> {
   const found = await findModel(modelRoot, path);
-  return withFolder(found, scratch ?? join(dataDirectory, "exports", randomUUID()), (place, notes) => store(dataDirectory, place, notes));
+  const folder = scratch ?? join(dataDirectory, "exports", randomUUID());
+  return yield* withFolder(found, folder, (place, notes) => storing(dataDirectory, place, notes));
 }
 
-/** As `inspect`, for a folder of our own making, whose graph may have any name. */
-export const storeFolder = async (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
-  store(dataDirectory, await findModel(folder, graph), []);
-
-async function store(dataDirectory: string, place: ModelFolder, made: readonly string[]): Promise<InspectedModel> {
+async function* storing(
+  dataDirectory: string,
+  place: ModelFolder,
+  made: readonly string[],
+): AsyncGenerator<StoringProgress, InspectedModel> {
   const steps = survey(place);
   const step = await steps.next();
   if (!step.done) throw step.value;
@@ -43,9 +60,17 @@ async function store(dataDirectory: string, place: ModelFolder, made: readonly s
   const { obstacles, structures, ...known } = facts;
 
   const source = (name: string) => (built && name === place.graph ? built : join(place.folder, name));
+  const sizeOf = async (bytes: string | Uint8Array) => (typeof bytes === "string" ? (await stat(bytes)).size : bytes.length);
+  const names = [place.graph, ...external, ...place.companions];
+  const total = (await Promise.all(names.map((name) => sizeOf(source(name))))).reduce((a, b) => a + b, 0) || 1;
   const files: ModelFile[] = [];
-  for (const name of [place.graph, ...external, ...place.companions])
-    files.push({ path: name, ...(await storeFile(dataDirectory, source(name))) });
+  let done = 0;
+  for (const name of names) {
+    const stored = await storeFile(dataDirectory, source(name));
+    files.push({ path: name, ...stored });
+    done += stored.sizeBytes;
+    yield { file: name, doneBytes: stored.sizeBytes, totalBytes: stored.sizeBytes, ofStage: done / total };
+  }
   const sizes = files.slice(0, 1 + external.length).map((f) => f.sizeBytes);
   return {
     digest: modelDigest(files),
@@ -56,3 +81,10 @@ async function store(dataDirectory: string, place: ModelFolder, made: readonly s
     notes: [...made, ...notes],
   };
 }
+
+/** As `inspecting`, at once. */
+export const inspect = (request: InspectRequest): Promise<InspectedModel> => finished(inspecting(request));
+
+/** As `inspect`, for a folder of our own making, whose graph may have any name. */
+export const storeFolder = async (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
+  finished(storing(dataDirectory, await findModel(folder, graph), []));

@@ -52,7 +52,7 @@ export const isCompanion = (path: string): boolean => Object.hasOwn(companions, 
 const aboutAnyForm: ReadonlySet<string> = new Set(["README.md", "LICENSE"]);
 
 /** In the order in which they are looked for. Optimum's decoder merged of two reads a cache or none, as `model.onnx` of others does. */
-const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
+export const graphs = ["onnx/model.onnx", "model.onnx", "onnx/decoder_model_merged.onnx", "decoder_model_merged.onnx"];
 
 /** The size of a regular file under `root`, or null: a pipe or a device is no file to wait for. */
 async function sizeWithin(root: string, path: string): Promise<number | null> {

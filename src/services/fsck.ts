@@ -72,10 +72,15 @@ async function restore(artifacts: Artifacts, file: FileInUse, problem: Finding["
 
 async function* leftovers({ store, dataDirectory, repair, graceMs }: FsckOptions): AsyncGenerator<Finding> {
   const used = new Set((await store.prisma.model.findMany({ select: { digest: true } })).map((model) => model.digest));
+  const runs = await store.prisma.run.findMany({ where: { kind: "IMPORT", status: { not: "SUCCEEDED" } }, select: { id: true } });
+  const uploads = await store.prisma.upload.findMany({ select: { id: true } });
+  const [importing, uploaded] = [runs, uploads].map((rows) => new Set(rows.map(({ id }) => id))) as [Set<string>, Set<string>];
   const isLeft: Readonly<Record<string, (name: string) => boolean>> = {
     artifacts: (name) => name.startsWith("."),
     exports: () => true,
     models: (name) => !used.has(name),
+    imports: (name) => !importing.has(name),
+    uploads: (name) => !uploaded.has(name),
   };
   for (const [folder, left] of Object.entries(isLeft))
     for (const name of ((await readdir(join(dataDirectory, folder)).catch(unlessAbsent)) ?? []).filter(left)) {

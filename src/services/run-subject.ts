@@ -36,6 +36,9 @@ export async function runSubject(store: Store, subject: Subject, find: FindModel
     await blaming(argument, Promise.resolve(run).then(requireResult));
     making.push(run);
     if (run.modelId !== null) break;
+    requireAll([
+      [argument, run.subjectRunId !== null, "must be a run of which it is known what it works on: an import must be over first"],
+    ]);
   }
   return subjectOn(store, subject, argument, run.resultModelId ?? run.modelId ?? "", making, find);
 }

@@ -1,4 +1,5 @@
 import type { Event, Prisma } from "../generated/prisma/client.ts";
+import type { ImportProgress } from "../models/import/import-model.ts";
 import type { PruningEvent } from "../pruning/events.ts";
 import type { RecoveryEvent, RecoverySummary } from "../recovery/events.ts";
 import type { RestoringEvent } from "../recovery/least-squares.ts";
@@ -55,6 +56,10 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
     };
   };
   readonly EVALUATION: PlainEvents;
+  readonly IMPORT: Omit<PlainEvents, "PROGRESS"> & {
+    /** Which file is gathered or stored, how much of it, and the share of all the work. */
+    readonly PROGRESS: ImportProgress;
+  };
   readonly EXPORT: PlainEvents;
   readonly RECOVERY: CommonEvents & {
     readonly STARTED: TrainingEvent<"STARTED">;

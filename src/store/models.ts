@@ -79,8 +79,23 @@ export async function insertModel(
 }
 
 /**
- * Stores a registered model, or finds it: the same bytes registered twice, even at once, are one model. A request with the
- * key of an earlier one finds what that one registered.
+ * Stores a model that was made of no other, or finds it: the same bytes registered twice, even at once, are one model. To be called in
+ * a transaction.
+ */
+export async function insertRootModel(
+  tx: Database,
+  model: InspectedModel,
+  name: string,
+  confirmFiles?: ConfirmFiles,
+): Promise<{ readonly id: string }> {
+  // A lock of the digest, until the transaction ends.
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${model.digest}, 0))`;
+  const known = await tx.model.findFirst({ where: { digest: model.digest, parentId: null }, select: { id: true } });
+  return known ?? insertModel(tx, model, name, null, confirmFiles);
+}
+
+/**
+ * Stores a registered model, or finds it. A request with the key of an earlier one finds what that one registered.
  *
  * @throws EspalierError IDEMPOTENCY_KEY_REUSED
  */
@@ -91,12 +106,7 @@ export function registerRootModel(
   { keyed, confirmFiles }: { readonly keyed?: KeyedRequest | undefined; readonly confirmFiles?: ConfirmFiles } = {},
 ): Promise<ModelRecord> {
   return store.prisma.$transaction(async (tx) => {
-    const id = await makeOnce(tx, keyed, async () => {
-      // A lock of the digest, until the transaction ends.
-      await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${model.digest}, 0))`;
-      const known = await tx.model.findFirst({ where: { digest: model.digest, parentId: null }, select: { id: true } });
-      return (known ?? (await insertModel(tx, model, name, null, confirmFiles))).id;
-    });
+    const id = await makeOnce(tx, keyed, async () => (await insertRootModel(tx, model, name, confirmFiles)).id);
     return getModel(tx, id);
   });
 }

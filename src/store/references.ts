@@ -31,9 +31,9 @@ export async function findRuns(db: Database, ids: readonly string[]): Promise<(R
   );
 }
 
-/** The runs that models are the results of; null where there is none. */
+/** The runs that models are the results of, the first where several imported the same; null where there is none. */
 export async function findProducingRuns(db: Database, modelIds: readonly string[]): Promise<(RunRecord | null)[]> {
-  const rows = await db.run.findMany({ where: { resultModelId: { in: [...modelIds] } } });
+  const rows = await db.run.findMany({ where: { resultModelId: { in: [...modelIds] } }, orderBy: { id: "desc" } });
   const byModel = new Map(rows.map((row) => [row.resultModelId, toRunRecord(row)]));
   return modelIds.map((id) => byModel.get(id) ?? null);
 }

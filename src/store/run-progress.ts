@@ -37,12 +37,12 @@ export async function beginAnew(tx: Database, { id, attempt }: RunClaim): Promis
   await appendEvent(tx, id, "STARTED", { attempt });
 }
 
-/** Records how far a run is, 0 to 1. @throws EspalierError RUN_LOST if the claim stands no more */
-export function recordProgress(store: Store, claim: RunClaim, progress: number): Promise<void> {
+/** Records how far a run is. @throws EspalierError RUN_LOST if the claim stands no more */
+export function recordProgress(store: Store, claim: RunClaim, payload: PayloadOf<"PROGRESS">): Promise<void> {
   const { id } = claim;
   return whileClaimed(store, claim, async (tx) => {
-    await tx.run.update({ where: { id }, data: { progress } });
-    await appendEvent(tx, id, "PROGRESS", { progress });
+    await tx.run.update({ where: { id }, data: { progress: payload.progress } });
+    await appendEvent(tx, id, "PROGRESS", payload);
   });
 }
 

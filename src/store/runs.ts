@@ -31,9 +31,23 @@ export interface RunKinds {
   readonly PRUNING: { readonly method: string; readonly options: PruningOptions; readonly result: null };
   readonly EVALUATION: { readonly method: null; readonly options: EvaluationSettings; readonly result: EvaluationResult | null };
   readonly RECOVERY: { readonly method: string; readonly options: RecoveryOptions; readonly result: RecoverySummary | null };
+  readonly IMPORT: { readonly method: null; readonly options: ImportOptions & CommonOptions; readonly result: null };
   readonly EXPORT: { readonly method: null; readonly options: ExportOptions & CommonOptions; readonly result: null };
 }
 export type RunKind = keyof RunKinds;
+
+/** Where an imported model comes from, as a client said it. */
+export type ImportOrigin =
+  | { readonly kind: "PATH"; readonly path: string }
+  | { readonly kind: "UPLOAD"; readonly uploadId: string }
+  | { readonly kind: "HUB"; readonly repository: string; readonly revision: string; readonly files: readonly string[] | null };
+
+interface ImportOptions {
+  readonly from: ImportOrigin;
+  /** What to call the model. */
+  readonly name: string;
+}
+
 type Asked<Kinds extends { readonly [Kind in keyof Kinds]: { readonly options: CommonOptions } }> = Kinds;
 
 type RecordOf<Kind extends RunKind> = DatabaseRecord<
@@ -51,8 +65,8 @@ export type RunRecord<Kind extends RunKind = RunKind> = { readonly [Each in Kind
 /** What a run works on: a model, or what another run makes, for which it waits. */
 export type Subject = { readonly modelId: string } | { readonly resultOf: string };
 
-/** What is asked for, of whichever kind. */
-export type NewRun<Kind extends RunKind = RunKind> = Subject & RunRequest<Kind>;
+/** What is asked for, of whichever kind. One that makes a model of what is no model yet has none to work on. */
+export type NewRun<Kind extends RunKind = RunKind> = (Subject | { readonly modelId: null }) & RunRequest<Kind>;
 
 export interface RunRequest<Kind extends RunKind> {
   readonly kind: Kind;
@@ -89,9 +103,9 @@ export const toRunRecord = <Kind extends RunKind>(row: Run): RunRecord<Kind> => 
  * @throws EspalierError MODEL_NOT_FOUND; RUN_NOT_FOUND, RUN_WITHOUT_RESULT where it is to work on a run's result
  */
 export async function insertRun<Kind extends RunKind>(tx: Database, { options, ...asked }: NewRun<Kind>): Promise<RunRecord<Kind>> {
-  const { modelId, resultOf = null, ...run } = { modelId: undefined, resultOf: undefined, ...asked };
+  const { modelId, resultOf = null, ...run } = { modelId: null, resultOf: undefined, ...asked };
   const subject = resultOf === null ? null : await heldSubject(tx, resultOf);
-  const known = subject ? subject.resultModelId : (modelId ?? "");
+  const known = subject ? subject.resultModelId : modelId;
   if (asked.datasetId !== undefined) await holdDataset(tx, asked.datasetId);
   const data = {
     ...run,
@@ -122,7 +136,7 @@ export function requireResult({ id, status, resultModelId, finishedAt }: RunReco
 
 /** Puts a run into the queue, unless it waits for the result of another: then it comes there with that. */
 export async function enqueueReady(tx: Database, run: RunRecord, enqueue: Enqueue): Promise<void> {
-  if (run.modelId !== null) await enqueue(tx, run);
+  if (run.modelId !== null || run.subjectRunId === null) await enqueue(tx, run);
 }
 
 /** Gives those that wait for a run's result the model that it made, and puts them into the queue. */
@@ -194,7 +208,7 @@ export async function queuePositions(db: Database, ids: readonly string[]): Prom
   const rows = await db.$queryRaw<{ id: string; position: bigint }[]>`
     SELECT id, position FROM (
       SELECT id, row_number() OVER (PARTITION BY kind, options->>'executionProvider' ORDER BY priority DESC, id) AS position
-      FROM "Run" WHERE status = 'QUEUED' AND "modelId" IS NOT NULL
+      FROM "Run" WHERE status = 'QUEUED' AND ("modelId" IS NOT NULL OR "subjectRunId" IS NULL)
     ) waiting WHERE id = ANY(${[...ids]}::uuid[])`;
   const byId = new Map(rows.map(({ id, position }) => [id, Number(position)]));
   return ids.map((id) => byId.get(id) ?? null);

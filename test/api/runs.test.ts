@@ -131,7 +131,7 @@ test("an evaluation tells of itself in events, through cancelling and resuming t
   const { evaluation: id } = await oneOfEach("eventful");
   const first = await claimRun(store, id, kindOf({ kind: "EVALUATION" }).begin);
   assert.ok(first);
-  await recordProgress(store, first, 0.25);
+  await recordProgress(store, first, { progress: 0.25 });
   const {
     cancelRun: { run: ended },
   } = await api.data(`mutation { cancelRun(input: { id: "${id}" }) { run { status progress } } }`);

@@ -48,6 +48,9 @@ export interface TestApiOptions {
   readonly server?: ServerOptions;
   /** In place of what the database may be silent for. */
   readonly silenceMs?: number;
+  /** Where models are imported from by the names of repositories. */
+  readonly hub?: { readonly address: string | null; readonly token: string | null };
+  readonly uploadBytes?: number;
 }
 
 /** What a request with a token, or without one, has among its headers or in a connection's parameters. */
@@ -60,6 +63,8 @@ export async function testApi({
   logLevel = "warn",
   server: options = {},
   silenceMs,
+  hub = { address: null, token: null },
+  uploadBytes = 2 ** 30,
 }: TestApiOptions = {}): Promise<TestApi> {
   const database = await testDatabase(silenceMs);
   await mkdir(datasetRoot, { recursive: true });
@@ -67,9 +72,9 @@ export async function testApi({
   const log: string[] = [];
   const logger = pino({ level: logLevel }, { write: (line) => void log.push(line) });
   const queue = await Queue.open(store, logger);
-  const worker = works ? await startWorker(queue, { store, dataDirectory, logger }) : null;
+  const worker = works ? await startWorker(queue, { store, dataDirectory, modelRoot: root, hub, logger }) : null;
   const generators = new ModelProcesses();
-  const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot };
+  const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot, uploadBytes };
   const server = await startServer(services, "127.0.0.1", 0, logger, options);
   const sockets: ReturnType<typeof createClient>[] = [];
 

@@ -18,6 +18,8 @@ import { type TestDatabase, testDatabase } from "./database.ts";
 export interface JobBench extends TestDatabase {
   readonly queue: Queue;
   readonly logger: Logger;
+  readonly modelRoot: string;
+  readonly hub: { readonly address: string | null; readonly token: null };
   /** The bundled model, registered. */
   readonly ahab: ModelRecord;
   /** A built-in dataset, registered. */
@@ -40,6 +42,8 @@ export async function jobBench(): Promise<JobBench> {
   const ahab = await registerModel({ store, dataDirectory, modelRoot }, { path: "ahab", name: "ahab" });
   return {
     ...database,
+    modelRoot,
+    hub: { address: null, token: null },
     queue,
     logger,
     ahab,

@@ -32,6 +32,9 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
     modelRoot,
     datasetRoot: modelRoot,
     modelMemory: null,
+    hub: null,
+    hubToken: null,
+    uploads: 1024,
     logLevel: "error",
   } as const;
   const server = await start(config, pino({ level: "error" }));

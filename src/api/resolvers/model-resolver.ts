@@ -171,9 +171,9 @@ export class ModelResolver {
     return parentId === null ? null : loaders.models.load(parentId);
   }
 
-  @FieldResolver(() => Run, { nullable: true, description: "The run that made it; null if it was registered." })
-  producedBy(@Root() { id, parentId }: ModelRecord, @Ctx() { loaders }: Context) {
-    return parentId === null ? null : loaders.producingRuns.load(id);
+  @FieldResolver(() => Run, { nullable: true, description: "The run that made or imported it; null if it was registered at once." })
+  producedBy(@Root() { id }: ModelRecord, @Ctx() { loaders }: Context) {
+    return loaders.producingRuns.load(id);
   }
 
   @FieldResolver(() => ModelConnection, { description: "Models made from it, newest first.", complexity: pageCost })

@@ -33,6 +33,7 @@ const particular: { readonly [Kind in RunKind]?: Readonly<Partial<Record<EventTy
     SUCCEEDED: "RecoverySucceeded",
     RESUMED: "RecoveryResumed",
   },
+  IMPORT: { PROGRESS: "ImportProgressed" },
 };
 
 /** What tells the types of events apart. */

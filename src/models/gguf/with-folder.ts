@@ -1,7 +1,6 @@
-import { copyFile } from "node:fs/promises";
+import { copyFile, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { finished } from "../../finished.ts";
-import { inFolder } from "../../in-folder.ts";
 import { findModel, type ModelFolder } from "../model-folder.ts";
 import { folderOfGguf } from "./folder-of-gguf.ts";
 
@@ -12,16 +11,19 @@ import { folderOfGguf } from "./folder-of-gguf.ts";
  * @param work is given the folder, and what users should know of how it was made
  * @throws EspalierError INVALID_GGUF, UNSUPPORTED_GGUF, UNSUPPORTED_TOKENIZER, WEIGHTS_MISMATCH (folder-of-gguf.ts)
  */
-export async function withFolder<T>(
+export async function* withFolder<Event, Result>(
   place: ModelFolder,
   scratch: string,
-  work: (place: ModelFolder, notes: readonly string[]) => Promise<T>,
-): Promise<T> {
+  work: (place: ModelFolder, notes: readonly string[]) => AsyncGenerator<Event, Result>,
+): AsyncGenerator<Event, Result> {
   const { folder, gguf, companions } = place;
-  if (gguf === undefined) return work(place, []);
-  return inFolder(scratch, async (destination) => {
-    const notes = await finished(folderOfGguf({ path: join(folder, gguf), file: gguf }, destination));
-    for (const name of companions) await copyFile(join(folder, name), join(destination, name));
-    return work(await findModel(destination, "."), notes);
-  });
+  if (gguf === undefined) return yield* work(place, []);
+  await mkdir(scratch, { recursive: true, mode: 0o700 });
+  try {
+    const notes = await finished(folderOfGguf({ path: join(folder, gguf), file: gguf }, scratch));
+    for (const name of companions) await copyFile(join(folder, name), join(scratch, name));
+    return yield* work(await findModel(scratch, "."), notes);
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
 }

@@ -1,0 +1,47 @@
+import { posix } from "node:path";
+import { EspalierError } from "../../errors.ts";
+import { graphs, isCompanion } from "../model-folder.ts";
+
+/** Weights as Hugging Face saves them: one file, or many and an index of them. */
+const isSafetensors = (path: string): boolean => /^model(?:-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$/.test(path);
+
+/** What exporters call the file in which a graph keeps its weights: `model.onnx_data`, `model.onnx.data` and so on, or `model.data`. */
+function isDataOf(graph: string, path: string): boolean {
+  const [name, own] = [posix.basename(path), posix.basename(graph)];
+  const called = (name.startsWith(own) && name !== own) || name === own.replace(/\.onnx$/, ".data");
+  return called && posix.dirname(path) === posix.dirname(graph);
+}
+
+/**
+ * Which files of a repository a model is made of: safetensors if there are any, else an ONNX graph with its data, else a single GGUF file;
+ * and the configuration, tokenizer and so on beside them.
+ *
+ * @param paths all there are
+ * @param wanted those that a user chose, beside the configuration and so on; null if it was left open
+ * @throws EspalierError FILE_NOT_FOUND for one that was chosen and is not there; MODEL_NOT_FOUND
+ */
+export function chooseFiles(repository: string, paths: readonly string[], wanted: readonly string[] | null): string[] {
+  const missing = wanted?.find((path) => !paths.includes(path));
+  if (missing !== undefined)
+    throw new EspalierError("FILE_NOT_FOUND", `the repository ${repository} has no file ${JSON.stringify(missing.slice(0, 200))}`, {
+      repository,
+      path: missing,
+    });
+  const chosen = wanted ?? weightsAmong(paths);
+  if (chosen.length === 0)
+    throw new EspalierError(
+      "MODEL_NOT_FOUND",
+      `the repository ${repository} holds neither config.json with model.safetensors, nor ${graphs.slice(0, 2).join(" or ")}, nor a single .gguf file: name the files`,
+      { repository, files: paths.slice(0, 100) },
+    );
+  return [...new Set([...paths.filter(isCompanion), ...chosen])].sort();
+}
+
+function weightsAmong(paths: readonly string[]): readonly string[] {
+  const safetensors = paths.includes("config.json") ? paths.filter(isSafetensors) : [];
+  if (safetensors.length > 0) return safetensors;
+  const graph = graphs.find((path) => paths.includes(path));
+  if (graph) return [graph, ...paths.filter((path) => isDataOf(graph, path))];
+  const gguf = paths.filter((path) => /^[^/]*\.gguf$/.test(path));
+  return gguf.length === 1 ? gguf : [];
+}
