@@ -94,6 +94,8 @@ export async function migrate(pool: Pool): Promise<string[]> {
     for (const migration of todo) await apply(client, migration);
     return todo.map((m) => m.name);
   } finally {
+    // What the server may still say while it closes concerns nobody; unheard, it would end the process.
+    client.on("error", () => {});
     // The lock is the connection's: closing it lets go, whatever state an error left it in.
     client.release(true);
   }

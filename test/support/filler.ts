@@ -15,5 +15,5 @@ export function filler(type: GraphQLInputType): unknown {
         .filter(isRequiredInputField)
         .map((field) => [field.name, filler(field.type)]),
     );
-  return { Boolean: true, Int: 1, Float: 0.5, DateTime: "2999-01-01T00:00:00Z" }[String(type)] ?? "x";
+  return { Boolean: true, Int: 1, BigInt: 1, Float: 0.5, DateTime: "2999-01-01T00:00:00Z" }[String(type)] ?? "x";
 }
