@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { modelDigest, storeFile } from "../artifacts/model-files.ts";
 import { finished } from "../finished.ts";
 import type { Facts } from "./describe.ts";
-import { withFolder } from "./gguf/with-folder.ts";
+import { asFolder } from "./gguf/as-folder.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
 import { type Survey, survey } from "./survey.ts";
 import type { InspectedModel } from "./types.ts";
@@ -40,11 +40,27 @@ export async function* inspecting({
   dataDirectory,
   modelRoot,
   path,
-  scratch,
+  scratch = join(dataDirectory, "exports", randomUUID()),
 }: InspectRequest): AsyncGenerator<StoringProgress, InspectedModel> {
   const found = await findModel(modelRoot, path);
-  const folder = scratch ?? join(dataDirectory, "exports", randomUUID());
-  return yield* withFolder(found, folder, (place, notes) => storing(dataDirectory, place, notes));
+  // Reading another file format is about half of the work.
+  const share = found.gguf === undefined ? 0 : 0.5;
+  try {
+    const reading = asFolder(found, scratch);
+    let step = await reading.next();
+    for (; !step.done; step = await reading.next()) {
+      const { done, total } = step.value;
+      yield { file: found.gguf ?? "", doneBytes: done, totalBytes: total, ofStage: (share * done) / (total || 1) };
+    }
+    const { place, notes } = step.value;
+    const steps = storing(dataDirectory, place, notes);
+    for (let stored = await steps.next(); ; stored = await steps.next()) {
+      if (stored.done) return stored.value;
+      yield { ...stored.value, ofStage: share + (1 - share) * stored.value.ofStage };
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 async function* storing(

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, parse, relative } from "node:path";
 import { EspalierError } from "../../errors.ts";
+import { finished } from "../../finished.ts";
 import { type Facts, operatorCounts } from "../../models/describe.ts";
-import { withFolder } from "../../models/gguf/with-folder.ts";
+import { asFolder } from "../../models/gguf/as-folder.ts";
 import { findModel, type ModelFolder } from "../../models/model-folder.ts";
 import { survey } from "../../models/survey.ts";
 import { printTable } from "./table.ts";
@@ -54,7 +56,12 @@ export async function inspectModel(path: string): Promise<boolean> {
   const found = await findModel(root, relative(root, path) || ".");
   console.log(join(found.folder, found.gguf ?? found.graph));
   const scratch = join(tmpdir(), `espalier-inspect-${randomUUID()}`);
-  return withFolder(found, scratch, report);
+  try {
+    const { place, notes } = await finished(asFolder(found, scratch));
+    return await report(place, notes);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 }
 
 /** @param made what is known of how the folder was made */
