@@ -1,20 +1,31 @@
 /**
- * Writes the table of docs/methods.md from the list of methods:
+ * Writes the tables of docs/methods.md and docs/recovery.md from the lists of methods:
  *
  *     node --import tsx scripts/generate/methods-table.ts
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { methods } from "../../src/pruning/methods/index.ts";
+import { recoveryMethods } from "../../src/recovery/methods/index.ts";
 
-/** The rows of the table. */
+/** The rows of the table of pruning methods. */
 export const rows = (): string =>
   methods.map(({ name, kinds, needs, description }) => `| \`${name}\` | ${kinds.join(", ")} | \`${needs}\` | ${description} |`).join("\n");
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const path = fileURLToPath(new URL("../../docs/methods.md", import.meta.url));
-  const page = readFileSync(path, "utf8");
-  const head = "| --- | --- | --- | --- |\n";
-  const [from, to] = [page.indexOf(head) + head.length, page.indexOf("<!-- end -->")];
-  writeFileSync(path, `${page.slice(0, from)}${rows()}\n${page.slice(to)}`);
-}
+/** Those of the ways of healing. */
+export const recoveryRows = (): string =>
+  recoveryMethods.map(({ name, learningRate, description }) => `| \`${name}\` | ${learningRate} | ${description} |`).join("\n");
+
+/** Each page, and what stands between the head of its table and the sign of its end. */
+const pages: Readonly<Record<string, { readonly head: string; readonly rows: () => string }>> = {
+  methods: { head: "| --- | --- | --- | --- |\n", rows },
+  recovery: { head: "| --- | --- | --- |\n", rows: recoveryRows },
+};
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const [name, { head, rows: own }] of Object.entries(pages)) {
+    const path = fileURLToPath(new URL(`../../docs/${name}.md`, import.meta.url));
+    const page = readFileSync(path, "utf8");
+    const [from, to] = [page.indexOf(head) + head.length, page.indexOf("<!-- end -->")];
+    writeFileSync(path, `${page.slice(0, from)}${own()}\n${page.slice(to)}`);
+  }

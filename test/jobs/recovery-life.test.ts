@@ -5,6 +5,7 @@ import { openArtifacts } from "../../src/artifacts/artifacts.ts";
 import { standsOf } from "../../src/jobs/run-kinds.ts";
 import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
+import { deleteRun } from "../../src/services/delete-run.ts";
 import { getModel } from "../../src/store/models.ts";
 import { checkpointOf, createRecoveryRun, type RecoveryRunRecord } from "../../src/store/recovery-runs.ts";
 import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";
@@ -100,6 +101,17 @@ test("a run that was cancelled goes on from its last check, to the same bytes", 
   const { digest, types } = await finished(run);
   assert.equal(digest, undisturbed);
   assert.ok(types.includes("RESUMED"));
+});
+
+test("the checkpoint of a run that was cancelled goes with the run", async () => {
+  const run = await heal();
+  await eventOf(bench, run.id, "CHECK");
+  await cancelRun(bench.store, run.id);
+  const sha256 = (await checkpointOf(bench.store.prisma, run.id)) ?? "";
+  const artifacts = await openArtifacts(bench.dataDirectory);
+  assert.ok(await artifacts.has(sha256));
+  await deleteRun(bench, run.id);
+  assert.ok(!(await artifacts.has(sha256)));
 });
 
 test("a model that no larger one was pruned to is not healed without a teacher", async () => {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { recoveryRows } from "../../scripts/generate/methods-table.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
@@ -69,6 +71,10 @@ describe("ways of healing", () => {
       assert.ok(learningRate > 0 && learningRate <= 1);
       assert.match(description, /\.$/);
     }
+  });
+
+  it("are all in docs/recovery.md; if not, run: node --import tsx scripts/generate/methods-table.ts", () => {
+    assert.ok(readFileSync(new URL("../../docs/recovery.md", import.meta.url), "utf8").includes(recoveryRows()));
   });
 
   for (const method of recoveryMethods) {

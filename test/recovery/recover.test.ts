@@ -73,7 +73,7 @@ describe("recover", () => {
     assert.equal(summary.wonBackRatio, (summary.startLoss - summary.loss) / (summary.startLoss - summary.teacherLoss));
     assert.deepEqual(
       ofType(events, "STEP").map((s) => s.learningRate),
-      Array.from({ length: 8 }, (_, i) => 3e-3 * rateAt(i + 1, small)),
+      Array.from({ length: 8 }, (_, i) => 2e-3 * rateAt(i + 1, small)),
     );
   });
 

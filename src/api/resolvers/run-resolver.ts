@@ -1,9 +1,10 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { kindOf, standsOf } from "../../jobs/run-kinds.ts";
+import { deleteRun } from "../../services/delete-run.ts";
 import { blaming } from "../../services/validate.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
-import { cancelRun, deleteRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";
+import { cancelRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";
 import { requireRole } from "../access.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
@@ -86,7 +87,7 @@ export class RunResolver {
     @Ctx() context: Context,
   ): Promise<DeleteRunPayload> {
     await ownedRun(context, id, "deleteRun");
-    await blaming("input.id", deleteRun(context.store, id));
+    await blaming("input.id", deleteRun(context, id));
     return { deletedId: id };
   }
 

@@ -5,6 +5,6 @@ import type { RecoveryMethod } from "./method.ts";
 export const full: RecoveryMethod = {
   name: "FULL",
   description: "All weights. The most gain for each text, and four times the memory of the weights in float32.",
-  learningRate: 1e-3,
+  learningRate: 6e-4,
   prepare: (subject) => asInputs(subject, [...subject.whole.parameters.keys()], copiesAmong(subject)),
 };

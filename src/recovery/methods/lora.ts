@@ -40,7 +40,7 @@ function* adapted({
 export const lora: RecoveryMethod = {
   name: "LORA",
   description: "Low-rank adapters beside the products of attentions and MLPs, added to the weights at the end. Little memory; the default.",
-  learningRate: 3e-3,
+  learningRate: 2e-3,
   prepare(subject): Prepared {
     const { rank, alpha } = subject.options;
     const adapters: Adapter[] = [];
