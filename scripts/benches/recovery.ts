@@ -72,7 +72,7 @@ async function opened(folder: string): Promise<{ readonly model: Model; readonly
 /** Windows of T tokens side by side, of which each but the first token is predicted. */
 function windows({ encodeDocument }: Tokenizer, texts: readonly string[], most: number): TextBatch[] {
   const stream: number[] = [];
-  for (const text of texts) if (stream.length < most) stream.push(...encodeDocument(text));
+  for (const text of texts) for (const id of stream.length < most ? encodeDocument(text.slice(0, 8 * most)) : []) stream.push(id);
   const rows = Array.from({ length: Math.floor(Math.min(most, stream.length) / T) }, (_, i) => stream.slice(i * T, (i + 1) * T));
   const weight = 1 / (rows.length * (T - 1));
   return Array.from({ length: Math.ceil(rows.length / B) }, (_, k) => {
