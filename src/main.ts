@@ -1,18 +1,14 @@
 #!/usr/bin/env node
 import "./production.ts";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { commands } from "./commands/commands.ts";
-import { home } from "./config.ts";
 import { EspalierError } from "./errors.ts";
+import { version } from "./version.ts";
 
 // As the flag does, here and in the processes that are forked: a command that npm installed is started without flags.
 process.setSourceMapsEnabled(true);
 process.execArgv.push("--enable-source-maps");
-
-const { version } = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as { readonly version: string };
 
 const program = yargs(hideBin(process.argv))
   .scriptName("espalier")

@@ -2,33 +2,10 @@ import { openArtifacts } from "../artifacts/artifacts.ts";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { EspalierError } from "../errors.ts";
 import { formatNamed } from "../models/formats/formats.ts";
-import { type ExportRecord, exportsByDigest, filesOfExports } from "../store/exports.ts";
-import { type ModelRecord, modelFiles, modelsByDigest } from "../store/models.ts";
+import { exportsByDigest, filesOfExports } from "../store/exports.ts";
+import { modelFiles, modelsByDigest } from "../store/models.ts";
+import { type Named, nameOfExport, repositoryOf } from "../store/repository-names.ts";
 import type { Database, Store } from "../store/store.ts";
-
-/** Under which a Hub's clients find this server's models. */
-const owner = "espalier";
-
-/** So many digits of its digest tell a model from all others. */
-const digits = 10;
-
-/** A model's name in a Hub's alphabet. */
-const slugOf = (name: string): string =>
-  name
-    .normalize("NFKD")
-    .replace(/[^A-Za-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "")
-    .slice(0, 60)
-    .toLowerCase() || "model";
-
-/** What is published as a repository of a Hub. */
-type Named = Pick<ModelRecord, "name" | "digest">;
-
-/** What is published, as a repository of a Hub: its name in a Hub's alphabet, for people, and the beginning of its digest, which tells. */
-export const repositoryOf = ({ name, digest }: Named): string => `${owner}/${slugOf(name)}-${digest.slice(0, digits)}`;
-
-/** What an export is called: its model, and the format. */
-export const nameOfExport = ({ format }: Pick<ExportRecord, "format">, modelName: string): string => `${slugOf(modelName)} ${format}`;
 
 /** The one commit that a repository has, for what it holds never changes: 40 hexadecimal digits of its digest, as Git's have. */
 export const commitOf = ({ digest }: Pick<Named, "digest">): string => digest.slice(0, 40);

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { materialise } from "../../src/artifacts/model-files.ts";
 import { fsck } from "../../src/services/fsck.ts";
 import { type TestApi, testApi } from "../support/api.ts";
+import { runPython, withoutPackages } from "../support/python.ts";
+import { generates } from "../support/support.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -68,11 +71,62 @@ test("files of exports are files in use, and go with the export", async () => {
   assert.equal(again.errors?.[0]?.extensions["code"], "EXPORT_NOT_FOUND");
 });
 
+async function ended(id: string): Promise<Record<string, { id: string }>> {
+  const query = "query($id: ID!) { run(id: $id) { status error { code message } resultModel { id } } }";
+  const run = await until("the run ends", async () => {
+    const found = (await api.data(query, { id })).run;
+    return ["QUEUED", "RUNNING"].includes(found.status) ? null : found;
+  });
+  assert.equal(run.status, "SUCCEEDED", JSON.stringify(run.error));
+  return run;
+}
+
+test("a child leaves with a card that tells what it is, and transformers loads it from here", async () => {
+  const prune = "mutation($input: StartPruningInput!) { it: startPruning(input: $input) { run { id } } }";
+  const evaluate = "mutation($input: StartEvaluationInput!) { it: startEvaluation(input: $input) { run { id } } }";
+  const options = { samples: 4, sequenceLength: 32, targetRatio: 0.1 };
+  const pruning = (await api.data(prune, { input: { subject: { modelId }, dataset: { name: "literature-train" }, options } })).it.run;
+  const subject = { resultOf: pruning.id };
+  const measure = { dataset: { name: "literature-heldout" }, sequenceLength: 32, maxTokens: 64, measureSpeed: false };
+  for (const of of [{ modelId }, subject]) await ended((await api.data(evaluate, { input: { subject: of, ...measure } })).it.run.id);
+  const written = await exported({ subject, format: "SAFETENSORS" });
+  const base = new URL(api.url).origin;
+  const fileOf = async (path: string) => {
+    const { url } = written.files.find((file: { path: string }) => file.path === path);
+    return (await fetch(base + url)).text();
+  };
+  const card = await fileOf("README.md");
+  const { model } = await api.data("query($id: ID!) { model(id: $id) { repository digest } }", { id: modelId });
+  assert.match(card, new RegExp(`base_model: "${model.repository}"`));
+  for (const said of [
+    /library_name: transformers/,
+    /literature-heldout/,
+    /perplexity/,
+    /A run of kind PRUNING/,
+    /"seed": /,
+    new RegExp(model.digest),
+  ])
+    assert.match(card, said);
+  assert.match(await fileOf("removed.svg"), /^<svg /);
+  if (withoutPackages("torch", "transformers")) return;
+  const tokens = [5, 17, 42, 3];
+  const [found] = await runPython("load_transformers.py", [
+    { folder: written.repository, endpoint: base, tokens, prompt: tokens.length, count: 6 },
+  ]);
+  assert.deepEqual(found.unused, []);
+  const child = (await ended(pruning.id))["resultModel"] as { id: string };
+  const { files, digest } = (
+    await api.data("query($id: ID!) { model(id: $id) { digest files { path sha256 sizeBytes } } }", { id: child.id })
+  ).model;
+  const folder = await materialise({ dataDirectory: api.services.dataDirectory, digest, files });
+  assert.deepEqual(found.text, (await generates(folder, tokens, 6)).slice(tokens.length));
+});
+
 test("a model takes its exports with it", async () => {
   await exported({ subject: { modelId }, format: "ONNX" });
-  await api.data(`mutation { deleteModel(input: { id: "${modelId}" }) { deletedId } }`);
-  assert.equal(await api.services.store.prisma.exportFile.count(), 0);
-  assert.equal(await api.services.store.prisma.artifact.count({ where: { dataset: null } }), 0);
+  await api.data(`mutation { deleteModel(input: { id: "${modelId}", keepDescendants: true }) { deletedId } }`);
+  assert.equal(await api.services.store.prisma.modelExport.count({ where: { modelId } }), 0);
+  assert.deepEqual(await findings(), []);
   const { errors } = await api.ask(start, { input: { subject: { modelId }, format: "ONNX" } });
   assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["MODEL_NOT_FOUND", "input.subject.modelId"]);
 });

@@ -2,11 +2,12 @@ import { Arg, Ctx, FieldResolver, Mutation, Resolver, Root } from "type-graphql"
 import type { FormatName } from "../../models/formats/formats.ts";
 import type { WeightType } from "../../models/formats/weight-types.ts";
 import { deleteExport } from "../../services/delete-export.ts";
-import { archiveUrl, fileUrl, nameOfExport, repositoryOf } from "../../services/published-models.ts";
+import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { startExport } from "../../services/start-export.ts";
 import { blaming } from "../../services/validate.ts";
 import type { ExportRecord, ExportRunRecord } from "../../store/exports.ts";
 import type { ModelRecord } from "../../store/models.ts";
+import { nameOfExport, repositoryOf } from "../../store/repository-names.ts";
 import type { RunRecord } from "../../store/runs.ts";
 import { listCost } from "../complexity.ts";
 import type { Context } from "../context.ts";

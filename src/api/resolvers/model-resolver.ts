@@ -1,12 +1,13 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { deleteModel } from "../../services/delete-model.ts";
-import { archiveUrl, fileUrl, repositoryOf } from "../../services/published-models.ts";
+import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
 import { updateModel } from "../../services/update-model.ts";
 import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
 import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelOrder, type ModelRecord } from "../../store/models.ts";
+import { repositoryOf } from "../../store/repository-names.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";

@@ -1,5 +1,7 @@
 import { requireFiles } from "../../artifacts/model-files.ts";
+import { cardFacts } from "../../store/card-facts.ts";
 import { recordExport } from "../../store/exports.ts";
+import { version } from "../../version.ts";
 import { type KindOfRun, withoutSteps } from "../run-kind.ts";
 import { storedModel } from "../stored-model.ts";
 
@@ -11,7 +13,12 @@ export const exporting: KindOfRun<"EXPORT", "export"> = {
   queue: "export",
   task: "export",
   makesModel: false,
-  request: async (services, { modelId, options }, scratch) => ({ model: await storedModel(services, modelId), options, scratch }),
+  request: async (services, { modelId, options }, scratch) => ({
+    model: await storedModel(services, modelId),
+    options,
+    card: await cardFacts(services.store.prisma, modelId ?? "", version),
+    scratch,
+  }),
   succeed: ({ store, dataDirectory }, run, { exported, peakMemoryBytes }) =>
     recordExport(store, run, exported, peakMemoryBytes, (files) => requireFiles(dataDirectory, files)),
   outOfMemory: () => ({ what: "the export", advice: "give it a worker with more memory" }),

@@ -1,8 +1,14 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { type ModelFile, modelDigest, storeFile } from "../../artifacts/model-files.ts";
 import { EspalierError } from "../../errors.ts";
+import { cardOf, pictureFile } from "../cards/card.ts";
+import type { CardFacts } from "../cards/facts.ts";
+import { carriedOver } from "../cards/licence.ts";
+import { removedPicture } from "../cards/removed-picture.ts";
 import { openStoredModel } from "../stored-model.ts";
-import type { ExportSource, FormatOptions } from "./format.ts";
+import type { ExportSource, FormatOptions, WrittenFile } from "./format.ts";
 import { formatNamed } from "./formats.ts";
 
 /** What to write, and how. */
@@ -18,6 +24,8 @@ export interface ExportRequest {
     readonly vocabularySize: number;
   };
   readonly options: ExportOptions;
+  /** What its card says; without it, none is written. */
+  readonly card?: CardFacts;
 }
 
 /** All that is known of an export once its files are in the artifact store. */
@@ -60,8 +68,9 @@ export async function* exportModel(
   const obstacle = await writer.obstacle(source, options);
   if (obstacle) throw obstacle;
   const { files: written, notes } = yield* writer.write(source, options, destination);
+  const cards = request.card ? await writeCard(model.dataDirectory, request.card, options, notes, destination) : [];
   const files: ModelFile[] = [];
-  for (const file of written)
+  for (const file of [...written, ...cards])
     files.push(
       "stored" in file
         ? { path: file.path, sha256: file.stored.sha256, sizeBytes: file.stored.sizeBytes }
@@ -71,4 +80,23 @@ export async function* exportModel(
   if (new Set(files.map(({ path }) => path)).size !== files.length)
     throw new EspalierError("INTERNAL", `the format ${options.format} wrote a file twice`);
   return { digest: modelDigest(files), files, sizeBytes: files.reduce((n, f) => n + f.sizeBytes, 0), notes };
+}
+
+/** Writes README.md, and the picture that it shows. */
+async function writeCard(
+  dataDirectory: string,
+  facts: CardFacts,
+  { format, ...options }: ExportOptions,
+  notes: readonly string[],
+  destination: string,
+): Promise<WrittenFile[]> {
+  const place = facts.firstCard && (await (await openArtifacts(dataDirectory)).path(facts.firstCard.sha256));
+  const licence = carriedOver(place === null ? "" : await readFile(place, "utf8"));
+  const { name, library, tags } = formatNamed(format);
+  const picture = removedPicture(facts.line);
+  const asked = { ...options, executionProvider: undefined };
+  const card = cardOf(facts, { name, library, tags, options: JSON.parse(JSON.stringify(asked)), notes }, licence, picture !== null);
+  const files = { "README.md": card, ...(picture === null ? {} : { [pictureFile]: picture }) };
+  for (const [path, text] of Object.entries(files)) await writeFile(join(destination, path), text);
+  return Object.keys(files).map((path) => ({ path, written: path }));
 }
