@@ -134,6 +134,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return Object.freeze(Object.fromEntries(entries)) as Config;
 }
 
+/** The token that commands which are clients of a server show it; undefined if there is none. */
+export const accessToken = (environment: Readonly<Record<string, string | undefined>> = process.env): string | undefined =>
+  environment["ESPALIER_TOKEN"] || undefined;
+
 /** Every setting for people: its variable, what it must be, and what it is otherwise. */
 export const settingsInWords: readonly (readonly [variable: string, words: string])[] = Object.values(settings).map(
   ([variable, , must, fallback]) => [variable, `must ${must}${fallback === null || `${fallback}` === "" ? "" : ` (${fallback})`}`],

@@ -23,14 +23,18 @@ function dataOf<Data>({ data, errors }: Result<Data>): Data {
   return data;
 }
 
-export function connect(url: string): Client {
-  const socket = createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket, retryAttempts: 0 });
+/** @param token shown to the server, if it wants one */
+export function connect(url: string, token?: string): Client {
+  const shown: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const socket = createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket, retryAttempts: 0, connectionParams: shown });
   return {
     async request<Data>(query: string, variables = {}) {
       const response = await fetch(url, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...shown },
         body: JSON.stringify({ query, variables }),
+      }).catch((cause: Error) => {
+        throw new EspalierError("SERVER_UNREACHABLE", `no server answers at ${url}`, { url }, { cause });
       });
       return dataOf((await response.json()) as Result<Data>);
     },
