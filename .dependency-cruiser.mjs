@@ -69,7 +69,8 @@ const owners = {
 const anyOf = (names) => (names.length > 0 ? `(?:${names.join("|")})` : "(?!)");
 /** A name is that of a folder of src/, or of a file in it. */
 const within = (names) => `^src/${anyOf(names)}(?:/|[.]ts$)`;
-const shared = "^src/(?:channel|child-environment|condition|errors|finished|in-folder|is-object|random|under-root|unless-absent|version)[.]ts$";
+const shared =
+  "^src/(?:channel|child-environment|condition|errors|finished|in-folder|is-object|random|under-root|unless-absent|version)[.]ts$";
 
 const direction = ([folder, allowed]) => ({
   name: `${folder}-imports`,
