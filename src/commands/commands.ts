@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import { compare } from "./compare.ts";
 import { demo } from "./demo.ts";
+import { exportModel } from "./export.ts";
 import { fsck } from "./fsck.ts";
 import { importModel } from "./import.ts";
 import { inspect } from "./inspect.ts";
@@ -14,4 +15,15 @@ import { token } from "./token.ts";
  * yargs reads the arguments: it completes commands and options by itself, is kept by its community, brings six small packages, and
  * runs on every Node that we do. (commander wants Node 22 and completes nothing; oclif is a framework of 20 packages.)
  */
-export const commands: readonly ((program: Argv) => Argv)[] = [start, api, worker, demo, importModel, inspect, compare, token, fsck];
+export const commands: readonly ((program: Argv) => Argv)[] = [
+  start,
+  api,
+  worker,
+  demo,
+  importModel,
+  exportModel,
+  inspect,
+  compare,
+  token,
+  fsck,
+];

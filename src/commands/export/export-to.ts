@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { dirname, isAbsolute, join, relative } from "node:path";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { accessToken } from "../../config.ts";
+import { EspalierError } from "../../errors.ts";
+import { leadsOut } from "../../under-root.ts";
+import { unlessAbsent } from "../../unless-absent.ts";
+import { type Client, connect } from "../shared/client.ts";
+import { LiveLine, megabytes, percent } from "../shared/display.ts";
+import { type ExportedFile, exportOfRun, findModels, type RunState, startExport } from "./operations.ts";
+
+export interface ExportArguments {
+  readonly model: string;
+  readonly format: string;
+  /** Absolute. */
+  readonly to: string;
+  readonly weights: string | undefined;
+  readonly padding: boolean;
+}
+
+const usage = (message: string): never => {
+  throw new EspalierError("USAGE", message);
+};
+
+/**
+ * Exports a model and fetches its files.
+ *
+ * @throws EspalierError USAGE; what the server says; DOWNLOAD_BROKEN if a file is not what was said. The folder is then as it was
+ */
+export async function exportTo(asked: ExportArguments, server: string): Promise<void> {
+  const { to } = asked;
+  const before = await readdir(to).catch(unlessAbsent);
+  if (before && before.length > 0) usage(`--to ${to} is not empty`);
+  if (!URL.canParse(server)) usage(`--server ${server} is no address`);
+  const token = accessToken();
+  const client = connect(new URL("/graphql", server).href, token);
+  try {
+    const files = await written(client, asked);
+    await fetched(files, server, token, to, before !== null);
+    const bytes = files.reduce((n, f) => n + f.sizeBytes, 0);
+    console.log(`${files.length} files, ${megabytes(bytes)}, are in ${to}`);
+  } finally {
+    await client.close();
+  }
+}
+
+/** The files of an export, once it is there. */
+async function written(client: Client, { model, format, weights, padding }: ExportArguments): Promise<readonly ExportedFile[]> {
+  const modelId = await idOf(client, model);
+  const input = { subject: { modelId }, format, padding, ...(weights === undefined ? {} : { weights }) };
+  const { run } = (await client.request<{ startExport: { run: { id: string } } }>(startExport, { input })).startExport;
+  const live = new LiveLine();
+  for (;;) {
+    const { run: state } = await client.request<{ run: RunState }>(exportOfRun, { id: run.id });
+    if (state.status === "SUCCEEDED" && state.result) {
+      for (const remark of state.result.remarks) live.line(remark);
+      return state.result.files;
+    }
+    if (state.status === "FAILED" || state.status === "CANCELLED")
+      throw new EspalierError(state.error?.code ?? state.status, state.error?.message ?? `the export is ${state.status}`);
+    live.update(`${format}: ${percent(state.progress)}`);
+    await delay(300);
+  }
+}
+
+/** @throws EspalierError USAGE if none is meant, or several */
+async function idOf(client: Client, model: string): Promise<string> {
+  const { model: byId, models } = await client.request<{
+    model: { id: string } | null;
+    models: { nodes: { id: string; name: string; repository: string }[] };
+  }>(findModels, { id: model, name: model.replace(/^espalier\//, "").replace(/-[0-9a-f]{10}$/, "") });
+  if (byId) return byId.id;
+  const { models: all } =
+    models.nodes.length > 0 ? { models } : await client.request<{ models: typeof models }>(findModels, { id: model, name: "" });
+  const named = all.nodes.filter(({ name, repository }) => name === model || repository === model);
+  if (named.length > 1) usage(`${named.length} models are called "${model}": name one by its id (${named.map(({ id }) => id).join(", ")})`);
+  return named[0]?.id ?? usage(`there is no model "${model}"`);
+}
+
+/** Fetches files and checks their digests. What was fetched of a broken download goes again. */
+async function fetched(
+  files: readonly ExportedFile[],
+  base: string,
+  token: string | undefined,
+  to: string,
+  wasThere: boolean,
+): Promise<void> {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  try {
+    for (const { path, url, sha256 } of files) {
+      const place = join(to, path);
+      if (isAbsolute(path) || leadsOut(relative(to, place)))
+        throw new EspalierError("DOWNLOAD_BROKEN", `the file ${path} lies outside the folder`);
+      await mkdir(dirname(place), { recursive: true });
+      const answer = await fetch(new URL(url, base), { headers });
+      if (!answer.ok || !answer.body)
+        throw new EspalierError("DOWNLOAD_BROKEN", `the file ${path} is answered with status ${answer.status}`);
+      const hash = createHash("sha256");
+      const hashing = new Transform({
+        transform(chunk: Buffer, _, done) {
+          hash.update(chunk);
+          done(null, chunk);
+        },
+      });
+      await pipeline(
+        Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]),
+        hashing,
+        createWriteStream(place, { flags: "wx" }),
+      );
+      if (hash.digest("hex") !== sha256) throw new EspalierError("DOWNLOAD_BROKEN", `the file ${path} did not arrive as it is`);
+    }
+  } catch (error) {
+    await rm(to, { recursive: true, force: true });
+    if (wasThere) await mkdir(to, { recursive: true });
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { createToken } from "../../src/store/tokens.ts";
+import { type TestApi, testApi } from "../support/api.ts";
+
+const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+let api: TestApi;
+let folder: string;
+before(async () => {
+  api = await testApi();
+  folder = await mkdtemp(join(tmpdir(), "espalier-export-"));
+  await api.data('mutation { registerModel(input: { path: "ahab", name: "ahab" }) { model { id } } }');
+});
+after(async () => {
+  await api.close();
+  await rm(folder, { recursive: true });
+});
+
+async function run(args: readonly string[], token = "") {
+  const env = { ...process.env, ESPALIER_TOKEN: token };
+  const child = spawn(process.execPath, ["--import", "tsx", program, "export", ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
+  return { out, err, status };
+}
+
+test("a model is exported into a folder by a command, with a token and without", async () => {
+  const server = new URL(api.url).origin;
+  const to = join(folder, "one");
+  const { out, err, status } = await run(["ahab", "--format", "SAFETENSORS", "--to", to, "--server", server]);
+  assert.equal(status, 0, err);
+  assert.match(out, /files, .* MB, are in /);
+  assert.deepEqual((await readdir(to)).sort(), [
+    "README.md",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+  assert.equal(JSON.parse(await readFile(join(to, "config.json"), "utf8")).model_type, "llama");
+
+  const again = await run(["ahab", "--format", "SAFETENSORS", "--to", to, "--server", server]);
+  assert.deepEqual([again.status, /is not empty/.test(again.err)], [2, true]);
+  const nobody = await run(["nobody", "--format", "ONNX", "--to", join(folder, "two"), "--server", server]);
+  assert.deepEqual([nobody.status, /there is no model "nobody"/.test(nobody.err)], [2, true]);
+  assert.deepEqual(await readdir(folder), ["one"]);
+
+  const { secret } = await createToken(api.services.store.prisma, { name: "writer", role: "GENERATE", expiresAt: null });
+  const { models } = (await api.ask("{ models { nodes { repository } } }", {}, secret)).data;
+  const named = [models.nodes[0].repository, "--format", "ONNX", "--to", join(folder, "two"), "--server", server];
+  const shown = await run(named, secret);
+  assert.equal(shown.status, 0, shown.err);
+  assert.deepEqual(await readdir(join(folder, "two", "onnx")), ["model.onnx"]);
+});
