@@ -70,8 +70,11 @@ function largestOf(values: Float32Array, from: number, levels: number): readonly
 
 /** By which the levels go from the least number to the greatest. */
 function rangeOf(values: Float32Array, from: number, levels: number): readonly [scale: number, least: number] {
-  const own = values.subarray(from, from + 32);
-  const [least, most] = [Math.min(...own), Math.max(...own)];
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = from; i < from + 32; i++) {
+    least = Math.min(least, values[i] as number);
+    most = Math.max(most, values[i] as number);
+  }
   return [fround(fround(most - least) / (levels - 1)), least];
 }
 

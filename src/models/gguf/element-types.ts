@@ -16,23 +16,40 @@ const float32s = (bytes: Uint8Array): Float32Array =>
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-/** Numbers of two bytes, each by itself. */
-const ofTwoBytes = (decode: (bits: number) => number, encode: (bits: number) => number): BlockCode => ({
+const uint16s = (bytes: Uint8Array): Uint16Array =>
+  bytes.byteOffset % 2 === 0
+    ? new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2)
+    : new Uint16Array(bytes.slice().buffer, 0, bytes.byteLength / 2);
+
+const asBytes = (bits: Uint16Array): Uint8Array => new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
+
+const float16: BlockCode = {
   elements: 1,
   bytes: 2,
   decode(bytes, out) {
-    const bits = bitsOf(out);
-    for (let i = 0; i < out.length; i++) bits[i] = decode((bytes[2 * i] as number) | ((bytes[2 * i + 1] as number) << 8));
+    const [bits, table] = [uint16s(bytes), halves()];
+    for (let i = 0; i < out.length; i++) out[i] = table[bits[i] as number] as number;
   },
   encode(values, out) {
-    const bits = bitsOf(values);
-    for (let i = 0; i < values.length; i++) {
-      const made = encode(bits[i] as number);
-      out[2 * i] = made & 0xff;
-      out[2 * i + 1] = made >>> 8;
-    }
+    const [bits, halved] = [bitsOf(values), new Uint16Array(values.length)];
+    for (let i = 0; i < bits.length; i++) halved[i] = halfOfBits(bits[i] as number);
+    out.set(asBytes(halved));
   },
-});
+};
+
+const bfloat16: BlockCode = {
+  elements: 1,
+  bytes: 2,
+  decode(bytes, out) {
+    const [upper, bits] = [uint16s(bytes), bitsOf(out)];
+    for (let i = 0; i < bits.length; i++) bits[i] = (upper[i] as number) << 16;
+  },
+  encode(values, out) {
+    const [bits, upper] = [bitsOf(values), new Uint16Array(values.length)];
+    for (let i = 0; i < bits.length; i++) upper[i] = bfloatOfBits(bits[i] as number);
+    out.set(asBytes(upper));
+  },
+};
 
 const codes = {
   F32: {
@@ -41,19 +58,13 @@ const codes = {
     decode: (bytes, out) => out.set(float32s(bytes)),
     encode: (values, out) => out.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)),
   },
-  F16: ofTwoBytes((bits) => halfBits()[bits] as number, halfOfBits),
-  BF16: ofTwoBytes((bits) => bits << 16, bfloatOfBits),
+  F16: float16,
+  BF16: bfloat16,
   ...blockCodes,
   ...kBlockCodes,
 } as const satisfies Readonly<Record<string, BlockCode>>;
 
 export type TypeName = keyof typeof codes;
-
-let halfTable: Uint32Array | null = null;
-const halfBits = (): Uint32Array => {
-  halfTable ??= bitsOf(halves());
-  return halfTable;
-};
 
 /** The numbers by which GGUF files name the types that are read. Source: ggml's description of the format. */
 const ids = {

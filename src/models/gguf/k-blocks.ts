@@ -82,50 +82,53 @@ function affine(fifth: boolean): BlockCode {
 
 const sixBits = (value: number, unit: number): number => (unit === 0 ? 0 : Math.min(63, Math.round(value / unit)));
 
+/** How many scales are tried around the plain one. */
+const tries = 9;
+
 /**
  * The scale and least value by which levels come nearest to numbers, those of large size counting more. Scales around the plain one are
- * tried; for the levels that each gives, the best scale and least value follow by weighted least squares.
+ * tried: for the levels that each gives, the best scale and least value follow by weighted least squares, and the error from the same sums.
  */
 function fitted(x: Float32Array, levels: number): { readonly scale: number; readonly least: number } {
-  const [low, high] = [Math.min(0, ...x), Math.max(...x)];
+  let [low, high, squares] = [0, Number.NEGATIVE_INFINITY, 0];
+  for (let i = 0; i < x.length; i++) {
+    const value = x[i] as number;
+    if (value < low) low = value;
+    if (value > high) high = value;
+    squares += value * value;
+  }
   if (high <= low) return { scale: 0, least: -low };
-  let squares = 0;
-  for (const value of x) squares += value * value;
   const even = Math.sqrt(squares / x.length);
-  let best = { scale: (high - low) / (levels - 1), least: -low, error: Number.POSITIVE_INFINITY };
-  const tried = (scale: number, least: number) => {
-    let error = 0;
-    for (const value of x) {
-      const level = Math.min(levels - 1, Math.max(0, Math.round((value + least) / scale)));
-      error += (even + Math.abs(value)) * (scale * level - least - value) ** 2;
-    }
-    if (error < best.error) best = { scale, least, error };
-  };
-  tried(best.scale, best.least);
-  for (let step = 0; step <= 20; step++) {
-    const scale = (high - low) / (levels - 2 + step * 0.1);
-    let [weights, sumQ, sumQ2, sumX, sumQX] = [0, 0, 0, 0, 0];
-    for (const value of x) {
-      const level = Math.min(levels - 1, Math.max(0, Math.round((value - low) / scale)));
+  let [scale, least, smallest] = [(high - low) / (levels - 1), -low, Number.POSITIVE_INFINITY];
+  for (let step = 0; step < tries; step++) {
+    const inverse = (levels - 2 + step * 0.25) / (high - low);
+    let [weights, sumQ, sumQ2, sumX, sumQX, sumX2] = [0, 0, 0, 0, 0, 0];
+    for (let i = 0; i < x.length; i++) {
+      const value = x[i] as number;
+      const level = Math.min(levels - 1, Math.floor((value - low) * inverse + 0.5));
       const weight = even + Math.abs(value);
+      const [weighted, product] = [weight * level, weight * value];
       weights += weight;
-      sumQ += weight * level;
-      sumQ2 += weight * level * level;
-      sumX += weight * value;
-      sumQX += weight * level * value;
+      sumQ += weighted;
+      sumQ2 += weighted * level;
+      sumX += product;
+      sumQX += weighted * value;
+      sumX2 += product * value;
     }
     const determinant = weights * sumQ2 - sumQ * sumQ;
     if (determinant <= 0) continue;
-    const least = -(sumQ2 * sumX - sumQ * sumQX) / determinant;
+    let [ownScale, ownLeast] = [(weights * sumQX - sumQ * sumX) / determinant, -(sumQ2 * sumX - sumQ * sumQX) / determinant];
     // No value lies above zero at level 0: the format keeps it by its size.
-    if (least < 0) {
-      if (sumQ2 > 0 && sumQX > 0) tried(sumQX / sumQ2, 0);
-    } else {
-      const fit = (weights * sumQX - sumQ * sumX) / determinant;
-      if (fit > 0) tried(fit, least);
-    }
+    if (ownLeast < 0) [ownScale, ownLeast] = [sumQX / sumQ2, 0];
+    if (!(ownScale > 0)) continue;
+    const error =
+      ownScale * ownScale * sumQ2 +
+      ownLeast * ownLeast * weights +
+      sumX2 -
+      2 * (ownScale * ownLeast * sumQ + ownScale * sumQX - ownLeast * sumX);
+    if (error < smallest) [scale, least, smallest] = [ownScale, ownLeast, error];
   }
-  return best;
+  return { scale, least };
 }
 
 /** Sixteen parts of 16 numbers `d s q`, of six bits. */
@@ -178,22 +181,23 @@ function placeOf(i: number): { readonly low: number; readonly high: number; read
 /** The scale by which levels from -32 to 31 come nearest to numbers, large ones counting more; its sign may be either. */
 function symmetric(x: Float32Array): number {
   let largest = 0;
-  for (const value of x) if (Math.abs(value) > Math.abs(largest)) largest = value;
+  for (let i = 0; i < x.length; i++) if (Math.abs(x[i] as number) > Math.abs(largest)) largest = x[i] as number;
   if (largest === 0) return 0;
-  let best = { scale: largest / -32, gain: Number.NEGATIVE_INFINITY };
-  for (let step = -9; step <= 9; step++) {
-    const inverse = -(32 + step * 0.1) / largest;
+  let [scale, most] = [largest / -32, Number.NEGATIVE_INFINITY];
+  for (let step = -4; step <= 4; step++) {
+    const inverse = -(32 + step * 0.2) / largest;
     let [sumQX, sumQ2] = [0, 0];
-    for (const value of x) {
-      const level = Math.min(31, Math.max(-32, Math.round(value * inverse)));
-      const weight = value * value;
-      sumQX += weight * level * value;
-      sumQ2 += weight * level * level;
+    for (let i = 0; i < x.length; i++) {
+      const value = x[i] as number;
+      const level = Math.min(31, Math.max(-32, Math.floor(value * inverse + 0.5)));
+      const weighted = value * value * level;
+      sumQX += weighted * value;
+      sumQ2 += weighted * level;
     }
     const gain = sumQ2 > 0 ? (sumQX * sumQX) / sumQ2 : Number.NEGATIVE_INFINITY;
-    if (gain > best.gain) best = { scale: sumQX / sumQ2, gain };
+    if (gain > most) [scale, most] = [sumQX / sumQ2, gain];
   }
-  return best.scale;
+  return scale;
 }
 
 export const kBlockCodes = {
