@@ -6,7 +6,7 @@ import { callersFolder } from "../config.ts";
 export const demo = (program: Argv) =>
   program.command(
     "demo",
-    "Prunes the bundled model through the API of a server of its own, and goes on serving until Ctrl-C",
+    "Prunes and heals the bundled model through the API of a server of its own, and goes on serving until Ctrl-C",
     {
       once: { type: "boolean", default: false, describe: "end when all is shown" },
       data: { type: "string", requiresArg: true, default: "data/demo", describe: "the folder for the server's data" },

@@ -21,11 +21,11 @@ function demo(...args: string[]): ChildProcess & { readonly output: () => string
   return Object.assign(child, { output: () => output });
 }
 
-/** The numbers of a row of the table: before, after. */
-function row(output: string, name: string): [number, number] {
+/** The numbers of a row of the table: before, pruned, its change in percent, healed, its change. */
+function row(output: string, name: string): readonly [number, number, number, number, number] {
   const line = output.split("\n").find((l) => l.trim().startsWith(name)) ?? assert.fail(`no row "${name}" in:\n${output}`);
-  const [a, b] = [...line.slice(line.indexOf(name) + name.length).matchAll(/[\d,.]+/g)].map((m) => Number(m[0].replaceAll(",", "")));
-  return [a as number, b as number];
+  const found = [...line.slice(line.indexOf(name) + name.length).matchAll(/[\d,.]+/g)].map((m) => Number(m[0].replaceAll(",", "")));
+  return found as never;
 }
 
 before(() => {
@@ -52,9 +52,14 @@ describe("the demo", () => {
     assert.ok(left / parameters > 0.75 && left / parameters < 0.85, `${left} of ${parameters} parameters are left`);
     const [accuracy, kept] = row(output, "next-token accuracy, held-out");
     assert.ok(kept / accuracy >= 0.8, `accuracy went from ${accuracy}% to ${kept}%`);
+    const [whole, pruned, , healed] = row(output, "perplexity, held-out");
+    const wonBack = Math.log(pruned / healed) / Math.log(pruned / whole);
+    assert.ok(wonBack > 0.4, `perplexity went from ${whole} to ${pruned}, and healed to ${healed}`);
+    assert.equal(row(output, "parameters")[3], left, "a healed model is as large as the pruned one");
     const [bytes, bytesLeft] = row(output, "file size");
     assert.ok(bytesLeft < 0.86 * bytes, `the file went from ${bytes} to ${bytesLeft} MB`);
-    assert.ok(row(output, "tokens/s, decoding").every((speed) => speed > 0));
+    const speeds = row(output, "tokens/s, decoding");
+    assert.ok(speeds[0] > 0 && speeds[1] > 0 && speeds[3] > 0);
     assert.match(output, /iteration 1: removed LAYER \d+ \(score [\d.e-]+\)/);
     assert.match(output, /Lineage:\n {2}ahab, 1,415,520 parameters, [\w-]+\n {4}└ /);
   });

@@ -47,6 +47,19 @@ export type ProgressEvent =
   | { readonly __typename: "RunFailed"; readonly error: Failure }
   | { readonly __typename: "RunCancelled" };
 
+export type HealingEvent =
+  | {
+      readonly __typename: "RecoveryStarted";
+      readonly trainedParameterCount: number;
+      readonly heldBackLoss: number;
+      readonly teacherLoss: number;
+    }
+  | { readonly __typename: "RecoveryStepped"; readonly step: number; readonly steps: number; readonly estimatedMsLeft: number }
+  | { readonly __typename: "RecoveryChecked"; readonly step: number; readonly heldBackLoss: number; readonly wonBackRatio: number | null }
+  | { readonly __typename: "RecoverySucceeded"; readonly resultModel: Model }
+  | { readonly __typename: "RunFailed"; readonly error: Failure }
+  | { readonly __typename: "RunCancelled" };
+
 type GenerationEvent =
   | { readonly __typename: "GenerationLoading" }
   | { readonly __typename: "GenerationDelta"; readonly text: string }
@@ -106,6 +119,31 @@ export async function* runProgress(client: Client, runId: string): AsyncGenerato
     }
   }`;
   for await (const { runProgress: event } of client.subscribe<{ runProgress: ProgressEvent }>(subscription, { runId })) yield event;
+}
+
+/** Asks for the healing of a model, of all its weights. */
+export async function startRecovery(client: Client, modelId: string, dataset: string): Promise<string> {
+  const mutation = "mutation Heal($input: StartRecoveryInput!) { startRecovery(input: $input) { run { id } } }";
+  const {
+    startRecovery: { run },
+  } = await client.request<{ startRecovery: { run: { id: string } } }>(mutation, {
+    input: { subject: { modelId }, method: "FULL", dataset: { name: dataset } },
+  });
+  return run.id;
+}
+
+export async function* healingProgress(client: Client, runId: string): AsyncGenerator<HealingEvent> {
+  const subscription = `subscription Progress($runId: ID!) {
+    runProgress(runId: $runId, after: 0) {
+      __typename
+      ... on RecoveryStarted { trainedParameterCount heldBackLoss teacherLoss }
+      ... on RecoveryStepped { step steps estimatedMsLeft }
+      ... on RecoveryChecked { step heldBackLoss wonBackRatio }
+      ... on RecoverySucceeded { resultModel { ${modelFields} } }
+      ... on RunFailed { error { code message } }
+    }
+  }`;
+  for await (const { runProgress: event } of client.subscribe<{ runProgress: HealingEvent }>(subscription, { runId })) yield event;
 }
 
 export async function* generate(client: Client, modelId: string, prompt: string, maxTokens: number): AsyncGenerator<GenerationEvent> {

@@ -52,6 +52,36 @@ async function prune(client: Client, model: api.Model): Promise<api.Model> {
   throw new Error("the progress of the pruning run ended early");
 }
 
+async function heal(client: Client, model: api.Model): Promise<api.Model> {
+  heading("Healing what is left, by distillation from the whole:");
+  const live = new LiveLine();
+  const runId = await api.startRecovery(client, model.id, "literature-train");
+  for await (const event of api.healingProgress(client, runId)) {
+    switch (event.__typename) {
+      case "RecoveryStarted":
+        live.line(
+          `  training ${count(event.trainedParameterCount)} numbers; held-back loss ${event.heldBackLoss.toFixed(3)}, the whole model's ${event.teacherLoss.toFixed(3)}`,
+        );
+        break;
+      case "RecoveryStepped":
+        live.update(`  ${bar(event.step / event.steps)} step ${event.step} of ${event.steps}, ${duration(event.estimatedMsLeft)} to go`);
+        break;
+      case "RecoveryChecked":
+        live.line(
+          `  step ${event.step}: held-back loss ${event.heldBackLoss.toFixed(3)}, ${percent(event.wonBackRatio ?? 0)} of what was lost won back`,
+        );
+        break;
+      case "RecoverySucceeded":
+        return event.resultModel;
+      case "RunFailed":
+        throw new EspalierError(event.error.code, `the recovery run failed: ${event.error.message}`);
+      case "RunCancelled":
+        throw new EspalierError("CANCELLED", "the recovery run was cancelled");
+    }
+  }
+  throw new Error("the progress of the recovery run ended early");
+}
+
 async function measure(client: Client, model: api.Model): Promise<api.Measurement> {
   const live = new LiveLine();
   live.update(`Evaluating ${model.name} on held-out text ...`);
@@ -75,16 +105,16 @@ interface Measured extends api.Model, api.Measurement {
   readonly speed: number;
 }
 
-function compare(before: Measured, after: Measured): void {
+function compare(before: Measured, after: Measured, healed: Measured): void {
   const relative = (a: number, b: number): string => `${b >= a ? "+" : ""}${percent(b / a - 1)}`;
   const row = (name: string, key: Exclude<keyof Measured, "architecture">, show: (n: number) => string): string[] => {
-    const [a, b] = [Number(before[key]), Number(after[key])];
-    return [name, show(a), show(b), relative(a, b)];
+    const [a, b, c] = [Number(before[key]), Number(after[key]), Number(healed[key])];
+    return [name, show(a), show(b), relative(a, b), show(c), relative(a, c)];
   };
-  heading("Before and after:");
+  heading("Before, pruned and healed:");
   console.log(
     table([
-      ["", before.name, after.name, "change"],
+      ["", before.name, after.name, "change", healed.name, "change"],
       row("parameters", "parameterCount", count),
       row("file size", "sizeBytes", megabytes),
       row("perplexity, held-out", "perplexity", (n) => n.toFixed(2)),
@@ -121,9 +151,15 @@ async function story(client: Client): Promise<void> {
   const before = await measure(client, original);
   const pruned = await prune(client, original);
   const after = await measure(client, pruned);
-  const [speed = 0, speedAfter = 0] = await speeds(client, [original, pruned]);
-  compare({ ...original, ...before, speed }, { ...pruned, ...after, speed: speedAfter });
-  for (const model of [original, pruned]) await complete(client, model);
+  const healed = await heal(client, pruned);
+  const afterHealing = await measure(client, healed);
+  const [speed = 0, speedAfter = 0, speedHealed = 0] = await speeds(client, [original, pruned, healed]);
+  compare(
+    { ...original, ...before, speed },
+    { ...pruned, ...after, speed: speedAfter },
+    { ...healed, ...afterHealing, speed: speedHealed },
+  );
+  for (const model of [original, pruned, healed]) await complete(client, model);
   await showLineage(client, pruned);
 }
 
