@@ -18,6 +18,11 @@ export interface StoredArtifact {
 export interface Artifacts {
   /** Keeps bytes: those of a file, or some in memory. */
   add(source: string | Uint8Array): Promise<Pick<StoredArtifact, "sha256" | "sizeBytes">>;
+  /**
+   * Keeps a file that is the server's own: it is read once, and not copied where the file system allows. Nobody may write to it from now on;
+   * its old name may go.
+   */
+  take(path: string): Promise<Pick<StoredArtifact, "sha256" | "sizeBytes">>;
   /** A file on this machine with the artifact's bytes, fetched if need be; null if there is no such artifact. Read only. */
   path(sha256: string): Promise<string | null>;
   /** Whether there is such an artifact. */

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { unlessAbsent } from "../unless-absent.ts";
@@ -52,6 +52,40 @@ export class DirectoryArtifacts implements Artifacts {
       return { sha256, sizeBytes };
     } finally {
       await rm(temporary, { force: true });
+    }
+  }
+
+  /** Hashes a file where it lies, syncs it, and gives it its artifact's name. */
+  async take(path: string): Promise<{ sha256: string; sizeBytes: number }> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    const file = await open(path, "r");
+    try {
+      const hash = createHash("sha256");
+      let sizeBytes = 0;
+      for await (const chunk of file.createReadStream({ highWaterMark: 1 << 20, autoClose: false })) {
+        hash.update(chunk as Buffer);
+        sizeBytes += (chunk as Buffer).length;
+      }
+      const sha256 = hash.digest("hex");
+      if (await this.has(sha256)) await utimes(this.at(sha256), new Date(), new Date());
+      else {
+        await file.chmod(0o400);
+        await file.sync();
+        const isTaken = await link(path, this.at(sha256)).then(
+          () => true,
+          (error: NodeJS.ErrnoException) => {
+            // Another process was faster; or file systems without hard links, or two of them.
+            if (error.code === "EEXIST") return true;
+            if (error.code === "EPERM" || error.code === "EXDEV" || error.code === "ENOTSUP") return false;
+            throw error;
+          },
+        );
+        if (!isTaken) return await this.add(path);
+        await this.syncFolder();
+      }
+      return { sha256, sizeBytes };
+    } finally {
+      await file.close();
     }
   }
 

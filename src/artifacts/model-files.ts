@@ -19,6 +19,10 @@ const exists = async (path: string): Promise<boolean> => (await stat(path).catch
 export const storeFile = async (dataDirectory: string, source: string | Uint8Array): Promise<{ sha256: string; sizeBytes: number }> =>
   (await openArtifacts(dataDirectory)).add(source);
 
+/** Keeps a file of the server's own in the artifact store, without a copy where it can: nobody may write to it from then on. */
+export const takeFile = async (dataDirectory: string, path: string): Promise<{ sha256: string; sizeBytes: number }> =>
+  (await openArtifacts(dataDirectory)).take(path);
+
 /** Where a data directory's folder of a model lies, or would lie. */
 export const folderOf = (dataDirectory: string, digest: string): string => join(dataDirectory, "models", digest);
 

@@ -26,7 +26,14 @@ class S3Artifacts implements Artifacts {
   }
 
   async add(source: string | Uint8Array): Promise<{ sha256: string; sizeBytes: number }> {
-    const added = await this.copies.add(source);
+    return this.send(await this.copies.add(source));
+  }
+
+  async take(path: string): Promise<{ sha256: string; sizeBytes: number }> {
+    return this.send(await this.copies.take(path));
+  }
+
+  private async send(added: { sha256: string; sizeBytes: number }): Promise<{ sha256: string; sizeBytes: number }> {
     if (!(await this.has(added.sha256))) {
       // In parts: a single request takes no more than 5 GB.
       const Body = createReadStream(this.copies.at(added.sha256));

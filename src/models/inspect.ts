@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
-import { modelDigest, storeFile } from "../artifacts/model-files.ts";
+import { modelDigest, storeFile, takeFile } from "../artifacts/model-files.ts";
 import { finished } from "../finished.ts";
 import type { Facts } from "./describe.ts";
 import { asFolder } from "./gguf/as-folder.ts";
@@ -18,6 +18,8 @@ export interface InspectRequest {
   readonly path: string;
   /** A path where there is nothing yet, known to who asks: what a GGUF file is read into lies there until it is stored. */
   readonly scratch?: string;
+  /** Files of ours are taken as they are; those of others, which may change, are copied. Others' if not said. */
+  readonly files?: "OURS" | "THEIRS";
 }
 
 /** Which file is stored, and what share of all of them. */
@@ -41,6 +43,7 @@ export async function* inspecting({
   modelRoot,
   path,
   scratch = join(dataDirectory, "exports", randomUUID()),
+  files = "THEIRS",
 }: InspectRequest): AsyncGenerator<StoringProgress, InspectedModel> {
   const found = await findModel(modelRoot, path);
   // Reading another file format is about half of the work.
@@ -53,7 +56,7 @@ export async function* inspecting({
       yield { file: found.gguf ?? "", doneBytes: done, totalBytes: total, ofStage: (share * done) / (total || 1) };
     }
     const { place, notes } = step.value;
-    const steps = storing(dataDirectory, place, notes);
+    const steps = storing(dataDirectory, place, notes, found.gguf === undefined ? files : "OURS");
     for (let stored = await steps.next(); ; stored = await steps.next()) {
       if (stored.done) return stored.value;
       yield { ...stored.value, ofStage: share + (1 - share) * stored.value.ofStage };
@@ -67,6 +70,7 @@ async function* storing(
   dataDirectory: string,
   place: ModelFolder,
   made: readonly string[],
+  whose: "OURS" | "THEIRS",
 ): AsyncGenerator<StoringProgress, InspectedModel> {
   const steps = survey(place);
   const step = await steps.next();
@@ -82,7 +86,8 @@ async function* storing(
   const files: ModelFile[] = [];
   let done = 0;
   for (const name of names) {
-    const stored = await storeFile(dataDirectory, source(name));
+    const from = source(name);
+    const stored = await (whose === "OURS" && typeof from === "string" ? takeFile(dataDirectory, from) : storeFile(dataDirectory, from));
     files.push({ path: name, ...stored });
     done += stored.sizeBytes;
     yield { file: name, doneBytes: stored.sizeBytes, totalBytes: stored.sizeBytes, ofStage: done / total };
@@ -103,4 +108,4 @@ export const inspect = (request: InspectRequest): Promise<InspectedModel> => fin
 
 /** As `inspect`, for a folder of our own making, whose graph may have any name. */
 export const storeFolder = async (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
-  finished(storing(dataDirectory, await findModel(folder, graph), []));
+  finished(storing(dataDirectory, await findModel(folder, graph), [], "OURS"));

@@ -137,7 +137,9 @@ export async function receivePiece(
   busy.add(place);
   try {
     await mkdir(folderOfUpload(services.dataDirectory, upload.id), { recursive: true, mode: 0o700 });
-    const target = await open(place, from === null ? "w" : "a", 0o600);
+    // A file that was sent before may be a model's by now: what is sent anew is another.
+    if (from === null) await rm(place, { force: true });
+    const target = await open(place, "a", 0o600);
     let at = from ?? 0;
     try {
       for await (const chunk of bytes) {

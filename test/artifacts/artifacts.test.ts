@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -35,6 +35,29 @@ async function machine(name: string, address: string | null): Promise<string> {
   await settleArtifacts(dataDirectory, address);
   return dataDirectory;
 }
+
+for (const kind of ["a directory", "S3"] as const)
+  test(`a file of the server's own is taken without a copy: ${kind}`, async () => {
+    const dataDirectory = await machine(`taken ${kind}`, kind === "S3" ? s3.address : null);
+    const artifacts = await openArtifacts(dataDirectory);
+    const bytes = randomBytes(3 << 20);
+    const [first, second] = [join(folder, `${kind}-1`), join(folder, `${kind}-2`)];
+    for (const source of [first, second]) await writeFile(source, bytes);
+    const expected = { sha256: sha256(bytes), sizeBytes: bytes.length };
+    // At once, as two runs would.
+    assert.deepEqual(await Promise.all([artifacts.take(first), artifacts.take(second)]), [expected, expected]);
+    const there = await stat((await artifacts.path(expected.sha256)) as string);
+    assert.ok([(await stat(first)).ino, (await stat(second)).ino].includes(there.ino), "it is the same file");
+    assert.equal(there.mode & 0o777, 0o400);
+    await rm(first);
+    await rm(second);
+    assert.deepEqual(await buffer(await artifacts.read(expected.sha256)), bytes);
+    // What is there already stays.
+    await writeFile(first, bytes);
+    assert.deepEqual(await artifacts.take(first), expected);
+    assert.equal((await stat((await artifacts.path(expected.sha256)) as string)).ino, there.ino);
+    await artifacts.remove(expected.sha256);
+  });
 
 for (const kind of ["a directory", "S3"] as const)
   test(`artifacts in ${kind} are added once, found, read, listed and removed`, async () => {

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifacts } from "../../artifacts/artifacts.ts";
-import { type ModelFile, modelDigest, storeFile } from "../../artifacts/model-files.ts";
+import { type ModelFile, modelDigest, takeFile } from "../../artifacts/model-files.ts";
 import { EspalierError } from "../../errors.ts";
 import { cardOf, pictureFile } from "../cards/card.ts";
 import type { CardFacts } from "../cards/facts.ts";
@@ -74,7 +74,7 @@ export async function* exportModel(
     files.push(
       "stored" in file
         ? { path: file.path, sha256: file.stored.sha256, sizeBytes: file.stored.sizeBytes }
-        : { path: file.path, ...(await storeFile(model.dataDirectory, join(destination, file.written))) },
+        : { path: file.path, ...(await takeFile(model.dataDirectory, join(destination, file.written))) },
     );
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   if (new Set(files.map(({ path }) => path)).size !== files.length)

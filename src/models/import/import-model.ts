@@ -31,6 +31,8 @@ export type StageProgress = Omit<ImportProgress, "progress"> & { readonly ofStag
 export interface Gathered {
   readonly modelRoot: string;
   readonly path: string;
+  /** Whether they are the server's own by now. */
+  readonly files: "OURS" | "THEIRS";
   /** What users should know of where they came from. */
   readonly notes: readonly string[];
 }
@@ -58,8 +60,8 @@ export async function* importModel(
 ): AsyncGenerator<ImportProgress, InspectedModel> {
   const [gather, share] = sources[source.kind] as [Gather<ImportSource>, number];
   const gathered = yield* told(gather(source, scratch, signal), 0, share);
-  const { modelRoot, path } = gathered;
-  const model = yield* told(inspecting({ dataDirectory, modelRoot, path, scratch: join(scratch, "folder") }), share, 1);
+  const { modelRoot, path, files } = gathered;
+  const model = yield* told(inspecting({ dataDirectory, modelRoot, path, files, scratch: join(scratch, "folder") }), share, 1);
   return { ...model, notes: [...gathered.notes, ...model.notes] };
 }
 

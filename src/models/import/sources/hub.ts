@@ -115,6 +115,7 @@ export const fromHub: Gather<FromHub> = async function* (source, _scratch, signa
     return {
       modelRoot: folder,
       path: source.files?.find((path) => path.endsWith(".onnx")) ?? ".",
+      files: "OURS",
       notes: [`made of ${repository} at ${commit}`],
     };
   } catch (error) {

@@ -33,7 +33,7 @@ export const fromUpload: Gather<FromUpload> = async function* ({ folder, files }
     done += sizeBytes;
     yield { file: path, doneBytes: sizeBytes, totalBytes: sizeBytes, ofStage: done / total };
   }
-  return { modelRoot, path: await innermost(modelRoot), notes: [] };
+  return { modelRoot, path: await innermost(modelRoot), files: "OURS", notes: [] };
 };
 
 async function requireDigest(place: string, path: string, expected: string): Promise<void> {
