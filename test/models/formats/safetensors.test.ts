@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -7,10 +7,11 @@ import { materialise } from "../../../src/artifacts/model-files.ts";
 import { LanguageModel } from "../../../src/inference/language-model.ts";
 import { readHeader } from "../../../src/models/blueprints/safetensors.ts";
 import type { InspectedModel } from "../../../src/models/types.ts";
+import { floatTensor } from "../../../src/onnx/tensors.ts";
 import { childOf, exported, stored } from "../../support/exported.ts";
 import { runPython, withoutPackages } from "../../support/python.ts";
 import { childCases } from "../../support/safetensors-cases.ts";
-import { variantOf, variants, weight, writeFolder } from "../../support/safetensors-folder.ts";
+import { safetensors, storedWeight, variantOf, variants, weight, writeFolder } from "../../support/safetensors-folder.ts";
 
 let dataDirectory: string;
 before(async () => {
@@ -39,6 +40,62 @@ for (const family of variants.keys())
     assert.deepEqual({ torch_dtype: "float32", ...(await configOf(folder)) }, { torch_dtype: "float32", ...config });
     assert.ok(files.every(({ path }) => !path.endsWith(".onnx")));
   });
+
+/** The same weights in 16 bits. */
+const narrow = (dtype: "F16" | "BF16") => (name: string, shape: readonly number[]) => {
+  const { data } = floatTensor(name, dtype === "F16" ? "float16" : "bfloat16", shape, weight(name, shape));
+  return { dtype, shape, bytes: data.kind === "inline" ? data.bytes : new Uint8Array() };
+};
+
+for (const dtype of ["F16", "BF16"] as const)
+  for (const family of ["llama", "gemma2", "stablelm"])
+    test(`a ${family} of ${dtype} stays one, and so does what is left of it`, async () => {
+      const variant = variantOf(family, family === "stablelm" ? "norms" : "base");
+      const folder = writeFolder(join(dataDirectory, `${family}-${dtype}`), variant, narrow(dtype));
+      const parent = await stored(dataDirectory, folder);
+      const { folder: whole } = await exported(dataDirectory, parent, "SAFETENSORS");
+      const bytesOf = async (at: string) => {
+        const bytes = await readFile(join(at, "model.safetensors"));
+        const found = await readHeader(join(at, "model.safetensors"), "model.safetensors");
+        return new Map(found.map((t) => [t.name, { stored: t.stored, bytes: bytes.subarray(t.offset, t.offset + t.length) }]));
+      };
+      assert.deepEqual(await bytesOf(whole), await bytesOf(folder));
+      const { dtype: said, torch_dtype: before } = await configOf(whole);
+      assert.equal(said ?? before, dtype === "F16" ? "float16" : "bfloat16");
+      for (const { removed, padding } of childCases.slice(0, 4)) {
+        const child = await childOf(dataDirectory, parent, removed(parent));
+        const { folder: left } = await exported(dataDirectory, child, "SAFETENSORS", padding || family === "stablelm");
+        assert.deepEqual([...new Set([...(await bytesOf(left)).values()].map((t) => t.stored))], [dtype]);
+      }
+    });
+
+test("weights that are spread over several files leave as one", async () => {
+  const { config, tensors } = variantOf("llama");
+  const folder = writeFolder(join(dataDirectory, "sharded"), { config, tensors });
+  const names = Object.keys(tensors);
+  const parts = [names.filter((_, i) => i % 2 === 0), names.filter((_, i) => i % 2 === 1)];
+  const fileOf = (i: number) => `model-0000${i + 1}-of-00002.safetensors`;
+  for (const [i, part] of parts.entries())
+    await writeFile(
+      join(folder, fileOf(i)),
+      safetensors(Object.fromEntries(part.map((name) => [name, storedWeight(name, tensors[name] as readonly number[])]))),
+    );
+  const map = Object.fromEntries(parts.flatMap((part, i) => part.map((name) => [name, fileOf(i)])));
+  await writeFile(join(folder, "model.safetensors.index.json"), JSON.stringify({ metadata: {}, weight_map: map }));
+  await rm(join(folder, "model.safetensors"));
+  const parent = await stored(dataDirectory, folder);
+  const { files, folder: written } = await exported(dataDirectory, parent, "SAFETENSORS");
+  assert.deepEqual(
+    files.map(({ path }) => path),
+    ["config.json", "model.safetensors"],
+  );
+  const found = await readHeader(join(written, "model.safetensors"), "model.safetensors");
+  assert.deepEqual(new Set(found.map((t) => t.name)), new Set(names));
+  // As ONNX, each file has its place beside the graph.
+  const { files: asOnnx } = await exported(dataDirectory, parent, "ONNX");
+  const data = asOnnx.map(({ path }) => path).filter((path) => path.includes("_data"));
+  assert.deepEqual(data, ["onnx/model.onnx_data", "onnx/model.onnx_data_1"]);
+});
 
 /** One of each layout: grouped queries, packed and turned, biases, norms of heads, packed gates, windows by a rule, heads in groups. */
 const families = ["llama", "gpt2", "qwen3", "gemma3_text", "phi3", "gpt_neox"] as const;
