@@ -11,12 +11,14 @@ import {
   findDataset,
   findDatasetOf,
   getDataset,
-  registerDataset,
   requireFreeName,
+  registerDataset as storeDataset,
 } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
 import { contentOf, type DatasetContent, type DatasetForm, recordsIn, serialise, sha256Of } from "../text/dataset-content.ts";
 import { datasets, loadDataset } from "../text/datasets.ts";
+import { datasetNameRules, longestDescription } from "./update-dataset.ts";
+import { blaming, isPath, requireAll, textRule } from "./validate.ts";
 
 export interface DatasetServices {
   readonly store: Store;
@@ -49,27 +51,50 @@ export async function datasetFrom(
   return candidate(services, contentOf(texts), name, description);
 }
 
+/** What to register: plain data. Errors call it `input`. */
+export interface RegisterDatasetRequest {
+  readonly name: string;
+  readonly description: string;
+  /** A file under the dataset root, or documents. */
+  readonly source: { readonly path: string } | { readonly texts: readonly string[] };
+}
+
 /**
- * Registers a file under the dataset root as a dataset: its records are kept, so that the file may go. It is read in a process of its
- * own, for it may be large.
+ * Registers a dataset: its records are kept, so that a file may go. The same records registered twice are one dataset, under its first name.
  *
- * @param checked is given what checks the name and stores, and may say what an error of it is about
- * @throws EspalierError what reading the file throws; INVALID_DATASET, OVERLOADED; the signal's reason; what `checked` throws
+ * @throws EspalierError BAD_USER_INPUT; what reading a file throws; INVALID_DATASET, DATASET_NAME_TAKEN: all with the argument at fault;
+ *   OVERLOADED; the signal's reason
  */
-export async function registerDatasetFile(
+export async function registerDataset(
+  services: DatasetServices,
+  { name, description, source }: RegisterDatasetRequest,
+  signal: AbortSignal,
+): Promise<DatasetRecord> {
+  requireAll([
+    ...datasetNameRules(name),
+    textRule("input.description", description, longestDescription),
+    ["input.source.path", !("path" in source) || isPath(source.path), "must be a path of 1 to 4,096 characters"],
+  ]);
+  const called = name.trim();
+  if ("path" in source) return blaming("input.source.path", registerFile(services, source.path, called, description, signal));
+  const dataset = await blaming("input.source.texts", datasetFrom(services, source.texts, called, description));
+  return blaming("input.name", dataset.keep());
+}
+
+/** Reads a file in a process of its own, for it may be large. */
+async function registerFile(
   services: DatasetServices,
   path: string,
   name: string,
   description: string,
   signal: AbortSignal,
-  checked: (kept: Promise<DatasetRecord>) => Promise<DatasetRecord>,
 ): Promise<DatasetRecord> {
   const { store, dataDirectory, datasetRoot } = services;
   const scratch = join(dataDirectory, "exports", `${randomUUID()}.jsonl`);
   try {
     const described = await computeOnce("readDataset", { datasetRoot, path, destination: scratch }, signal);
     const known = await findDatasetOf(store.prisma, described.digest);
-    return known?.name != null ? known : await checked(keep(services, described, scratch, name, description));
+    return known?.name != null ? known : await blaming("input.name", keep(services, described, scratch, name, description));
   } finally {
     await rm(scratch, { force: true });
   }
@@ -119,7 +144,7 @@ async function keep(
   if (name !== null) await requireFreeName(store.prisma, name, described.digest);
   const artifacts = await openArtifacts(dataDirectory);
   await artifacts.add(source);
-  return registerDataset(store, { name, description, ...described }, async () => {
+  return storeDataset(store, { name, description, ...described }, async () => {
     if (!(await artifacts.has(described.digest))) await artifacts.add(source);
   });
 }

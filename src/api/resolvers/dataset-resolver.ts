@@ -1,8 +1,7 @@
 import { Arg, Args, Ctx, Field, ID, InputType, Mutation, Query, Resolver } from "type-graphql";
 import { deleteDataset } from "../../services/delete-dataset.ts";
-import { datasetFrom, datasetOf, registerDatasetFile } from "../../services/register-dataset.ts";
-import { datasetNameRules, longestDescription, updateDataset } from "../../services/update-dataset.ts";
-import { blaming, isPath, requireAll, textRule } from "../../services/validate.ts";
+import { datasetOf, registerDataset } from "../../services/register-dataset.ts";
+import { updateDataset } from "../../services/update-dataset.ts";
 import { type DatasetOrder, type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import type { DatasetForm } from "../../text/dataset-content.ts";
 import { datasets } from "../../text/datasets.ts";
@@ -69,19 +68,7 @@ export class DatasetResolver {
     @Arg("input", () => RegisterDatasetInput, { description: "Which dataset." }) { name, description, source }: RegisterDatasetInput,
     @Ctx() context: Context,
   ): Promise<{ dataset: DatasetRecord }> {
-    const given = chosenOf(source);
-    requireAll([
-      ...datasetNameRules(name),
-      textRule("input.description", description, longestDescription),
-      ["input.source.path", !("path" in given) || isPath(given.path), "must be a path of 1 to 4,096 characters"],
-    ]);
-    const [called, ofName] = [name.trim(), (kept: Promise<DatasetRecord>) => blaming("input.name", kept)];
-    if ("path" in given) {
-      const registered = registerDatasetFile(context, given.path, called, description, context.signal, ofName);
-      return { dataset: await blaming("input.source.path", registered) };
-    }
-    const dataset = await blaming("input.source.texts", datasetFrom(context, given.texts, called, description));
-    return { dataset: await ofName(dataset.keep()) };
+    return { dataset: await registerDataset(context, { name, description, source: chosenOf(source) }, context.signal) };
   }
 
   @Needs("PRUNE")
