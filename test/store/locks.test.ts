@@ -7,10 +7,11 @@ import { deleteDataset, registerDataset } from "../../src/store/datasets.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { type ConfirmFiles, deleteModel, registerRootModel, removeUnused } from "../../src/store/models.ts";
-import { createPruningRun, type PruningRunRecord, recordIteration, runIterations } from "../../src/store/pruning-runs.ts";
+import { createPruningRun, type PruningRunRecord, pruningStands, recordIteration, runIterations } from "../../src/store/pruning-runs.ts";
 import { claimRun, recordFailure } from "../../src/store/run-progress.ts";
-import { getRun } from "../../src/store/runs.ts";
+import { cancelRun, deleteRun, getRun, resumeRun } from "../../src/store/runs.ts";
 import { createFirstToken } from "../../src/store/tokens.ts";
+import { createUpload } from "../../src/store/uploads.ts";
 import { contend, waiting } from "../support/contention.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 import { claimPruningRun, inspected, newDataset, newModel, newRun, sha256, smallEvaluation } from "../support/records.ts";
@@ -188,6 +189,33 @@ test("a model is not deleted while a run of it is being made", async () => {
   );
   assert.equal(settled(first).status, "QUEUED");
   assert.equal(codeOf(second), "MODEL_IN_USE");
+});
+
+test("a run that is being deleted is not resumed meanwhile", async () => {
+  const { store } = database;
+  const { id } = await newRun(store);
+  await cancelRun(store, id);
+  await store.prisma.requestKey.create({ data: { operation: "startPruning", key: "deleted", digest: sha256(""), resultId: id } });
+  // Held before the row itself is deleted, which locks it in any case.
+  const { first, second, overtook } = await contend(
+    database,
+    ["DELETE", "RequestKey"],
+    () => deleteRun(store, id),
+    () => resumeRun(store, id, pruningStands, async () => {}),
+  );
+  settled(first);
+  assert.deepEqual([codeOf(second), overtook], ["RUN_NOT_FOUND", false]);
+});
+
+test("what a client announces at once counts together", async () => {
+  const { store } = database;
+  const announce = () => {
+    const files = [{ path: "a", sizeBytes: 600, sha256: null }];
+    return createUpload(store, { tokenId: null, files, expiresAt: new Date(Date.now() + 60_000) }, 1000);
+  };
+  const { first, second, overtook } = await contend(database, ["INSERT", "Upload"], announce, announce);
+  assert.equal(settled(first).sizeBytes, 600);
+  assert.deepEqual([codeOf(second), overtook], ["UPLOAD_TOO_LARGE", false]);
 });
 
 /** A promise, and what resolves it. */
