@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { exportPruned } from "../../../src/models/export.ts";
-import { storeFolder } from "../../../src/models/inspect.ts";
+import { inspect } from "../../../src/models/inspect.ts";
 import { decode } from "../../../src/onnx/decode.ts";
 import type { Model } from "../../../src/onnx/ir.ts";
 import { tensorReader } from "../../../src/onnx/read-tensor.ts";
@@ -29,7 +29,7 @@ export interface StepResult {
 }
 
 async function register(dataDirectory: string, folder: string): Promise<void> {
-  await storeFolder(dataDirectory, folder);
+  await inspect({ dataDirectory, modelRoot: folder, path: "." });
 }
 
 /** As a pruning run exports what is left. */
