@@ -13,7 +13,7 @@ export interface RunSubject {
   readonly argument: string;
   /** The model itself, or while that is still being made, the one that it is made from: what fits the one fits the other. */
   readonly model: ModelRecord;
-  /** What the model was pruned with, or will have been. */
+  /** What the model was pruned and healed with, or will have been. */
   calibrations(): Promise<DatasetRecord[]>;
 }
 

@@ -12,7 +12,7 @@ export interface EvaluationRequest {
   readonly subject: Subject;
   readonly dataset: DatasetChoice;
   readonly settings: EvaluationSettings;
-  /** Measure even on texts that the model was pruned with. */
+  /** Measure even on texts that the model was pruned or healed with. */
   readonly allowOverlap: boolean;
 }
 

@@ -13,7 +13,7 @@ export type NewEvaluation = Subject & EvaluationRequest;
 interface EvaluationRequest {
   readonly dataset: DatasetRecord;
   readonly settings: EvaluationSettings;
-  /** Share of the dataset that the model was pruned with. */
+  /** Share of the dataset that the model was pruned or healed with. */
   readonly overlapRatio: number;
 }
 

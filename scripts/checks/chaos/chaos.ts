@@ -28,20 +28,30 @@ export interface ChaosReport {
   readonly durationMs: number;
 }
 
-/** Runs that differ in what they do in an iteration. */
-const variants = [
-  { structureKinds: ["LAYER"], targetRatio: 0.4 },
-  { structureKinds: ["ATTENTION", "MLP"], targetRatio: 0.3, structuresPerIteration: 2 },
-  { structureKinds: ["LAYER", "MLP"], targetRatio: 0.35, seed: 7 },
-] as const;
 const shared = { samples: 4, sequenceLength: 32, perturbation: { kind: "CHARACTER" } };
+const training = {
+  batchSize: 4,
+  sequenceLength: 32,
+  heldBackTexts: 8,
+  steps: 16,
+  checkEverySteps: 2,
+  objectives: { distill: 0, languageModel: 1 },
+};
 
-const startPruning = "mutation ($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
+/** Runs that differ in what they do in a step. */
+const variants = [
+  { start: "startPruning", options: { ...shared, structureKinds: ["LAYER"], targetRatio: 0.4 } },
+  { start: "startPruning", options: { ...shared, structureKinds: ["ATTENTION", "MLP"], targetRatio: 0.3, structuresPerIteration: 2 } },
+  { start: "startRecovery", options: training },
+  { start: "startPruning", options: { ...shared, structureKinds: ["LAYER", "MLP"], targetRatio: 0.35, seed: 7 } },
+] as const;
 
 async function start(client: Client, modelId: string, variant: number, key: string): Promise<string> {
-  const options = { ...shared, ...variants[variant % variants.length] };
+  const { start: mutation, options } = variants[variant % variants.length] as (typeof variants)[number];
   const input = { subject: { modelId }, dataset: { name: "literature-train" }, options, idempotencyKey: key };
-  return (await client.ask<{ startPruning: { run: { id: string } } }>(startPruning, { input })).startPruning.run.id;
+  const type = `S${mutation.slice(1)}Input`;
+  const query = `mutation ($input: ${type}!) { it: ${mutation}(input: $input) { run { id } } }`;
+  return (await client.ask<{ it: { run: { id: string } } }>(query, { input })).it.run.id;
 }
 
 /** The digest of the model that a run made. */
@@ -115,7 +125,7 @@ async function kill(
 }
 
 /**
- * Prunes with two API processes, three workers and one PostgreSQL while kill -9 falls on all of them, and holds every run
+ * Prunes and heals with two API processes, three workers and one PostgreSQL while kill -9 falls on all of them, and holds every run
  * against an undisturbed one.
  *
  * @throws Error saying what was lost, repeated or different

@@ -43,7 +43,7 @@ export class EvaluationResolver {
   @Needs("GENERATE")
   @Mutation(() => StartEvaluationPayload, {
     description:
-      "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned with the same texts.",
+      "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned or healed with the same texts.",
   })
   async startEvaluation(
     @Arg("input", () => StartEvaluationInput, { description: "What to measure, and on what." }) input: StartEvaluationInput,

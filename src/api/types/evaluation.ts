@@ -91,7 +91,8 @@ export class Evaluation extends Run {
 
   @Field(() => Float, {
     nullable: true,
-    description: "Share of the dataset's passages that the model or an ancestor was pruned with, 0 to 1. Above 0.02 it must be allowed.",
+    description:
+      "Share of the dataset's passages that the model or an ancestor was pruned or healed with, 0 to 1. Above 0.02 it must be allowed.",
   })
   readonly overlapRatio!: number | null;
 }
@@ -138,7 +139,7 @@ export class StartEvaluationInput {
   @Field(() => RunSubjectInput, { description: "What to measure." })
   readonly subject!: RunSubjectInput;
 
-  @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned with." })
+  @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned or healed with." })
   readonly dataset!: DatasetInput;
 
   @Field(() => Int, { defaultValue: 256, description: "For texts: tokens of a window, 2 to the model's context length." })
@@ -160,7 +161,10 @@ export class StartEvaluationInput {
   @Field(() => Boolean, { defaultValue: true, description: "Whether to time prefill and decoding too, which takes seconds." })
   readonly measureSpeed!: boolean;
 
-  @Field(() => Boolean, { defaultValue: false, description: "Measure even on texts that the model was pruned with; it is recorded." })
+  @Field(() => Boolean, {
+    defaultValue: false,
+    description: "Measure even on texts that the model was pruned or healed with; it is recorded.",
+  })
   readonly allowOverlap!: boolean;
 
   @Field(() => executionProviderEnum, { defaultValue: "AUTO", description: "What to run on." })

@@ -85,7 +85,7 @@ export class StructureGroup {
   readonly parameters!: readonly string[];
 }
 
-@ObjectType({ implements: Node, description: "A language model in ONNX: registered, or made from another by a pruning run." })
+@ObjectType({ implements: Node, description: "A language model in ONNX: registered, or made from another by a run." })
 export class Model {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
