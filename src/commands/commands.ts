@@ -5,6 +5,7 @@ import { exportModel } from "./export.ts";
 import { fsck } from "./fsck.ts";
 import { importModel } from "./import.ts";
 import { inspect } from "./inspect.ts";
+import { prune } from "./prune.ts";
 import { api, start, worker } from "./serve.ts";
 import { token } from "./token.ts";
 
@@ -21,6 +22,7 @@ export const commands: readonly ((program: Argv) => Argv)[] = [
   worker,
   demo,
   importModel,
+  prune,
   exportModel,
   inspect,
   compare,

@@ -11,7 +11,8 @@ import { leadsOut } from "../../under-root.ts";
 import { unlessAbsent } from "../../unless-absent.ts";
 import { type Client, connect } from "../shared/client.ts";
 import { LiveLine, megabytes, percent } from "../shared/display.ts";
-import { type ExportedFile, exportOfRun, findModels, type RunState, startExport } from "./operations.ts";
+import { modelId as idOf } from "../shared/model-id.ts";
+import { type ExportedFile, exportOfRun, type RunState, startExport } from "./operations.ts";
 
 export interface ExportArguments {
   readonly model: string;
@@ -65,20 +66,6 @@ async function written(client: Client, { model, format, weights, padding }: Expo
     live.update(`${format}: ${percent(state.progress)}`);
     await delay(300);
   }
-}
-
-/** @throws EspalierError USAGE if none is meant, or several */
-async function idOf(client: Client, model: string): Promise<string> {
-  const { model: byId, models } = await client.request<{
-    model: { id: string } | null;
-    models: { nodes: { id: string; name: string; repository: string }[] };
-  }>(findModels, { id: model, name: model.replace(/^espalier\//, "").replace(/-[0-9a-f]{10}$/, "") });
-  if (byId) return byId.id;
-  const { models: all } =
-    models.nodes.length > 0 ? { models } : await client.request<{ models: typeof models }>(findModels, { id: model, name: "" });
-  const named = all.nodes.filter(({ name, repository }) => name === model || repository === model);
-  if (named.length > 1) usage(`${named.length} models are called "${model}": name one by its id (${named.map(({ id }) => id).join(", ")})`);
-  return named[0]?.id ?? usage(`there is no model "${model}"`);
 }
 
 /** Fetches files and checks their digests. What was fetched of a broken download goes again. */

@@ -12,21 +12,6 @@ export interface RunState {
   readonly result: { readonly remarks: readonly string[]; readonly files: readonly ExportedFile[] } | null;
 }
 
-export const findModels = /* GraphQL */ `
-  query FindModels($id: ID!, $name: String!) {
-    model(id: $id) {
-      id
-    }
-    models(first: 100, filter: { name: $name }) {
-      nodes {
-        id
-        name
-        repository
-      }
-    }
-  }
-`;
-
 export const startExport = /* GraphQL */ `
   mutation StartExport($input: StartExportInput!) {
     startExport(input: $input) {

@@ -11,6 +11,7 @@ import { elementTypes } from "./element-types.ts";
 import { Facts } from "./facts.ts";
 import { huggingFacePlans } from "./hugging-face-plans.ts";
 import type { Heads } from "./rows.ts";
+import type { Plan } from "./tensor-plan.ts";
 import { readTokenizer } from "./tokenizer/read-tokenizer.ts";
 import { bytesOf, Sources } from "./write-plan.ts";
 import { writeSafetensors } from "./write-safetensors.ts";
@@ -43,9 +44,7 @@ export async function* folderOfGguf(
   const config = architecture.config(facts);
   facts.requireAllRead();
   const plans = huggingFacePlans({ ...place, tensors: container.tensors, layers: facts.layers, headsOf: headsOf(facts) }, architecture);
-  const twice = plans.find(({ name }, i) => plans.findIndex((p) => p.name === name) !== i);
-  if (twice)
-    throw new EspalierError("INVALID_GGUF", `${place.file}: two tensors are "${twice.name}"`, { file: place.file, tensor: twice.name });
+  requireDistinct(plans, place);
   const rows = facts.shape("token_embd.weight")[0] as number;
   const tokenizer = readTokenizer(container.metadata, place.file, rows);
   await mkdir(destination, { recursive: true });
@@ -54,6 +53,15 @@ export async function* folderOfGguf(
   if (tokenizer) for (const name of ["tokenizer.json", "tokenizer_config.json"] as const) await write(name, tokenizer[name]);
   yield* writeSafetensors(join(destination, "model.safetensors"), plans);
   return notesOf(container, tokenizer !== null);
+}
+
+/** A file may hold queries, keys and values both together and apart. @throws EspalierError INVALID_GGUF */
+function requireDistinct(plans: readonly Plan[], { file }: GgufFile): void {
+  const names = new Set<string>();
+  for (const { name } of plans) {
+    if (names.has(name)) throw new EspalierError("INVALID_GGUF", `${file}: two tensors are "${name}"`, { file, tensor: name });
+    names.add(name);
+  }
 }
 
 function known({ metadata, tensors }: Container, place: GgufFile) {

@@ -60,8 +60,9 @@ export function metadataOf(
   const windows = attentions.map(({ window }) => window);
   const window = windows.find((w) => w !== undefined);
   if (window !== undefined || statesWindows) {
+    // Where no layer has one, each has one as long as a text may be: llama.cpp takes no file that states windows for no layer.
     say("attention.sliding_window", u32(window ?? context));
-    say("attention.sliding_window_pattern", flags(windows.map((w) => w !== undefined)));
+    say("attention.sliding_window_pattern", flags(windows.map((w) => w !== undefined || window === undefined)));
   }
   return { metadata: said, factors: sayRope(attentions, config, context, say) };
 }

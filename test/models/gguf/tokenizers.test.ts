@@ -88,6 +88,16 @@ describe("a tokenizer that goes through a GGUF file's metadata", () => {
     ["with more tokens than rows", [["tokens", ["a", "b", "ab", "c", "d"]]], "INVALID_GGUF", /at most 4 tokens.*there are 5/],
     ["with types of other tokens", [["token_type", [1, 1]]], "INVALID_GGUF", /"tokenizer.ggml.token_type".*a list of 3 numbers/],
     ["that ends with no token", [["eos_token_id", 9]], "INVALID_GGUF", /"tokenizer.ggml.eos_token_id" is 9; a token's id, below 3/],
+    [
+      "of pieces that are too long",
+      [
+        ["model", "llama"],
+        ["scores", [0, 0, 0]],
+        ["tokens", ["a", "b", "a".repeat(300)]],
+      ],
+      "INVALID_GGUF",
+      /at most 256 characters/,
+    ],
     ["of pieces without scores", [["model", "llama"]], "INVALID_GGUF", /"tokenizer.ggml.scores" is not stated/],
   ];
   for (const [what, changes, code, message] of wrong)

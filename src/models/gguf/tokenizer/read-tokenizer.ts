@@ -80,6 +80,9 @@ interface Vocabulary {
   readonly types: readonly number[] | undefined;
 }
 
+/** Of how many characters a piece may be joined: how it comes about is worked out for each place that it can be cut at. */
+const longestPiece = 256;
+
 const typeOf = ({ types }: Vocabulary, id: number): number => types?.[id] ?? tokenTypes.normal;
 
 /** Token to id, of those that texts are cut into. */
@@ -124,6 +127,8 @@ function byteLevelPairs(given: Tokenizing, vocabulary: Vocabulary): Kind {
 function scoredPieces(given: Tokenizing, vocabulary: Vocabulary): Kind {
   const { tokens } = vocabulary;
   const scores = given.numbers("ggml.scores", tokens.length) ?? given.fail("ggml.scores", `a list of ${tokens.length} numbers`);
+  const long = tokens.findIndex((token) => token.length > longestPiece);
+  if (long >= 0) given.fail("ggml.tokens", `texts of at most ${longestPiece} characters, which token ${long} is not, and that`);
   const joined = (id: number) => [tokenTypes.normal, tokenTypes.userDefined].includes(typeOf(vocabulary, id) as never);
   const unknown = given.id("ggml.unknown_token_id", tokens.length);
   const prefixed = given.flag("ggml.add_space_prefix", true);

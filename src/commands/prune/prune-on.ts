@@ -1,0 +1,81 @@
+import { accessToken } from "../../config.ts";
+import { EspalierError } from "../../errors.ts";
+import { type Client, connect } from "../shared/client.ts";
+import { bar, count, LiveLine } from "../shared/display.ts";
+import { modelId } from "../shared/model-id.ts";
+
+export interface PruneArguments {
+  readonly model: string;
+  readonly ratio: number;
+  readonly kinds: readonly string[];
+  /** The channels of all layers alike are a multiple of it. */
+  readonly uniform: number | undefined;
+  readonly method: string | undefined;
+  readonly dataset: string;
+  /** Of what is left; the server's own unless said. */
+  readonly name: string | undefined;
+}
+
+interface Child {
+  readonly id: string;
+  readonly name: string;
+  readonly parameterCount: number;
+  readonly remarks: readonly string[];
+}
+
+type PruningEvent =
+  | { readonly __typename: "PruningStarted"; readonly parameterCount: number; readonly targetParameterCount: number }
+  | { readonly __typename: "PruningIterationCompleted"; readonly iteration: number; readonly parameterCount: number }
+  | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number; readonly resultModel: Child }
+  | { readonly __typename: "RunFailed"; readonly error: { readonly code: string; readonly message: string } }
+  | { readonly __typename: "RunCancelled" };
+
+const start = "mutation Prune($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
+
+const rename = "mutation Rename($input: UpdateModelInput!) { updateModel(input: $input) { model { id } } }";
+
+const progress = `subscription ($id: ID!) { runProgress(runId: $id) { __typename
+  ... on PruningStarted { parameterCount targetParameterCount }
+  ... on PruningIterationCompleted { iteration parameterCount }
+  ... on PruningSucceeded { removedRatio resultModel { id name parameterCount remarks } }
+  ... on RunFailed { error { code message } } } }`;
+
+/**
+ * Prunes a model on a server, and prints what is left of it.
+ *
+ * @throws EspalierError USAGE; what the server says; the reason that the run failed for; CANCELLED
+ */
+export async function pruneOn(asked: PruneArguments, server: string): Promise<void> {
+  const { model, ratio, kinds, uniform, method, dataset, name } = asked;
+  if (!URL.canParse(server)) throw new EspalierError("USAGE", `--server ${server} is no address`);
+  const client = connect(new URL("/graphql", server).href, accessToken());
+  const live = new LiveLine();
+  try {
+    const subject = { modelId: await modelId(client, model) };
+    const alike = uniform === undefined ? {} : { uniform: { channelMultiple: uniform } };
+    const options = { targetRatio: ratio, structureKinds: kinds, ...alike };
+    const input = { subject, dataset: { name: dataset }, options, ...(method === undefined ? {} : { method }) };
+    const { startPruning } = await client.request<{ startPruning: { run: { id: string } } }>(start, { input });
+    const child = await follow(client, startPruning.run.id, live);
+    if (name !== undefined) await client.request(rename, { input: { id: child.id, name } });
+    live.line(`${name ?? child.name}: ${count(child.parameterCount)} parameters, id ${child.id}`);
+    for (const remark of child.remarks) live.line(`  ${remark}`);
+  } finally {
+    await client.close();
+  }
+}
+
+async function follow(client: Client, id: string, live: LiveLine): Promise<Child> {
+  let [whole, target] = [0, 0];
+  for await (const { runProgress: event } of client.subscribe<{ runProgress: PruningEvent }>(progress, { id })) {
+    if (event.__typename === "PruningStarted") [whole, target] = [event.parameterCount, event.targetParameterCount];
+    if (event.__typename === "PruningIterationCompleted") {
+      const share = whole > target ? (whole - event.parameterCount) / (whole - target) : 1;
+      live.update(`${bar(share)} ${count(event.parameterCount)} parameters left after iteration ${event.iteration}`);
+    }
+    if (event.__typename === "RunFailed") throw new EspalierError(event.error.code, event.error.message);
+    if (event.__typename === "RunCancelled") throw new EspalierError("CANCELLED", "the run was cancelled");
+    if (event.__typename === "PruningSucceeded") return event.resultModel;
+  }
+  throw new Error("the progress of the run ended early");
+}
