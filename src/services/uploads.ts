@@ -41,7 +41,7 @@ const later = (): Date => new Date(Date.now() + patienceMs);
 /**
  * Announces files that are to become a model.
  *
- * @throws EspalierError BAD_USER_INPUT with the argument at fault; UPLOAD_TOO_LARGE; DISK_FULL if there is no room for them
+ * @throws EspalierError BAD_USER_INPUT with the argument at fault; UPLOAD_TOO_LARGE, TOO_MANY_UPLOADS; DISK_FULL if there is no room for them
  */
 export async function announceUpload(services: UploadServices, files: readonly AnnouncedFile[], client: Client): Promise<UploadRecord> {
   const { store, dataDirectory, uploadBytes } = services;

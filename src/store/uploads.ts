@@ -21,20 +21,25 @@ export interface NewUpload {
   readonly expiresAt: Date;
 }
 
+/** Of one client, that are not models yet. */
+const mostUploads = 100;
+
 const toUpload = (row: Upload): UploadRecord => toRecord(row);
 
 /**
  * Stores what is to come.
  *
  * @param most bytes that one client may have announced
- * @throws EspalierError UPLOAD_TOO_LARGE
+ * @throws EspalierError UPLOAD_TOO_LARGE, TOO_MANY_UPLOADS
  */
 export function createUpload({ prisma }: Store, { tokenId, files, expiresAt }: NewUpload, most: number): Promise<UploadRecord> {
   const sizeBytes = files.reduce((n, file) => n + file.sizeBytes, 0);
   return prisma.$transaction(async (tx) => {
     // One at a time for each client: else two could each fit.
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`uploads of ${tokenId}`}, 0))`;
-    const { _sum: sum } = await tx.upload.aggregate({ where: { tokenId }, _sum: { sizeBytes: true } });
+    const { _sum: sum, _count: count } = await tx.upload.aggregate({ where: { tokenId }, _sum: { sizeBytes: true }, _count: true });
+    if (count >= mostUploads)
+      throw new EspalierError("TOO_MANY_UPLOADS", `${count} uploads are not used yet: make models of them, or delete them`, { count });
     const waiting = Number(sum.sizeBytes ?? 0);
     if (waiting + sizeBytes > most) {
       const others = waiting > 0 ? `, and ${waiting} bytes of earlier uploads are not used yet` : "";

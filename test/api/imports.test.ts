@@ -248,6 +248,19 @@ test("a client may have so much under way; more than was announced is not taken"
   assert.equal((await send(`${file.url}x`, Buffer.from("abc"))).status, 404);
 });
 
+test("a client may announce so many uploads", async () => {
+  const { prisma } = api.services.store;
+  await prisma.upload.deleteMany();
+  const one = { files: [], sizeBytes: 0, expiresAt: new Date(Date.now() + 60_000) };
+  await prisma.upload.createMany({ data: Array.from({ length: 99 }, () => one) });
+  await announce([{ path: "a", bytes: Buffer.from("abc") }]);
+  assert.deepEqual((await codeOf(create, { files: [{ path: "a", sizeBytes: 1 }] }))[0], "TOO_MANY_UPLOADS");
+  // Those that nobody has gone on with go first.
+  await prisma.upload.updateMany({ data: { expiresAt: new Date(0) } });
+  await announce([{ path: "a", bytes: Buffer.from("abc") }]);
+  assert.equal(await prisma.upload.count(), 1);
+});
+
 test("an upload is its client's own", async () => {
   const { prisma } = api.services.store;
   const tokenOf = async (role: "PRUNE" | "GENERATE" | "ADMIN") => (await createToken(prisma, { name: role, role, expiresAt: null })).secret;
