@@ -3,7 +3,7 @@ import { EspalierError } from "../errors.ts";
 import type { ExportOptions } from "../models/formats/export-model.ts";
 import type { FormatOptions } from "../models/formats/format.ts";
 import { formatNamed } from "../models/formats/formats.ts";
-import { createExportRun, type ExportRunRecord } from "../store/exports.ts";
+import { createExportRun, type ExportRunRecord, sameExport } from "../store/exports.ts";
 import { getModel, type ModelRecord, modelFiles } from "../store/models.ts";
 import type { Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
@@ -41,6 +41,9 @@ export async function startExport(services: StartServices, request: StartExportR
     ["input.weights", format.weights.includes(weights), `must be one of those that ${format.name} has: ${format.weights.join(", ")}`],
   ]);
   const options: ExportOptions = { format: format.name, weights, padding: request.padding };
+  const asked = { ...options, executionProvider: "AUTO" as const };
+  const known = await sameExport(store.prisma, subject, asked);
+  if (known) return known;
   // Of a model that is still being made, the worker asks.
   if ("modelId" in subject) {
     const { id, digest, architecture } = model;
@@ -48,5 +51,5 @@ export async function startExport(services: StartServices, request: StartExportR
     const refusal = await blaming(argument, computeOnce("exportObstacle", { model: stored, options }, signal));
     if (refusal) throw new EspalierError(refusal.code, refusal.message, { ...refusal.details, argument: "input.format" });
   }
-  return createExportRun(store, subject, { ...options, executionProvider: "AUTO" }, queue.addRun);
+  return createExportRun(store, subject, asked, queue.addRun);
 }

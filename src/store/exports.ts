@@ -11,6 +11,15 @@ import type { Database, Store } from "./store.ts";
 export type ExportRunRecord = RunRecord<"EXPORT">;
 export type ExportRecord = DatabaseRecord<ModelExport, { readonly options: Omit<ExportOptions, "format"> }>;
 
+/** The newest run that wrote, or is to write, the same of the same model; null if there is none. */
+export async function sameExport(db: Database, subject: Subject, options: ExportRunRecord["options"]): Promise<ExportRunRecord | null> {
+  const of = "modelId" in subject ? { modelId: subject.modelId } : { subjectRunId: subject.resultOf };
+  if (!Object.values(of).every(isId)) return null;
+  const same = { options: { equals: { ...options } }, status: { in: ["QUEUED" as const, "RUNNING" as const, "SUCCEEDED" as const] } };
+  const known = await db.run.findFirst({ where: { kind: "EXPORT", ...of, ...same }, orderBy: { id: "desc" } });
+  return known && toRunRecord(known);
+}
+
 /**
  * Stores a new run that exports a model, QUEUED; or finds the one that wrote or is to write the same of the same model.
  *
@@ -26,10 +35,8 @@ export function createExportRun(
   return store.prisma.$transaction(async (tx) => {
     const key = "modelId" in subject ? subject.modelId : subject.resultOf;
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`export ${key}`}, 0))`;
-    const of = "modelId" in subject ? { modelId: subject.modelId } : { subjectRunId: subject.resultOf };
-    const same = { options: { equals: { ...options } }, status: { in: ["QUEUED" as const, "RUNNING" as const, "SUCCEEDED" as const] } };
-    const known = isId(key) ? await tx.run.findFirst({ where: { kind: "EXPORT", ...of, ...same }, orderBy: { id: "desc" } }) : null;
-    if (known) return toRunRecord(known);
+    const known = await sameExport(tx, subject, options);
+    if (known) return known;
     const run = await insertRun(tx, { kind: "EXPORT", options, ...subject });
     await enqueueReady(tx, run, enqueue);
     return run;
