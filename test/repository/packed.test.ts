@@ -79,7 +79,20 @@ test("the packed file, installed in an empty folder, is the whole program", { ti
     const help = call("npx", "espalier", "--help");
     assert.equal(help.status, 0, help.err);
     const commands = [...help.out.matchAll(/^ {2}espalier (\w+)/gm)].map((m) => m[1] as string);
-    assert.deepEqual(commands, ["completion", "start", "api", "worker", "demo", "inspect", "compare", "token", "fsck"]);
+    assert.deepEqual(commands, [
+      "completion",
+      "start",
+      "api",
+      "worker",
+      "demo",
+      "import",
+      "prune",
+      "export",
+      "inspect",
+      "compare",
+      "token",
+      "fsck",
+    ]);
     // yargs' own prints its script in any case.
     for (const command of commands.filter((name) => name !== "completion")) {
       const { status, out } = call(espalier, command, "--help");
