@@ -78,13 +78,28 @@ export async function getEvaluation(db: Database, id: string): Promise<Evaluatio
   return evaluation;
 }
 
-/** Of each evaluation's model's parent the newest that compares with it; null where there is none. */
+/** Lines of descent are followed so far up. */
+const longestLine = 100;
+
+/**
+ * Of what each evaluation's model is held against, the newest evaluation that compares with it; null where there is none. That is the nearest
+ * ancestor that is larger: of a healed model the one that was pruned, for its parent is damaged alike. Where no ancestor is, it is the parent.
+ */
 export async function comparableOfParents(db: Database, ids: readonly string[]): Promise<(EvaluationRecord | null)[]> {
   const found = await db.$queryRaw<{ id: string; other: string }[]>`
-    SELECT DISTINCT ON (e.id) e.id, p.id AS other
-    FROM "Run" e JOIN "Model" m ON m.id = e."modelId"
-    JOIN "Run" p ON p."modelId" = m."parentId" AND p."comparisonKey" = e."comparisonKey" AND p.status = 'SUCCEEDED'
-    WHERE e.id = ANY(${[...ids]}::uuid[]) ORDER BY e.id, p.id DESC`;
+    WITH RECURSIVE line AS (
+      SELECT e.id AS evaluation, e."comparisonKey" AS key, m."parameterCount" AS own, p.id, p."parentId", p."parameterCount" AS size, 1 AS up
+      FROM "Run" e JOIN "Model" m ON m.id = e."modelId" JOIN "Model" p ON p.id = m."parentId"
+      WHERE e.id = ANY(${[...ids]}::uuid[])
+      UNION ALL
+      SELECT l.evaluation, l.key, l.own, p.id, p."parentId", p."parameterCount", l.up + 1
+      FROM line l JOIN "Model" p ON p.id = l."parentId" WHERE l.size <= l.own AND l.up < ${longestLine}
+    ), against AS (
+      SELECT DISTINCT ON (evaluation) evaluation, key, id FROM line ORDER BY evaluation, size > own DESC, up
+    )
+    SELECT DISTINCT ON (a.evaluation) a.evaluation AS id, r.id AS other
+    FROM against a JOIN "Run" r ON r."modelId" = a.id AND r."comparisonKey" = a.key AND r.status = 'SUCCEEDED'
+    ORDER BY a.evaluation, r.id DESC`;
   const rows = await db.run.findMany({ where: { id: { in: found.map((f) => f.other) } } });
   const byId = new Map(rows.map((row) => [row.id, toRunRecord<"EVALUATION">(row)]));
   const others = new Map(found.map((f) => [f.id, byId.get(f.other)]));

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { insertModel, registerRootModel } from "../../src/store/models.ts";
 import { type TestApi, testApi } from "../support/api.ts";
-import { newModel } from "../support/records.ts";
+import { inspected, newModel } from "../support/records.ts";
 
 let api: TestApi;
 let parentId: string;
@@ -86,3 +87,18 @@ for (const [i, { name, parent, child, expected }] of rows.entries())
     assert.deepEqual(evaluation.retained, { ...none, ...expected, parent: { id: parentEvaluation } });
     assert.equal((await api.data(query, { id: parentEvaluation })).evaluation.retained, null, "a registered model has no parent");
   });
+
+test("a healed model is held against the model that was pruned, not against the pruned one", async () => {
+  const { store } = api.services;
+  const whole = await registerRootModel(store, inspected("whole", 2000), "whole");
+  const [pruned, healed] = [inspected("pruned", 1500), inspected("healed", 1500)];
+  const cut = await store.prisma.$transaction((tx) => insertModel(tx, pruned, "cut", whole.id));
+  const better = await store.prisma.$transaction((tx) => insertModel(tx, healed, "better", cut.id));
+  const own = await evaluated(better.id, "h", { nextTokenAccuracy: 0.4 });
+  const { evaluation: before } = await api.data(query, { id: own });
+  assert.equal(before.retained, null, "what it is held against has not been measured");
+  await evaluated(cut.id, "h", { nextTokenAccuracy: 0.3 });
+  const against = await evaluated(whole.id, "h", { nextTokenAccuracy: 0.5 });
+  const { evaluation } = await api.data(query, { id: own });
+  assert.deepEqual(evaluation.retained, { ...none, accuracyRatio: 0.8, parent: { id: against } });
+});

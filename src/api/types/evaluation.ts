@@ -101,7 +101,10 @@ export const EvaluationConnection = connectionType(Evaluation);
 
 @ObjectType({ description: "How much of what its parent could do a model still can, by two evaluations that compare." })
 export class Retained {
-  @Field(() => Evaluation, { description: "The newest comparable evaluation of the parent." })
+  @Field(() => Evaluation, {
+    description:
+      "The newest comparable evaluation of the parent; of a healed model that of the nearest ancestor that is larger, for its parent is damaged alike.",
+  })
   readonly parent!: Evaluation;
 
   @Field(() => Float, {
