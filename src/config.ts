@@ -134,6 +134,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   return Object.freeze(Object.fromEntries(entries)) as Config;
 }
 
+/** The address of a server that was started here with the same settings. */
+export const serverHere = (environment: Readonly<Record<string, string | undefined>> = process.env): string =>
+  `http://127.0.0.1:${settings.port[1](environment[settings.port[0]] ?? "") || settings.port[3]}`;
+
 /** The token that commands which are clients of a server show it; undefined if there is none. */
 export const accessToken = (environment: Readonly<Record<string, string | undefined>> = process.env): string | undefined =>
   environment["ESPALIER_TOKEN"] || undefined;

@@ -23,6 +23,9 @@ export const exportModel = (program: Argv) =>
       }),
     async ({ model, format, to, weights, padding, server }) => {
       const { exportTo } = await import("./export/export-to.ts");
-      await exportTo({ model, format, to: resolve(callersFolder(), to), weights, padding }, server);
+      await exportTo(
+        { model, format: format.toUpperCase(), to: resolve(callersFolder(), to), weights: weights?.toUpperCase(), padding },
+        server,
+      );
     },
   );

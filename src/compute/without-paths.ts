@@ -32,9 +32,13 @@ export function withoutPaths(request: unknown): <Value>(value: Value) => Value {
   const folders = [...new Set(own.map((folder) => folder.replace(/[\\/]+$/, "")))].filter((folder) => folder.length > 1);
   // The longest first: one may lie in another.
   folders.sort((a, b) => b.length - a.length);
+  // Another folder may begin with the same letters.
+  const patterns = folders.map((folder) => {
+    const literal = folder.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    return [new RegExp(`${literal}[\\\\/]`, "g"), new RegExp(`${literal}(?![\\w.-])`, "g")] as const;
+  });
   const strip = (value: unknown): unknown => {
-    if (typeof value === "string")
-      return folders.reduce((text, folder) => text.replaceAll(`${folder}/`, "").replaceAll(folder, "."), value);
+    if (typeof value === "string") return patterns.reduce((text, [inside, itself]) => text.replace(inside, "").replace(itself, "."), value);
     if (Array.isArray(value)) return value.map(strip);
     if (typeof value !== "object" || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, strip(inner)]));

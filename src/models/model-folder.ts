@@ -93,10 +93,14 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
     there.length > 0
       ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"`
       : ", nor config.json with model.safetensors, nor a .gguf file";
-  throw new EspalierError("MODEL_NOT_FOUND", `the folder "${path}" holds neither ${graphs.slice(0, 2).join(" nor ")}${instead}`, {
-    path,
-    graphs: there,
-  });
+  throw new EspalierError(
+    "MODEL_NOT_FOUND",
+    `the folder${path === "." ? "" : ` "${path}"`} holds neither ${graphs.slice(0, 2).join(" nor ")}${instead}`,
+    {
+      path,
+      graphs: there,
+    },
+  );
 }
 
 /** A graph that was named itself, with the configuration and tokenizer of the folder that it lies in, or in whose `onnx` it does. */

@@ -15,6 +15,8 @@ export function rateAt(
   step: number,
   { steps, warmupSteps, schedule }: Pick<RecoveryOptions, "steps" | "warmupSteps" | "schedule">,
 ): number {
-  const warm = warmupSteps === 0 ? 1 : Math.min(1, step / warmupSteps);
+  // What has few steps warms up in them.
+  const rising = Math.min(warmupSteps, steps);
+  const warm = rising === 0 ? 1 : Math.min(1, step / rising);
   return warm * (floor + (1 - floor) * left[schedule](step / steps));
 }

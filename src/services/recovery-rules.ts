@@ -33,10 +33,10 @@ export function recoveryRules(o: RecoveryOptions, architecture: ModelRecord["arc
     within("accumulate", o.accumulate, 1, 1024),
     lengthRule(at("sequenceLength"), o.sequenceLength, architecture),
     above0("learningRate", o.learningRate ?? 1, 1),
-    [at("warmupSteps"), o.warmupSteps >= 0 && o.warmupSteps <= o.steps, "must be from 0 to `steps`"],
+    within("warmupSteps", o.warmupSteps, 0, 1_000_000),
     within("weightDecay", o.weightDecay, 0, 1),
     above0("maxGradientNorm", o.maxGradientNorm, 1e6),
-    [at("checkEverySteps"), o.checkEverySteps >= 1 && o.checkEverySteps <= o.steps, "must be from 1 to `steps`"],
+    within("checkEverySteps", o.checkEverySteps, 1, 1_000_000),
     within("heldBackTexts", o.heldBackTexts, 1, 4096),
     within("patience", o.patience, 1, 1_000_000),
   ];

@@ -83,12 +83,13 @@ async function chosenTeacher(
     if (!found && isThere && needsTeacher(options.objectives))
       throw new EspalierError(
         "NO_TEACHER",
-        `the model ${model.name} was made of no larger one: name a teacher (input.teacherId), or train for the next token alone (objectives: { distill: 0, languageModel: 1 })`,
+        `the model ${model.name} was made of no larger one: name a teacher (input.teacherId), or train for the next token alone (input.options.objectives: { distill: 0, languageModel: 1 })`,
         { argument: "input.teacherId" },
       );
     return found?.id ?? null;
   }
   const argument = "input.teacherId";
+  requireAll([[argument, !isThere || teacherId.toLowerCase() !== model.id, "must be another model: of itself there is nothing to learn"]]);
   const [own, teacher] = [await tokenizedModel(store, "input.subject", model.id), await tokenizedModel(store, argument, teacherId)];
   const tokenizerOf = ({ files }: typeof own) => files.find((f) => f.path === "tokenizer.json")?.sha256;
   const [vocabulary, its] = [model.architecture.vocabularySize, teacher.model.architecture.vocabularySize];

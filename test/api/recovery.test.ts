@@ -95,6 +95,7 @@ test("bad input is refused before anything is stored, with the argument at fault
   const { prisma } = api.services.store;
   const before = await prisma.run.count();
   const input = { subject: { modelId }, dataset: texts, options: {} };
+  const alone = { objectives: { distill: 0, languageModel: 1 } };
   const rows: readonly (readonly [change: object, code: string, argument: string])[] = [
     [{}, "NO_TEACHER", "input.teacherId"],
     [{ teacherId: "018f0000-0000-7000-8000-000000000000" }, "MODEL_NOT_FOUND", "input.teacherId"],
@@ -106,10 +107,11 @@ test("bad input is refused before anything is stored, with the argument at fault
     [{ teacherId: modelId, options: { objectives: { distill: 0 } } }, "BAD_USER_INPUT", "input.options.objectives"],
     [{ teacherId: modelId, options: { objectives: { distill: -1 } } }, "BAD_USER_INPUT", "input.options.objectives.distill"],
     [{ teacherId: modelId, options: { adapt: [] } }, "BAD_USER_INPUT", "input.options.adapt"],
-    [{ teacherId: modelId, options: { steps: 5, warmupSteps: 0, checkEverySteps: 6 } }, "BAD_USER_INPUT", "input.options.checkEverySteps"],
+    [{ teacherId: modelId, options: { checkEverySteps: 0 } }, "BAD_USER_INPUT", "input.options.checkEverySteps"],
+    [{ teacherId: modelId }, "BAD_USER_INPUT", "input.teacherId"],
     [{ teacherId: modelId, options: { sequenceLength: 1 } }, "BAD_USER_INPUT", "input.options.sequenceLength"],
-    [{ teacherId: modelId, dataset: { texts: ["Call me Ishmael."] } }, "RECOVERY_TEXT_TOO_SHORT", "input.dataset"],
-    [{ teacherId: modelId, dataset: { name: "nothing" } }, "DATASET_NOT_FOUND", "input.dataset.name"],
+    [{ options: alone, dataset: { texts: ["Call me Ishmael."] } }, "RECOVERY_TEXT_TOO_SHORT", "input.dataset"],
+    [{ options: alone, dataset: { name: "nothing" } }, "DATASET_NOT_FOUND", "input.dataset.name"],
   ];
   for (const [change, code, argument] of rows) {
     const { errors } = await api.ask(start, { input: { ...input, ...change } });
@@ -121,7 +123,6 @@ test("bad input is refused before anything is stored, with the argument at fault
 test("the same key gives the same run", async () => {
   const input = {
     subject: { modelId },
-    teacherId: modelId,
     dataset: texts,
     options: { ...small, objectives: { distill: 0, languageModel: 1 } },
     idempotencyKey: "healed once",

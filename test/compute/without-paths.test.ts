@@ -20,6 +20,8 @@ test("what libraries say of files begins within the folders that a request is ab
     [`${join(program, "node_modules/onnxruntime-node/bin/x.so")}: cannot open`, "node_modules/onnxruntime-node/bin/x.so: cannot open"],
     [`${join(tmpdir(), "a")} is there no more`, "a is there no more"],
     ["nothing of ours", "nothing of ours"],
+    ["/srv/espalier/data is full", ". is full"],
+    ["/srv/espalier/data-of-others/x and /srv/espalier/data.old", "/srv/espalier/data-of-others/x and /srv/espalier/data.old"],
   ] as const)
     assert.deepEqual(said(text), { message: told, details: { reason: [told], bytes: 3, none: null } });
 });

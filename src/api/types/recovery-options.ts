@@ -84,7 +84,10 @@ export class RecoveryOptions implements Omit<Options, "teacherId"> {
   })
   readonly learningRate!: number | null;
 
-  @Field(() => Int, { defaultValue: defaults.warmupSteps, description: "Steps in which the rate rises from 0, up to `steps`." })
+  @Field(() => Int, {
+    defaultValue: defaults.warmupSteps,
+    description: "Steps in which the rate rises from 0; all of them where there are fewer.",
+  })
   readonly warmupSteps!: number;
 
   @Field(() => scheduleEnum, { defaultValue: defaults.schedule, description: "How the rate falls." })

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
+import { EspalierError } from "../../errors.ts";
 import { chooseFiles } from "../../models/import/choose-files.ts";
 import { unlessAbsent } from "../../unless-absent.ts";
 
@@ -26,13 +27,16 @@ export async function filesOf(folder: string, model: string): Promise<readonly L
   const place = resolve(folder, model);
   const found = await stat(place).catch(unlessAbsent);
   if (found === null) return null;
-  if (found.isFile() && !place.endsWith(".onnx")) return [await described(place, basename(place))];
+  if (found.isFile() && !place.endsWith(".onnx")) {
+    if (/\.(?:gguf|tar|zip)$/i.test(place)) return [await described(place, basename(place))];
+    throw new EspalierError("MODEL_NOT_FOUND", `${model} is neither a folder nor a .onnx, .gguf, .tar or .zip file`, { model });
+  }
   const above = dirname(place);
   const root = found.isDirectory() ? place : basename(above) === "onnx" ? dirname(above) : above;
   const paths = (await pathsUnder(root)).map((path) => relative(root, path).split(sep).join("/"));
   const graph = found.isDirectory() ? null : relative(root, place).split(sep).join("/");
   const wanted = graph === null ? null : paths.filter((path) => path === graph || isBeside(graph, path));
-  return Promise.all(chooseFiles(model, paths, wanted).map((path) => described(join(root, path), path)));
+  return Promise.all(chooseFiles(`the folder ${model}`, paths, wanted).map((path) => described(join(root, path), path)));
 }
 
 /** What a graph may keep its weights in: whatever lies beside it and is called after it, or like weights. */

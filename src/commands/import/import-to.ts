@@ -27,6 +27,7 @@ export async function importTo(server: string, folder: string, model: string, na
     const called = name ?? (files ? basename(resolve(folder, model)).replace(/\.(?:tar|zip|gguf|onnx)$/i, "") : null);
     const made = await follow(client, await start(client, source, called), live);
     live.line(`${made.name}: ${count(made.parameterCount)} parameters, id ${made.id}`);
+    if (called !== null && made.name !== called) live.line(`  the same bytes were there already, under this name; not called ${called}`);
     for (const remark of made.remarks) live.line(`  ${remark}`);
   } finally {
     await client.close();

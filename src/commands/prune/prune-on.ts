@@ -1,7 +1,7 @@
 import { accessToken } from "../../config.ts";
 import { EspalierError } from "../../errors.ts";
 import { type Client, connect } from "../shared/client.ts";
-import { bar, count, LiveLine } from "../shared/display.ts";
+import { bar, count, LiveLine, percent } from "../shared/display.ts";
 import { modelId } from "../shared/model-id.ts";
 
 export interface PruneArguments {
@@ -56,16 +56,16 @@ export async function pruneOn(asked: PruneArguments, server: string): Promise<vo
     const options = { targetRatio: ratio, structureKinds: kinds, ...alike };
     const input = { subject, dataset: { name: dataset }, options, ...(method === undefined ? {} : { method }) };
     const { startPruning } = await client.request<{ startPruning: { run: { id: string } } }>(start, { input });
-    const child = await follow(client, startPruning.run.id, live);
+    const { child, removedRatio } = await follow(client, startPruning.run.id, live);
     if (name !== undefined) await client.request(rename, { input: { id: child.id, name } });
-    live.line(`${name ?? child.name}: ${count(child.parameterCount)} parameters, id ${child.id}`);
+    live.line(`${name ?? child.name}: ${count(child.parameterCount)} parameters, ${percent(removedRatio)} fewer, id ${child.id}`);
     for (const remark of child.remarks) live.line(`  ${remark}`);
   } finally {
     await client.close();
   }
 }
 
-async function follow(client: Client, id: string, live: LiveLine): Promise<Child> {
+async function follow(client: Client, id: string, live: LiveLine): Promise<{ child: Child; removedRatio: number }> {
   let [whole, target] = [0, 0];
   for await (const { runProgress: event } of client.subscribe<{ runProgress: PruningEvent }>(progress, { id })) {
     if (event.__typename === "PruningStarted") [whole, target] = [event.parameterCount, event.targetParameterCount];
@@ -75,7 +75,7 @@ async function follow(client: Client, id: string, live: LiveLine): Promise<Child
     }
     if (event.__typename === "RunFailed") throw new EspalierError(event.error.code, event.error.message);
     if (event.__typename === "RunCancelled") throw new EspalierError("CANCELLED", "the run was cancelled");
-    if (event.__typename === "PruningSucceeded") return event.resultModel;
+    if (event.__typename === "PruningSucceeded") return { child: event.resultModel, removedRatio: event.removedRatio };
   }
   throw new Error("the progress of the run ended early");
 }

@@ -34,7 +34,7 @@ export function connect(url: string, token?: string): Client {
         headers: { "content-type": "application/json", ...shown },
         body: JSON.stringify({ query, variables }),
       }).catch((cause: Error) => {
-        throw new EspalierError("SERVER_UNREACHABLE", `no server answers at ${url}`, { url }, { cause });
+        throw new EspalierError("SERVER_UNREACHABLE", `no server answers at ${url}; PORT or --server says where it is`, { url }, { cause });
       });
       return dataOf((await response.json()) as Result<Data>);
     },

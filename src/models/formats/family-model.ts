@@ -170,9 +170,15 @@ function widths({ family, sampled, sample, weights, padding }: Known): { heads: 
   const mlps = layers.flatMap(({ mlp }) => mlp ?? []);
   const unlike = (values: readonly number[]) => new Set(values).size > 1;
   if (!padding && unlike(attentions.map((a) => a.heads)))
-    refuse(`layers have unlike numbers of heads (${attentions.map((a) => a.heads).join(", ")})`, "prune with uniform: true");
+    refuse(
+      `layers have unlike numbers of heads (${attentions.map((a) => a.heads).join(", ")})`,
+      "prune with the option uniform: {} (`--uniform 1`)",
+    );
   if (!padding && unlike(mlps.map((m) => m.width)))
-    refuse(`layers have MLPs of unlike widths (${mlps.map((m) => m.width).join(", ")})`, "prune with uniform: true");
+    refuse(
+      `layers have MLPs of unlike widths (${mlps.map((m) => m.width).join(", ")})`,
+      "prune with the option uniform: {} (`--uniform 1`)",
+    );
   const heads = Math.max(first.attention.heads * (attentions.length === 0 ? 1 : 0), ...attentions.map((a) => a.heads));
   const kvHeads = Math.max(first.attention.kvHeads * (attentions.length === 0 ? 1 : 0), ...attentions.map((a) => a.kvHeads));
   const shared = new Set(attentions.map((a) => a.heads / a.kvHeads));

@@ -103,7 +103,8 @@ function* unfitness({ blueprint, weighted }: Model, architecture: Architecture, 
   const { head, square, uneven, ignoresWindows, unfit } = architecture;
   const unlike = <T>(values: readonly T[]) => new Set(values).size > 1;
   const widths = [layers.map((l) => l.attention.heads), layers.map((l) => l.attention.kvHeads), layers.map((l) => l.mlp.width)];
-  if (!uneven && widths.some(unlike)) yield "llama.cpp reads no heads and widths layer by layer for it; prune with uniform: true";
+  if (!uneven && widths.some(unlike))
+    yield "llama.cpp reads no heads and widths layer by layer for it; prune with the option uniform: {} (`--uniform 1`)";
   if (square && layers.some(({ attention }) => attention.heads * attention.headWidth !== hiddenSize))
     yield "its heads together must be as wide as the stream, from which llama.cpp works out how many there are; remove channels or whole layers, and no heads";
   if (head === "TIED" && weighted.head !== weighted.embedding) yield "its head must be its embedding";

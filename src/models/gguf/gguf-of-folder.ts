@@ -63,13 +63,15 @@ export async function* ggufOfFolder({
   ];
   yield* writeContainer(target, new Map([...general, ...metadata, ...tokenizer.metadata]), plans);
   const wanted = new Set<string>(["F32", ...quantisations[quantisation].matrix({ name: "", layer: 0, layers: 1, isHead: false })]);
-  const other = plans.filter(({ type, dims }) => dims.length > 1 && type.name === "F16" && !wanted.has("F16")).length;
+  const [first, ...more] = plans.filter(({ type, dims }) => dims.length > 1 && type.name === "F16" && !wanted.has("F16"));
   return {
     architecture,
     notes: [
       ...notes,
       ...tokenizer.notes,
-      ...(other > 0 ? [`${other} matrices are kept in float16: their rows are no multiples of a block's 32 elements`] : []),
+      ...(first
+        ? [`kept in float16, for its rows are no multiples of a block's 32 elements: ${first.name} and ${more.length} others`]
+        : []),
     ],
   };
 }

@@ -16,23 +16,23 @@ function isDataOf(graph: string, path: string): boolean {
  * Which files of a repository a model is made of: safetensors if there are any, else an ONNX graph with its data, else a single GGUF file;
  * and the configuration, tokenizer and so on beside them.
  *
+ * @param place what they are of, for people
  * @param paths all there are
  * @param wanted those that a user chose, beside the configuration and so on; null if it was left open
  * @throws EspalierError FILE_NOT_FOUND for one that was chosen and is not there; MODEL_NOT_FOUND
  */
-export function chooseFiles(repository: string, paths: readonly string[], wanted: readonly string[] | null): string[] {
+export function chooseFiles(place: string, paths: readonly string[], wanted: readonly string[] | null): string[] {
   const missing = wanted?.find((path) => !paths.includes(path));
   if (missing !== undefined)
-    throw new EspalierError("FILE_NOT_FOUND", `the repository ${repository} has no file ${JSON.stringify(missing.slice(0, 200))}`, {
-      repository,
+    throw new EspalierError("FILE_NOT_FOUND", `${place} has no file ${JSON.stringify(missing.slice(0, 200))}`, {
       path: missing,
     });
   const chosen = wanted ?? weightsAmong(paths);
   if (chosen.length === 0)
     throw new EspalierError(
       "MODEL_NOT_FOUND",
-      `the repository ${repository} holds neither config.json with model.safetensors, nor ${graphs.slice(0, 2).join(" or ")}, nor a single .gguf file: name the files`,
-      { repository, files: paths.slice(0, 100) },
+      `${place} holds neither config.json with model.safetensors, nor ${graphs.slice(0, 2).join(" or ")}, nor a single .gguf file: name the files`,
+      { files: paths.slice(0, 100) },
     );
   return [...new Set([...paths.filter(isCompanion), ...chosen])].sort();
 }

@@ -107,7 +107,7 @@ const children: Readonly<Record<string, Readonly<Record<string, string | RegExp>
     "a layer less": "qwen3",
     "channels less in each layer": "qwen3",
     "a head and channels less in each layer": "qwen3",
-    "layers of unlike widths": /no heads and widths layer by layer.*uniform: true/,
+    "layers of unlike widths": /no heads and widths layer by layer.*uniform: \{\}/,
     "halves of layers": /no heads and widths layer by layer/,
   },
   gpt2: {

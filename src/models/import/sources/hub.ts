@@ -98,7 +98,9 @@ export const fromHub: Gather<FromHub> = async function* (source, _scratch, signa
     const folder = join(source.folder, commit);
     const listed = await filesOf(listFiles({ repo, recursive: true, revision: commit, ...access }), source);
     const byPath = new Map(listed.map((file) => [file.path, file]));
-    const files = chooseFiles(repository, [...byPath.keys()], source.files).map((path) => byPath.get(path) as ListFileEntry);
+    const files = chooseFiles(`the repository ${repository}`, [...byPath.keys()], source.files).map(
+      (path) => byPath.get(path) as ListFileEntry,
+    );
     const total = files.reduce((n, file) => n + file.size, 0) || 1;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const { bavail, bsize } = await statfs(folder);
