@@ -181,7 +181,13 @@ describe("pruning by heads and channels", () => {
     const uniform = await config(removed);
     assert.equal(uniform.num_hidden_layers, 12);
     assert.deepEqual([uniform.num_key_value_heads, uniform.intermediate_size], [heads[0], channels[0]]);
-    assert.deepEqual(uniform.espalier.layers[4], { layer: 4, kinds: ["ATTENTION", "MLP"], heads: heads[0], channels: channels[0] });
+    assert.deepEqual(uniform.espalier.layers[4], {
+      layer: 4,
+      kinds: ["ATTENTION", "MLP"],
+      heads: heads[0],
+      channels: channels[0],
+      registered: 4,
+    });
     const halved = await config(Array.from({ length: 12 }, (_, layer): StructureId => ({ kind: "HEAD", index: 2 * layer + (layer % 2) })));
     assert.deepEqual([halved.num_attention_heads, halved.num_key_value_heads, halved.head_dim], [2, 1, 24]);
 
@@ -192,9 +198,9 @@ describe("pruning by heads and channels", () => {
     ]);
     assert.deepEqual([uneven.num_hidden_layers, uneven.num_key_value_heads, uneven.intermediate_size], [11, 2, 256]);
     assert.deepEqual(uneven.espalier.layers.slice(0, 3), [
-      { layer: 0, kinds: ["ATTENTION", "MLP"], heads: 1, channels: 256 },
-      { layer: 1, kinds: ["ATTENTION", "MLP"], heads: 2, channels: 255 },
-      { layer: 2, kinds: ["MLP"], channels: 256 },
+      { layer: 0, kinds: ["ATTENTION", "MLP"], heads: 1, channels: 256, registered: 0 },
+      { layer: 1, kinds: ["ATTENTION", "MLP"], heads: 2, channels: 255, registered: 1 },
+      { layer: 2, kinds: ["MLP"], channels: 256, registered: 2 },
     ]);
   });
 });
