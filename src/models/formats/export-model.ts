@@ -48,7 +48,14 @@ async function opened({ model: { files, vocabularySize, ...place } }: ExportRequ
  */
 export async function exportObstacle(request: ExportRequest): Promise<EspalierError | null> {
   const writer = await formatNamed(request.options.format).open();
-  return writer.obstacle(await opened(request), request.options);
+  const source = await opened(request);
+  try {
+    await writer.check(source, request.options);
+    return null;
+  } catch (error) {
+    if (error instanceof EspalierError) return error;
+    throw error;
+  }
 }
 
 /**
@@ -56,7 +63,7 @@ export async function exportObstacle(request: ExportRequest): Promise<EspalierEr
  *
  * @param destination an empty folder, for files on their way to the store
  * @yields how much is done
- * @throws EspalierError the obstacle, or what the format throws; nothing is kept then
+ * @throws EspalierError what the format throws; nothing is kept then
  */
 export async function* exportModel(
   request: ExportRequest,
@@ -65,8 +72,6 @@ export async function* exportModel(
   const { model, options } = request;
   const writer = await formatNamed(options.format).open();
   const source = await opened(request);
-  const obstacle = await writer.obstacle(source, options);
-  if (obstacle) throw obstacle;
   const { files: written, notes } = yield* writer.write(source, options, destination);
   const cards = request.card ? await writeCard(model.dataDirectory, request.card, options, notes, destination) : [];
   const files: ModelFile[] = [];

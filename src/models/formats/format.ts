@@ -1,5 +1,4 @@
 import type { ModelFile } from "../../artifacts/model-files.ts";
-import type { EspalierError } from "../../errors.ts";
 import type { OpenModel } from "../stored-model.ts";
 import type { WeightType } from "./weight-types.ts";
 
@@ -34,10 +33,12 @@ export interface WrittenExport {
 /** What a format does; loaded where models are open only. */
 export interface FormatWriter {
   /**
-   * What keeps a model from being written so; null if nothing does that can be told from its graph and configuration. It is asked before
-   * anything is stored, and says in its message what would make the export possible.
+   * Refuses a model that cannot be written so, as far as that can be told from its graph and configuration. It is called before anything
+   * is stored; `write` refuses the same by itself.
+   *
+   * @throws EspalierError whose message says what would make the export possible
    */
-  obstacle(source: ExportSource, options: FormatOptions): Promise<EspalierError | null>;
+  check(source: ExportSource, options: FormatOptions): Promise<void>;
   /**
    * Writes the model. What is written has been proven to be the model: read anew, it gives its logits.
    *

@@ -14,7 +14,7 @@ import { isCompanion } from "../../model-folder.ts";
 import { type FamilyModel, familyModel } from "../family-model.ts";
 import { type FamilyTensor, familyTensors } from "../family-tensors.ts";
 import type { ExportSource, FormatOptions, FormatWriter } from "../format.ts";
-import { isWritable, writeTensors } from "../safetensors/write-tensors.ts";
+import { requireWritable, writeTensors } from "../safetensors/write-tensors.ts";
 import { requireSameLogits } from "../same-logits.ts";
 import { requireSameTensors } from "./same-tensors.ts";
 
@@ -82,13 +82,7 @@ function asItIs({ own, weights }: FamilyModel): Blueprint {
 
 async function plannedAs(source: ExportSource, model: FamilyModel, blueprint: Blueprint): Promise<Planned> {
   const tensors = familyTensors({ ...model, blueprint });
-  const other = tensors.find(({ matrix }) => !isWritable(matrix.dataType));
-  if (other)
-    throw new EspalierError(
-      "EXPORT_UNSUPPORTED",
-      `"${other.name}" is of type ${other.matrix.dataType}; float32, float16 and bfloat16 are written`,
-      { tensor: other.name },
-    );
+  requireWritable(tensors);
   const sources = tensors.map(({ name, dims }) => [name, { name, path: "", type: elementTypes.F32, dims, offset: 0 }] as const);
   const { contextLength } = await readModelConfig(source.folder);
   const context = contextLength ?? blueprint.positions?.rows ?? 2048;
@@ -132,14 +126,8 @@ function unevenLayers(stated: Blueprint, { layers }: Blueprint): Readonly<Record
 
 /** A GGUF file, and the licence. What is read back from it is the model: tensor by tensor, and by its logits. */
 export const writeGguf: FormatWriter = {
-  async obstacle(source, options) {
-    try {
-      await planned(source, options);
-      return null;
-    } catch (error) {
-      if (error instanceof EspalierError) return error;
-      throw error;
-    }
+  async check(source, options) {
+    await planned(source, options);
   },
   async *write(source, options, destination) {
     const quantisation = quantisationOf(options);

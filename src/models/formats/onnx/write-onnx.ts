@@ -22,7 +22,7 @@ function configFor(config: Readonly<Record<string, unknown>>, dataFiles: number)
  * onnxruntime-genai.
  */
 export const writeOnnx: FormatWriter = {
-  obstacle: async () => null,
+  check: async () => {},
   async *write(source, _options, destination) {
     const { files, rewritten, dataFiles } = await movedGraph(source);
     yield { done: 1, total: 2 };

@@ -1,13 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { EspalierError } from "../../../errors.ts";
 import { writeJson } from "../../../text/model-config.ts";
 import { isCompanion } from "../../model-folder.ts";
 import { familyModel } from "../family-model.ts";
 import { type FamilyTensor, familyTensors } from "../family-tensors.ts";
 import type { ExportSource, FormatOptions, FormatWriter } from "../format.ts";
 import { requireSameLogits } from "../same-logits.ts";
-import { isWritable, writeTensors } from "./write-tensors.ts";
+import { requireWritable, writeTensors } from "./write-tensors.ts";
 
 /** Files of the model that are written anew, or are of another format. */
 const own: ReadonlySet<string> = new Set(["README.md", "config.json", "genai_config.json", "quantize_config.json"]);
@@ -22,15 +21,7 @@ interface Planned {
 async function planned(source: ExportSource, { padding }: FormatOptions): Promise<Planned> {
   const model = await familyModel(source, padding);
   const tensors = familyTensors(model);
-  const other = tensors.find(({ matrix }) => !isWritable(matrix.dataType));
-  if (other)
-    throw new EspalierError(
-      "EXPORT_UNSUPPORTED",
-      `"${other.name}" is of type ${other.matrix.dataType}; float32, float16 and bfloat16 are written`,
-      {
-        tensor: other.name,
-      },
-    );
+  requireWritable(tensors);
   const type = tensors[0]?.matrix.dataType ?? "float32";
   const key = "dtype" in model.config ? "dtype" : "torch_dtype";
   const isFilled = model.blueprint.layers.some((layer, i) => {
@@ -48,14 +39,8 @@ async function planned(source: ExportSource, { padding }: FormatOptions): Promis
 
 /** The Hugging Face layout: `config.json`, `model.safetensors`, tokenizer and what else belongs to the model. */
 export const writeSafetensors: FormatWriter = {
-  async obstacle(source, options) {
-    try {
-      await planned(source, options);
-      return null;
-    } catch (error) {
-      if (error instanceof EspalierError) return error;
-      throw error;
-    }
+  async check(source, options) {
+    await planned(source, options);
   },
   async *write(source, options, destination) {
     const { config, tensors, notes } = await planned(source, options);

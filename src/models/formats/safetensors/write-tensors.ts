@@ -1,12 +1,21 @@
 import { open } from "node:fs/promises";
+import { EspalierError } from "../../../errors.ts";
 import { type DataType, dataTypes } from "../../../onnx/ir.ts";
 import type { Matrix } from "../matrix.ts";
 
 /** What the format calls the types that it is written in. */
 const spelled: Readonly<Partial<Record<DataType, string>>> = { float32: "F32", float16: "F16", bfloat16: "BF16" };
 
-/** Whether weights of a type are written. */
-export const isWritable = (type: DataType): boolean => spelled[type] !== undefined;
+/** @throws EspalierError EXPORT_UNSUPPORTED naming the first tensor of a type that is not written */
+export function requireWritable(tensors: readonly NamedTensor[]): void {
+  const other = tensors.find(({ matrix }) => spelled[matrix.dataType] === undefined);
+  if (other)
+    throw new EspalierError(
+      "EXPORT_UNSUPPORTED",
+      `"${other.name}" is of type ${other.matrix.dataType}; float32, float16 and bfloat16 are written`,
+      { tensor: other.name },
+    );
+}
 
 /** So many bytes are in memory at a time, about. */
 const piece = 4 << 20;
