@@ -3,8 +3,10 @@ import { createReadStream } from "node:fs";
 import { link, mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { sha256OfStream } from "../sha256-of-stream.ts";
 import { unlessAbsent } from "../unless-absent.ts";
 import type { Artifacts, StoredArtifact } from "./artifacts.ts";
+import { cannotLink } from "./link-or-copy.ts";
 
 const digest = /^[0-9a-f]{64}$/;
 
@@ -60,13 +62,7 @@ export class DirectoryArtifacts implements Artifacts {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const file = await open(path, "r");
     try {
-      const hash = createHash("sha256");
-      let sizeBytes = 0;
-      for await (const chunk of file.createReadStream({ highWaterMark: 1 << 20, autoClose: false })) {
-        hash.update(chunk as Buffer);
-        sizeBytes += (chunk as Buffer).length;
-      }
-      const sha256 = hash.digest("hex");
+      const { sha256, sizeBytes } = await sha256OfStream(file.createReadStream({ highWaterMark: 1 << 20, autoClose: false }));
       if (await this.has(sha256)) await utimes(this.at(sha256), new Date(), new Date());
       else {
         await file.chmod(0o400);
@@ -74,9 +70,9 @@ export class DirectoryArtifacts implements Artifacts {
         const isTaken = await link(path, this.at(sha256)).then(
           () => true,
           (error: NodeJS.ErrnoException) => {
-            // Another process was faster; or file systems without hard links, or two of them.
+            // Another process was faster.
             if (error.code === "EEXIST") return true;
-            if (error.code === "EPERM" || error.code === "EXDEV" || error.code === "ENOTSUP") return false;
+            if (cannotLink(error)) return false;
             throw error;
           },
         );

@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
-import { copyFile, link, mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { unlessAbsent } from "../unless-absent.ts";
 import { openArtifacts } from "./artifacts.ts";
+import { linkOrCopy } from "./link-or-copy.ts";
 
 /** One file of a model folder; its bytes are the artifact of that sha256. */
 export interface ModelFile {
@@ -75,14 +76,6 @@ export async function materialise(model: {
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
-}
-
-async function linkOrCopy(artifact: string, target: string): Promise<void> {
-  await link(artifact, target).catch((error: NodeJS.ErrnoException) => {
-    // File systems without hard links.
-    if (error.code === "EPERM" || error.code === "EXDEV" || error.code === "ENOTSUP") return copyFile(artifact, target);
-    throw error;
-  });
 }
 
 const missing = ({ path, sha256 }: ModelFile) =>

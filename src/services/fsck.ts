@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Artifacts, openArtifacts, type StoredArtifact } from "../artifacts/artifacts.ts";
 import { folderOf } from "../artifacts/model-files.ts";
+import { sha256OfStream } from "../sha256-of-stream.ts";
 import { type FileInUse, filesInUse, removeUnused } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 import { unlessAbsent } from "../unless-absent.ts";
@@ -30,12 +29,6 @@ export interface FsckOptions {
   readonly graceMs: number;
 }
 
-async function sha256Of(bytes: Readable): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of bytes) hash.update(chunk as Buffer);
-  return hash.digest("hex");
-}
-
 /** Looks for the right bytes elsewhere on this machine: in the folder of a model that has them, or among fetched copies. */
 async function rightBytes({ sha256, places }: FileInUse, { dataDirectory }: FsckOptions): Promise<string | null> {
   const candidates = [
@@ -43,7 +36,7 @@ async function rightBytes({ sha256, places }: FileInUse, { dataDirectory }: Fsck
     ...places.map(({ digest, path }) => join(folderOf(dataDirectory, digest), path)),
   ];
   for (const path of candidates)
-    if ((await stat(path).catch(unlessAbsent)) && (await sha256Of(createReadStream(path))) === sha256) return path;
+    if ((await stat(path).catch(unlessAbsent)) && (await sha256OfStream(createReadStream(path))).sha256 === sha256) return path;
   return null;
 }
 
@@ -111,7 +104,7 @@ export async function* fsck(options: FsckOptions): AsyncGenerator<Finding> {
   for (const { sha256, modifiedAt } of stored) {
     const file = inUse.get(sha256);
     if (file) {
-      if ((await sha256Of(await artifacts.read(sha256))) !== sha256) yield await found(file, "CORRUPT");
+      if ((await sha256OfStream(await artifacts.read(sha256))).sha256 !== sha256) yield await found(file, "CORRUPT");
     } else if (Date.now() - modifiedAt.getTime() >= graceMs) {
       // Asked again, under the lock: somebody may have registered it just now.
       const removed = repair ? await removeUnused(store, [sha256], (unused) => artifacts.remove(unused)) : [sha256];

@@ -1,6 +1,7 @@
-import { mkdir, open, readdir, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { requireRoom } from "../artifacts/require-room.ts";
 import { folderOfUpload, uploadsIn } from "../artifacts/upload-folder.ts";
 import { EspalierError } from "../errors.ts";
 import { clashIn, isFilePath } from "../models/import/file-paths.ts";
@@ -60,14 +61,10 @@ export async function announceUpload(services: UploadServices, files: readonly A
     ]),
   ]);
   await sweepUploads(services);
-  const folder = uploadsIn(dataDirectory);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const { bavail, bsize } = await statfs(folder);
-  const sizeBytes = files.reduce((n, file) => n + file.sizeBytes, 0);
-  if (sizeBytes > bavail * bsize)
-    throw new EspalierError("DISK_FULL", `the files have ${sizeBytes} bytes, and the server's disk has room for ${bavail * bsize}`, {
-      sizeBytes,
-    });
+  await requireRoom(
+    uploadsIn(dataDirectory),
+    files.reduce((n, file) => n + file.sizeBytes, 0),
+  );
   return createUpload(store, { tokenId: client.token?.id ?? null, files, expiresAt: later() }, uploadBytes);
 }
 

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
 import { EspalierError } from "../../errors.ts";
 import { chooseFiles } from "../../models/import/choose-files.ts";
+import { sha256OfStream } from "../../sha256-of-stream.ts";
 import { unlessAbsent } from "../../unless-absent.ts";
 
 /** A file of this machine, and what it is called in the model's folder. */
@@ -59,11 +59,5 @@ async function pathsUnder(folder: string, depth = 0): Promise<string[]> {
 }
 
 async function described(place: string, path: string): Promise<LocalFile> {
-  const hash = createHash("sha256");
-  let sizeBytes = 0;
-  for await (const chunk of createReadStream(place, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk as Buffer);
-    sizeBytes += (chunk as Buffer).length;
-  }
-  return { place, path, sizeBytes, sha256: hash.digest("hex") };
+  return { place, path, ...(await sha256OfStream(createReadStream(place, { highWaterMark: 1 << 20 }))) };
 }

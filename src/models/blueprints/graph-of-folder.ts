@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { EspalierError } from "../../errors.ts";
 import { encode } from "../../onnx/encode.ts";
+import { sha256OfStream } from "../../sha256-of-stream.ts";
 import { readJson } from "../../text/model-config.ts";
 import type { Blueprint } from "./blueprint.ts";
 import { buildModel } from "./build.ts";
@@ -77,11 +77,7 @@ async function requireSame(folder: string, [embedding, head]: readonly StoredTen
   if (!embedding || !head) return;
   const read = ({ file, offset, length }: StoredTensor) =>
     createReadStream(join(folder, file), { start: offset, end: offset + length - 1, highWaterMark: 1 << 20 });
-  const digest = async (tensor: StoredTensor) => {
-    const hash = createHash("sha256");
-    for await (const chunk of read(tensor)) hash.update(chunk as Buffer);
-    return hash.digest("hex");
-  };
+  const digest = async (tensor: StoredTensor) => (await sha256OfStream(read(tensor))).sha256;
   if (embedding.length === head.length && (head.length === 0 || (await digest(embedding)) === (await digest(head)))) return;
   throw new EspalierError(
     "WEIGHTS_MISMATCH",

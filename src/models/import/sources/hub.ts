@@ -1,13 +1,14 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { setTimeout as pause } from "node:timers/promises";
 // It speaks the Hub's own protocols, Xet's too, is kept by Hugging Face, and runs on the Node that we do.
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
+import { requireRoom } from "../../../artifacts/require-room.ts";
 import { EspalierError } from "../../../errors.ts";
+import { sha256OfStream } from "../../../sha256-of-stream.ts";
 import { unlessAbsent } from "../../../unless-absent.ts";
 import { chooseFiles } from "../choose-files.ts";
 import { isFilePath } from "../file-paths.ts";
@@ -102,10 +103,7 @@ export const fromHub: Gather<FromHub> = async function* (source, _scratch, signa
       (path) => byPath.get(path) as ListFileEntry,
     );
     const total = files.reduce((n, file) => n + file.size, 0) || 1;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const { bavail, bsize } = await statfs(folder);
-    if (total > bavail * bsize)
-      throw new EspalierError("DISK_FULL", `the files have ${total} bytes, and the disk has room for ${bavail * bsize}`);
+    await requireRoom(folder, total);
     let before = 0;
     for (const file of files) {
       const { path, size } = file;
@@ -199,9 +197,8 @@ async function* append(bytes: Readable, part: string, from: number, most: number
 
 /** What is wrong is not kept: it is fetched anew. */
 async function requireDigest(part: string, path: string, expected: string): Promise<void> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(part, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  if (hash.digest("hex") === expected) return;
+  const { sha256 } = await sha256OfStream(createReadStream(part, { highWaterMark: 1 << 20 }));
+  if (sha256 === expected) return;
   await rm(part);
   throw new EspalierError("DIGEST_MISMATCH", `what has come of ${path} has another sha256 than the Hub says, ${expected}`, {
     file: path,

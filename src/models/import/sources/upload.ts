@@ -1,8 +1,9 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { copyFile, link, mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { linkOrCopy } from "../../../artifacts/link-or-copy.ts";
 import { EspalierError } from "../../../errors.ts";
+import { sha256OfStream } from "../../../sha256-of-stream.ts";
 import type { Gather } from "../import-model.ts";
 import { isArchive, unpack } from "../unpack.ts";
 
@@ -29,7 +30,11 @@ export const fromUpload: Gather<FromUpload> = async function* ({ folder, files }
     if (sha256 !== null) await requireDigest(place, path, sha256);
     const [only] = files.length === 1 && isArchive(path) ? [path] : [];
     if (only) await unpack(place, only, modelRoot, signal);
-    else await linkOrCopy(place, join(modelRoot, path));
+    else {
+      const target = join(modelRoot, path);
+      await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+      await linkOrCopy(place, target);
+    }
     done += sizeBytes;
     yield { file: path, doneBytes: sizeBytes, totalBytes: sizeBytes, ofStage: done / total };
   }
@@ -37,9 +42,7 @@ export const fromUpload: Gather<FromUpload> = async function* ({ folder, files }
 };
 
 async function requireDigest(place: string, path: string, expected: string): Promise<void> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(place, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  const sha256 = hash.digest("hex");
+  const { sha256 } = await sha256OfStream(createReadStream(place, { highWaterMark: 1 << 20 }));
   if (sha256 !== expected)
     throw new EspalierError(
       "DIGEST_MISMATCH",
@@ -50,11 +53,6 @@ async function requireDigest(place: string, path: string, expected: string): Pro
         sha256,
       },
     );
-}
-
-async function linkOrCopy(place: string, target: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-  await link(place, target).catch(() => copyFile(place, target));
 }
 
 /** The path of the folder that holds more than one folder alone. */
