@@ -4,15 +4,16 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { accessToken } from "../../config.ts";
 import { EspalierError } from "../../errors.ts";
 import { leadsOut } from "../../under-root.ts";
 import { unlessAbsent } from "../../unless-absent.ts";
-import { type Client, connect } from "../shared/client.ts";
+import type { Client } from "../shared/client.ts";
+import { connectTo } from "../shared/connect-to.ts";
 import { LiveLine, megabytes, percent } from "../shared/display.ts";
+import { followRun } from "../shared/follow-run.ts";
 import { modelId as idOf } from "../shared/model-id.ts";
-import { type ExportedFile, exportOfRun, type RunState, startExport } from "./operations.ts";
+import { type ExportEvent, type ExportedFile, type ExportResult, exportOfRun, startExport, wanted } from "./operations.ts";
 
 export interface ExportArguments {
   readonly model: string;
@@ -36,12 +37,10 @@ export async function exportTo(asked: ExportArguments, server: string): Promise<
   const { to } = asked;
   const before = await readdir(to).catch(unlessAbsent);
   if (before && before.length > 0) usage(`--to ${to} is not empty`);
-  if (!URL.canParse(server)) usage(`--server ${server} is no address`);
-  const token = accessToken();
-  const client = connect(new URL("/graphql", server).href, token);
+  const client = connectTo(server);
   try {
     const files = await written(client, asked);
-    await fetched(files, server, token, to, before !== null);
+    await fetched(files, server, accessToken(), to, before !== null);
     const bytes = files.reduce((n, f) => n + f.sizeBytes, 0);
     console.log(`${files.length} files, ${megabytes(bytes)}, are in ${to}`);
   } finally {
@@ -55,17 +54,11 @@ async function written(client: Client, { model, format, weights, padding }: Expo
   const input = { subject: { modelId }, format, padding, ...(weights === undefined ? {} : { weights }) };
   const { run } = (await client.request<{ startExport: { run: { id: string } } }>(startExport, { input })).startExport;
   const live = new LiveLine();
-  for (;;) {
-    const { run: state } = await client.request<{ run: RunState }>(exportOfRun, { id: run.id });
-    if (state.status === "SUCCEEDED" && state.result) {
-      for (const remark of state.result.remarks) live.line(remark);
-      return state.result.files;
-    }
-    if (state.status === "FAILED" || state.status === "CANCELLED")
-      throw new EspalierError(state.error?.code ?? state.status, state.error?.message ?? `the export is ${state.status}`);
-    live.update(`${format}: ${percent(state.progress)}`);
-    await delay(300);
-  }
+  for await (const event of followRun<ExportEvent>(client, run.id, wanted))
+    if (event.__typename === "RunProgressed") live.update(`${format}: ${percent(event.progress)}`);
+  const { result } = (await client.request<{ run: { result: ExportResult } }>(exportOfRun, { id: run.id })).run;
+  for (const remark of result.remarks) live.line(remark);
+  return result.files;
 }
 
 /** Fetches files and checks their digests. What was fetched of a broken download goes again. */

@@ -5,12 +5,14 @@ export interface ExportedFile {
   readonly url: string;
 }
 
-export interface RunState {
-  readonly status: string;
-  readonly progress: number;
-  readonly error: { readonly code: string; readonly message: string } | null;
-  readonly result: { readonly remarks: readonly string[]; readonly files: readonly ExportedFile[] } | null;
+export interface ExportResult {
+  readonly remarks: readonly string[];
+  readonly files: readonly ExportedFile[];
 }
+
+export type ExportEvent = { readonly __typename: "RunProgressed"; readonly progress: number } | { readonly __typename: "RunSucceeded" };
+
+export const wanted = "... on RunProgressed { progress }";
 
 export const startExport = /* GraphQL */ `
   mutation StartExport($input: StartExportInput!) {
@@ -25,12 +27,6 @@ export const startExport = /* GraphQL */ `
 export const exportOfRun = /* GraphQL */ `
   query ExportOfRun($id: ID!) {
     run(id: $id) {
-      status
-      progress
-      error {
-        code
-        message
-      }
       ... on ExportRun {
         result {
           remarks

@@ -3,8 +3,10 @@ import { basename, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { accessToken } from "../../config.ts";
 import { EspalierError } from "../../errors.ts";
-import { type Client, connect } from "../shared/client.ts";
+import type { Client } from "../shared/client.ts";
+import { connectTo } from "../shared/connect-to.ts";
 import { bar, count, LiveLine, megabytes } from "../shared/display.ts";
+import { followRun } from "../shared/follow-run.ts";
 import { filesOf, type LocalFile } from "./files-of.ts";
 
 /** What is sent in one request: a connection that breaks costs no more. */
@@ -19,7 +21,7 @@ type Source = { readonly uploadId: string } | { readonly hub: { readonly reposit
  * @throws EspalierError with the server's words and code; MODEL_NOT_FOUND
  */
 export async function importTo(server: string, folder: string, model: string, name: string | null): Promise<void> {
-  const client = connect(new URL("/graphql", server).href, accessToken());
+  const client = connectTo(server);
   const live = new LiveLine();
   try {
     const files = await filesOf(folder, model);
@@ -91,19 +93,15 @@ interface ImportedModel {
 
 type ImportEvent =
   | { readonly __typename: "ImportProgressed"; readonly file: string; readonly progress: number }
-  | { readonly __typename: "RunFailed"; readonly error: { readonly code: string; readonly message: string } }
-  | { readonly __typename: "RunCancelled" }
   | { readonly __typename: "RunSucceeded"; readonly run: { readonly resultModel: ImportedModel } };
+
+const wanted = `... on ImportProgressed { file progress }
+  ... on RunSucceeded { run { resultModel { id name parameterCount remarks } } }`;
 
 /** @throws EspalierError with the reason that the run failed for; CANCELLED */
 async function follow(client: Client, id: string, live: LiveLine): Promise<ImportedModel> {
-  const progress = `subscription ($id: ID!) { runProgress(runId: $id) { __typename
-    ... on ImportProgressed { file progress } ... on RunFailed { error { code message } }
-    ... on RunSucceeded { run { resultModel { id name parameterCount remarks } } } } }`;
-  for await (const { runProgress: event } of client.subscribe<{ runProgress: ImportEvent }>(progress, { id })) {
+  for await (const event of followRun<ImportEvent>(client, id, wanted)) {
     if (event.__typename === "ImportProgressed") live.update(`${bar(event.progress)} ${event.file}`);
-    if (event.__typename === "RunFailed") throw new EspalierError(event.error.code, event.error.message);
-    if (event.__typename === "RunCancelled") throw new EspalierError("CANCELLED", "the import was cancelled");
     if (event.__typename === "RunSucceeded") return event.run.resultModel;
   }
   throw new Error("the progress of the import ended early");

@@ -1,7 +1,7 @@
-import { accessToken } from "../../config.ts";
-import { EspalierError } from "../../errors.ts";
-import { type Client, connect } from "../shared/client.ts";
+import type { Client } from "../shared/client.ts";
+import { connectTo } from "../shared/connect-to.ts";
 import { bar, count, LiveLine, percent } from "../shared/display.ts";
+import { followRun } from "../shared/follow-run.ts";
 import { modelId } from "../shared/model-id.ts";
 
 export interface PruneArguments {
@@ -26,19 +26,15 @@ interface Child {
 type PruningEvent =
   | { readonly __typename: "PruningStarted"; readonly parameterCount: number; readonly targetParameterCount: number }
   | { readonly __typename: "PruningIterationCompleted"; readonly iteration: number; readonly parameterCount: number }
-  | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number; readonly resultModel: Child }
-  | { readonly __typename: "RunFailed"; readonly error: { readonly code: string; readonly message: string } }
-  | { readonly __typename: "RunCancelled" };
+  | { readonly __typename: "PruningSucceeded"; readonly removedRatio: number; readonly resultModel: Child };
 
 const start = "mutation Prune($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
 
 const rename = "mutation Rename($input: UpdateModelInput!) { updateModel(input: $input) { model { id } } }";
 
-const progress = `subscription ($id: ID!) { runProgress(runId: $id) { __typename
-  ... on PruningStarted { parameterCount targetParameterCount }
+const wanted = `... on PruningStarted { parameterCount targetParameterCount }
   ... on PruningIterationCompleted { iteration parameterCount }
-  ... on PruningSucceeded { removedRatio resultModel { id name parameterCount remarks } }
-  ... on RunFailed { error { code message } } } }`;
+  ... on PruningSucceeded { removedRatio resultModel { id name parameterCount remarks } }`;
 
 /**
  * Prunes a model on a server, and prints what is left of it.
@@ -47,8 +43,7 @@ const progress = `subscription ($id: ID!) { runProgress(runId: $id) { __typename
  */
 export async function pruneOn(asked: PruneArguments, server: string): Promise<void> {
   const { model, ratio, kinds, uniform, method, dataset, name } = asked;
-  if (!URL.canParse(server)) throw new EspalierError("USAGE", `--server ${server} is no address`);
-  const client = connect(new URL("/graphql", server).href, accessToken());
+  const client = connectTo(server);
   const live = new LiveLine();
   try {
     const subject = { modelId: await modelId(client, model) };
@@ -67,14 +62,12 @@ export async function pruneOn(asked: PruneArguments, server: string): Promise<vo
 
 async function follow(client: Client, id: string, live: LiveLine): Promise<{ child: Child; removedRatio: number }> {
   let [whole, target] = [0, 0];
-  for await (const { runProgress: event } of client.subscribe<{ runProgress: PruningEvent }>(progress, { id })) {
+  for await (const event of followRun<PruningEvent>(client, id, wanted)) {
     if (event.__typename === "PruningStarted") [whole, target] = [event.parameterCount, event.targetParameterCount];
     if (event.__typename === "PruningIterationCompleted") {
       const share = whole > target ? (whole - event.parameterCount) / (whole - target) : 1;
       live.update(`${bar(share)} ${count(event.parameterCount)} parameters left after iteration ${event.iteration}`);
     }
-    if (event.__typename === "RunFailed") throw new EspalierError(event.error.code, event.error.message);
-    if (event.__typename === "RunCancelled") throw new EspalierError("CANCELLED", "the run was cancelled");
     if (event.__typename === "PruningSucceeded") return { child: event.resultModel, removedRatio: event.removedRatio };
   }
   throw new Error("the progress of the run ended early");
