@@ -41,8 +41,9 @@ try {
 const page = `# What loads what
 
 Made by \`scripts/generate/runtimes-table.ts\` of what happened with tiny models, one of each family, and with their children. *In*: the form is registered and gives transformers' logits
-(for ONNX: is read, as exporters write it). *Out*: the model is exported, the runtime loads it, and it gives the model's logits (transformers to 1e-4 of the largest, llama.cpp to 1e-5, or 2e-3 where
-it works GELU out from a table of float16) or its greedy text (onnxruntime-genai, transformers.js).
+(for ONNX: is read, as exporters write it). *Out*: the model is exported, the runtime loads it, and what it gives there is held to the model. Of transformers that
+is the logits, to 1e-4 of the largest. Of llama.cpp it is the logits to 1e-5, or to 2e-3 where it works GELU out from a table of float16. Of onnxruntime-genai and transformers.js it is the
+greedy text.
 
 Of *out*, four marks stand for the model, a child with a layer less, one with heads and channels less in each layer, and one whose layers are of unlike widths. Filled up with zeros means
 \`padding: true\`.
