@@ -102,6 +102,8 @@ export interface RecoverResult {
 
 export interface EvaluationRequest {
   readonly model: StoredModel;
+  /** The model that it is held against, where there is one. */
+  readonly against?: StoredModel | null;
   readonly dataset: StoredDataset;
   readonly settings: EvaluationSettings;
 }

@@ -1,17 +1,29 @@
 import { EspalierError } from "../errors.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import type { DatasetContent } from "../text/dataset-content.ts";
-import { loadTokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { commonBeginning, promptsOf } from "./common-beginning.ts";
 import { Likelihood, type LikelihoodOptions } from "./likelihood.ts";
 import { judgeChoices } from "./multiple-choice.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
 import type { Estimate } from "./statistics.ts";
-import { judgeText, type Progress, type TextOptions } from "./text.ts";
+import { judgeText, type Progress, streamOf, type TextOptions } from "./text.ts";
 
 export type EvaluationProgress = Progress;
 
+/** Another model, to hold the measured one against. */
+export interface AgainstSettings {
+  readonly modelId: string;
+  /** Prompts that both go on from; 0 for none. */
+  readonly prompts: number;
+  /** Tokens that both write after each prompt. */
+  readonly newTokens: number;
+}
+
 /** How a dataset is measured on: the first three for texts, `maxItems` for items with choices. */
 export interface EvaluationSettings extends TextOptions {
+  /** Of evaluations from before there was this, nothing. */
+  readonly against?: AgainstSettings | null;
   /** Stop after this many items; null for all. */
   readonly maxItems: number | null;
   /** Whether to time prefill and decoding too. */
@@ -23,6 +35,8 @@ export interface EvaluationOptions extends EvaluationSettings, LikelihoodOptions
   readonly content: DatasetContent;
   /** Rows of the model's embedding; 0 or nothing if that is not known. */
   readonly vocabularySize?: number;
+  /** Where the model lies that `against` names. */
+  readonly other?: Omit<LikelihoodOptions, "executionProvider"> | null;
 }
 
 /** What was measured: of texts or of items, and what it took. Null is what was not. */
@@ -33,6 +47,14 @@ export interface EvaluationResult {
   readonly perplexityStandardError: number | null;
   readonly nextTokenAccuracy: number | null;
   readonly nextTokenAccuracyStandardError: number | null;
+  /** Against another model: KL per token in nats, share of tokens both find most probable, and how far both write alike. */
+  readonly divergence: number | null;
+  readonly divergenceStandardError: number | null;
+  readonly greedyAgreement: number | null;
+  readonly greedyAgreementStandardError: number | null;
+  readonly promptCount: number | null;
+  readonly commonBeginningTokens: number | null;
+  readonly commonBeginningTokensStandardError: number | null;
   readonly itemCount: number | null;
   readonly accuracy: number | null;
   readonly accuracyStandardError: number | null;
@@ -60,14 +82,13 @@ const promptTokens = 128;
  */
 export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Progress, EvaluationResult> {
   const tokenizer = await loadTokenizer(options.folder, options.vocabularySize);
-  const model = await Likelihood.open(options);
+  const model = await Likelihood.open(options, otherOf(options));
   try {
     const { content, maxItems } = options;
-    if (content.form === "TEXT") checkLength(options.sequenceLength, model.contextLength);
     const begun = performance.now();
-    const found =
+    const found: Found =
       content.form === "TEXT"
-        ? yield* judgeText(model, tokenizer, content.documents, options)
+        ? yield* measureText(model, tokenizer, content.documents, options)
         : yield* judgeChoices(model, tokenizer, content.items.slice(0, maxItems ?? undefined));
     const durationMs = performance.now() - begun;
     const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
@@ -82,11 +103,48 @@ export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Prog
   }
 }
 
+/** The model that another is held against; null where there is none. */
+const otherOf = ({ against, other, executionProvider }: EvaluationOptions): LikelihoodOptions | null =>
+  against && other ? { ...other, executionProvider } : null;
+
+/** How well texts are predicted; against another model also how unlike it the model is, and how far both write the same. */
+async function* measureText(
+  model: Likelihood,
+  tokenizer: Tokenizer,
+  documents: readonly string[],
+  options: EvaluationOptions,
+): AsyncGenerator<Progress, Found> {
+  const { against, sequenceLength, maxTokens } = options;
+  const other = otherOf(options);
+  checkLength(sequenceLength, model.contextLength);
+  const judging = judgeText(model, tokenizer, documents, options);
+  if (!against || !other || against.prompts === 0) return yield* judging;
+  const found = yield* share(judging, 0, 0.5);
+  const prompts = promptsOf(streamOf(documents, tokenizer, maxTokens), against.prompts, against.newTokens, model.contextLength);
+  return { ...found, ...(yield* share(commonBeginning(options, other, prompts), 0.5, 1)) };
+}
+
+/** A part of the work as a share of all. */
+async function* share<Result>(steps: AsyncGenerator<Progress, Result>, from: number, to: number): AsyncGenerator<Progress, Result> {
+  let step = await steps.next();
+  for (; !step.done; step = await steps.next()) yield { done: from + ((to - from) * step.value.done) / step.value.total, total: 1 };
+  return step.value;
+}
+
 const noSpeed = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
 
-const measured = ["perplexity", "nextTokenAccuracy", "accuracy", "normalizedAccuracy", "byteNormalizedAccuracy"] as const;
+const measured = [
+  "perplexity",
+  "nextTokenAccuracy",
+  "divergence",
+  "greedyAgreement",
+  "commonBeginningTokens",
+  "accuracy",
+  "normalizedAccuracy",
+  "byteNormalizedAccuracy",
+] as const;
 type Measured = (typeof measured)[number];
-type Counted = "tokenCount" | "itemCount" | "chanceAccuracy";
+type Counted = "tokenCount" | "promptCount" | "itemCount" | "chanceAccuracy";
 type Found = { readonly [Name in Counted]?: number } & { readonly [Name in Measured]?: Estimate };
 
 /** Each estimate as two numbers. */
@@ -96,8 +154,8 @@ function flat(found: Found): Omit<EvaluationResult, "executionProvider" | "durat
     [`${name}StandardError`, found[name]?.standardError ?? null],
   ]);
   const values = Object.fromEntries(estimates) as Record<Measured | `${Measured}StandardError`, number | null>;
-  const { tokenCount = null, itemCount = null, chanceAccuracy = null } = found;
-  return { tokenCount, itemCount, chanceAccuracy, ...values };
+  const { tokenCount = null, promptCount = null, itemCount = null, chanceAccuracy = null } = found;
+  return { tokenCount, promptCount, itemCount, chanceAccuracy, ...values };
 }
 
 function checkLength(sequenceLength: number, contextLength: number | null): void {

@@ -1,6 +1,17 @@
 import * as attr from "../onnx/attributes.ts";
 import { producers, replaceUses, usesOf } from "../onnx/edit.ts";
-import { type DataType, type Dim, dataTypes, type Graph, type Model, type Node, operatorKey, type ValueInfo } from "../onnx/ir.ts";
+import {
+  type DataType,
+  type Dim,
+  dataTypes,
+  type Graph,
+  type Model,
+  type Node,
+  operatorKey,
+  type Tensor,
+  type ValueInfo,
+} from "../onnx/ir.ts";
+import { float32Tensor, int64Tensor } from "../onnx/tensors.ts";
 import { batchAxisOf, type CacheEntry, cacheEntries } from "../signature/caches.ts";
 import { logitsOf } from "../signature/logits.ts";
 import { type Signature, signatureOf } from "../signature/signature.ts";
@@ -23,18 +34,35 @@ export interface LikelihoodGraph {
   readonly logProbabilities: string;
   /** Output [1, M, 1] bool: whether the target is the most probable token. */
   readonly greedy: string;
+  /** Output [1, M, V] float32, of a model that others are held against: log softmax(logits). Null of others. */
+  readonly distributions: string | null;
+  /** Of a model that is held against another; null of others. */
+  readonly against: HeldAgainst | null;
 }
+
+/** What compares a model's distributions with another's. */
+export interface HeldAgainst {
+  /** Input [1, M, V] float32: the other's log probabilities. */
+  readonly theirs: string;
+  /** Output [1, M, 1] float32: KL(theirs || own), in nats. */
+  readonly divergence: string;
+  /** Output [1, M, 1] bool: whether both find the same token most probable. */
+  readonly agrees: string;
+}
+
+/** What a graph is for: to judge alone, to give its distributions to another model, or to be held against another's. */
+export type LikelihoodRole = "ALONE" | "REFERENCE" | "HELD_AGAINST";
 
 const name = (part: string) => `likelihood/${part}`;
 
 /**
  * Extends a language model's graph so that no logits leave it: they are worked out at the places asked for only, and of each
- * row of V one number is given. The places are picked before the head's product, which is much of a small model's work.
+ * row of V one number is given (or all, to hold another model against them). The places are picked before the head's product, which is much of a small model's work.
  * A cache is fed once for many rows that begin alike: the graph repeats it.
  *
  * @throws EspalierError NO_TOKEN_INPUT, UNSUPPORTED_INPUT, NO_LOGITS or UNSUPPORTED_CACHE if the graph is not that of a language model
  */
-export function likelihoodGraph(model: Model): LikelihoodGraph {
+export function likelihoodGraph(model: Model, role: LikelihoodRole = "ALONE"): LikelihoodGraph {
   const signature = signatureOf(model.graph.inputs);
   const logits = logitsOf(model.graph.outputs);
   const caches = cacheEntries(model.graph.inputs, model.graph.outputs);
@@ -53,6 +81,7 @@ export function likelihoodGraph(model: Model): LikelihoodGraph {
     node("ArgMax", [z], best, { axis: attr.int(2), keepdims: attr.int(1) }),
     node("Equal", [best, targets], greedy),
   ];
+  const against = role === "HELD_AGAINST" ? heldAgainst(model.opsets[""] ?? 1, logP, best) : null;
   const input = (of: string, shape: readonly Dim[]): ValueInfo => ({ name: of, dataType: "int64", shape });
   const output = (of: string, dataType: DataType): ValueInfo => ({ name: of, dataType, shape: [1, "M", 1] });
   return {
@@ -60,10 +89,23 @@ export function likelihoodGraph(model: Model): LikelihoodGraph {
       ...model,
       graph: {
         ...graph,
-        nodes,
+        nodes: [...nodes, ...(against?.nodes ?? [])],
+        initializers: new Map([...graph.initializers, ...(against?.constants ?? []).map((c) => [c.name, c] as const)]),
         valueInfo: [],
-        inputs: [...graph.inputs, ...(caches.length > 0 ? [input(rows, ["R"])] : []), input(places, [1, "M"]), input(targets, [1, "M", 1])],
-        outputs: [output(logProbabilities, "float32"), output(greedy, "bool"), ...graph.outputs.filter((o) => presents.has(o.name))],
+        inputs: [
+          ...graph.inputs,
+          ...(caches.length > 0 ? [input(rows, ["R"])] : []),
+          input(places, [1, "M"]),
+          input(targets, [1, "M", 1]),
+          ...(against ? [distributions(against.names.theirs)] : []),
+        ],
+        outputs: [
+          output(logProbabilities, "float32"),
+          output(greedy, "bool"),
+          ...(against ? [output(against.names.divergence, "float32"), output(against.names.agrees, "bool")] : []),
+          ...(role === "REFERENCE" ? [distributions(logP)] : []),
+          ...graph.outputs.filter((o) => presents.has(o.name)),
+        ],
       },
     },
     signature,
@@ -74,6 +116,44 @@ export function likelihoodGraph(model: Model): LikelihoodGraph {
     targets,
     logProbabilities,
     greedy,
+    distributions: role === "REFERENCE" ? logP : null,
+    against: against?.names ?? null,
+  };
+}
+
+const distributions = (of: string): ValueInfo => ({ name: of, dataType: "float32", shape: [1, "M", "V"] });
+
+/**
+ * `KL(theirs || own) = sum over tokens of p (log p - log q)`, p being theirs and q the model's own; what they find impossible adds nothing.
+ *
+ * @param own its log probabilities
+ * @param best its most probable token
+ */
+function heldAgainst(
+  opset: number,
+  own: string,
+  best: string,
+): { readonly names: HeldAgainst; readonly nodes: readonly Node[]; readonly constants: readonly Tensor[] } {
+  const names = { theirs: name("theirs"), divergence: name("divergence"), agrees: name("agrees") };
+  const [p, apart, terms, possible] = [name("p"), name("apart"), name("terms"), name("possible")];
+  const [counted, theirBest] = [name("counted"), name("theirBest")];
+  const [zero, axes] = [float32Tensor(name("zero"), [], [0]), int64Tensor(name("axes"), [1], [2])];
+  const byInput = opset >= 13;
+  return {
+    names,
+    constants: [zero, ...(byInput ? [axes] : [])],
+    nodes: [
+      node("Exp", [names.theirs], p),
+      node("Sub", [names.theirs, own], apart),
+      node("Mul", [p, apart], terms),
+      node("Greater", [p, zero.name], possible),
+      node("Where", [possible, terms, zero.name], counted),
+      byInput
+        ? node("ReduceSum", [counted, axes.name], names.divergence, { keepdims: attr.int(1) })
+        : node("ReduceSum", [counted], names.divergence, { axes: attr.ints([2]), keepdims: attr.int(1) }),
+      node("ArgMax", [names.theirs], theirBest, { axis: attr.int(2), keepdims: attr.int(1) }),
+      node("Equal", [theirBest, best], names.agrees),
+    ],
   };
 }
 

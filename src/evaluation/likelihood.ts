@@ -7,7 +7,7 @@ import { openSession, type Session, type TensorValue } from "../runtime/session.
 import { emptyCache, nextCache } from "../signature/caches.ts";
 import { type Feeds, feedsOf, integerFeed } from "../signature/feeds.ts";
 import { readModelConfig } from "../text/model-config.ts";
-import { type LikelihoodGraph, likelihoodGraph } from "./likelihood-graph.ts";
+import { type LikelihoodGraph, type LikelihoodRole, likelihoodGraph } from "./likelihood-graph.ts";
 
 export interface LikelihoodOptions {
   /** In the Hugging Face layout. */
@@ -40,6 +40,16 @@ export interface RowLikelihood {
   readonly logProbabilities: Float32Array;
   /** 1 where the target is the model's most probable token, else 0. */
   readonly greedy: Uint8Array;
+  /** How its distributions lie to those of the model that it is held against; null where there is none. */
+  readonly against: RowAgainst | null;
+}
+
+/** A model's predictions beside those of another, by target. */
+export interface RowAgainst {
+  /** KL from the other's distribution to the model's own, in nats. */
+  readonly divergences: Float32Array;
+  /** 1 where both find the same token most probable, else 0. */
+  readonly agrees: Uint8Array;
 }
 
 /** A causal language model as a judge of texts: how probable it finds tokens. */
@@ -47,19 +57,42 @@ export class Likelihood {
   private constructor(
     private readonly graph: LikelihoodGraph,
     private readonly session: Session,
+    /** The model that it is held against. */
+    private readonly reference: Likelihood | null,
     /** Longest sequence the model was made for, in tokens; null if it does not say. */
     readonly contextLength: number | null,
   ) {}
 
   /**
+   * @param against a model of the same tokens, to hold it against
    * @throws EspalierError NO_TOKEN_INPUT, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE or NO_LOGITS if the graph is not that of a
    *   language model; and what readModel and openSession throw
    */
-  static async open({ folder, graph: path, executionProvider }: LikelihoodOptions): Promise<Likelihood> {
+  static async open(options: LikelihoodOptions, against: LikelihoodOptions | null = null): Promise<Likelihood> {
+    const reference = against && (await Likelihood.opened(against, "REFERENCE", null));
+    try {
+      return await Likelihood.opened(options, reference ? "HELD_AGAINST" : "ALONE", reference);
+    } catch (error) {
+      await reference?.close();
+      throw error;
+    }
+  }
+
+  private static async opened(
+    { folder, graph: path, executionProvider }: LikelihoodOptions,
+    role: LikelihoodRole,
+    reference: Likelihood | null,
+  ): Promise<Likelihood> {
     const { contextLength } = await readModelConfig(folder);
-    const graph = likelihoodGraph(await readModel(join(folder, path), "IN_FILE"));
+    const graph = likelihoodGraph(await readModel(join(folder, path), "IN_FILE"), role);
     const externalFolder = dirname(join(folder, path));
-    return new Likelihood(graph, await openSession({ bytes: encode(graph.model), externalFolder }, { executionProvider }), contextLength);
+    const session = await openSession({ bytes: encode(graph.model), externalFolder }, { executionProvider });
+    return new Likelihood(graph, session, reference, contextLength);
+  }
+
+  /** Whether it is held against another model, whose distributions then go from one to the other. */
+  get isHeldAgainst(): boolean {
+    return this.reference !== null;
   }
 
   /** What really runs. */
@@ -96,26 +129,43 @@ export class Likelihood {
 
   /**
    * Judges rows, each going on from one of the sequences read before, or from nothing. Shorter rows are padded at their end,
-   * which nothing before it sees.
+   * which nothing before it sees. One that is held against another judges whole rows alone.
    *
    * @throws EspalierError NON_FINITE_LOGITS
    */
   async judge(rows: readonly Row[], past: Past = this.start): Promise<RowLikelihood[]> {
-    const { logProbabilities, greedy } = this.graph;
-    const results = await this.session.run(this.feeds(past, rows), [logProbabilities, greedy]);
-    const logs = (results[logProbabilities] as TensorValue<Float32Array>).data;
-    const hits = (results[greedy] as TensorValue<Uint8Array>).data;
-    if (logs.some((x) => Number.isNaN(x))) throw nonFinite();
+    const { logProbabilities, greedy, against } = this.graph;
+    const theirs = against && this.reference ? { [against.theirs]: await this.reference.distributions(rows) } : {};
+    const compared = against ? [against.divergence, against.agrees] : [];
+    const results = await this.session.run({ ...this.feeds(past, rows), ...theirs }, [logProbabilities, greedy, ...compared]);
+    const floats = (name: string) => (results[name] as TensorValue<Float32Array>).data;
+    const bits = (name: string) => (results[name] as TensorValue<Uint8Array>).data;
+    const logs = floats(logProbabilities);
+    if (logs.some((x) => Number.isNaN(x)) || (against && floats(against.divergence).some((x) => Number.isNaN(x)))) throw nonFinite();
     let at = 0;
     return rows.map(({ targets }) => {
       const begin = at;
       at += targets.length;
-      return { logProbabilities: logs.subarray(begin, at), greedy: hits.subarray(begin, at) };
+      return {
+        logProbabilities: logs.subarray(begin, at),
+        greedy: bits(greedy).subarray(begin, at),
+        against: against && {
+          divergences: floats(against.divergence).subarray(begin, at),
+          agrees: bits(against.agrees).subarray(begin, at),
+        },
+      };
     });
   }
 
-  close(): Promise<void> {
-    return this.session.close();
+  /** Log probabilities [1, M, V] at all targets of rows. */
+  private async distributions(rows: readonly Row[]): Promise<TensorValue> {
+    const output = this.graph.distributions as string;
+    return (await this.session.run(this.feeds(this.start, rows), [output]))[output] as TensorValue;
+  }
+
+  async close(): Promise<void> {
+    await this.session.close();
+    await this.reference?.close();
   }
 
   /** What one run is fed. All that is not a target's place is worked out no further than the last hidden state. */

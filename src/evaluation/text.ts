@@ -20,6 +20,10 @@ export interface TextResult {
   readonly perplexity: Estimate;
   /** Share of tokens that were the model's most probable, 0..1. */
   readonly nextTokenAccuracy: Estimate;
+  /** Mean KL per token from the distribution of the model that it is held against to its own, in nats. */
+  readonly divergence?: Estimate;
+  /** Share of tokens at which both models find the same token most probable, 0..1. */
+  readonly greedyAgreement?: Estimate;
 }
 
 export interface Progress {
@@ -27,8 +31,9 @@ export interface Progress {
   readonly total: number;
 }
 
-/** Tokens of one run: enough to fill the cores. */
+/** Tokens of one run: enough to fill the cores; fewer where whole distributions go from one model to the other. */
 const tokensPerRun = 1024;
+const tokensPerComparison = 256;
 
 /**
  * How well a model predicts texts, token by token. The documents make one stream, each begun as the tokenizer begins
@@ -51,13 +56,18 @@ export async function* judgeText(
   if (total === 0) throw new EspalierError("INVALID_DATASET", "the dataset has no token to predict");
   const losses: number[] = [];
   const hits: number[] = [];
+  const divergences: number[] = [];
+  const agreements: number[] = [];
   let done = 0;
-  const perRun = Math.max(1, Math.floor(tokensPerRun / sequenceLength));
+  const perRun = Math.max(1, Math.floor((model.isHeldAgainst ? tokensPerComparison : tokensPerRun) / sequenceLength));
   for (let at = 0; at < windows.length; at += perRun) {
     const batch = windows.slice(at, at + perRun);
     for (const found of await model.judge(batch.map((w) => rowOf(w, stream)))) {
       losses.push(lossOf(found));
-      hits.push(found.greedy.reduce((n, hit) => n + hit, 0));
+      hits.push(sumOf(found.greedy));
+      if (!found.against) continue;
+      divergences.push(sumOf(found.against.divergences));
+      agreements.push(sumOf(found.against.agrees));
     }
     done += batch.reduce((n, w) => n + w.predicted, 0);
     yield { done, total };
@@ -68,11 +78,19 @@ export async function* judgeText(
   if (!Number.isFinite(perplexity))
     throw new EspalierError("NON_FINITE_LOGITS", "the model finds a token of the texts impossible: their perplexity is infinite");
   const standardError = loss.standardError === null ? null : perplexity * loss.standardError;
-  return { tokenCount: total, perplexity: { value: perplexity, standardError }, nextTokenAccuracy: ratioOf(hits, counts) };
+  const result = { tokenCount: total, perplexity: { value: perplexity, standardError }, nextTokenAccuracy: ratioOf(hits, counts) };
+  if (!model.isHeldAgainst) return result;
+  const divergence = ratioOf(divergences, counts);
+  if (!Number.isFinite(divergence.value))
+    throw new EspalierError(
+      "NON_FINITE_LOGITS",
+      "the model finds a token impossible that the model it is held against does not: their divergence is infinite",
+    );
+  return { ...result, divergence, greedyAgreement: ratioOf(agreements, counts) };
 }
 
 /** The documents as one stream of tokens; documents beyond `enough` tokens are never encoded. */
-function streamOf(documents: readonly string[], tokenizer: Tokenizer, enough: number | null): number[] {
+export function streamOf(documents: readonly string[], tokenizer: Tokenizer, enough: number | null): number[] {
   const stream: number[] = [];
   for (const document of documents) {
     if (enough !== null && stream.length >= enough) break;
@@ -88,4 +106,9 @@ const rowOf = ({ start, end, predicted }: Window, stream: readonly number[]) => 
 });
 
 /** In float64. */
-const lossOf = ({ logProbabilities }: RowLikelihood): number => logProbabilities.reduce((sum, x) => sum - x, 0);
+const sumOf = (values: Iterable<number>): number => {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
+};
+const lossOf = ({ logProbabilities }: RowLikelihood): number => -sumOf(logProbabilities);

@@ -1,9 +1,12 @@
-import type { EvaluationSettings } from "../evaluation/evaluate.ts";
+import type { AgainstSettings, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { createEvaluation, type EvaluationRecord } from "../store/evaluations.ts";
+import type { ModelRecord } from "../store/models.ts";
 import type { Subject } from "../store/runs.ts";
+import type { Store } from "../store/store.ts";
 import { checkOverlap } from "./check-overlap.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { runSubject } from "./run-subject.ts";
+import { modelOfSameTokens } from "./same-tokens.ts";
 import type { StartServices } from "./start-pruning.ts";
 import { blaming, lengthRule, requireAll } from "./validate.ts";
 
@@ -20,12 +23,13 @@ export interface EvaluationRequest {
  * Starts an evaluation: it waits for a worker.
  *
  * @throws EspalierError BAD_USER_INPUT, MODEL_NOT_FOUND, TOKENIZER_MISSING; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; DATASET_NOT_FOUND,
- *   INVALID_DATASET, DATASET_OVERLAP: all with the argument at fault; OVERLOADED; the signal's reason. Nothing is stored then
+ *   INVALID_DATASET, DATASET_OVERLAP; AGAINST_DIFFERS: all with the argument at fault; OVERLOADED; the signal's reason. Nothing is stored then
  */
 export async function startEvaluation(services: StartServices, request: EvaluationRequest, signal: AbortSignal): Promise<EvaluationRecord> {
   const { settings, allowOverlap } = request;
   const { sequenceLength, stride, maxTokens, maxItems } = settings;
   const { subject, model, calibrations } = await runSubject(services.store, request.subject);
+  const against = await requestedAgainst(services.store, subject, model, settings);
   requireAll([
     lengthRule("input.sequenceLength", sequenceLength, model.architecture),
     ["input.stride", stride >= 1 && stride <= sequenceLength, "must be from 1 to sequenceLength"],
@@ -33,7 +37,37 @@ export async function startEvaluation(services: StartServices, request: Evaluati
     ["input.maxItems", maxItems === null || maxItems >= 1, "must be at least 1"],
   ]);
   const chosen = await chosenDataset(services, "input.dataset", request.dataset);
+  requireAll([["input.against", against === null || chosen.form === "TEXT", "needs a dataset of texts: this one has items with choices"]]);
   const overlapRatio = await blaming("input.dataset", checkOverlap(services, await calibrations(), chosen, allowOverlap, signal));
   const dataset = await chosen.keep();
-  return createEvaluation(services.store, { ...subject, dataset, settings, overlapRatio }, services.queue.addRun);
+  const measured = { ...subject, dataset, settings: { ...settings, against }, overlapRatio };
+  return createEvaluation(services.store, measured, services.queue.addRun);
+}
+
+/** The model to hold it against, as it is recorded; null where none was named. */
+async function requestedAgainst(
+  store: Store,
+  subject: Subject,
+  model: ModelRecord,
+  { against, sequenceLength }: EvaluationSettings,
+): Promise<AgainstSettings | null> {
+  if (!against) return null;
+  const { prompts, newTokens } = against;
+  const argument = "input.against.modelId";
+  const isItself = "modelId" in subject && against.modelId.toLowerCase() === model.id;
+  requireAll([
+    [argument, !isItself, "must be another model: it is like itself"],
+    ["input.against.prompts", prompts >= 0 && prompts <= 1000, "must be from 0 to 1,000"],
+    ["input.against.newTokens", newTokens >= 1 && newTokens <= 1024, "must be from 1 to 1,024"],
+  ]);
+  const other = await modelOfSameTokens(store, model, { id: against.modelId, argument, what: "other model", code: "AGAINST_DIFFERS" });
+  const { contextLength } = other.architecture;
+  requireAll([
+    [
+      "input.sequenceLength",
+      contextLength === null || sequenceLength <= contextLength,
+      `must be no more than the context length of the model it is held against, ${contextLength}`,
+    ],
+  ]);
+  return { modelId: other.id, prompts, newTokens };
 }

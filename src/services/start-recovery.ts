@@ -11,8 +11,8 @@ import type { Store } from "../store/store.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { recoveryRules } from "./recovery-rules.ts";
 import { runSubject } from "./run-subject.ts";
+import { modelOfSameTokens } from "./same-tokens.ts";
 import type { StartServices } from "./start-pruning.ts";
-import { tokenizedModel } from "./tokenized-model.ts";
 import { keyRule, requireAll } from "./validate.ts";
 
 /** What to heal, how, and with which texts: plain data. Errors call it `input`. */
@@ -70,7 +70,7 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
 /**
  * The teacher as it is recorded: of a model that is still being made, null where none was named, for its ancestors are not known.
  *
- * @throws EspalierError NO_TEACHER; TEACHER_DIFFERS; what `tokenizedModel` throws
+ * @throws EspalierError NO_TEACHER; TEACHER_DIFFERS; what `modelOfSameTokens` throws
  */
 async function chosenTeacher(
   store: Store,
@@ -90,16 +90,8 @@ async function chosenTeacher(
   }
   const argument = "input.teacherId";
   requireAll([[argument, !isThere || teacherId.toLowerCase() !== model.id, "must be another model: of itself there is nothing to learn"]]);
-  const [own, teacher] = [await tokenizedModel(store, "input.subject", model.id), await tokenizedModel(store, argument, teacherId)];
-  const tokenizerOf = ({ files }: typeof own) => files.find((f) => f.path === "tokenizer.json")?.sha256;
-  const [vocabulary, its] = [model.architecture.vocabularySize, teacher.model.architecture.vocabularySize];
-  if (vocabulary !== its)
-    throw new EspalierError("TEACHER_DIFFERS", `the teacher tells ${its} tokens apart, the model ${vocabulary}`, { argument });
-  if (tokenizerOf(own) !== tokenizerOf(teacher))
-    throw new EspalierError("TEACHER_DIFFERS", "the teacher has another tokenizer than the model: its probabilities are of other tokens", {
-      argument,
-    });
-  return teacher.model.id;
+  const teacher = await modelOfSameTokens(store, model, { id: teacherId, argument, what: "teacher", code: "TEACHER_DIFFERS" });
+  return teacher.id;
 }
 
 /** A token has at least a byte: of texts that are too few by that all is known. The rest is seen when they are read. @throws EspalierError */

@@ -3,6 +3,7 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type TestApi, testApi } from "../support/api.ts";
+import { newModel } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -36,7 +37,9 @@ const questions = [
 async function finished(id: string) {
   const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
     retained { accuracyRatio aboveChanceRatio normalizedAccuracyRatio byteNormalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
-    executionProvider result { tokenCount perplexity perplexityStandardError nextTokenAccuracy itemCount accuracy accuracyStandardError
+    against { model { id } prompts newTokens }
+    executionProvider result { tokenCount perplexity perplexityStandardError nextTokenAccuracy divergence divergenceStandardError
+      greedyAgreement greedyAgreementStandardError promptCount commonBeginningTokens commonBeginningTokensStandardError itemCount accuracy accuracyStandardError
       normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
   return until("the evaluation ends", async () => {
     const { evaluation } = await api.data(query, { id });
@@ -215,6 +218,50 @@ test("a child is measured against its parent, and not on what it was pruned with
   );
   const { errors: nobody } = await api.ask(compare, { modelId: "00000000-0000-7000-8000-000000000000" });
   assert.deepEqual([nobody?.[0]?.extensions["code"], nobody?.[0]?.extensions["argument"]], ["MODEL_NOT_FOUND", "modelId"]);
+
+  const against = { modelId, prompts: 2, newTokens: 4 };
+  const beside = await evaluated({ ...heldOut, subject: { modelId: child }, maxTokens: 500, against, measureSpeed: false });
+  assert.deepEqual(beside.against, { model: { id: modelId }, prompts: 2, newTokens: 4 });
+  assert.equal(beside.comparisonKey, before.comparisonKey, "its perplexity is measured as before");
+  assert.equal(beside.result.perplexity, after.result.perplexity);
+  assert.ok(beside.result.divergence > 0 && beside.result.divergenceStandardError > 0);
+  assert.ok(beside.result.greedyAgreement > 0 && beside.result.greedyAgreement < 1 && beside.result.greedyAgreementStandardError > 0);
+  assert.ok(beside.result.commonBeginningTokens >= 0 && beside.result.commonBeginningTokens <= 4);
+  assert.deepEqual([after.against, after.result.divergence, beside.result.promptCount], [null, null, 2]);
+});
+
+test("what a model cannot be held against is refused before anything is stored", async () => {
+  const { store } = api.services;
+  const { id: stranger } = await newModel(store, "a model of other tokens");
+  const before = await store.prisma.run.count();
+  const rows: readonly (readonly [against: object, code: string, argument: string, more?: object])[] = [
+    [{ modelId: stranger }, "AGAINST_DIFFERS", "input.against.modelId"],
+    [{ modelId }, "BAD_USER_INPUT", "input.against.modelId"],
+    [{ modelId: "018f0000-0000-7000-8000-000000000000" }, "MODEL_NOT_FOUND", "input.against.modelId"],
+    [{ modelId: stranger, prompts: 1001 }, "BAD_USER_INPUT", "input.against.prompts"],
+    [{ modelId: stranger, newTokens: 0 }, "BAD_USER_INPUT", "input.against.newTokens"],
+  ];
+  for (const [against, code, argument] of rows)
+    assert.deepEqual(
+      await refusal(evaluate, { subject: { modelId }, dataset: { name: "literature-heldout" }, against }),
+      [code, argument],
+      JSON.stringify(against),
+    );
+  // Of the same tokens, but the dataset has no text to go on from.
+  const own = await store.prisma.model.findUniqueOrThrow({ where: { id: modelId }, include: { files: true } });
+  const { id: _, createdAt: __, files, ...fields } = own;
+  const data = {
+    ...fields,
+    architecture: fields.architecture as object,
+    operators: fields.operators as object,
+    pruningObstacle: undefined,
+  };
+  const twin = await store.prisma.model.create({
+    data: { ...data, name: "twin", files: { create: files.map(({ path, sha256 }) => ({ path, sha256 })) } } as never,
+  });
+  const asked = { subject: { modelId }, dataset: { name: "questions" }, against: { modelId: twin.id } };
+  assert.deepEqual(await refusal(evaluate, asked), ["BAD_USER_INPUT", "input.against"]);
+  assert.equal(await store.prisma.run.count(), before);
 });
 
 test("an evaluation tells how far it is, and ends by request", async () => {

@@ -9,7 +9,14 @@ import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
-import { Evaluation, EvaluationConnection, Retained, StartEvaluationInput, StartEvaluationPayload } from "../types/evaluation.ts";
+import {
+  Evaluation,
+  EvaluationAgainst,
+  EvaluationConnection,
+  Retained,
+  StartEvaluationInput,
+  StartEvaluationPayload,
+} from "../types/evaluation.ts";
 import { AnyRunFilter } from "../types/run.ts";
 
 @InputType({ description: "Which evaluations to list." })
@@ -51,7 +58,8 @@ export class EvaluationResolver {
   ): Promise<{ run: EvaluationRecord }> {
     const { sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
     const lengths = { sequenceLength, stride: input.stride ?? sequenceLength };
-    const settings = { ...lengths, maxTokens: input.maxTokens ?? null, maxItems: input.maxItems ?? null, measureSpeed, executionProvider };
+    const bounds = { maxTokens: input.maxTokens ?? null, maxItems: input.maxItems ?? null };
+    const settings = { ...lengths, ...bounds, against: input.against ?? null, measureSpeed, executionProvider };
     const request = { subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), settings, allowOverlap };
     return { run: await startEvaluation(context, request, context.signal) };
   }
@@ -74,6 +82,11 @@ export class EvaluationResolver {
   @FieldResolver(() => Int, { nullable: true, description: "For items with choices: it stops after this many; null for all." })
   maxItems(@Root() { options }: EvaluationRecord): number | null {
     return options.maxItems ?? null;
+  }
+
+  @FieldResolver(() => EvaluationAgainst, { nullable: true, description: "The model that it is held against; null where there is none." })
+  async against(@Root() { options: { against } }: EvaluationRecord, @Ctx() { loaders }: Context): Promise<EvaluationAgainst | null> {
+    return against ? { ...against, model: await loaders.models.load(against.modelId) } : null;
   }
 
   @FieldResolver(() => Retained, {

@@ -1,9 +1,11 @@
-import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
+import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
+import type { ModelRecord } from "../../store/models.ts";
 import { executionProviderEnum } from "../enums.ts";
 import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
+import { Model } from "./model.ts";
 import { Node } from "./node.ts";
 import { Run, RunSubjectInput } from "./run.ts";
 
@@ -23,6 +25,38 @@ export class EvaluationResult {
 
   @Field(() => Float, { nullable: true, description: "Its standard error, windows taken as independent." })
   readonly nextTokenAccuracyStandardError?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "Against another model: the mean divergence per token, KL from its distribution to this model's, in nats. 0 where both predict alike.",
+  })
+  readonly divergence?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error, windows taken as independent." })
+  readonly divergenceStandardError?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Against another model: share of tokens at which both find the same token most probable, 0 to 1.",
+  })
+  readonly greedyAgreement?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error, windows taken as independent." })
+  readonly greedyAgreementStandardError?: number | null;
+
+  @Field(() => Int, { nullable: true, description: "Against another model: prompts that both went on from." })
+  readonly promptCount?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "Against another model: for how many tokens after a prompt both write the same, each by its most probable tokens, on the mean of the prompts. 0 to `against.newTokens`.",
+  })
+  readonly commonBeginningTokens?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error." })
+  readonly commonBeginningTokensStandardError?: number | null;
 
   @Field(() => Int, { nullable: true, description: "Items with choices that were answered." })
   readonly itemCount?: number | null;
@@ -137,6 +171,36 @@ export class Retained {
   readonly decodeSpeedRatio!: number | null;
 }
 
+@InputType({ description: "Another model to hold the measured one against. It must have the same tokenizer, and need be no relative." })
+export class EvaluationAgainstInput {
+  @Field(() => ID, { description: "The other model: that from which this one was pruned, for instance." })
+  readonly modelId!: string;
+
+  @Field(() => Int, {
+    defaultValue: 32,
+    description: "Prompts that both go on from, 0 to 1,000: stretches of 32 tokens, evenly spread over the texts.",
+  })
+  readonly prompts!: number;
+
+  @Field(() => Int, {
+    defaultValue: 64,
+    description: "Tokens that both write after each prompt, 1 to 1,024; fewer where the context is short.",
+  })
+  readonly newTokens!: number;
+}
+
+@ObjectType({ description: "The model that an evaluation holds its model against, and how." })
+export class EvaluationAgainst {
+  @Field(() => Model, { nullable: true, description: "The other model; null once it is deleted." })
+  readonly model!: ModelRecord | null;
+
+  @Field(() => Int, { description: "Prompts that both go on from." })
+  readonly prompts!: number;
+
+  @Field(() => Int, { description: "Tokens that both write after each prompt." })
+  readonly newTokens!: number;
+}
+
 @InputType({ description: "What to measure, and on what." })
 export class StartEvaluationInput {
   @Field(() => RunSubjectInput, { description: "What to measure." })
@@ -160,6 +224,12 @@ export class StartEvaluationInput {
 
   @Field(() => Int, { nullable: true, description: "For items with choices: stop after this many. Without it, all are answered." })
   readonly maxItems?: number | null;
+
+  @Field(() => EvaluationAgainstInput, {
+    nullable: true,
+    description: "For texts: hold it against another model too, by `divergence`, `greedyAgreement` and `commonBeginningTokens`.",
+  })
+  readonly against?: EvaluationAgainstInput | null;
 
   @Field(() => Boolean, { defaultValue: true, description: "Whether to time prefill and decoding too, which takes seconds." })
   readonly measureSpeed!: boolean;

@@ -23,6 +23,7 @@ function earlierRows({ arguments: args, out }: Settings): Row[] {
 
 class Comparison {
   readonly #live = new LiveLine();
+  #baseId = "";
   readonly rows: Row[];
 
   constructor(
@@ -44,6 +45,7 @@ class Comparison {
     const tasks = new Map<string, DatasetInput>();
     for (const file of this.#args.tasks) tasks.set(taskName(file), await this.#dataset(file));
     const methods = this.#args.methods ?? (await api.methodNames(this.client));
+    this.#baseId = model.id;
     if (!this.rows.some((r) => r.method === null)) await this.#measure(emptyRow, model, text, tasks);
     for (const method of methods)
       for (const seed of seeds) {
@@ -88,10 +90,11 @@ class Comparison {
       api.evaluate(this.client, { subject: { modelId: model.id }, measureSpeed: false, ...input }, (p) =>
         this.#live.update(`${what}: ${name}, ${percent(p)} ...`),
       );
+    const against = row.method === null ? null : { modelId: this.#baseId };
     const measured = {
       ...row,
       model,
-      text: await evaluate("text", { dataset: text, sequenceLength, maxTokens }),
+      text: await evaluate("text", { dataset: text, sequenceLength, maxTokens, against }),
       tasks: {} as Record<string, api.Evaluation>,
     };
     for (const [name, dataset] of tasks) measured.tasks[name] = await evaluate(name, { dataset, maxItems: items });

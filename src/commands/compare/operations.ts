@@ -15,6 +15,13 @@ export interface Result {
   readonly perplexityStandardError: number | null;
   readonly nextTokenAccuracy: number | null;
   readonly nextTokenAccuracyStandardError: number | null;
+  /** Against the model that all were pruned from. */
+  readonly divergence: number | null;
+  readonly divergenceStandardError: number | null;
+  readonly greedyAgreement: number | null;
+  readonly greedyAgreementStandardError: number | null;
+  readonly commonBeginningTokens: number | null;
+  readonly commonBeginningTokensStandardError: number | null;
   readonly itemCount: number | null;
   readonly accuracy: number | null;
   readonly accuracyStandardError: number | null;
@@ -59,7 +66,8 @@ export interface Run {
 
 const model = "id name parameterCount sizeBytes";
 const result =
-  "perplexity perplexityStandardError nextTokenAccuracy nextTokenAccuracyStandardError itemCount accuracy accuracyStandardError " +
+  "perplexity perplexityStandardError nextTokenAccuracy nextTokenAccuracyStandardError divergence divergenceStandardError greedyAgreement " +
+  "greedyAgreementStandardError commonBeginningTokens commonBeginningTokensStandardError itemCount accuracy accuracyStandardError " +
   "normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy " +
   "decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
 const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio }`;

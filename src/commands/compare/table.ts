@@ -26,6 +26,9 @@ export function tableOf(rows: readonly Row[], taskNames: readonly string[]): str
     "removed",
     "perplexity",
     "next token",
+    "divergence",
+    "same token",
+    "same beginning",
     ...taskNames,
     "retained",
     ...(taskNames.length > 0 ? ["above chance"] : []),
@@ -72,6 +75,21 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
       percent,
       (r) => r.text?.result?.nextTokenAccuracy,
       (r) => r.text?.result?.nextTokenAccuracyStandardError,
+    ),
+    cell(
+      (n) => n.toFixed(3),
+      (r) => r.text?.result?.divergence,
+      (r) => r.text?.result?.divergenceStandardError,
+    ),
+    cell(
+      percent,
+      (r) => r.text?.result?.greedyAgreement,
+      (r) => r.text?.result?.greedyAgreementStandardError,
+    ),
+    cell(
+      (n) => n.toFixed(1),
+      (r) => r.text?.result?.commonBeginningTokens,
+      (r) => r.text?.result?.commonBeginningTokensStandardError,
     ),
     ...taskNames.map((task) => {
       const of = (key: (typeof choiceMetrics)[number] | `${(typeof choiceMetrics)[number]}StandardError`) => (r: Row) =>

@@ -2,12 +2,17 @@ import { materialise } from "../../artifacts/model-files.ts";
 import { evaluate } from "../../evaluation/evaluate.ts";
 import type { Task } from "../child.ts";
 import { readDataset } from "../stored-dataset.ts";
+import type { StoredModel } from "../tasks.ts";
 
-export const evaluateTask: Task<"evaluate"> = async function* ({ model, dataset, settings }) {
-  const graph = model.files.find((f) => f.path.endsWith(".onnx"))?.path ?? "model.onnx";
+const located = async (model: StoredModel) => ({
+  folder: await materialise(model),
+  graph: model.files.find((f) => f.path.endsWith(".onnx"))?.path ?? "model.onnx",
+});
+
+export const evaluateTask: Task<"evaluate"> = async function* ({ model, against, dataset, settings }) {
   return yield* evaluate({
-    folder: await materialise(model),
-    graph,
+    ...(await located(model)),
+    other: against ? await located(against) : null,
     content: await readDataset(dataset),
     vocabularySize: model.vocabularySize,
     ...settings,

@@ -15,6 +15,7 @@ export const evaluation: KindOfRun<"EVALUATION", "evaluate"> = {
   makesModel: false,
   request: async (services, { modelId, datasetId, options }) => ({
     model: await storedModel(services, modelId),
+    against: options.against ? await storedModel(services, options.against.modelId) : null,
     dataset: await storedDataset(services, datasetId),
     settings: { ...options, executionProvider: providerHere(services, options.executionProvider) },
   }),
