@@ -176,6 +176,9 @@ test("a socket keeps no long ids and no long connection parameters", async () =>
 test("a socket that asks on and takes no answers is not read on", async () => {
   const socket = new WebSocket(api.url.replace("http", "ws"), "graphql-transport-ws");
   await once(socket, "open");
+  // One that does not introduce itself in three seconds is closed, which a busy machine may take.
+  socket.send(JSON.stringify({ type: "connection_init" }));
+  await once(socket, "message");
   const { _socket: stream } = socket as unknown as { _socket: Socket };
   stream.pause();
   const ping = JSON.stringify({ type: "ping", payload: { long } });
