@@ -3,16 +3,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { wholeScoreGraph } from "../../scripts/checks/cuda/score-graph.ts";
+import { wholeTrainingGraph } from "../../scripts/checks/cuda/training-graph.ts";
 import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
-import { tensorReader } from "../../src/onnx/read-tensor.ts";
-import { beside, forwardOf } from "../../src/recovery/forward.ts";
 import { recoveryMethods } from "../../src/recovery/methods/index.ts";
-import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
-import { buildTrainingGraph } from "../../src/recovery/training-graph.ts";
-import { wholeOfModel } from "../../src/recovery/whole.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { servingGraph } from "../../src/serving-graph/serving-graph.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "../support/kernel-table.ts";
@@ -103,21 +99,8 @@ describe(`CUDA kernels (${fixture.source})`, () => {
 
   for (const method of recoveryMethods)
     it(`every node of the graph that trains ahab's ${method.name} has one`, async () => {
-      const folder = fileURLToPath(new URL(".", models.ahab));
-      const model = decode(readFileSync(models.ahab));
-      const whole = await wholeOfModel(model, folder, method.divides ?? false);
-      const own = await forwardOf(model, [...whole.parameters.keys()], [2, 16]);
-      const subject = {
-        forward: own.typed,
-        whole,
-        initializers: model.graph.initializers,
-        read: tensorReader(folder),
-        options: defaultRecoveryOptions,
-      };
-      const { forward, trained } = method.prepare(subject);
-      const { typed, teacher } = beside({ ...own, typed: forward }, await forwardOf(model, [], [2, 16]));
-      const objectives = { distill: 1, languageModel: 1 };
-      const { graph, opsets, types } = buildTrainingGraph(typed, own.logits, teacher, trained, { objectives, temperature: 2 }).graph;
+      const located = { model: decode(readFileSync(models.ahab)), folder: fileURLToPath(new URL(".", models.ahab)) };
+      const { graph, opsets, types } = (await wholeTrainingGraph(located, method, 2, 16)).graph;
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
       assert.deepEqual(missing, []);
     });

@@ -1,11 +1,9 @@
 import { rowOutputNorms } from "../../../src/autodiff/ghost.ts";
 import type { Reduction, SliceRequest } from "../../../src/autodiff/reductions.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../../src/autodiff/score-graph.ts";
-import { encode } from "../../../src/onnx/encode.ts";
-import { type Model, sizeOf } from "../../../src/onnx/ir.ts";
+import type { Model } from "../../../src/onnx/ir.ts";
 import { tensorReader } from "../../../src/onnx/read-tensor.ts";
 import { toFloat32 } from "../../../src/onnx/to-float32.ts";
-import { openSession, type SessionOptions } from "../../../src/runtime/session.ts";
 import { specialise } from "../../../src/runtime/specialise.ts";
 import { bindingOf } from "../../../src/signature/binding.ts";
 import { discover } from "../../../src/structures/discover.ts";
@@ -24,20 +22,4 @@ export async function wholeScoreGraph(stored: Model, folder: string, batch: numb
     [null, ...Array.from({ length: rank(name) }, (_, axis) => axis)].map((axis) => ({ parameter: name, axis }));
   const reduce: Reduction = rowOutputNorms;
   return buildScoreGraph(forward, logits, parameters.filter((p) => forward.types.has(p)).flatMap(everyWay), reduce, 2, outputs);
-}
-
-/** Runs a score graph once, on zeros. */
-export async function runScoreGraph(plan: ScoreGraph, model: Model, folder: string, options: SessionOptions): Promise<void> {
-  const { graph, opsets } = plan.graph;
-  const session = await openSession({ bytes: encode({ ...model, opsets, graph }), externalFolder: folder }, { ...options, lean: true });
-  try {
-    const zeros = session.inputs.map(({ name, dataType, shape }) => {
-      const dims = shape as readonly number[];
-      const size = sizeOf(dims);
-      return [name, { dataType, dims, data: dataType === "float32" ? new Float32Array(size) : new BigInt64Array(size) }] as const;
-    });
-    await session.run(Object.fromEntries(zeros));
-  } finally {
-    await session.close();
-  }
 }
