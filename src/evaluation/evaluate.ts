@@ -56,6 +56,8 @@ export interface EvaluationResult {
   readonly commonBeginningTokens: number | null;
   readonly commonBeginningTokensStandardError: number | null;
   readonly itemCount: number | null;
+  /** Which items were right, as `bitsOf` writes it: so that two models' answers can be held against each other. */
+  readonly correctItems: string | null;
   readonly accuracy: number | null;
   readonly accuracyStandardError: number | null;
   readonly normalizedAccuracy: number | null;
@@ -145,7 +147,7 @@ const measured = [
 ] as const;
 type Measured = (typeof measured)[number];
 type Counted = "tokenCount" | "promptCount" | "itemCount" | "chanceAccuracy";
-type Found = { readonly [Name in Counted]?: number } & { readonly [Name in Measured]?: Estimate };
+type Found = { readonly [Name in Counted]?: number } & { readonly correctItems?: string } & { readonly [Name in Measured]?: Estimate };
 
 /** Each estimate as two numbers. */
 function flat(found: Found): Omit<EvaluationResult, "executionProvider" | "durationMs" | "peakMemoryBytes" | keyof Speed> {
@@ -154,8 +156,8 @@ function flat(found: Found): Omit<EvaluationResult, "executionProvider" | "durat
     [`${name}StandardError`, found[name]?.standardError ?? null],
   ]);
   const values = Object.fromEntries(estimates) as Record<Measured | `${Measured}StandardError`, number | null>;
-  const { tokenCount = null, promptCount = null, itemCount = null, chanceAccuracy = null } = found;
-  return { tokenCount, promptCount, itemCount, chanceAccuracy, ...values };
+  const { tokenCount = null, promptCount = null, itemCount = null, correctItems = null, chanceAccuracy = null } = found;
+  return { tokenCount, promptCount, itemCount, correctItems, chanceAccuracy, ...values };
 }
 
 function checkLength(sequenceLength: number, contextLength: number | null): void {

@@ -3,13 +3,15 @@ import type { ChoiceItem } from "../text/dataset-content.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { batchByLength, groupByBeginning, sharedBeginning } from "./batches.ts";
 import type { Likelihood, Row, RowLikelihood } from "./likelihood.ts";
-import { type Estimate, meanOf } from "./statistics.ts";
+import { bitsOf, type Estimate, meanOf } from "./statistics.ts";
 import type { Progress } from "./text.ts";
 
 export interface MultipleChoiceResult {
   /** Of each item's choices, in nats. */
   readonly logLikelihoods: readonly (readonly number[])[];
   readonly itemCount: number;
+  /** Which items were right by `acc`: a bit each, in order from the lowest bit of each byte, in base64. */
+  readonly correctItems: string;
   /** `acc`: share of items whose right choice has the highest log-likelihood. */
   readonly accuracy: Estimate;
   /** `acc_norm`: the same with each log-likelihood divided by the choice's length in characters. */
@@ -72,19 +74,19 @@ export async function* judgeChoices(
       yield { done, total };
     }
   }
-  const share = (value: (likelihood: number, candidate: Candidate) => number) =>
-    meanOf(
-      items.map(({ gold }, i) => {
-        const values = (likelihoods[i] as number[]).map((l, c) => value(l, candidates[i]?.[c] as Candidate));
-        return values.indexOf(Math.max(...values)) === gold ? 1 : 0;
-      }),
-    );
+  const right = (value: (likelihood: number, candidate: Candidate) => number) =>
+    items.map(({ gold }, i) => {
+      const values = (likelihoods[i] as number[]).map((l, c) => value(l, candidates[i]?.[c] as Candidate));
+      return values.indexOf(Math.max(...values)) === gold ? 1 : 0;
+    });
+  const plain = right((l) => l);
   return {
     logLikelihoods: likelihoods,
     itemCount: items.length,
-    accuracy: share((l) => l),
-    normalizedAccuracy: share((l, { characters }) => l / characters),
-    byteNormalizedAccuracy: share((l, { bytes }) => l / bytes),
+    correctItems: bitsOf(plain),
+    accuracy: meanOf(plain),
+    normalizedAccuracy: meanOf(right((l, { characters }) => l / characters)),
+    byteNormalizedAccuracy: meanOf(right((l, { bytes }) => l / bytes)),
     chanceAccuracy: candidates.reduce((sum, { length }) => sum + 1 / length, 0) / items.length,
   };
 }

@@ -71,7 +71,7 @@ async function evaluationsOf(db: Database, modelId: string): Promise<CardFacts["
   return found.flatMap(({ options, result }, i) => {
     const dataset = datasets[i];
     if (!dataset || !result) return [];
-    const { executionProvider: _, measureSpeed: __, ...settings } = options;
+    const { executionProvider: _, measureSpeed: __, against: ___, ...settings } = options;
     return [
       {
         dataset: { name: dataset.name ?? dataset.digest.slice(0, 10), digest: dataset.digest, form: dataset.form },
@@ -83,4 +83,4 @@ async function evaluationsOf(db: Database, modelId: string): Promise<CardFacts["
   });
 }
 
-const numbersOf = (result: EvaluationResult): Measured => ({ ...result }) as unknown as Measured;
+const numbersOf = ({ correctItems: _, ...numbers }: EvaluationResult): Measured => ({ ...numbers }) as unknown as Measured;

@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { accuracyKept } from "../../services/retained.ts";
 import { startEvaluation } from "../../services/start-evaluation.ts";
 import { type EvaluationRecord, findEvaluation } from "../../store/evaluations.ts";
 import { listRuns, type RunOrder } from "../../store/runs.ts";
@@ -105,19 +106,11 @@ export class EvaluationResolver {
     return {
       parent,
       accuracyRatio: ratio("accuracy") ?? ratio("nextTokenAccuracy"),
-      aboveChanceRatio: aboveChanceRatio(evaluation, parent),
+      ...(evaluation.result && parent.result ? accuracyKept(evaluation.result, parent.result) : {}),
       normalizedAccuracyRatio: ratio("normalizedAccuracy"),
       byteNormalizedAccuracyRatio: ratio("byteNormalizedAccuracy"),
       perplexityRatio: ratio("perplexity"),
       decodeSpeedRatio: ratio("decodeTokensPerSecond"),
     };
   }
-}
-
-/** Null where either was not held against chance, or the parent does no better. */
-function aboveChanceRatio(...evaluations: readonly [own: EvaluationRecord, parent: EvaluationRecord]): number | null {
-  const [own, parent] = evaluations.map(({ result }) =>
-    result?.accuracy != null && result.chanceAccuracy != null ? result.accuracy - result.chanceAccuracy : null,
-  );
-  return own != null && parent != null && parent > 0 ? Math.max(0, own) / parent : null;
 }

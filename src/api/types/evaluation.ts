@@ -148,12 +148,33 @@ export class Retained {
   })
   readonly accuracyRatio!: number | null;
 
+  @Field(() => Float, { nullable: true, description: "For items with choices: accuracy less the parent's." })
+  readonly accuracyDifference?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Its standard error. Both answered the same items: where it is known which each had right, that is reckoned with.",
+  })
+  readonly accuracyDifferenceStandardError?: number | null;
+
   @Field(() => Float, {
     nullable: true,
     description:
-      "For items with choices: accuracy above that of guessing, over the parent's. 0 if the model does no better than chance. Null if the parent does not either.",
+      "For items with choices: accuracy above that of guessing, over the parent's. 0 if the model does no better than chance. Null unless the parent's is above chance by two standard errors: `aboveChanceObstacle` then says so.",
   })
-  readonly aboveChanceRatio!: number | null;
+  readonly aboveChanceRatio?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Its standard error, by the delta method. It reckons with which items both had right, where that is known.",
+  })
+  readonly aboveChanceRatioStandardError?: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: "Why `aboveChanceRatio` is null, in a sentence. Null where it is not, and for texts.",
+  })
+  readonly aboveChanceObstacle?: string | null;
 
   @Field(() => Float, { nullable: true, description: "`acc_norm` over the parent's, for items with choices." })
   readonly normalizedAccuracyRatio!: number | null;

@@ -8,7 +8,7 @@ import { duration, LiveLine, percent, table } from "../shared/display.ts";
 import { startServer } from "../shared/server.ts";
 import { type Arguments, commonFolder, isFile, type Settings } from "./arguments.ts";
 import * as api from "./operations.ts";
-import { failuresOf, markdown, type Row, removalsOf, tableOf } from "./table.ts";
+import { failuresOf, leftOutOf, markdown, type Row, removalsOf, tableOf } from "./table.ts";
 
 type DatasetInput = { readonly id: string } | { readonly name: string };
 
@@ -135,7 +135,7 @@ class Comparison {
     mkdirSync(dirname(out), { recursive: true });
     const cells = tableOf(this.rows, this.#args.tasks.map(taskName));
     writeFileSync(`${out}.json`, `${JSON.stringify({ arguments: this.#args, rows: this.rows }, null, 2)}\n`);
-    const notes = [...failuresOf(this.rows), ...removalsOf(this.rows)].map((line) => `- ${line}\n`);
+    const notes = [...failuresOf(this.rows), ...leftOutOf(this.rows), ...removalsOf(this.rows)].map((line) => `- ${line}\n`);
     writeFileSync(`${out}.md`, `${markdown(cells)}\n${notes.length > 0 ? `\n${notes.join("")}` : ""}`);
   }
 }

@@ -43,7 +43,11 @@ export interface Evaluation {
   readonly result: Result | null;
   readonly error: Failure | null;
   readonly overlapRatio: number;
-  readonly retained: { readonly accuracyRatio: number | null; readonly normalizedAccuracyRatio: number | null } | null;
+  readonly retained: {
+    readonly accuracyRatio: number | null;
+    readonly normalizedAccuracyRatio: number | null;
+    readonly accuracyDifferenceStandardError?: number | null;
+  } | null;
 }
 
 interface Failure {
@@ -70,7 +74,7 @@ const result =
   "greedyAgreementStandardError commonBeginningTokens commonBeginningTokensStandardError itemCount accuracy accuracyStandardError " +
   "normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy " +
   "decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
-const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio }`;
+const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio accuracyDifferenceStandardError }`;
 const perturbation = "perturbation { kind rate regenerate }";
 const options = `targetRatio structureKinds structuresPerIteration samples sequenceLength ${perturbation} protectFirst protectLast normalization gradientBy restore seed`;
 const run =

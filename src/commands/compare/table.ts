@@ -1,4 +1,5 @@
 import { mean } from "../../pruning/mean.ts";
+import { aboveChanceOverTasks, chanceObstacle } from "../../services/retained.ts";
 import { deviation } from "./deviation.ts";
 import type { Evaluation, Model, Run } from "./operations.ts";
 
@@ -104,7 +105,8 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
             ? ""
             : cell(
                 (n) => `${percent(n)}%`,
-                (r) => aboveChance(r) / aboveChance(base),
+                (r) => aboveChance(r, base)?.value,
+                (r) => aboveChance(r, base)?.standardError,
               ),
         ]),
     unpruned ? "" : cell((n) => `${n.toFixed(0)} s`, seconds),
@@ -132,9 +134,25 @@ export function retained({ tasks, text }: Row): number | null {
   return ratios.length > 0 ? mean(ratios) : (text?.retained?.accuracyRatio ?? null);
 }
 
-/** The tasks' mean accuracy, less what guessing would get of it. */
-const aboveChance = ({ tasks }: Row): number =>
-  mean(Object.values(tasks).map(({ result }) => (result?.accuracy ?? Number.NaN) - (result?.chanceAccuracy ?? Number.NaN)));
+/** Of what the base knew above chance, the share that is left, over the tasks at which it is above chance. */
+const aboveChance = ({ tasks }: Row, base: Row) =>
+  aboveChanceOverTasks(
+    Object.entries(tasks).flatMap(([name, { result, retained }]) => {
+      const other = base.tasks[name]?.result;
+      if (!result || !other) return [];
+      return [{ own: result, other, accuracyDifferenceStandardError: retained?.accuracyDifferenceStandardError ?? null }];
+    }),
+  );
+
+/** Which tasks the column "above chance" leaves out, and why. */
+export const leftOutOf = (rows: readonly Row[]): string[] => {
+  const base = rows.find((r) => r.method === null);
+  return Object.entries(base?.tasks ?? {}).flatMap(([name, { result }]) => {
+    if (result?.accuracy == null || result.chanceAccuracy == null) return [];
+    const why = chanceObstacle(result.accuracy, result.accuracyStandardError, result.chanceAccuracy);
+    return why === null ? [] : [`"above chance" leaves out ${name}: ${why}`];
+  });
+};
 
 const seconds = ({ run }: Row): number | null =>
   run?.startedAt && run.finishedAt ? (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000 : null;
