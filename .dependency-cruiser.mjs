@@ -57,6 +57,14 @@ const typesOnly = {
   api: ["artifacts", "inference", "models", "recovery", "runtime", "structures"],
 };
 
+/** The same for web/src/. A view is shown by its address, and imports no other. */
+const webDirections = {
+  lib: [],
+  api: ["generated", "lib"],
+  parts: ["api", "lib", "routes"],
+  views: ["api", "lib", "parts", "routes"],
+};
+
 /** Packages with one importer, so that each can be replaced in one folder. */
 const owners = {
   "onnxruntime-(node|common)": "runtime",
@@ -114,7 +122,7 @@ const rules = [
   {
     name: "no-cycles",
     severity: "error",
-    from: { path: "^(?:src|test|scripts)/", pathNot: "^src/generated/" },
+    from: { path: "^(?:src|test|scripts|web)/", pathNot: "^src/generated/" },
     to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
   },
   {
@@ -149,6 +157,26 @@ const rules = [
     from: { path: "^test/" },
     to: { path: "^scripts/", pathNot: "^scripts/(?:checks|generate|package|benches/large-model)/" },
   },
+  {
+    name: "the-dashboard-is-apart",
+    comment: "it works on the public API alone",
+    severity: "error",
+    from: { path: "^web/" },
+    to: { path: "^(?:src|test|scripts)/" },
+  },
+  {
+    name: "nobody-imports-the-dashboard",
+    severity: "error",
+    from: { path: "^(?:src|test|scripts)/" },
+    to: { path: "^web/" },
+  },
+  ...Object.entries(webDirections).map(([folder, allowed]) => ({
+    name: `web-${folder}-imports`,
+    comment: `web/src/${folder} may import ${allowed.join(", ") || "nothing of ours"}`,
+    severity: "error",
+    from: { path: `^web/src/${folder}/` },
+    to: { path: "^web/", pathNot: `^web/src/${anyOf([folder, ...allowed])}(?:/|[.]ts$)` },
+  })),
   {
     name: "no-unresolvable",
     severity: "error",

@@ -84,3 +84,9 @@ function copyPage() {
 install();
 generateClient();
 copyPage();
+const { buildWeb } = await import("./web/build.mjs");
+try {
+  buildWeb();
+} catch (error) {
+  fail(error.message);
+}

@@ -45,10 +45,9 @@ export const graphiqlPage = {
   headers: { "content-type": "text/html; charset=utf-8", "content-security-policy": policy },
 } as const;
 
-/** Serves the page's files, and leads from `/` to the page. */
+/** Serves the page's files. */
 export function serveGraphiql(app: FastifyInstance): void {
   const config = { needs: null };
-  app.get("/", { config }, (_request, reply) => reply.redirect("/graphql"));
   app.get("/graphiql/start.js", { config }, (_request, reply) => reply.type(types[".js"] as string).send(start));
   for (const name of files)
     app.get(`/graphiql/${name}`, { config }, (_request, reply) =>

@@ -6,6 +6,7 @@ import { authChecker, describeRoles } from "./needs.ts";
 import { markOneOf } from "./one-of.ts";
 import { requireTexts } from "./require-texts.ts";
 import { AuditResolver } from "./resolvers/audit-resolver.ts";
+import { ChangesResolver } from "./resolvers/changes-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
@@ -21,6 +22,7 @@ import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-p
 import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { UploadResolver } from "./resolvers/upload-resolver.ts";
+import { ViewerResolver } from "./resolvers/viewer-resolver.ts";
 import { ImportProgressed } from "./types/import.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
 import { recoveryEventTypes } from "./types/recovery-event.ts";
@@ -59,6 +61,8 @@ export function buildSchema(): GraphQLSchema {
       MeasureResolver,
       TokenResolver,
       AuditResolver,
+      ChangesResolver,
+      ViewerResolver,
     ],
     orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ImportProgressed, ...runEventTypes],
     validate: false,

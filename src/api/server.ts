@@ -6,6 +6,7 @@ import { openApollo } from "./apollo.ts";
 import { keepTrail } from "./audit-trail.ts";
 import type { Services } from "./context.ts";
 import { isLoopback } from "./cross-site.ts";
+import { serveDashboard } from "./dashboard.ts";
 import { EventStreams } from "./event-streams.ts";
 import { serveGraphiql } from "./graphiql.ts";
 import { serveGraphql } from "./graphql-route.ts";
@@ -47,7 +48,7 @@ export interface ServerOptions {
 }
 
 /**
- * Serves the API: GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`, and what monitors ask.
+ * Serves the dashboard at `/`; the API, that is GraphQL over HTTP and WebSocket and GraphiQL, all at `/graphql`; and what monitors ask.
  *
  * @throws EspalierError NO_TOKEN, CANNOT_LISTEN
  */
@@ -95,6 +96,7 @@ export async function startServer(
     () => services.store.answers(),
     () => stopping,
   );
+  serveDashboard(app);
   serveGraphiql(app);
   serveHub(app, services);
   serveUploads(app, services);

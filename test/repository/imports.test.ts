@@ -23,8 +23,14 @@ const rows: readonly (readonly [file: string, source: string, rule: string | nul
   ["src/text/b.ts", 'import { x } from "./missing.ts";', "no-unresolvable"],
   ["src/elsewhere/a.ts", 'import { x } from "../errors.ts";', "every-folder-is-listed"],
   ["src/errors.ts", 'import { x } from "./onnx/x.ts";', "what-all-share-imports-nothing"],
+  ["src/api/e.ts", 'import { x } from "../../web/src/lib/x.ts";', "nobody-imports-the-dashboard"],
+  ["web/src/api/a.ts", 'import type { x } from "../../../src/errors.ts";', "the-dashboard-is-apart"],
+  ["web/src/lib/a.ts", 'import { x } from "../api/a.ts";', "web-lib-imports"],
+  ["web/src/views/a.ts", 'import { x } from "../lib/x.ts";', null],
 ];
-const targets = ["onnx", "runtime", "text", "store", "autodiff", "generated", "models"].map((folder) => `src/${folder}/x.ts`);
+const targets = ["onnx", "runtime", "text", "store", "autodiff", "generated", "models"]
+  .map((folder) => `src/${folder}/x.ts`)
+  .concat("web/src/lib/x.ts");
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const checkout = mkdtempSync(join(tmpdir(), "espalier-imports-"));
@@ -42,7 +48,7 @@ const write = (file: string, source: string): void => {
 function violations(): Map<string, string[]> {
   const depcruise = join(root, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
   const config = join(root, ".dependency-cruiser.mjs");
-  const { stdout, stderr } = spawnSync(process.execPath, [depcruise, "--config", config, "-T", "json", "src"], {
+  const { stdout, stderr } = spawnSync(process.execPath, [depcruise, "--config", config, "-T", "json", "src", "web"], {
     cwd: checkout,
     encoding: "utf8",
   });

@@ -1,0 +1,15 @@
+import { ask } from "./ask.ts";
+import { graphql } from "./graphql.ts";
+import { session } from "./session.svelte.ts";
+
+const viewerDocument = graphql(`
+  query Viewer {
+    viewer { role tokenName serverVersion }
+  }
+`);
+
+/** Asks the server who this is. @throws Failure UNREACHABLE; a token that is asked for is the session's to say */
+export async function enter(): Promise<void> {
+  const { viewer } = await ask(viewerDocument, {});
+  session.known(viewer.role, viewer.tokenName, viewer.serverVersion);
+}

@@ -1,0 +1,35 @@
+/** Hands a text to the browser as a file to keep. */
+export function saveText(name: string, type: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+const quoted = (value: string | number | null): string => {
+  const text = value === null ? "" : String(value);
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+/** A table as CSV (RFC 4180). Texts that a spreadsheet would take for a formula are set apart by an apostrophe. */
+export function saveCsv(name: string, rows: readonly (readonly (string | number | null)[])[]): void {
+  const safe = (value: string | number | null) => (typeof value === "string" && /^[=+\-@\t]/.test(value) ? `'${value}` : value);
+  saveText(name, "text/csv", rows.map((row) => `${row.map((value) => quoted(safe(value))).join(",")}\r\n`).join(""));
+}
+
+/** What of an element's look goes into a picture of its own, away from the page's style sheets. */
+const looks = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor"];
+
+/** A drawing of the page as a file that stands by itself. */
+export function saveSvg(name: string, svg: SVGSVGElement): void {
+  const copy = svg.cloneNode(true) as SVGSVGElement;
+  const copies = [copy, ...copy.querySelectorAll("*")];
+  for (const [i, element] of [svg, ...svg.querySelectorAll("*")].entries()) {
+    const style = getComputedStyle(element);
+    for (const look of looks) copies[i]?.setAttribute(look, style.getPropertyValue(look));
+  }
+  const { width, height } = svg.viewBox.baseVal;
+  for (const [attribute, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width: String(width), height: String(height) }))
+    copy.setAttribute(attribute, value);
+  saveText(name, "image/svg+xml", new XMLSerializer().serializeToString(copy));
+}
