@@ -26,6 +26,7 @@ import { defaultPruningOptions, type Restoration } from "../../src/pruning/optio
 import { type PruningJob, prune, wholeOf } from "../../src/pruning/prune.ts";
 import { leastSquares, restoringTexts } from "../../src/recovery/least-squares.ts";
 import { recoveryMethodNamed, recoveryMethods } from "../../src/recovery/methods/index.ts";
+import { isTrained } from "../../src/recovery/methods/method.ts";
 import { defaultRecoveryOptions, type RecoveryOptions } from "../../src/recovery/options.ts";
 import { recover } from "../../src/recovery/recover.ts";
 import { reweighted } from "../../src/recovery/reweighted.ts";
@@ -142,7 +143,7 @@ try {
       const after = await lossOn(inMemory(healed, folder), folder);
       const share = `${((100 * (before - after)) / (before - whole)).toFixed(1)}%`;
       const memory = `${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`;
-      const rate = asked.learningRate ?? method.learningRate;
+      const rate = (isTrained(method) && asked.learningRate) || method.learningRate || "none";
       console.log(
         `| ${way} | ${rate} | ${summary.trainedParameterCount.toLocaleString("en-US")} | ${summary.trainedTokens.toLocaleString("en-US")} | ${Math.exp(after).toFixed(2)} | ${share} | ${spent.toFixed(1)} s | ${memory} |`,
       );

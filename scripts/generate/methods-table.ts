@@ -14,7 +14,7 @@ export const rows = (): string =>
 
 /** Those of the ways of healing. */
 export const recoveryRows = (): string =>
-  recoveryMethods.map(({ name, learningRate, description }) => `| \`${name}\` | ${learningRate} | ${description} |`).join("\n");
+  recoveryMethods.map(({ name, learningRate, description }) => `| \`${name}\` | ${learningRate ?? "none"} | ${description} |`).join("\n");
 
 /** Each page, and what stands between the head of its table and the sign of its end. */
 const pages: Readonly<Record<string, { readonly head: string; readonly rows: () => string }>> = {

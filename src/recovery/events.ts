@@ -21,6 +21,15 @@ export type RecoveryEvent =
       readonly tokensPerSecond: number;
       readonly estimatedMsLeft: number;
     }
+  /** Of what is solved for by closed form, in place of steps and checks. */
+  | {
+      readonly type: "READ";
+      /** Batches that are read, from 1. */
+      readonly step: number;
+      readonly steps: number;
+      readonly tokensPerSecond: number;
+      readonly estimatedMsLeft: number;
+    }
   | {
       readonly type: "CHECK";
       readonly step: number;

@@ -24,11 +24,23 @@ export interface Forward {
   readonly logits: string;
 }
 
-/** @param parameters that keep their names, beside those in other files */
-export async function forwardOf(model: Model, parameters: readonly string[], [B, T]: readonly [number, number]): Promise<Forward> {
+/**
+ * @param parameters that keep their names, beside those in other files
+ * @param kept values of floats that are there under their names, whatever is folded
+ */
+export async function forwardOf(
+  model: Model,
+  parameters: readonly string[],
+  [B, T]: readonly [number, number],
+  kept: readonly string[] = [],
+): Promise<Forward> {
   const wide = toFloat32(model);
   const logits = logitsOf(wide.graph.outputs).name;
-  const typed = lower(await specialise(wide, bindingOf(wide, B, T, parameters), [logits]));
+  const beside = [...new Set(kept)].map((name): ValueInfo => ({ name, dataType: "float32", shape: null }));
+  const outputs = [...wide.graph.outputs, ...beside];
+  const named = [logits, ...beside.map((v) => v.name)];
+  const whole = { ...wide, graph: { ...wide.graph, outputs } };
+  const typed = lower(await specialise(whole, bindingOf(wide, B, T, parameters), named));
   return { typed, tokens: signatureOf(wide.graph.inputs).tokens, logits };
 }
 
@@ -52,10 +64,13 @@ export function namedFrom(typed: TypedGraph, folder: string, root: string): Type
 /**
  * Two forward passes as one graph, that of the teacher with names of its own. Both read the same tokens, if they are of one type.
  *
- * @returns the graph, whose outputs are the first one's, and the teacher's part as it is named there
+ * @returns the graph, whose outputs are the first one's, the teacher's part as it is named there, and how its values are named
  * @throws EspalierError TEACHER_DIFFERS if they are written in unlike versions of operator sets
  */
-export function beside(own: Forward, teacher: Forward): { readonly typed: TypedGraph; readonly teacher: Forward } {
+export function beside(
+  own: Forward,
+  teacher: Forward,
+): { readonly typed: TypedGraph; readonly teacher: Forward; readonly nameOf: (value: string) => string } {
   const differing = Object.entries(teacher.typed.opsets).find(([domain, version]) => (own.typed.opsets[domain] ?? version) !== version);
   if (differing)
     throw new EspalierError(
@@ -82,5 +97,5 @@ export function beside(own: Forward, teacher: Forward): { readonly typed: TypedG
     tokens: { ...teacher.tokens, name: prefixed(teacher.tokens.name) },
     logits: prefixed(teacher.logits),
   };
-  return { typed, teacher: its };
+  return { typed, teacher: its, nameOf: prefixed };
 }

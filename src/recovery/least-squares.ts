@@ -1,6 +1,5 @@
-import { storedProducts } from "../autodiff/products.ts";
 import { EspalierError } from "../errors.ts";
-import { type Model, sizeAt, type Tensor } from "../onnx/ir.ts";
+import { type Model, sizeAt } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { floatsOf, floatTensor } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
@@ -8,11 +7,12 @@ import { mean } from "../pruning/mean.ts";
 import type { Whole } from "../pruning/open-groups.ts";
 import type { Pruned, PruningJob } from "../pruning/prune.ts";
 import { resolveProvider } from "../runtime/providers.ts";
-import { type DividedGroup, entriesOf } from "../structures/divide.ts";
+import { entriesOf } from "../structures/divide.ts";
 import { ownersOf } from "../structures/entries.ts";
 import { isDivided } from "../structures/structure.ts";
 import { calibrationSamples, view } from "../text/calibration.ts";
 import { inputGrams } from "./grams.ts";
+import { type LastProduct, lastProducts } from "./last-products.ts";
 import { refit } from "./refit.ts";
 
 /**
@@ -129,24 +129,6 @@ function turned(values: Float32Array, [rows = 0, columns = 0]: readonly number[]
   const result = new Float32Array(values.length);
   for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) result[c * rows + r] = values[r * columns + c] as number;
   return result;
-}
-
-/** A product that sums over heads or channels. */
-interface LastProduct {
-  readonly parameter: string;
-  readonly tensor: Tensor;
-  /** The axis of the parameter along which its inputs lie. */
-  readonly axis: number;
-}
-
-function lastProducts(model: Model, groups: readonly DividedGroup[]): LastProduct[] {
-  const slices = groups.flatMap((g) => g.slices);
-  const products = storedProducts(model, [...new Set(slices.map((s) => s.parameter))]);
-  const found = new Map<string, LastProduct>();
-  for (const { parameter, axis } of slices)
-    if (products.get(parameter)?.axis === axis)
-      found.set(parameter, { parameter, axis, tensor: model.graph.initializers.get(parameter) as Tensor });
-  return [...found.values()];
 }
 
 interface Cut extends LastProduct {

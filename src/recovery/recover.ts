@@ -6,9 +6,10 @@ import type { ConcreteProvider } from "../runtime/providers.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { bestOf, readCheckpoint, type Standing, writeCheckpoint } from "./checkpoint.ts";
+import { closedForm } from "./closed-form.ts";
 import type { RecoveryEvent, RecoverySummary } from "./events.ts";
 import type { Located } from "./forward.ts";
-import type { RecoveryMethod } from "./methods/method.ts";
+import { isTrained, type RecoveryMethod, type TrainedMethod } from "./methods/method.ts";
 import { needsTeacher } from "./objectives.ts";
 import type { RecoveryOptions } from "./options.ts";
 import { rateAt } from "./rate.ts";
@@ -33,6 +34,8 @@ export interface RecoveryJob {
 /** What is left of training: what came of it, and the weights. */
 export interface Recovered {
   readonly summary: RecoverySummary;
+  /** What came of it besides, for people. */
+  readonly notes: readonly string[];
   /** What the model has in place of its own, in float32, one after another. */
   weights(): Generator<readonly [parameter: string, values: Float32Array]>;
 }
@@ -45,19 +48,24 @@ const mostRetreats = 6;
 const newest = 0.1;
 
 /**
- * Trains what is left of a model to do again what its teacher does, and keeps the step that does best on texts that are held back. Its whole state is
+ * Heals what is left of a model. A method that trains brings it to do again what its teacher does, and keeps the step that does best on texts that are held back. Its whole state is
  * the job and the last checkpoint, so it goes on after one exactly as if it had never stopped.
  *
- * @throws EspalierError RECOVERY_TEXT_TOO_SHORT, NO_TEACHER, NOTHING_TO_TRAIN, TEACHER_DIFFERS; RECOVERY_DIVERGED
+ * @throws EspalierError RECOVERY_TEXT_TOO_SHORT, NO_TEACHER, NOTHING_TO_TRAIN, TEACHER_DIFFERS; RECOVERY_DIVERGED; what `closedForm` throws
  */
 export async function* recover(job: RecoveryJob): AsyncGenerator<RecoveryEvent, Recovered> {
-  const { teacher, options, method, scratch } = job;
+  const { method } = job;
+  return yield* isTrained(method) ? train(job, method) : closedForm(job, method);
+}
+
+async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<RecoveryEvent, Recovered> {
+  const { teacher, options, scratch } = job;
   if (!teacher && needsTeacher(options.objectives))
     throw new EspalierError("NO_TEACHER", "the objectives ask for a teacher, and there is none");
   const executionProvider = await resolveProvider(options.executionProvider);
   const texts = new RecoveryTexts(job.tokenizer, job.documents, options);
   const heldBack = texts.heldBack();
-  const trainer = await openTrainer(job, executionProvider);
+  const trainer = await openTrainer(job, method, executionProvider);
   try {
     const measured = async () => {
       let sum = 0;
@@ -134,6 +142,7 @@ export async function* recover(job: RecoveryJob): AsyncGenerator<RecoveryEvent, 
     const { trainedCount: trainedParameterCount } = trainer;
     return {
       summary: { bestStep, steps, trainedParameterCount, trainedTokens, startLoss, loss, teacherLoss, wonBackRatio: wonBack(now, loss) },
+      notes: [],
       weights: () => trainer.merged(best),
     };
   } finally {
@@ -141,7 +150,11 @@ export async function* recover(job: RecoveryJob): AsyncGenerator<RecoveryEvent, 
   }
 }
 
-async function openTrainer({ subject, teacher, method, options }: RecoveryJob, executionProvider: ConcreteProvider): Promise<Trainer> {
+async function openTrainer(
+  { subject, teacher, options }: RecoveryJob,
+  method: TrainedMethod,
+  executionProvider: ConcreteProvider,
+): Promise<Trainer> {
   const whole = await wholeOfModel(subject.model, subject.folder, method.divides ?? false);
   const used = needsTeacher(options.objectives) ? teacher : null;
   const read = tensorReader(subject.folder);

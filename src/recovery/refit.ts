@@ -1,9 +1,6 @@
-import { solveInPlace } from "./cholesky.ts";
+import { correction } from "./correction.ts";
 import type { Gram } from "./grams.ts";
 import { addRow } from "./rows.ts";
-
-/** How far the solution is drawn to the weights as they were: a share of the mean square of an input. */
-const pull = 0.01;
 
 /** How much of what a product gave is not given any more, over what it gave: squares, summed over texts that were held back. */
 export interface Refit {
@@ -28,23 +25,23 @@ export interface Refit {
 export function refit(weights: Float32Array, n: number, kept: readonly number[], { own, heldBack }: Gram): Refit {
   const m = weights.length / n;
   const s = kept.length;
-  const lambda = (pull * kept.reduce((sum, i) => sum + (own[i * n + i] as number), 0)) / s;
-  const a = new Float64Array(s * s);
-  const rows = new Float64Array(s * m);
+  const isKept = new Set(kept);
+  const gram = new Float64Array(s * s);
+  const cross = new Float64Array(s * m);
   for (const [k, i] of kept.entries()) {
-    for (const [l, j] of kept.entries()) a[k * s + l] = own[i * n + j] as number;
-    a[k * s + k] = (a[k * s + k] as number) + lambda;
-    const right = rows.subarray(k * m, (k + 1) * m);
-    for (let j = 0; j < n; j++) addRow(right, (own[i * n + j] as number) + (i === j ? lambda : 0), weights, j * m);
+    for (const [l, j] of kept.entries()) gram[k * s + l] = own[i * n + j] as number;
+    const right = cross.subarray(k * m, (k + 1) * m);
+    for (let j = 0; j < n; j++) if (!isKept.has(j)) addRow(right, own[i * n + j] as number, weights, j * m);
   }
-  const solved = lambda > 0 && solveInPlace(a, rows, s);
+  const rows = correction({ gram, cross }, s);
+  if (rows) for (const [k, i] of kept.entries()) addRow(rows.subarray(k * m, (k + 1) * m), 1, weights, i * m);
   const lost = Float64Array.from(weights);
   const whole = squares(lost, heldBack, n);
   for (const i of kept) lost.fill(0, i * m, (i + 1) * m);
   const cut = squares(lost, heldBack, n);
   for (const [k, i] of kept.entries())
-    for (let c = 0; c < m; c++) lost[i * m + c] = (weights[i * m + c] as number) - (rows[k * m + c] as number);
-  const left = solved ? squares(lost, heldBack, n) : cut;
+    for (let c = 0; c < m; c++) lost[i * m + c] = (weights[i * m + c] as number) - (rows?.[k * m + c] ?? 0);
+  const left = rows ? squares(lost, heldBack, n) : cut;
   const share = (value: number): number => (whole > 0 ? value / whole : 0);
   return left < cut ? { cut: share(cut), left: share(left), rows } : { cut: share(cut), left: share(cut), rows: null };
 }

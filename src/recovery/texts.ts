@@ -57,6 +57,11 @@ export class RecoveryTexts {
     return this.batches(this.heldBackPassages);
   }
 
+  /** Steps in which no text comes twice. */
+  get stepsOfOneRound(): number {
+    return Math.floor(this.trainedPassages.length / (this.options.batchSize * this.options.accumulate));
+  }
+
   /** Those of a step, from 0. All tokens of the step count alike. */
   ofStep(step: number): TextBatch[] {
     const count = this.options.batchSize * this.options.accumulate;

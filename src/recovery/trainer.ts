@@ -1,14 +1,13 @@
-import type { Model, TypedGraph } from "../onnx/ir.ts";
 import { sizeOf } from "../onnx/ir.ts";
 import { seededRandom } from "../random.ts";
-import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
+import { type Held, hold } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import type { TensorValue } from "../runtime/session.ts";
-import { integerFeed } from "../signature/feeds.ts";
 import { Adamw, paddedLength, type StepSize, type Vectors } from "./adamw.ts";
-import { beside, commonFolder, type Forward, forwardOf, type Located, namedFrom } from "./forward.ts";
-import type { Prepared, RecoveryMethod, Subject, Trained } from "./methods/method.ts";
+import { beside, commonFolder, forwardOf, type Located, namedFrom } from "./forward.ts";
+import type { Prepared, Subject, Trained, TrainedMethod } from "./methods/method.ts";
 import type { RecoveryOptions } from "./options.ts";
+import { Pass } from "./pass.ts";
 import type { TextBatch } from "./texts.ts";
 import { type BatchGraph, buildLossGraph, buildTrainingGraph } from "./training-graph.ts";
 
@@ -16,7 +15,7 @@ import { type BatchGraph, buildLossGraph, buildTrainingGraph } from "./training-
 export interface TrainerSetting {
   readonly subject: Located & Omit<Subject, "forward" | "initializers">;
   readonly teacher: Located | null;
-  readonly method: RecoveryMethod;
+  readonly method: TrainedMethod;
   readonly options: RecoveryOptions;
   readonly executionProvider: ConcreteProvider;
 }
@@ -139,59 +138,3 @@ export async function lossOf(
     await pass.close();
   }
 }
-
-/** A session over a batch graph. */
-class Pass {
-  private readonly loss = new Float32Array(1);
-  private readonly results: Held;
-
-  private constructor(
-    private readonly session: InPlaceSession,
-    private readonly graph: BatchGraph,
-    private readonly inputs: readonly Forward["tokens"][],
-    private readonly held: Held,
-    into: Held,
-  ) {
-    this.results = { ...hold({ [graph.loss]: { dataType: "float32", dims: [1], data: this.loss } }), ...into };
-  }
-
-  static async open(
-    model: Model,
-    graph: BatchGraph,
-    root: string,
-    inputs: readonly Forward["tokens"][],
-    held: Held,
-    into: Held,
-    executionProvider: ConcreteProvider,
-  ): Promise<Pass> {
-    const lean = { enableMemPattern: false, extra: { disable_prepacking: "1" } };
-    const session = await InPlaceSession.open(asModel(model, graph.graph), root, { executionProvider, native: lean });
-    const read = new Set(graph.graph.graph.inputs.map((i) => i.name));
-    return new Pass(
-      session,
-      graph,
-      inputs.filter((i) => read.has(i.name)),
-      Object.fromEntries(Object.entries(held).filter(([name]) => read.has(name))),
-      into,
-    );
-  }
-
-  async run({ ids, targets, weights }: TextBatch): Promise<number> {
-    const [B, T] = [ids.length, ids[0]?.length ?? 0];
-    const at = (rows: readonly (readonly number[])[]) => (i: number) => rows[Math.floor(i / T)]?.[i % T] ?? 0;
-    const tokens = Object.fromEntries(this.inputs.map(({ name, dataType }) => [name, integerFeed(dataType, [B, T], at(ids))]));
-    const feeds = hold({
-      ...tokens,
-      [this.graph.targets]: integerFeed("int64", [B * T, 1], at(targets)),
-      [this.graph.weights]: { dataType: "float32", dims: [B * T, 1], data: weights },
-    });
-    await this.session.run({ ...this.held, ...feeds }, this.results);
-    return this.loss[0] as number;
-  }
-
-  close(): Promise<void> {
-    return this.session.close();
-  }
-}
-
-const asModel = (model: Model, { graph, opsets }: TypedGraph): Model => ({ ...model, opsets, graph });

@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { recoveryMethodNamed } from "../recovery/methods/index.ts";
+import { isTrained } from "../recovery/methods/method.ts";
 import { needsTeacher } from "../recovery/objectives.ts";
 import type { RecoveryOptions } from "../recovery/options.ts";
 import type { DatasetRecord } from "../store/datasets.ts";
@@ -52,7 +53,8 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   ]);
   const learningRate = request.options.learningRate ?? method.learningRate;
   const isThere = "modelId" in subject;
-  const teacherId = await chosenTeacher(store, model, isThere, request);
+  const asksForTeacher = !isTrained(method) || needsTeacher(request.options.objectives);
+  const teacherId = await chosenTeacher(store, model, isThere, asksForTeacher, request.teacherId);
   const options: RecoveryOptions = { ...request.options, learningRate, teacherId };
   const dataset = await chosenDataset(services, "input.dataset", request.dataset);
   requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
@@ -76,14 +78,15 @@ async function chosenTeacher(
   store: Store,
   model: ModelRecord,
   isThere: boolean,
-  { teacherId, options }: Pick<RecoveryRequest, "teacherId" | "options">,
+  asksForTeacher: boolean,
+  teacherId: string | null,
 ): Promise<string | null> {
   if (teacherId === null) {
     const found = isThere ? await largerAncestor(store.prisma, model) : null;
-    if (!found && isThere && needsTeacher(options.objectives))
+    if (!found && isThere && asksForTeacher)
       throw new EspalierError(
         "NO_TEACHER",
-        `the model ${model.name} was made of no larger one: name a teacher (input.teacherId), or train for the next token alone (input.options.objectives: { distill: 0, languageModel: 1 })`,
+        `the model ${model.name} was made of no larger one: name a teacher (input.teacherId), or train a way that needs none for the next token alone (input.options.objectives: { distill: 0, languageModel: 1 })`,
         { argument: "input.teacherId" },
       );
     return found?.id ?? null;

@@ -64,6 +64,7 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
   readonly RECOVERY: CommonEvents & {
     readonly STARTED: TrainingEvent<"STARTED">;
     readonly STEP: TrainingEvent<"STEP">;
+    readonly READ: TrainingEvent<"READ">;
     readonly CHECK: TrainingEvent<"CHECK", "checkpoint">;
     readonly RETREATED: TrainingEvent<"RETREATED">;
     readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number } & RecoverySummary;

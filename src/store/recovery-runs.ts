@@ -61,11 +61,16 @@ export function recordTrainingStart(store: Store, claim: RunClaim, payload: RunE
   });
 }
 
-/** Records how far training is. */
-export function recordStep(store: Store, claim: RunClaim, payload: RunEvents["RECOVERY"]["STEP"]): Promise<void> {
+/** Records how far it is. */
+export function recordStep<Type extends "STEP" | "READ">(
+  store: Store,
+  claim: RunClaim,
+  type: Type,
+  payload: RunEvents["RECOVERY"][Type],
+): Promise<void> {
   return whileClaimed(store, claim, async (tx) => {
     await tx.run.update({ where: { id: claim.id }, data: { progress: payload.step / payload.steps } });
-    await appendEvent(tx, claim.id, "STEP", payload);
+    await appendEvent<"STEP" | "READ">(tx, claim.id, type, payload);
   });
 }
 

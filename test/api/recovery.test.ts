@@ -70,6 +70,22 @@ test("pruned, healed and measured, all asked for at once; texts it was healed wi
   assert.ok(result.loss <= result.startLoss && result.teacherLoss < result.startLoss);
   assert.ok(Math.abs(result.wonBackRatio - (result.startLoss - result.loss) / (result.startLoss - result.teacherLoss)) < 1e-9);
 
+  // What is solved for goes the same way, by events of its own.
+  const shortest = { ...small, steps: 32, batchSize: 16 };
+  const solving = { subject: { modelId: found.resultModel.id }, method: "LAYER_MAP", dataset: texts, options: shortest };
+  const mapped = (await api.data(start, { input: solving })).startRecovery.run;
+  assert.equal(mapped.options.learningRate, null);
+  const its = await ended(mapped.id);
+  assert.ok(its.status === "SUCCEEDED" || its.error.code === "RECOVERY_HARMS", JSON.stringify(its.error));
+  const told: string[] = [];
+  const followed = "subscription($id: ID!) { runProgress(runId: $id) { __typename ... on RecoveryRead { step steps tokensPerSecond } } }";
+  for await (const event of api.socket().iterate({ query: followed, variables: { id: mapped.id } })) {
+    assert.equal(event.errors, undefined, JSON.stringify(event.errors));
+    told.push((event.data as { runProgress: { __typename: string } }).runProgress.__typename);
+  }
+  assert.deepEqual(told.slice(0, 1), ["RecoveryStarted"]);
+  assert.ok(told.includes("RecoveryRead"), told.join());
+
   const events: { __typename: string; sequence: number; step?: number }[] = [];
   const progress = `subscription($id: ID!) { runProgress(runId: $id) { __typename sequence
     ... on RecoveryStarted { steps heldBackLoss teacherLoss trainedParameterCount executionProvider }

@@ -8,7 +8,7 @@ import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
-import { recoveryMethods } from "../../src/recovery/methods/index.ts";
+import { trainedMethods } from "../../src/recovery/methods/index.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { servingGraph } from "../../src/serving-graph/serving-graph.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "../support/kernel-table.ts";
@@ -97,7 +97,7 @@ describe(`CUDA kernels (${fixture.source})`, () => {
     });
   }
 
-  for (const method of recoveryMethods)
+  for (const method of trainedMethods)
     it(`every node of the graph that trains ahab's ${method.name} has one`, async () => {
       const located = { model: decode(readFileSync(models.ahab)), folder: fileURLToPath(new URL(".", models.ahab)) };
       const { graph, opsets, types } = (await wholeTrainingGraph(located, method, 2, 16)).graph;

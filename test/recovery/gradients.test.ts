@@ -8,6 +8,7 @@ import { readModel } from "../../src/onnx/read-model.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { Adamw, type Vectors } from "../../src/recovery/adamw.ts";
 import { recoveryMethodNamed } from "../../src/recovery/methods/index.ts";
+import type { TrainedMethod } from "../../src/recovery/methods/method.ts";
 import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
 import type { TextBatch } from "../../src/recovery/texts.ts";
 import { Trainer } from "../../src/recovery/trainer.ts";
@@ -71,7 +72,7 @@ async function trainerOf(method: string, objective: string): Promise<Trainer> {
   return Trainer.open({
     subject: { model: student, folder, whole, read: tensorReader(folder), options },
     teacher: objectives.distill > 0 ? { model: teacher, folder } : null,
-    method: recoveryMethodNamed(method),
+    method: recoveryMethodNamed(method) as TrainedMethod,
     options,
     executionProvider: "CPU",
   });

@@ -6,8 +6,8 @@ import { graphFile } from "../../../src/inference/language-model.ts";
 import { readModel } from "../../../src/onnx/read-model.ts";
 import { tensorReader } from "../../../src/onnx/read-tensor.ts";
 import type { Located } from "../../../src/recovery/forward.ts";
-import { recoveryMethods } from "../../../src/recovery/methods/index.ts";
-import type { RecoveryMethod } from "../../../src/recovery/methods/method.ts";
+import { trainedMethods } from "../../../src/recovery/methods/index.ts";
+import type { TrainedMethod } from "../../../src/recovery/methods/method.ts";
 import { defaultRecoveryOptions, type RecoveryOptions } from "../../../src/recovery/options.ts";
 import { recover } from "../../../src/recovery/recover.ts";
 import type { TextBatch } from "../../../src/recovery/texts.ts";
@@ -48,7 +48,7 @@ const ids = (from: number) =>
 const batch: TextBatch = { ids: ids(0), targets: ids(1), weights: new Float32Array(B * T).fill(1 / (B * T)), tokens: B * T };
 
 /** The gradient of one batch by all that a method trains, and the median time of a step. */
-async function stepOn(executionProvider: ConcreteProvider, { student, teacher }: Pair, method: RecoveryMethod) {
+async function stepOn(executionProvider: ConcreteProvider, { student, teacher }: Pair, method: TrainedMethod) {
   const whole = await wholeOfModel(student.model, student.folder, method.divides ?? false);
   const subject = { ...student, whole, read: tensorReader(student.folder), options };
   const trainer = await Trainer.open({ subject, teacher, method, options, executionProvider });
@@ -75,7 +75,7 @@ const norm = (values: Float32Array): number => Math.sqrt(values.reduce((sum, v) 
 const turned = (expected: Float32Array, found: Float32Array): number =>
   norm(expected.map((v, i) => v - (found[i] as number))) / norm(expected);
 
-async function healOn(executionProvider: ConcreteProvider, { student, teacher }: Pair, folder: string, method: RecoveryMethod) {
+async function healOn(executionProvider: ConcreteProvider, { student, teacher }: Pair, folder: string, method: TrainedMethod) {
   const scratch = mkdtempSync(join(tmpdir(), "espalier-cuda-"));
   const [tokenizer, { documents }] = await Promise.all([loadTokenizer(folder), loadDataset({ name: "literature-train" })]);
   const begun = performance.now();
@@ -97,7 +97,7 @@ export async function recoveries(report: Report, models: readonly string[]): Pro
   );
   for (const folder of models) {
     const pair = await pairOf(folder);
-    for (const method of recoveryMethods)
+    for (const method of trainedMethods)
       await report.row(`${basename(folder)}, ${method.name}`, async () => {
         const cpu = await stepOn("CPU", pair, method);
         const watched = await withGpuMemory(() => stepOn("CUDA", pair, method));
@@ -117,7 +117,7 @@ export async function recoveries(report: Report, models: readonly string[]): Pro
   if (!bundled) return;
   const pair = await pairOf(bundled);
   report.heading(`${basename(bundled)} healed`, "steps", "won back on the CPU", "on CUDA", "CPU, s", "CUDA, s");
-  for (const method of recoveryMethods)
+  for (const method of trainedMethods)
     await report.row(method.name, async () => {
       const cpu = await healOn("CPU", pair, bundled, method);
       const cuda = await healOn("CUDA", pair, bundled, method);

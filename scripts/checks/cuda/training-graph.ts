@@ -1,6 +1,6 @@
 import { tensorReader } from "../../../src/onnx/read-tensor.ts";
 import { beside, forwardOf, type Located } from "../../../src/recovery/forward.ts";
-import type { RecoveryMethod } from "../../../src/recovery/methods/method.ts";
+import type { TrainedMethod } from "../../../src/recovery/methods/method.ts";
 import { defaultRecoveryOptions } from "../../../src/recovery/options.ts";
 import { buildTrainingGraph, type TrainingGraph } from "../../../src/recovery/training-graph.ts";
 import { wholeOfModel } from "../../../src/recovery/whole.ts";
@@ -8,7 +8,7 @@ import { wholeOfModel } from "../../../src/recovery/whole.ts";
 /** The graph that heals a model by one method, after what it is itself and after what text goes on with: all that a run may ask for. */
 export async function wholeTrainingGraph(
   { model, folder }: Located,
-  method: RecoveryMethod,
+  method: TrainedMethod,
   batch: number,
   tokens: number,
 ): Promise<TrainingGraph> {

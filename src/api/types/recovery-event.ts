@@ -11,10 +11,10 @@ export class RecoveryStarted extends RunEvent {
   @Field(() => executionProviderEnum, { description: "What it runs on." })
   readonly executionProvider!: ExecutionProvider;
 
-  @Field(() => bigInt, { description: "Numbers that are trained." })
+  @Field(() => bigInt, { description: "Numbers that are trained, or solved for." })
   readonly trainedParameterCount!: number;
 
-  @Field(() => Int, { description: "Steps to make." })
+  @Field(() => Int, { description: "Steps to make, or batches to read." })
   readonly steps!: number;
 
   @Field(() => Float, { description: `Of the model as it is: ${ofHeldBack}.` })
@@ -42,6 +42,24 @@ export class RecoveryStepped extends RunEvent {
   readonly learningRate!: number;
 
   @Field(() => Float, { description: "Tokens trained on per second, of the process that is at it." })
+  readonly tokensPerSecond!: number;
+
+  @Field(() => Float, { description: "How long the run will probably still take, in milliseconds." })
+  readonly estimatedMsLeft!: number;
+}
+
+@ObjectType({
+  implements: RunEvent,
+  description: "The run has read another batch of the texts by which it solves for weights. Such events are stored now and then.",
+})
+export class RecoveryRead extends RunEvent {
+  @Field(() => Int, { description: "Batches that are read, from 1." })
+  readonly step!: number;
+
+  @Field(() => Int, { description: "Batches to read." })
+  readonly steps!: number;
+
+  @Field(() => Float, { description: "Tokens read per second, of the process that is at it." })
   readonly tokensPerSecond!: number;
 
   @Field(() => Float, { description: "How long the run will probably still take, in milliseconds." })
@@ -121,6 +139,7 @@ export class RecoveryResumed extends RunEvent {
 export const recoveryEventTypes = [
   RecoveryStarted,
   RecoveryStepped,
+  RecoveryRead,
   RecoveryChecked,
   RecoveryRetreated,
   RecoverySucceeded,

@@ -13,11 +13,14 @@ export class RecoveryMethodInfo {
   @Field(() => recoveryMethodEnum, { description: "The name to ask for it by." })
   readonly name!: string;
 
-  @Field(() => String, { description: "What is trained." })
+  @Field(() => String, { description: "What is trained, or solved for." })
   readonly description!: string;
 
-  @Field(() => Float, { description: "The learning rate that is taken where none is asked for." })
-  readonly learningRate!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: "The learning rate that is taken where none is asked for; null where weights are solved for, and nothing is trained.",
+  })
+  readonly learningRate!: number | null;
 }
 
 @ObjectType({ description: "What came of healing. Losses are of texts that were held back, in nats per token." })
@@ -28,10 +31,10 @@ export class RecoveryResult {
   @Field(() => Int, { description: "Steps that were made." })
   readonly steps!: number;
 
-  @Field(() => bigInt, { description: "Numbers that were trained." })
+  @Field(() => bigInt, { description: "Numbers that were trained, or solved for." })
   readonly trainedParameterCount!: number;
 
-  @Field(() => bigInt, { description: "Tokens that were trained on, each as often as it was." })
+  @Field(() => bigInt, { description: "Tokens that were trained on or read, each as often as it was." })
   readonly trainedTokens!: number;
 
   @Field(() => Float, { description: "The loss of the model as it was." })

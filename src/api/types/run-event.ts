@@ -28,6 +28,7 @@ const particular: { readonly [Kind in RunKind]?: Readonly<Partial<Record<EventTy
   RECOVERY: {
     STARTED: "RecoveryStarted",
     STEP: "RecoveryStepped",
+    READ: "RecoveryRead",
     CHECK: "RecoveryChecked",
     RETREATED: "RecoveryRetreated",
     SUCCEEDED: "RecoverySucceeded",

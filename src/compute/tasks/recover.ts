@@ -45,14 +45,15 @@ export const recoverTask: Task<"recover"> = async function* ({ model: stored, te
       const { value: event } = step;
       yield event.type === "CHECK" ? { ...event, checkpoint: await storeFile(dataDirectory, event.checkpoint) } : event;
     }
-    const { summary, weights } = step.value;
+    const { summary, notes, weights } = step.value;
     const merged = join(scratch, "merged");
     const healed = await reweighted(model, weights(), merged, relative(graphFolder, merged));
     const destination = join(scratch, "model");
     await mkdir(destination);
     await exportReweighted({ model, healed, folder, files: stored.files, destination });
+    const child = await storeFolder(dataDirectory, destination, graph);
     return {
-      healed: await storeFolder(dataDirectory, destination, graph),
+      healed: { ...child, notes: [...child.notes, ...notes] },
       summary,
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     };

@@ -69,7 +69,7 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
       scratch,
     };
   },
-  isPassing: ({ type }) => type === "STEP",
+  isPassing: ({ type }) => type === "STEP" || type === "READ",
   record: async (services, run, event) => {
     const { store } = services;
     if (event.type === "CHECK") {
@@ -81,8 +81,11 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
       const { type: _, ...payload } = event;
       await recordTrainingStart(store, run, payload);
     } else if (event.type === "STEP") {
-      const { type: _, ...payload } = event;
-      await recordStep(store, run, payload);
+      const { type, ...payload } = event;
+      await recordStep(store, run, type, payload);
+    } else if (event.type === "READ") {
+      const { type, ...payload } = event;
+      await recordStep(store, run, type, payload);
     } else {
       const { type: _, ...payload } = event;
       await recordRetreat(store, run, payload);

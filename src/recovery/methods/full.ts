@@ -1,8 +1,8 @@
 import { asInputs, copiesAmong } from "./as-inputs.ts";
-import type { RecoveryMethod } from "./method.ts";
+import type { TrainedMethod } from "./method.ts";
 
 /** All weights. Tied ones stay tied. */
-export const full: RecoveryMethod = {
+export const full: TrainedMethod = {
   name: "FULL",
   description: "All weights. The most gain for each text, and four times the memory of the weights in float32.",
   learningRate: 6e-4,

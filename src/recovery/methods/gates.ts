@@ -3,7 +3,7 @@ import { EspalierError } from "../../errors.ts";
 import { consumers } from "../../onnx/edit.ts";
 import { sizeAt, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
-import type { Prepared, RecoveryMethod, Trained } from "./method.ts";
+import type { Prepared, Trained, TrainedMethod } from "./method.ts";
 import { spliced } from "./splice.ts";
 
 /** A number for each input of a product that sums over heads or channels, which it is multiplied with. */
@@ -17,7 +17,7 @@ interface Gate {
  * One factor for each channel, and each column of a head, where the last product of its branch reads it. At the end the rows of that product
  * are multiplied with them, so that the graph stays as it is.
  */
-export const gates: RecoveryMethod = {
+export const gates: TrainedMethod = {
   name: "GATES",
   description: "A factor for each channel, and each column of a head, multiplied into the last product of its branch at the end.",
   learningRate: 2e-2,

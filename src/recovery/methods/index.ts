@@ -1,12 +1,17 @@
 import { EspalierError } from "../../errors.ts";
 import { full } from "./full.ts";
 import { gates } from "./gates.ts";
+import { layerMap } from "./layer-map.ts";
+import { leastSquares } from "./least-squares.ts";
 import { lora } from "./lora.ts";
-import type { RecoveryMethod } from "./method.ts";
+import { isTrained, type RecoveryMethod, type TrainedMethod } from "./method.ts";
 import { norms } from "./norms.ts";
 
 /** THE list of the ways of healing; the first is the default. The API's enum, the docs' table and the contract test follow from it. */
-export const recoveryMethods: readonly RecoveryMethod[] = [lora, full, gates, norms];
+export const recoveryMethods: readonly RecoveryMethod[] = [lora, full, gates, norms, leastSquares, layerMap];
+
+/** Those that train. */
+export const trainedMethods: readonly TrainedMethod[] = recoveryMethods.filter(isTrained);
 
 /** @throws EspalierError UNKNOWN_METHOD */
 export function recoveryMethodNamed(name: string): RecoveryMethod {

@@ -5,7 +5,7 @@ import type { GraphBuilder, Value } from "../../onnx/builder.ts";
 import { sizeAt, sizeOf, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import { normal } from "../normal.ts";
-import type { Prepared, RecoveryMethod, Subject, Trained } from "./method.ts";
+import type { Prepared, Subject, Trained, TrainedMethod } from "./method.ts";
 import { spliced } from "./splice.ts";
 
 /** A product `Y = X W` that is given a second, narrow one: `Y + s (X A) B`. */
@@ -37,7 +37,7 @@ function* adapted({
  * Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): `W + (alpha / rank) A B` with A [n_in, rank] and B [rank, n_out]. A is drawn,
  * B begins at 0, so that training begins at the model as it is.
  */
-export const lora: RecoveryMethod = {
+export const lora: TrainedMethod = {
   name: "LORA",
   description: "Low-rank adapters beside the products of attentions and MLPs, added to the weights at the end. Little memory; the default.",
   learningRate: 2e-3,

@@ -1,0 +1,91 @@
+import { GraphBuilder, type Value } from "../onnx/builder.ts";
+import { type Model, sizeAt, sizeOf, type TypedGraph } from "../onnx/ir.ts";
+import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
+import type { ConcreteProvider } from "../runtime/providers.ts";
+import { integerFeed } from "../signature/feeds.ts";
+import type { Moments } from "./correction.ts";
+import type { Forward } from "./forward.ts";
+import type { Fit } from "./methods/method.ts";
+import type { TextBatch } from "./texts.ts";
+
+/** Sums of the moments of fits over texts. */
+export class Sums {
+  private constructor(
+    private readonly session: InPlaceSession,
+    private readonly tokens: readonly Forward["tokens"][],
+    private readonly weights: Held,
+    /** Of a run: gram, cross and missing of each fit. */
+    private readonly results: readonly Float32Array[],
+    private readonly into: Held,
+  ) {}
+
+  /**
+   * @param typed the forward passes of both models
+   * @param weights by input
+   */
+  static async open(
+    base: Model,
+    { typed, tokens, root }: { readonly typed: TypedGraph; readonly tokens: readonly Forward["tokens"][]; readonly root: string },
+    fits: readonly Fit[],
+    weights: Held,
+    N: number,
+    executionProvider: ConcreteProvider,
+  ): Promise<Sums> {
+    const b = new GraphBuilder(typed, "sums");
+    const counted = b.input(countedName, "float32", [N, 1, 1]);
+    /** By token; tokens that do not count are 0. */
+    const rows = (v: Value) => {
+      const width = sizeAt(v.shape, -1);
+      const each = sizeOf(v.shape) / width / N;
+      return b.reshape(b.mul(b.reshape(v, [N, each, width]), counted), [N * each, width]);
+    };
+    const outputs = fits.flatMap((fit) => {
+      const values = fit.values(b);
+      const [x, e] = [rows(values.given), rows(values.missing)];
+      const turned = b.transpose(x);
+      return [b.matMul(turned, x), b.matMul(turned, e), b.reshape(b.reduceSum(b.mul(e, e), [0, 1]), [1])];
+    });
+    const { graph, opsets } = b.build(outputs);
+    const read = new Set(graph.nodes.flatMap((n) => n.inputs));
+    const native = { enableMemPattern: false, extra: { disable_prepacking: "1" } };
+    const inputs = graph.inputs.filter((i) => read.has(i.name));
+    const model = { ...base, opsets, graph: { ...graph, inputs } };
+    const session = await InPlaceSession.open(model, root, { executionProvider, native });
+    const results = outputs.map((o) => new Float32Array(sizeOf(o.shape)));
+    const into = hold(
+      Object.fromEntries(
+        outputs.map((o, i) => [o.name, { dataType: "float32" as const, dims: o.shape, data: results[i] as Float32Array }]),
+      ),
+    );
+    const own = Object.fromEntries(Object.entries(weights).filter(([name]) => read.has(name)));
+    const fed = tokens.filter(({ name }) => read.has(name));
+    return new Sums(session, fed, own, results, into);
+  }
+
+  /** Adds the moments of a batch to sums of each fit. */
+  async add({ ids, weights }: TextBatch, to: readonly Moments[]): Promise<void> {
+    const [B, T] = [ids.length, ids[0]?.length ?? 0];
+    const feeds = hold({
+      ...Object.fromEntries(
+        this.tokens.map(({ name, dataType }) => [name, integerFeed(dataType, [B, T], (i) => ids[Math.floor(i / T)]?.[i % T] ?? 0)]),
+      ),
+      [countedName]: { dataType: "float32", dims: [B * T, 1, 1], data: weights.map((w) => (w > 0 ? 1 : 0)) },
+    });
+    await this.session.run({ ...feeds, ...this.weights }, this.into);
+    for (const [k, moments] of to.entries()) {
+      addTo(moments.gram, this.results[3 * k] as Float32Array);
+      addTo(moments.cross, this.results[3 * k + 1] as Float32Array);
+      moments.missing += this.results[3 * k + 2]?.[0] as number;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+}
+
+const countedName = "sums/counted";
+
+function addTo(sum: Float64Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (values[i] as number);
+}
