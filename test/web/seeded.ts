@@ -121,7 +121,7 @@ export async function seed(store: Store): Promise<Seeded> {
       teacherLoss: 3.1,
     });
     for (let step = 10; step <= 120; step += 10)
-      await recordStep(store, run, {
+      await recordStep(store, run, "STEP", {
         step,
         steps: 120,
         loss: 0.6 / Math.sqrt(step / 10) + 0.1,
