@@ -15,14 +15,15 @@ import { median } from "./median.ts";
 const [folder = "models/ahab", file, items = "100", turns = "5"] = process.argv.slice(2);
 if (!file) throw new Error("name a file of items with choices");
 const content = parseDataset(".jsonl", readFileSync(file));
-if (content.form !== "MULTIPLE_CHOICE") throw new Error("the file has texts, not items with choices");
+if (content.form !== "MULTIPLE_CHOICE") throw new Error("the file has no items with choices");
+const questions = content.items;
 const tokenizer = await loadTokenizer(folder);
 const sharing = await Likelihood.open({ folder, graph: "onnx/model.onnx", executionProvider: "CPU" });
 const whole = Object.create(sharing, { sharesBeginnings: { value: false } }) as Likelihood;
 
 async function once(model: Likelihood): Promise<{ seconds: number; logs: number[] }> {
   const begun = performance.now();
-  const steps = judgeChoices(model, tokenizer, content.form === "TEXT" ? [] : content.items.slice(0, Number(items)));
+  const steps = judgeChoices(model, tokenizer, questions.slice(0, Number(items)));
   const result = await finished(steps);
   return { seconds: (performance.now() - begun) / 1000, logs: result.logLikelihoods.flat() };
 }

@@ -16,6 +16,7 @@ import type { RunKind, RunOrder, RunStatus } from "../store/runs.ts";
 import type { ScoreOrder } from "../store/scores.ts";
 import type { AccessRole } from "../store/tokens.ts";
 import type { StructureKind } from "../structures/structure.ts";
+import type { AnswerMatch } from "../text/answer-pattern.ts";
 import type { DatasetForm } from "../text/dataset-content.ts";
 import type { PerturbationKind } from "../text/perturb.ts";
 
@@ -143,6 +144,12 @@ export const runStatusEnum = enumOf<RunStatus>("RunStatus", "Where a run stands.
 export const datasetFormEnum = enumOf<DatasetForm>("DatasetForm", "What a dataset's records are.", {
   TEXT: "Documents: to calibrate with, or to measure perplexity and next-token accuracy on.",
   MULTIPLE_CHOICE: "Questions with choices, of which the most likely is the model's answer: to measure accuracy on.",
+  GENERATION: "Prompts with answers, which the model is to write itself: to measure exact matches on.",
+});
+
+export const answerMatchEnum = enumOf<AnswerMatch>("AnswerMatch", "Which of a pattern's matches is the answer.", {
+  FIRST: "The first.",
+  LAST: "The last: of a model that thinks aloud before it answers.",
 });
 
 export const finishReasonEnum = enumOf<FinishReason>("FinishReason", "Why a generation ended.", {

@@ -19,9 +19,9 @@ export async function readDataset({ dataDirectory, digest }: StoredDataset): Pro
   return parseDataset(".jsonl", await readFile(path));
 }
 
-/** The documents of a dataset of texts. @throws EspalierError ARTIFACT_MISSING; INVALID_DATASET if it holds items with choices */
+/** The documents of a dataset of texts. @throws EspalierError ARTIFACT_MISSING; INVALID_DATASET if it holds items */
 export async function readDocuments(dataset: StoredDataset): Promise<readonly string[]> {
   const content = await readDataset(dataset);
   if (content.form === "TEXT") return content.documents;
-  throw new EspalierError("INVALID_DATASET", "the dataset holds items with choices, and calibration takes texts");
+  throw new EspalierError("INVALID_DATASET", "the dataset holds items, and calibration takes texts");
 }

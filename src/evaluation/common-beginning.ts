@@ -1,5 +1,5 @@
 import type { DecoderOptions } from "../inference/open-decoder.ts";
-import { continueGreedily, type GreedyPrompt } from "./greedy.ts";
+import { continueGreedily, type GreedyPrompt, openGreedy } from "./greedy.ts";
 import { type Estimate, meanOf } from "./statistics.ts";
 import type { Progress } from "./text.ts";
 
@@ -33,7 +33,7 @@ export function promptsOf(stream: readonly number[], count: number, newTokens: n
  * Lets two models go on from the same prompts, each by its most probable tokens, and counts for how many tokens they write the same. Signs that end
  * a text are tokens as others are: both go on. One model is loaded after the other. Yields how many prompts are done, of both.
  *
- * @throws EspalierError what continueGreedily throws
+ * @throws EspalierError what openGreedy and continueGreedily throw
  */
 export async function* commonBeginning(
   own: DecoderOptions,
@@ -43,10 +43,15 @@ export async function* commonBeginning(
   const total = 2 * prompts.length;
   const written: number[][][] = [];
   for (const options of [other, own]) {
-    const steps = continueGreedily(options, prompts);
-    let step = await steps.next();
-    for (; !step.done; step = await steps.next()) yield { done: written.length * prompts.length + step.value, total };
-    written.push(step.value);
+    const engine = await openGreedy(options);
+    try {
+      const steps = continueGreedily(engine, prompts);
+      let step = await steps.next();
+      for (; !step.done; step = await steps.next()) yield { done: written.length * prompts.length + step.value, total };
+      written.push(step.value);
+    } finally {
+      await engine.close();
+    }
   }
   const [theirs, mine] = written as [number[][], number[][]];
   return { promptCount: prompts.length, commonBeginningTokens: meanOf(mine.map((tokens, i) => common(tokens, theirs[i] as number[]))) };

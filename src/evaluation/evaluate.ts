@@ -1,8 +1,11 @@
 import { EspalierError } from "../errors.ts";
-import type { ConcreteProvider } from "../runtime/providers.ts";
-import type { DatasetContent } from "../text/dataset-content.ts";
+import { type ConcreteProvider, resolveProvider } from "../runtime/providers.ts";
+import type { DatasetContent, GenerationItem } from "../text/dataset-content.ts";
+import { readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { commonBeginning, promptsOf } from "./common-beginning.ts";
+import { type GenerationOptions, judgeGeneration, promptsOfItems } from "./generation.ts";
+import { openGreedy } from "./greedy.ts";
 import { Likelihood, type LikelihoodOptions } from "./likelihood.ts";
 import { judgeChoices } from "./multiple-choice.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
@@ -20,8 +23,8 @@ export interface AgainstSettings {
   readonly newTokens: number;
 }
 
-/** How a dataset is measured on: the first three for texts, `maxItems` for items with choices. */
-export interface EvaluationSettings extends TextOptions {
+/** How a dataset is measured on: the first three for texts, `maxItems` for items, and what else is of answers that the model writes. */
+export interface EvaluationSettings extends TextOptions, Partial<GenerationOptions> {
   /** Of evaluations from before there was this, nothing. */
   readonly against?: AgainstSettings | null;
   /** Stop after this many items; null for all. */
@@ -56,6 +59,9 @@ export interface EvaluationResult {
   readonly commonBeginningTokens: number | null;
   readonly commonBeginningTokensStandardError: number | null;
   readonly itemCount: number | null;
+  /** Of answers that the model wrote: share of those that are right. */
+  readonly exactMatch: number | null;
+  readonly exactMatchStandardError: number | null;
   /** Which items were right, as `bitsOf` writes it: so that two models' answers can be held against each other. */
   readonly correctItems: string | null;
   readonly accuracy: number | null;
@@ -76,33 +82,81 @@ export interface EvaluationResult {
 /** Tokens of the prompt that prefill is timed with. */
 const promptTokens = 128;
 
+/** What came of measuring, the model being loaded. */
+interface Measurement {
+  readonly found: Found;
+  readonly executionProvider: ConcreteProvider;
+  readonly durationMs: number;
+}
+
 /**
- * Measures a model on a dataset: perplexity and next-token accuracy on texts, accuracy on items with choices. Yields progress
- * after every run.
+ * Measures a model on a dataset: perplexity and next-token accuracy on texts, accuracy on items with choices, exact matches of answers that it writes.
+ * Yields progress after every run.
  *
  * @throws EspalierError SEQUENCE_TOO_LONG; what opening the model, its tokenizer and judging throw
  */
 export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Progress, EvaluationResult> {
   const tokenizer = await loadTokenizer(options.folder, options.vocabularySize);
+  const { contextLength } = await readModelConfig(options.folder);
+  const { content, maxItems } = options;
+  const { found, ...measurement } =
+    content.form === "GENERATION"
+      ? yield* measureGeneration(content.items.slice(0, maxItems ?? undefined), tokenizer, options, contextLength)
+      : yield* measureLikelihood(content, tokenizer, options);
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+  const prompt = Array.from({ length: Math.min(promptTokens, contextLength ?? promptTokens) }, (_, i) => i % tokenizer.vocabularySize);
+  const speed: Speed | null = options.measureSpeed ? await measureSpeed(options, prompt) : null;
+  return { ...measurement, ...flat(found), ...(speed ?? noSpeed), peakMemoryBytes };
+}
+
+async function* measureLikelihood(
+  content: Exclude<DatasetContent, { form: "GENERATION" }>,
+  tokenizer: Tokenizer,
+  options: EvaluationOptions,
+): AsyncGenerator<Progress, Measurement> {
   const model = await Likelihood.open(options, otherOf(options));
   try {
-    const { content, maxItems } = options;
     const begun = performance.now();
-    const found: Found =
+    const found =
       content.form === "TEXT"
         ? yield* measureText(model, tokenizer, content.documents, options)
-        : yield* judgeChoices(model, tokenizer, content.items.slice(0, maxItems ?? undefined));
-    const durationMs = performance.now() - begun;
-    const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
-    const prompt = Array.from(
-      { length: Math.min(promptTokens, model.contextLength ?? promptTokens) },
-      (_, i) => i % tokenizer.vocabularySize,
-    );
-    const speed: Speed | null = options.measureSpeed ? await measureSpeed(options, prompt) : null;
-    return { executionProvider: model.executionProvider, ...flat(found), ...(speed ?? noSpeed), durationMs, peakMemoryBytes };
+        : yield* judgeChoices(model, tokenizer, content.items.slice(0, options.maxItems ?? undefined));
+    return { found, executionProvider: model.executionProvider, durationMs: performance.now() - begun };
   } finally {
     await model.close();
   }
+}
+
+/** Tokens of an answer, unless something else is asked for. */
+export const defaultNewTokens = 64;
+
+/** What a model writes; against another model also how far both write the same. */
+async function* measureGeneration(
+  items: readonly GenerationItem[],
+  tokenizer: Tokenizer,
+  options: EvaluationOptions,
+  contextLength: number | null,
+): AsyncGenerator<Progress, Measurement> {
+  const { maxNewTokens = defaultNewTokens, stop = [], answer = null, against } = options;
+  const other = otherOf(options);
+  const prompts = promptsOfItems(items, tokenizer, maxNewTokens, contextLength);
+  const executionProvider = await resolveProvider(options.executionProvider);
+  const engine = await openGreedy(options);
+  let begun = performance.now();
+  let durationMs: number;
+  let found: Found;
+  try {
+    const judging = judgeGeneration(engine, tokenizer, items, prompts, { maxNewTokens, stop, answer });
+    found = yield* against && other && against.prompts > 0 ? share(judging, 0, 0.5) : judging;
+    durationMs = performance.now() - begun;
+  } finally {
+    await engine.close();
+  }
+  if (!against || !other || against.prompts === 0) return { found, executionProvider, durationMs };
+  begun = performance.now();
+  const some = promptsOfItems(items.slice(0, against.prompts), tokenizer, against.newTokens, contextLength);
+  const common = yield* share(commonBeginning(options, other, some), 0.5, 1);
+  return { found: { ...found, ...common }, executionProvider, durationMs: durationMs + performance.now() - begun };
 }
 
 /** The model that another is held against; null where there is none. */
@@ -141,6 +195,7 @@ const measured = [
   "divergence",
   "greedyAgreement",
   "commonBeginningTokens",
+  "exactMatch",
   "accuracy",
   "normalizedAccuracy",
   "byteNormalizedAccuracy",

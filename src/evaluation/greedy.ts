@@ -47,37 +47,37 @@ class Greedy implements Work {
 /** Of the most probable token chance has no part. */
 const never = seededRandom(0, "greedy");
 
+/** The engine that serves a model, with room for as many prompts as are put to it at once. @throws EspalierError what openDecoder throws */
+export const openGreedy = async (options: DecoderOptions): Promise<Engine> =>
+  new Engine(await openDecoder(options), { queue: atOnce, perClient: atOnce });
+
 /**
- * What a model writes after prompts, always its most probable token, by the engine that serves. Yields how many prompts are done.
+ * What a model writes after prompts, always its most probable token. Yields how many prompts are done.
  *
+ * @param engine of `openGreedy`
  * @param ends whether tokens written so far are all there is; what is asked for is never exceeded
  * @returns for each prompt the tokens after it
- * @throws EspalierError PROMPT_EMPTY, PROMPT_TOO_LONG, NON_FINITE_LOGITS; what openDecoder throws
+ * @throws EspalierError PROMPT_EMPTY, PROMPT_TOO_LONG, NON_FINITE_LOGITS
  */
 export async function* continueGreedily(
-  options: DecoderOptions,
+  engine: Engine,
   prompts: readonly GreedyPrompt[],
   ends: (prompt: number, tokens: readonly number[]) => boolean = () => false,
 ): AsyncGenerator<number, number[][]> {
-  const engine = new Engine(await openDecoder(options), { queue: atOnce, perClient: atOnce });
   const left = new AbortController();
-  try {
-    const written: number[][] = [];
-    for (let at = 0; at < prompts.length; at += atOnce) {
-      const works = prompts.slice(at, at + atOnce).map((prompt, i) => new Greedy(prompt, (tokens) => ends(at + i, tokens), left.signal));
-      const runs = works.map((work) => engine.run(work));
-      try {
-        await Promise.all(runs);
-      } catch (error) {
-        left.abort(error);
-        await Promise.allSettled(runs);
-        throw error;
-      }
-      written.push(...works.map((work) => work.tokens));
-      yield written.length;
+  const written: number[][] = [];
+  for (let at = 0; at < prompts.length; at += atOnce) {
+    const works = prompts.slice(at, at + atOnce).map((prompt, i) => new Greedy(prompt, (tokens) => ends(at + i, tokens), left.signal));
+    const runs = works.map((work) => engine.run(work));
+    try {
+      await Promise.all(runs);
+    } catch (error) {
+      left.abort(error);
+      await Promise.allSettled(runs);
+      throw error;
     }
-    return written;
-  } finally {
-    await engine.close();
+    written.push(...works.map((work) => work.tokens));
+    yield written.length;
   }
+  return written;
 }

@@ -13,6 +13,9 @@ export interface AccuracyKept {
 }
 
 type Answers = Pick<EvaluationResult, "accuracy" | "accuracyStandardError" | "chanceAccuracy"> & {
+  /** In place of accuracy, of answers that are written. */
+  readonly exactMatch?: number | null;
+  readonly exactMatchStandardError?: number | null;
   readonly itemCount?: number | null;
   readonly correctItems?: string | null;
 };
@@ -28,6 +31,11 @@ const nothing: AccuracyKept = {
   aboveChanceObstacle: null,
 };
 
+const asAccuracy = (answers: Answers): Answers =>
+  answers.exactMatch == null
+    ? answers
+    : { ...answers, accuracy: answers.exactMatch, accuracyStandardError: answers.exactMatchStandardError ?? null };
+
 /**
  * With c what guessing gets, a the model's accuracy and p the other's, the ratio is `r = (a - c) / (p - c)`. Its standard error is that of the delta method,
  *
@@ -39,7 +47,8 @@ const nothing: AccuracyKept = {
  * @param own what a model had right
  * @param other of the same items
  */
-export function accuracyKept(own: Answers, other: Answers): AccuracyKept {
+export function accuracyKept(...answers: readonly [own: Answers, other: Answers]): AccuracyKept {
+  const [own, other] = answers.map(asAccuracy) as [Answers, Answers];
   const [a, p, c] = [own.accuracy, other.accuracy, other.chanceAccuracy];
   if (a == null || p == null) return nothing;
   const [va, vp] = [squared(own.accuracyStandardError), squared(other.accuracyStandardError)];
@@ -76,7 +85,8 @@ export interface TaskKept {
  * @returns null where the other is above chance at no task
  */
 export function aboveChanceOverTasks(tasks: readonly TaskKept[]): { readonly value: number; readonly standardError: number | null } | null {
-  const counted = tasks.flatMap(({ own, other, accuracyDifferenceStandardError }) => {
+  const counted = tasks.flatMap(({ accuracyDifferenceStandardError, ...task }) => {
+    const [own, other] = [asAccuracy(task.own), asAccuracy(task.other)];
     const [a, p, c] = [own.accuracy, other.accuracy, other.chanceAccuracy];
     if (a == null || p == null || c == null || chanceObstacle(p, other.accuracyStandardError, c) !== null) return [];
     const [va, vp, vd] = [own.accuracyStandardError, other.accuracyStandardError, accuracyDifferenceStandardError].map(squared);

@@ -64,7 +64,7 @@ export async function startPruning(services: StartServices, request: PruningRequ
   ]);
   await requireStructures(store.prisma, model.id, options);
   const dataset = await chosenDataset(services, "input.dataset", request.dataset);
-  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
+  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items"]]);
   const runOf = (datasetId: string) => ({ ...subject, method, options, datasetId, priority });
   const keyed = (run: NewPruningRun) =>
     key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: fromId } };

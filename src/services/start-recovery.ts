@@ -57,7 +57,7 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   const teacherId = await chosenTeacher(store, model, isThere, asksForTeacher, request.teacherId);
   const options: RecoveryOptions = { ...request.options, learningRate, teacherId };
   const dataset = await chosenDataset(services, "input.dataset", request.dataset);
-  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items with choices"]]);
+  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items"]]);
   const runOf = (datasetId: string): NewRecoveryRun => ({ ...subject, method: method.name, options, datasetId, priority });
   const keyed = (run: NewRecoveryRun) => (key == null ? undefined : { operation: "startRecovery", owner, key, request: run });
   // A dataset that is not stored yet is that of no earlier request.

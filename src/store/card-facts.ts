@@ -71,7 +71,8 @@ async function evaluationsOf(db: Database, modelId: string): Promise<CardFacts["
   return found.flatMap(({ options, result }, i) => {
     const dataset = datasets[i];
     if (!dataset || !result) return [];
-    const { executionProvider: _, measureSpeed: __, against: ___, ...settings } = options;
+    const { executionProvider: _, measureSpeed: __, against: ___, maxNewTokens, stop, answer, ...plain } = options;
+    const settings = dataset.form === "GENERATION" ? { ...plain, maxNewTokens, stop, answer } : plain;
     return [
       {
         dataset: { name: dataset.name ?? dataset.digest.slice(0, 10), digest: dataset.digest, form: dataset.form },

@@ -21,12 +21,14 @@ interface EvaluationRequest {
 const settingsThatCount: Readonly<Record<DatasetRecord["form"], readonly (keyof EvaluationSettings)[]>> = {
   TEXT: ["sequenceLength", "stride", "maxTokens"],
   MULTIPLE_CHOICE: ["maxItems"],
+  GENERATION: ["maxItems", "maxNewTokens", "stop", "answer"],
 };
 
 /** What has changed in how a form is measured: numbers from before compare with none from after. */
 const changes: Readonly<Record<DatasetRecord["form"], readonly string[]>> = {
   TEXT: [],
   MULTIPLE_CHOICE: ["contexts begin as the tokenizer has them"],
+  GENERATION: [],
 };
 
 /**

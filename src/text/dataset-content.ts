@@ -6,10 +6,17 @@ export type ChoiceItem =
   | { readonly context: string; readonly choices: readonly string[]; readonly gold: number }
   | { readonly contexts: readonly string[]; readonly continuation: string; readonly gold: number };
 
+/** Something to go on from, and the answer that is right. */
+export interface GenerationItem {
+  readonly prompt: string;
+  readonly answer: string;
+}
+
 /** What a dataset holds. */
 export type DatasetContent =
   | { readonly form: "TEXT"; readonly documents: readonly string[] }
-  | { readonly form: "MULTIPLE_CHOICE"; readonly items: readonly ChoiceItem[] };
+  | { readonly form: "MULTIPLE_CHOICE"; readonly items: readonly ChoiceItem[] }
+  | { readonly form: "GENERATION"; readonly items: readonly GenerationItem[] };
 export type DatasetForm = DatasetContent["form"];
 
 /** Bounds, so that one dataset cannot take all memory. */
@@ -19,6 +26,8 @@ const maximumChoices = 100;
 
 const invalid = (problem: string, details: Readonly<Record<string, unknown>> = {}) =>
   new EspalierError("INVALID_DATASET", problem, details);
+
+type DatasetEntry = string | ChoiceItem | GenerationItem;
 
 type Json = Readonly<Record<string, unknown>>;
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -30,7 +39,7 @@ const forms: readonly {
   readonly has: (r: Json) => boolean;
   readonly fits: (r: Json) => boolean;
   readonly must: string;
-  readonly read: (r: Json) => string | ChoiceItem;
+  readonly read: (r: Json) => DatasetEntry;
 }[] = [
   {
     has: (r) => "choices" in r,
@@ -46,6 +55,12 @@ const forms: readonly {
     must: 'must have "contexts" of 2 to 100 strings, a string "continuation" that is not blank, and in "gold" the place of the right context, from 0',
     read: (r) => ({ contexts: r["contexts"], continuation: r["continuation"], gold: r["gold"] }) as ChoiceItem,
   },
+  {
+    has: (r) => "prompt" in r,
+    fits: (r) => isText(r["prompt"]) && isText(r["answer"]) && r["answer"].trim() !== "",
+    must: 'must have a string "prompt", and a string "answer" that is not blank',
+    read: (r) => ({ prompt: r["prompt"], answer: r["answer"] }) as GenerationItem,
+  },
   { has: (r) => "text" in r, fits: (r) => isText(r["text"]), must: 'must have a string "text"', read: (r) => r["text"] as string },
 ];
 
@@ -53,14 +68,15 @@ const isIndex = (value: unknown, list: readonly unknown[]): boolean =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) < list.length;
 
 /** A record of a JSON file, from 1. @throws EspalierError INVALID_DATASET saying which one and what it must have */
-function recordOf(value: unknown, line: number): string | ChoiceItem {
+function recordOf(value: unknown, line: number): DatasetEntry {
   if (isText(value)) return value;
   const record = typeof value === "object" && value !== null ? (value as Json) : {};
   const form = forms.find((f) => f.has(record));
   if (!form)
-    throw invalid(`record ${line} is neither a text, {"text"}, {"context", "choices", "gold"} nor {"contexts", "continuation", "gold"}`, {
-      line,
-    });
+    throw invalid(
+      `record ${line} is neither a text, {"text"}, {"context", "choices", "gold"}, {"contexts", "continuation", "gold"} nor {"prompt", "answer"}`,
+      { line },
+    );
   if (!form.fits(record)) throw invalid(`record ${line} ${form.must}`, { line });
   return form.read(record);
 }
@@ -70,20 +86,26 @@ function recordOf(value: unknown, line: number): string | ChoiceItem {
  *
  * @throws EspalierError INVALID_DATASET if they are mixed, none, all blank or too many
  */
-export function contentOf(records: readonly (string | ChoiceItem)[]): DatasetContent {
+export function contentOf(records: readonly DatasetEntry[]): DatasetContent {
   if (records.length > maximumRecords) throw invalid(`the dataset has ${records.length} records; at most ${maximumRecords} are taken`);
   if (records.every(isText)) {
     if (records.every((text) => text.trim() === "")) throw invalid("the texts are empty");
     return { form: "TEXT", documents: records };
   }
   const text = records.findIndex(isText);
-  if (text >= 0)
-    throw invalid(`record ${text + 1} is a text, and others are items with choices: a dataset is of one form`, { line: text + 1 });
+  if (text >= 0) throw invalid(`record ${text + 1} is a text, and others are not: a dataset is of one form`, { line: text + 1 });
+  const isPrompt = (record: DatasetEntry): boolean => typeof record === "object" && "prompt" in record;
+  const other = records.findIndex((record) => isPrompt(record) !== isPrompt(records[0] as DatasetEntry));
+  if (other >= 0)
+    throw invalid(`record ${other + 1} is not of the form of those before it, with choices or with a prompt: a dataset is of one form`, {
+      line: other + 1,
+    });
+  if (isPrompt(records[0] as DatasetEntry)) return { form: "GENERATION", items: records as GenerationItem[] };
   return { form: "MULTIPLE_CHOICE", items: records as ChoiceItem[] };
 }
 
 /** File names end so; each has its way to be read. */
-const readers: Readonly<Record<string, (text: string) => readonly (string | ChoiceItem)[]>> = {
+const readers: Readonly<Record<string, (text: string) => readonly DatasetEntry[]>> = {
   ".txt": (text) => [text],
   ".json": (text) => {
     const value = parse(text, "the file");
@@ -107,7 +129,7 @@ function parse(text: string, what: string, line?: number): unknown {
 
 /**
  * Reads a file: `.txt` is one document; `.jsonl` holds a record a line and `.json` an array of them, each a string, `{text}`,
- * `{context, choices, gold}` or `{contexts, continuation, gold}`. What else a record has is left out.
+ * `{context, choices, gold}`, `{contexts, continuation, gold}` or `{prompt, answer}`. What else a record has is left out.
  *
  * @throws EspalierError INVALID_DATASET
  */
@@ -139,6 +161,7 @@ export const sha256Of = (bytes: Uint8Array): string => createHash("sha256").upda
 export const textsOf = (content: DatasetContent): readonly string[] =>
   content.form === "TEXT"
     ? content.documents
-    : content.items.map((item) =>
-        "choices" in item ? item.context + item.choices[item.gold] : (item.contexts[item.gold] as string) + item.continuation,
-      );
+    : content.items.map((item) => {
+        if ("prompt" in item) return `${item.prompt} ${item.answer}`;
+        return "choices" in item ? item.context + item.choices[item.gold] : (item.contexts[item.gold] as string) + item.continuation;
+      });

@@ -37,9 +37,9 @@ const questions = [
 async function finished(id: string) {
   const query = `query($id: ID!) { evaluation(id: $id) { status progress error { code message } model { id }
     retained { accuracyRatio aboveChanceRatio normalizedAccuracyRatio byteNormalizedAccuracyRatio perplexityRatio decodeSpeedRatio parent { id } }
-    against { model { id } prompts newTokens }
+    against { model { id } prompts newTokens } maxNewTokens stop answer { pattern match }
     executionProvider result { tokenCount perplexity perplexityStandardError nextTokenAccuracy divergence divergenceStandardError
-      greedyAgreement greedyAgreementStandardError promptCount commonBeginningTokens commonBeginningTokensStandardError itemCount accuracy accuracyStandardError
+      greedyAgreement greedyAgreementStandardError promptCount commonBeginningTokens commonBeginningTokensStandardError itemCount exactMatch exactMatchStandardError accuracy accuracyStandardError
       normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy prefillTokensPerSecond decodeTokensPerSecond durationMs peakMemoryBytes } } }`;
   return until("the evaluation ends", async () => {
     const { evaluation } = await api.data(query, { id });
@@ -228,6 +228,31 @@ test("a child is measured against its parent, and not on what it was pruned with
   assert.ok(beside.result.greedyAgreement > 0 && beside.result.greedyAgreement < 1 && beside.result.greedyAgreementStandardError > 0);
   assert.ok(beside.result.commonBeginningTokens >= 0 && beside.result.commonBeginningTokens <= 4);
   assert.deepEqual([after.against, after.result.divergence, beside.result.promptCount], [null, null, 2]);
+});
+
+test("answers that a model writes are those that it gives when it is asked, and are held against its parent's", async () => {
+  const prompts = ["The white whale", "Call me"];
+  const written: string[] = [];
+  for (const prompt of prompts) {
+    const ask = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
+    written.push((await api.data(ask, { input: { modelId, prompt, maxTokens: 8, temperature: 0 } })).generate.text);
+  }
+  const items = [...prompts.map((prompt, i) => ({ prompt, answer: written[i] })), { prompt: "The", answer: "Leviathan never" }];
+  await writeFile(join(root, "prompts.json"), JSON.stringify(items));
+  const { dataset } = (await api.data(register, { input: { name: "prompts", source: { path: "prompts.json" } } })).registerDataset;
+  assert.deepEqual([dataset.form, dataset.recordCount], ["GENERATION", 3]);
+  const asked = { subject: { modelId }, dataset: { name: "prompts" }, maxNewTokens: 8, measureSpeed: false };
+  const found = await evaluated(asked);
+  assert.deepEqual([found.result.itemCount, found.result.exactMatch, found.result.chanceAccuracy], [3, 2 / 3, 0]);
+  assert.ok(found.result.exactMatchStandardError > 0);
+  assert.deepEqual([found.maxNewTokens, found.stop, found.answer], [8, [], null]);
+  const other = await evaluated({ ...asked, answer: { pattern: "(\\w+)" } });
+  assert.notEqual(other.comparisonKey, found.comparisonKey);
+  assert.deepEqual(other.answer, { pattern: "(\\w+)", match: "FIRST" });
+  assert.deepEqual(await refusal(evaluate, { ...asked, answer: { pattern: "(?=a)" } }), ["INVALID_PATTERN", "input.answer.pattern"]);
+  assert.deepEqual(await refusal(evaluate, { ...asked, maxNewTokens: 0 }), ["BAD_USER_INPUT", "input.maxNewTokens"]);
+  assert.deepEqual(await refusal(evaluate, { ...asked, stop: [""] }), ["BAD_USER_INPUT", "input.stop"]);
+  assert.deepEqual(await refusal(prune, { subject: { modelId }, dataset: { name: "prompts" } }), ["BAD_USER_INPUT", "input.dataset"]);
 });
 
 test("what a model cannot be held against is refused before anything is stored", async () => {

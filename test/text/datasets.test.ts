@@ -63,6 +63,17 @@ describe("dataset content", () => {
     assert.deepEqual(parseDataset(".JSONL", bytes(lines)), { form: "MULTIPLE_CHOICE", items: [item, twin] });
   });
 
+  it("is prompts with answers too, and those come back from their bytes", () => {
+    const prompts = [
+      { prompt: "2 + 2 =", answer: " 4" },
+      { prompt: "", answer: "Call me Ishmael." },
+    ];
+    const content = parseDataset(".json", bytes(JSON.stringify(prompts.map((p) => ({ ...p, id: 1 })))));
+    assert.deepEqual(content, { form: "GENERATION", items: prompts });
+    assert.deepEqual(parseDataset(".jsonl", serialise(content)), content);
+    assert.deepEqual(textsOf(content), ["2 + 2 =  4", " Call me Ishmael."]);
+  });
+
   it("comes back from its bytes, and the same content has the same digest", () => {
     const content = { form: "MULTIPLE_CHOICE", items: [item, twin] } as const;
     assert.deepEqual(parseDataset(".jsonl", serialise(content)), content);
@@ -99,6 +110,10 @@ describe("dataset content", () => {
     "no right choice": [".jsonl", '{"context": "a", "choices": ["b", "c"], "gold": 2}', /"gold"/, 1],
     "a right choice by letter": [".jsonl", '{"context": "a", "choices": ["b", "c"], "gold": "A"}', /"gold"/, 1],
     "contexts without continuation": [".jsonl", '{"contexts": ["a", "b"], "gold": 0}', /"continuation"/, 1],
+    "a prompt without an answer": [".jsonl", '{"prompt": "a"}', /^record 1 must have a string "prompt", and a string "answer"/, 1],
+    "a blank answer": [".jsonl", '{"prompt": "a", "answer": " "}', /not blank/, 1],
+    "prompts among choices": [".jsonl", `${JSON.stringify(item)}\n{"prompt": "a", "answer": "b"}`, /^record 2 is not of the form/, 2],
+    "choices among prompts": [".jsonl", `{"prompt": "a", "answer": "b"}\n${JSON.stringify(item)}`, /^record 2 is not of the form/, 2],
     "texts among items": [".jsonl", `${JSON.stringify(item)}\n"a"`, /^record 2 is a text/, 2],
   };
   for (const [what, [extension, text, words, line]] of Object.entries(refusals))

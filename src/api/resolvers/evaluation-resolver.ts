@@ -13,6 +13,7 @@ import { type Connection, connectionOf, PageArgs } from "../types/connection.ts"
 import {
   Evaluation,
   EvaluationAgainst,
+  EvaluationAnswerInput,
   EvaluationConnection,
   Retained,
   StartEvaluationInput,
@@ -51,7 +52,7 @@ export class EvaluationResolver {
   @Needs("GENERATE")
   @Mutation(() => StartEvaluationPayload, {
     description:
-      "Measures a model: perplexity on texts, accuracy on items with choices. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned or healed with the same texts.",
+      "Measures a model: perplexity on texts, accuracy on items with choices, exact matches of the answers that it writes to prompts. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned or healed with the same texts.",
   })
   async startEvaluation(
     @Arg("input", () => StartEvaluationInput, { description: "What to measure, and on what." }) input: StartEvaluationInput,
@@ -60,7 +61,8 @@ export class EvaluationResolver {
     const { sequenceLength, measureSpeed, executionProvider, allowOverlap } = input;
     const lengths = { sequenceLength, stride: input.stride ?? sequenceLength };
     const bounds = { maxTokens: input.maxTokens ?? null, maxItems: input.maxItems ?? null };
-    const settings = { ...lengths, ...bounds, against: input.against ?? null, measureSpeed, executionProvider };
+    const writing = { maxNewTokens: input.maxNewTokens, stop: input.stop, answer: input.answer ? { ...input.answer } : null };
+    const settings = { ...lengths, ...bounds, ...writing, against: input.against ?? null, measureSpeed, executionProvider };
     const request = { subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), settings, allowOverlap };
     return { run: await startEvaluation(context, request, context.signal) };
   }
@@ -80,9 +82,30 @@ export class EvaluationResolver {
     return options.maxTokens;
   }
 
-  @FieldResolver(() => Int, { nullable: true, description: "For items with choices: it stops after this many; null for all." })
+  @FieldResolver(() => Int, { nullable: true, description: "For items with choices or prompts: it stops after this many; null for all." })
   maxItems(@Root() { options }: EvaluationRecord): number | null {
     return options.maxItems ?? null;
+  }
+
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: "For prompts: tokens of an answer at most; null of evaluations of before they could be.",
+  })
+  maxNewTokens(@Root() { options }: EvaluationRecord): number | null {
+    return options.maxNewTokens ?? null;
+  }
+
+  @FieldResolver(() => [String], { description: "For prompts: texts at which an answer ends." })
+  stop(@Root() { options }: EvaluationRecord): readonly string[] {
+    return options.stop ?? [];
+  }
+
+  @FieldResolver(() => EvaluationAnswerInput, {
+    nullable: true,
+    description: "For prompts: where the answer is looked for; null for all that is written.",
+  })
+  answer(@Root() { options }: EvaluationRecord): EvaluationAnswerInput | null {
+    return options.answer ?? null;
   }
 
   @FieldResolver(() => EvaluationAgainst, { nullable: true, description: "The model that it is held against; null where there is none." })
@@ -97,7 +120,14 @@ export class EvaluationResolver {
   })
   async retained(@Root() evaluation: EvaluationRecord, @Ctx() { loaders }: Context): Promise<Retained | null> {
     const parent = evaluation.result && (await loaders.comparableOfParents.load(evaluation.id));
-    type Name = "accuracy" | "nextTokenAccuracy" | "normalizedAccuracy" | "byteNormalizedAccuracy" | "perplexity" | "decodeTokensPerSecond";
+    type Name =
+      | "exactMatch"
+      | "accuracy"
+      | "nextTokenAccuracy"
+      | "normalizedAccuracy"
+      | "byteNormalizedAccuracy"
+      | "perplexity"
+      | "decodeTokensPerSecond";
     const ratio = (name: Name) => {
       const [mine, theirs] = [evaluation.result?.[name], parent?.result?.[name]];
       return mine != null && theirs ? mine / theirs : null;
@@ -105,7 +135,8 @@ export class EvaluationResolver {
     if (!parent) return null;
     return {
       parent,
-      accuracyRatio: ratio("accuracy") ?? ratio("nextTokenAccuracy"),
+      exactMatchRatio: ratio("exactMatch"),
+      accuracyRatio: ratio("accuracy") ?? ratio("exactMatch") ?? ratio("nextTokenAccuracy"),
       ...(evaluation.result && parent.result ? accuracyKept(evaluation.result, parent.result) : {}),
       normalizedAccuracyRatio: ratio("normalizedAccuracy"),
       byteNormalizedAccuracyRatio: ratio("byteNormalizedAccuracy"),

@@ -6,7 +6,10 @@ import { bigInt, dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { Node } from "./node.ts";
 
-@ObjectType({ implements: Node, description: "A collection of texts, or of questions with choices. Its records never change." })
+@ObjectType({
+  implements: Node,
+  description: "A collection of texts, of questions with choices, or of prompts with answers. Its records never change.",
+})
 export class Dataset {
   @Field(() => ID, { description: "Its identity." })
   readonly id!: string;
@@ -60,7 +63,7 @@ export class DatasetSourceInput {
   @Field(() => String, {
     nullable: true,
     description:
-      "A file, relative to the server's dataset root. `.txt` is one document; `.jsonl` has a record a line and `.json` an array of them: a string, `{text}`, `{context, choices, gold}` or `{contexts, continuation, gold}`, where `gold` is the place of the right one, from 0.",
+      "A file, relative to the server's dataset root. `.txt` is one document; `.jsonl` has a record a line and `.json` an array of them: a string, `{text}`, `{context, choices, gold}` or `{contexts, continuation, gold}`, where `gold` is the place of the right one, from 0, or `{prompt, answer}`.",
   })
   readonly path?: string | null;
 

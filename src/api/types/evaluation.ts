@@ -1,7 +1,8 @@
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import type { ModelRecord } from "../../store/models.ts";
-import { executionProviderEnum } from "../enums.ts";
+import type { AnswerMatch, AnswerPattern } from "../../text/answer-pattern.ts";
+import { answerMatchEnum, executionProviderEnum } from "../enums.ts";
 import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 import { DatasetInput } from "./dataset.ts";
@@ -9,7 +10,7 @@ import { Model } from "./model.ts";
 import { Node } from "./node.ts";
 import { Run, RunSubjectInput } from "./run.ts";
 
-@ObjectType({ description: "What an evaluation measured: of texts, or of items with choices. What was not measured is null." })
+@ObjectType({ description: "What an evaluation measured: of texts, or of items with choices or prompts. What was not measured is null." })
 export class EvaluationResult {
   @Field(() => Int, { nullable: true, description: "Tokens of the texts that were predicted." })
   readonly tokenCount?: number | null;
@@ -58,7 +59,17 @@ export class EvaluationResult {
   @Field(() => Float, { nullable: true, description: "Its standard error." })
   readonly commonBeginningTokensStandardError?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "Items with choices that were answered." })
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      "Of answers that the model wrote: share of items whose answer is the right one, 0 to 1, character by character but for white space around it.",
+  })
+  readonly exactMatch?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error." })
+  readonly exactMatchStandardError?: number | null;
+
+  @Field(() => Int, { nullable: true, description: "Items that were answered." })
   readonly itemCount?: number | null;
 
   @Field(() => Float, {
@@ -91,7 +102,8 @@ export class EvaluationResult {
 
   @Field(() => Float, {
     nullable: true,
-    description: "What guessing would get on these items: the mean of one over the number of choices, 0 to 1.",
+    description:
+      "What guessing would get on these items: the mean of one over the number of choices, 0 to 1; of answers that are written, 0.",
   })
   readonly chanceAccuracy?: number | null;
 
@@ -148,7 +160,10 @@ export class Retained {
   })
   readonly accuracyRatio!: number | null;
 
-  @Field(() => Float, { nullable: true, description: "For items with choices: accuracy less the parent's." })
+  @Field(() => Float, {
+    nullable: true,
+    description: "For items: accuracy less the parent's, or the share of exact matches less the parent's.",
+  })
   readonly accuracyDifference?: number | null;
 
   @Field(() => Float, {
@@ -160,7 +175,7 @@ export class Retained {
   @Field(() => Float, {
     nullable: true,
     description:
-      "For items with choices: accuracy above that of guessing, over the parent's. 0 if the model does no better than chance. Null unless the parent's is above chance by two standard errors: `aboveChanceObstacle` then says so.",
+      "For items: accuracy above that of guessing, over the parent's; guessing a text gets nothing. 0 if the model does no better than chance. Null unless the parent's is above chance by two standard errors: `aboveChanceObstacle` then says so.",
   })
   readonly aboveChanceRatio?: number | null;
 
@@ -175,6 +190,9 @@ export class Retained {
     description: "Why `aboveChanceRatio` is null, in a sentence. Null where it is not, and for texts.",
   })
   readonly aboveChanceObstacle?: string | null;
+
+  @Field(() => Float, { nullable: true, description: "Exact matches over the parent's, for answers that are written." })
+  readonly exactMatchRatio!: number | null;
 
   @Field(() => Float, { nullable: true, description: "`acc_norm` over the parent's, for items with choices." })
   readonly normalizedAccuracyRatio!: number | null;
@@ -199,7 +217,8 @@ export class EvaluationAgainstInput {
 
   @Field(() => Int, {
     defaultValue: 32,
-    description: "Prompts that both go on from, 0 to 1,000: stretches of 32 tokens, evenly spread over the texts.",
+    description:
+      "Prompts that both go on from, 0 to 1,000: of texts, stretches of 32 tokens, evenly spread over them; of a dataset of prompts, its first.",
   })
   readonly prompts!: number;
 
@@ -220,6 +239,19 @@ export class EvaluationAgainst {
 
   @Field(() => Int, { description: "Tokens that both write after each prompt." })
   readonly newTokens!: number;
+}
+
+@ObjectType("EvaluationAnswer", { description: "Where in what a model wrote its answer was looked for." })
+@InputType("EvaluationAnswerInput", { description: "Where in what a model writes its answer is." })
+export class EvaluationAnswerInput implements AnswerPattern {
+  @Field(() => String, {
+    description:
+      "A regular expression in the syntax of RE2, up to 200 characters: the answer is what its first group holds, or all of the match where it has none. Where nothing matches, the item is wrong.",
+  })
+  readonly pattern!: string;
+
+  @Field(() => answerMatchEnum, { defaultValue: "FIRST", description: "Which match counts." })
+  readonly match!: AnswerMatch;
 }
 
 @InputType({ description: "What to measure, and on what." })
@@ -243,12 +275,34 @@ export class StartEvaluationInput {
   @Field(() => Int, { nullable: true, description: "For texts: stop after this many predicted tokens. Without it, all are read." })
   readonly maxTokens?: number | null;
 
-  @Field(() => Int, { nullable: true, description: "For items with choices: stop after this many. Without it, all are answered." })
+  @Field(() => Int, {
+    nullable: true,
+    description: "For items with choices or prompts: stop after this many. Without it, all are answered.",
+  })
   readonly maxItems?: number | null;
+
+  @Field(() => Int, {
+    defaultValue: 64,
+    description: "For prompts: tokens of an answer at most, 1 to 4,096; the model may end it earlier.",
+  })
+  readonly maxNewTokens!: number;
+
+  @Field(() => [String], {
+    defaultValue: [],
+    description: "For prompts: texts at which an answer ends, up to 16 of up to 100 characters. They are no part of it.",
+  })
+  readonly stop!: readonly string[];
+
+  @Field(() => EvaluationAnswerInput, {
+    nullable: true,
+    description: "For prompts: where in what the model writes its answer is. Without it, the answer is all that it writes.",
+  })
+  readonly answer?: EvaluationAnswerInput | null;
 
   @Field(() => EvaluationAgainstInput, {
     nullable: true,
-    description: "For texts: hold it against another model too, by `divergence`, `greedyAgreement` and `commonBeginningTokens`.",
+    description:
+      "Hold it against another model too: on texts by `divergence`, `greedyAgreement` and `commonBeginningTokens`, on prompts by the last alone. Not on items with choices.",
   })
   readonly against?: EvaluationAgainstInput | null;
 

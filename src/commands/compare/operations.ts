@@ -23,6 +23,8 @@ export interface Result {
   readonly commonBeginningTokens: number | null;
   readonly commonBeginningTokensStandardError: number | null;
   readonly itemCount: number | null;
+  readonly exactMatch: number | null;
+  readonly exactMatchStandardError: number | null;
   readonly accuracy: number | null;
   readonly accuracyStandardError: number | null;
   readonly normalizedAccuracy: number | null;
@@ -71,7 +73,7 @@ export interface Run {
 const model = "id name parameterCount sizeBytes";
 const result =
   "perplexity perplexityStandardError nextTokenAccuracy nextTokenAccuracyStandardError divergence divergenceStandardError greedyAgreement " +
-  "greedyAgreementStandardError commonBeginningTokens commonBeginningTokensStandardError itemCount accuracy accuracyStandardError " +
+  "greedyAgreementStandardError commonBeginningTokens commonBeginningTokensStandardError itemCount exactMatch exactMatchStandardError accuracy accuracyStandardError " +
   "normalizedAccuracy normalizedAccuracyStandardError byteNormalizedAccuracy byteNormalizedAccuracyStandardError chanceAccuracy " +
   "decodeTokensPerSecond prefillTokensPerSecond peakMemoryBytes";
 const evaluation = `id status progress overlapRatio error { code message } result { ${result} } retained { accuracyRatio normalizedAccuracyRatio accuracyDifferenceStandardError }`;

@@ -42,8 +42,8 @@ export function tableOf(rows: readonly Row[], taskNames: readonly string[]): str
   return [head, ...[...groups].map(([method, of]) => line(method || "(unpruned)", of, taskNames, base))];
 }
 
-/** `acc`, `acc_norm` and `acc_bytes`, as a task's cell shows them. */
-const choiceMetrics = ["accuracy", "normalizedAccuracy", "byteNormalizedAccuracy"] as const;
+/** Exact matches, or `acc`, `acc_norm` and `acc_bytes`, as a task's cell shows them. */
+const choiceMetrics = ["exactMatch", "accuracy", "normalizedAccuracy", "byteNormalizedAccuracy"] as const;
 
 function line(name: string, rows: readonly Row[], taskNames: readonly string[], base: Row | undefined): string[] {
   const done = rows.filter((r) => r.failure === null);
@@ -95,7 +95,10 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
     ...taskNames.map((task) => {
       const of = (key: (typeof choiceMetrics)[number] | `${(typeof choiceMetrics)[number]}StandardError`) => (r: Row) =>
         r.tasks[task]?.result?.[key];
-      return choiceMetrics.map((name) => cell(percent, of(name), of(`${name}StandardError`))).join(" / ");
+      return choiceMetrics
+        .map((name) => cell(percent, of(name), of(`${name}StandardError`)))
+        .filter((words) => words !== "")
+        .join(" / ");
     }),
     unpruned ? "" : cell((n) => `${percent(n)}%`, retained),
     ...(taskNames.length === 0

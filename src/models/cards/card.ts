@@ -19,6 +19,7 @@ export interface CardFormat {
 const metrics = [
   ["perplexity", "perplexity", "perplexity"],
   ["nextTokenAccuracy", "accuracy", "next-token accuracy"],
+  ["exactMatch", "exact_match", "exact matches"],
   ["accuracy", "accuracy", "accuracy (acc)"],
   ["normalizedAccuracy", "accuracy", "accuracy by length (acc_norm)"],
   ["byteNormalizedAccuracy", "accuracy", "accuracy by bytes (acc_bytes)"],
