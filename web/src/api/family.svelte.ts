@@ -1,0 +1,143 @@
+import { ask } from "./ask.ts";
+import { graphql, type ResultOf } from "./graphql.ts";
+import { onChanges } from "./live.svelte.ts";
+
+export const memberFields = graphql(`
+  fragment MemberFields on Model {
+    id
+    name
+    parameterCount
+    sizeBytes
+    createdAt
+    tags
+    parent { id }
+    producedBy {
+      id
+      kind
+      ... on PruningRun { pruningMethod: method removedRatio }
+      ... on RecoveryRun { recoveryMethod: method }
+    }
+    evaluations(first: 3) {
+      nodes {
+        id
+        comparisonKey
+        dataset { name }
+        result { perplexity nextTokenAccuracy accuracy decodeTokensPerSecond }
+        retained { perplexityRatio accuracyRatio }
+      }
+    }
+  }
+`);
+export type Member = ResultOf<typeof memberFields>;
+
+const pageDocument = graphql(
+  `
+    query FamilyPage($after: String) {
+      models(first: 100, after: $after, orderBy: OLDEST_FIRST) {
+        nodes { ...MemberFields }
+        pageInfo { hasNextPage endCursor }
+      }
+    }
+  `,
+  [memberFields],
+);
+const membersDocument = graphql(
+  `
+    query Members($ids: [ID!]!) {
+      nodes(ids: $ids) { __typename ... on Model { ...MemberFields } }
+    }
+  `,
+  [memberFields],
+);
+
+/** While pages come in, what is shown is renewed this often; the first at once. */
+const renewMs = 250;
+
+/** All models of the server, oldest first, as they are now. */
+export class Members {
+  all = $state.raw<readonly Member[]>([]);
+  isComplete = $state(false);
+  failure = $state.raw<unknown>(null);
+}
+
+/** Reads all models, page after page, and follows their changes. To be called while a component is set up. */
+export function members(): Members {
+  const result = new Members();
+  const known = new Map<string, Member>();
+  const wanted = new Set<string>();
+  let shownAt = 0;
+  let timer: ReturnType<typeof setTimeout> | null = null;
+
+  const show = () => {
+    timer = null;
+    shownAt = Date.now();
+    result.all = [...known.values()];
+  };
+  const showSoon = () => {
+    timer ??= setTimeout(show, Math.max(0, shownAt + renewMs - Date.now()));
+  };
+
+  async function readAll(signal: AbortSignal): Promise<void> {
+    Object.assign(result, { isComplete: false, failure: null });
+    try {
+      const seen = new Set<string>();
+      for (let after: string | null = null, isMore = true; isMore; ) {
+        const { models }: ResultOf<typeof pageDocument> = await ask(pageDocument, { after }, signal);
+        for (const member of models.nodes) {
+          known.set(member.id, member);
+          seen.add(member.id);
+        }
+        isMore = models.pageInfo.hasNextPage;
+        after = models.pageInfo.endCursor;
+        if (shownAt === 0) show();
+        else showSoon();
+      }
+      for (const id of known.keys()) if (!seen.has(id) && !wanted.has(id)) known.delete(id);
+      result.isComplete = true;
+      showSoon();
+    } catch (failure) {
+      if (!signal.aborted) result.failure = failure;
+    }
+  }
+
+  async function readWanted(signal: AbortSignal): Promise<void> {
+    const ids = [...wanted].slice(0, 100);
+    for (const id of ids) wanted.delete(id);
+    try {
+      const { nodes } = await ask(membersDocument, { ids }, signal);
+      for (const [i, node] of nodes.entries()) {
+        if (node?.__typename === "Model") known.set(node.id, node);
+        else known.delete(ids[i] as string);
+      }
+      showSoon();
+    } catch (failure) {
+      if (!signal.aborted) result.failure = failure;
+    }
+  }
+
+  $effect(() => {
+    const over = new AbortController();
+    let reading: ReturnType<typeof setTimeout> | null = null;
+    const soon = () => {
+      reading ??= setTimeout(() => {
+        reading = null;
+        void readWanted(over.signal).then(() => wanted.size > 0 && soon());
+      }, 300);
+    };
+    void readAll(over.signal);
+    const end = onChanges(({ models, runs, deletedIds }) => {
+      if (deletedIds[0] === "*") return void readAll(over.signal);
+      for (const id of deletedIds) if (known.delete(id)) showSoon();
+      for (const { id } of models) wanted.add(id);
+      // What was measured of a model changes it too.
+      for (const { status, kind, model } of runs) if (status === "SUCCEEDED" && kind === "EVALUATION" && model) wanted.add(model.id);
+      if (wanted.size > 0) soon();
+    });
+    return () => {
+      over.abort();
+      end();
+      for (const each of [timer, reading]) if (each) clearTimeout(each);
+    };
+  });
+  return result;
+}
