@@ -56,7 +56,7 @@ export const metric = (key: string | null): Metric => metrics.find((each) => eac
 export function scale(values: readonly number[]): (value: number) => number {
   const low = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const isWide = low > 0 && high / low > 20;
+  const isWide = low > 0 && high / low > 8;
   const of = isWide ? Math.log : (value: number) => value;
   return (value) => (high > low ? (of(value) - of(low)) / (of(high) - of(low)) : 0.5);
 }

@@ -17,6 +17,16 @@ class Place {
 
 export const place = new Place();
 
+const patterns = new Set<string>();
+
+/** Says which views there are. */
+export function register(all: readonly string[]): void {
+  for (const pattern of all) patterns.add(pattern);
+}
+
+/** Whether there is a view of a pattern, to be led to. */
+export const hasView = (pattern: string): boolean => patterns.has(pattern);
+
 type QueryValue = string | number | readonly string[] | null | undefined;
 
 /** The address of a place, for a link: `href("/runs", { status: ["FAILED"] })`. What is null, empty or undefined is left out. */
