@@ -1,8 +1,8 @@
 import * as ort from "onnxruntime-node";
-import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
 import type { Model } from "../onnx/ir.ts";
 import { type ConcreteProvider, type ExecutionProvider, resolveProvider } from "./providers.ts";
+import { runtimeError } from "./runtime-error.ts";
 import type { TensorValue } from "./session.ts";
 
 /** Tensors as ONNX Runtime takes them, over the caller's own memory: made once for many runs. */
@@ -67,7 +67,7 @@ export class InPlaceSession {
       });
       return new InPlaceSession(provider, opened);
     } catch (cause) {
-      throw failed("load", cause);
+      throw runtimeError("load the model", cause);
     }
   }
 
@@ -76,7 +76,7 @@ export class InPlaceSession {
     try {
       await this.native.run(feeds, { [stop]: null, ...into });
     } catch (cause) {
-      if (!(cause instanceof Error && cause.message.startsWith(refusal))) throw failed("run", cause);
+      if (!(cause instanceof Error && cause.message.startsWith(refusal))) throw runtimeError("run the model", cause);
     }
   }
 
@@ -84,11 +84,3 @@ export class InPlaceSession {
     return this.native.release();
   }
 }
-
-const failed = (what: string, cause: unknown): EspalierError =>
-  new EspalierError(
-    "ONNX_RUNTIME",
-    `ONNX Runtime could not ${what} the model: ${cause instanceof Error ? cause.message : String(cause)}`,
-    {},
-    { cause },
-  );

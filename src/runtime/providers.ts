@@ -1,6 +1,7 @@
 import * as ort from "onnxruntime-node";
 import { EspalierError } from "../errors.ts";
 import { encode } from "../onnx/encode.ts";
+import { wordsOf } from "./runtime-error.ts";
 
 // Every failure reaches us as an exception with the same words; ONNX Runtime need not print them as well.
 ort.env.logLevel = "fatal";
@@ -42,7 +43,7 @@ async function probeCuda(): Promise<string | null> {
     await session.release();
     return null;
   } catch (cause) {
-    return cause instanceof Error ? cause.message.trim() : String(cause);
+    return wordsOf(cause);
   }
 }
 

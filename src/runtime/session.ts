@@ -2,6 +2,7 @@ import * as ort from "onnxruntime-node";
 import { EspalierError } from "../errors.ts";
 import type { DataType, Dim, ValueInfo } from "../onnx/ir.ts";
 import { type ConcreteProvider, type ExecutionProvider, resolveProvider } from "./providers.ts";
+import { runtimeError } from "./runtime-error.ts";
 
 export type TensorArray = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array | Int8Array;
 
@@ -27,16 +28,6 @@ export interface SessionOptions {
   /** Further ONNX Runtime options, for who only looks at a graph: the shape oracle, and registering. */
   readonly native?: ort.InferenceSession.SessionOptions;
 }
-
-/** Wraps ONNX Runtime's own words, which name the operator and node at fault. */
-const failed = (cause: unknown, what: string): never => {
-  throw new EspalierError(
-    "ONNX_RUNTIME",
-    `ONNX Runtime could not ${what}: ${cause instanceof Error ? cause.message : String(cause)}`,
-    {},
-    { cause },
-  );
-};
 
 const describe = (metadata: readonly ort.InferenceSession.ValueMetadata[]): ValueInfo[] =>
   metadata.map((m) => {
@@ -89,7 +80,7 @@ export class Session {
         "path" in source ? ort.InferenceSession.create(source.path, settings) : ort.InferenceSession.create(source.bytes, settings);
       return new Session(provider, await opened);
     } catch (cause) {
-      return failed(cause, "load the model");
+      throw runtimeError("load the model", cause);
     }
   }
 
@@ -110,7 +101,7 @@ export class Session {
         }),
       );
     } catch (cause) {
-      return failed(cause, "run the model");
+      throw runtimeError("run the model", cause);
     }
   }
 
