@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { recoveryRows } from "../../scripts/generate/methods-table.ts";
 import { encode } from "../../src/onnx/encode.ts";
-import type { Model } from "../../src/onnx/ir.ts";
+import type { Model, Tensor } from "../../src/onnx/ir.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { float32Of, float32Tensor } from "../../src/onnx/tensors.ts";
 import { seededRandom } from "../../src/random.ts";
 import { forwardOf } from "../../src/recovery/forward.ts";
-import { recoveryMethods } from "../../src/recovery/methods/index.ts";
+import { recoveryMethodNamed, recoveryMethods } from "../../src/recovery/methods/index.ts";
 import { isTrained, type Prepared, type TrainedMethod } from "../../src/recovery/methods/method.ts";
 import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
 import { reweighted } from "../../src/recovery/reweighted.ts";
@@ -107,6 +108,38 @@ describe("ways of healing", () => {
       assert.ok(furthest(trained, whole) < 1e-4 && furthest(trained, whole) < 1e-3 * moved, `${furthest(trained, whole)} of ${moved}`);
     });
   }
+
+  it("SPARSITY_PRESERVING leaves zeros as they are", async () => {
+    const pruned = (name: string) => model.graph.initializers.get(name)?.dims.join() === "96,256";
+    const initializers = new Map(
+      [...model.graph.initializers].map(([name, t]) => [
+        name,
+        pruned(name)
+          ? float32Tensor(
+              name,
+              t.dims,
+              float32Of(t).map((v, i) => (i % 3 === 0 ? 0 : v)),
+            )
+          : t,
+      ]),
+    );
+    const from = await prepared(recoveryMethodNamed("SPARSITY_PRESERVING") as TrainedMethod, {
+      ...model,
+      graph: { ...model.graph, initializers },
+    });
+    let changed = 0;
+    for (const [name, values] of from.made.merged((trained) => {
+      const { shape } = from.made.trained.find((t) => t.name === trained) as { shape: readonly number[] };
+      return new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.3);
+    }))
+      if (pruned(name))
+        for (const [i, v] of values.entries()) {
+          assert.ok(v !== 0 || i % 3 === 0 || float32Of(model.graph.initializers.get(name) as Tensor)[i] === 0);
+          if (i % 3 === 0) assert.equal(v, 0, `${name} ${i}`);
+          else changed++;
+        }
+    assert.ok(changed > 0);
+  });
 
   it("weights of 16 bits are trained in 32, and written in their own type", async () => {
     const narrow = rounded(model, "float16", true);

@@ -46,19 +46,20 @@ export class RecoveryOptions implements Omit<Options, "teacherId"> {
 
   @Field(() => Int, {
     defaultValue: defaults.rank,
-    description: "Of LORA: the rank of each adapter, 1 to 1,024 and no more than the model's width.",
+    description:
+      "Of LORA and KRONECKER: the rank of each adapter; of SPARSITY_PRESERVING: groups of outputs. 1 to 1,024 and no more than the model's width.",
   })
   readonly rank!: number;
 
   @Field(() => Float, {
     defaultValue: defaults.alpha,
-    description: "Of LORA: adapters count `alpha / rank` times. Above 0 and up to 65,536.",
+    description: "Of LORA, KRONECKER and SPARSITY_PRESERVING: what is trained counts `alpha / rank` times. Above 0 and up to 65,536.",
   })
   readonly alpha!: number;
 
   @Field(() => [adaptedBranchEnum], {
     defaultValue: [...defaults.adapt],
-    description: "Of LORA: the branches whose products get adapters.",
+    description: "Of LORA, KRONECKER and SPARSITY_PRESERVING: the branches whose products are adapted.",
   })
   readonly adapt!: readonly AdaptedBranch[];
 

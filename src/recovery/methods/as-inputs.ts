@@ -59,7 +59,7 @@ export function asInputs(subject: Subject, parameters: readonly string[], copies
 }
 
 /** Where a weight that is stored narrow is read: what it is widened to. */
-function inFloat32({ graph, types }: TypedGraph): (parameter: string) => string {
+export function inFloat32({ graph, types }: TypedGraph): (parameter: string) => string {
   const readers = consumers(graph);
   return (parameter) => {
     if (types.get(parameter)?.dataType === "float32") return parameter;

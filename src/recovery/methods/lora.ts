@@ -1,11 +1,10 @@
-import { productsOf } from "../../autodiff/products.ts";
-import { EspalierError } from "../../errors.ts";
 import * as attr from "../../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../../onnx/builder.ts";
 import { sizeAt, sizeOf, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import { normal } from "../normal.ts";
-import type { Prepared, Subject, Trained, TrainedMethod } from "./method.ts";
+import { adaptedProducts } from "./adapted.ts";
+import type { Prepared, Trained, TrainedMethod } from "./method.ts";
 import { spliced } from "./splice.ts";
 
 /** A product `Y = X W` that is given a second, narrow one: `Y + s (X A) B`. */
@@ -15,22 +14,6 @@ interface Adapter {
   readonly axis: number;
   readonly a: Trained;
   readonly b: Trained;
-}
-
-/** Of the products of the branches asked for, in the order of the graph. */
-function* adapted({
-  forward,
-  whole,
-  options,
-}: Subject): Generator<{ parameter: string; product: ReturnType<typeof productsOf> extends Map<string, infer P> ? P : never }> {
-  const wanted = new Set(
-    whole.structures.filter(({ kind }) => options.adapt.some((branch) => branch === kind)).flatMap((s) => s.parameters),
-  );
-  const products = productsOf(forward, [...wanted]);
-  const places = new Map(forward.graph.nodes.map((node, i) => [node, i]));
-  const place = (name: string) => places.get(products.get(name)?.node as never) ?? 0;
-  for (const parameter of [...products.keys()].sort((x, y) => place(x) - place(y)))
-    yield { parameter, product: products.get(parameter) as never };
 }
 
 /**
@@ -45,7 +28,7 @@ export const lora: TrainedMethod = {
     const { rank, alpha } = subject.options;
     const adapters: Adapter[] = [];
     const forward = spliced(subject.forward, (b, instead) => {
-      for (const { parameter, product } of adapted(subject)) {
+      for (const { parameter, product } of adaptedProducts(subject)) {
         const tensor = subject.initializers.get(parameter) as Tensor;
         const [y = ""] = product.node.outputs;
         const [nIn, nOut] = [sizeAt(tensor.dims, product.axis), sizeAt(tensor.dims, 1 - product.axis)];
@@ -61,11 +44,6 @@ export const lora: TrainedMethod = {
         adapters.push({ parameter: tensor, axis: product.axis, a, b: bee });
       }
     });
-    if (adapters.length === 0)
-      throw new EspalierError(
-        "NOTHING_TO_TRAIN",
-        "no plain product of the branches to adapt reads a matrix of the model: train NORMS or FULL",
-      );
     return {
       forward,
       trained: adapters.flatMap(({ a, b }) => [a, b]),
