@@ -52,6 +52,13 @@ const rows = (): Record<string, Row> => ({
   "null where there is a default": [...options({ targetRatio: null }), bad, "input.options.targetRatio"],
   "page of none": ["{ models(first: 0) { nodes { id } } }", {}, bad, "first"],
   "page too large": ["{ models(first: 101) { nodes { id } } }", {}, bad, "first"],
+  "map of too many cells": [`{ pruningRun(id: "${runId}") { structureMap(kind: CHANNEL, cells: 513) { iteration } } }`, {}, bad, "cells"],
+  "map of no iteration": [
+    `{ pruningRun(id: "${runId}") { structureMap(kind: CHANNEL, iteration: -1) { iteration } } }`,
+    {},
+    bad,
+    "iteration",
+  ],
   "page of scores too large": [`{ pruningRun(id: "${runId}") { scores(first: 1001) { nodes { score } } } }`, {}, bad, "first"],
   "cursor of another list": ['{ models(after: "abc") { nodes { id } } }', {}, "BAD_CURSOR", "after"],
   "cursor of children": [`{ model(id: "${modelId}") { children(after: "x") { nodes { id } } } }`, {}, "BAD_CURSOR", "after"],

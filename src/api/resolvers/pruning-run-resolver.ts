@@ -1,9 +1,11 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
 import { startPruning } from "../../services/start-pruning.ts";
+import { requireAll } from "../../services/validate.ts";
 import type { PruningRunRecord } from "../../store/pruning-runs.ts";
 import { listRuns, type RunOrder, type RunRecord } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord } from "../../store/scores.ts";
+import { type StructureMap as MapRecord, structureMap } from "../../store/structure-map.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
@@ -19,9 +21,16 @@ import {
   PruningRunConnection,
   StartPruningInput,
   StartPruningPayload,
+  StructureMap,
   StructureScoreConnection,
 } from "../types/pruning-run.ts";
 import { AnyRunFilter } from "../types/run.ts";
+
+/** Of a layer's row in a map. */
+const mostCells = 512;
+
+/** A map reads all scores of its iteration. */
+const mapCost = 500;
 
 @InputType({ description: "Which pruning runs to list." })
 class PruningRunFilter extends AnyRunFilter {
@@ -101,5 +110,25 @@ export class PruningRunResolver {
     @Ctx() { loaders }: Context,
   ): Promise<Connection<ScoreRecord>> {
     return connectionOf(page, (request) => loaders.scores(id, { page: request, order: orderBy, filter: given(filter) }));
+  }
+  @FieldResolver(() => StructureMap, {
+    nullable: true,
+    description:
+      "The scores of one iteration as a map, however many structures there are. Null if there is no such iteration, or while the run waits for the result of another.",
+    complexity: ({ childComplexity }) => mapCost + childComplexity,
+  })
+  structureMap(
+    @Root() { id, modelId }: RunRecord,
+    @Arg("kind", () => structureKindEnum, { description: "Which structures." }) kind: StructureKind,
+    @Arg("iteration", () => Int, { nullable: true, description: "The iteration, from 0. Without it, the newest." })
+    iteration: number | null | undefined,
+    @Arg("cells", () => Int, { defaultValue: 128, description: `Cells of a layer at most, 1 to ${mostCells}.` }) cells: number,
+    @Ctx() { store }: Context,
+  ): Promise<MapRecord | null> | null {
+    requireAll([
+      ["cells", cells >= 1 && cells <= mostCells, `must be from 1 to ${mostCells}`],
+      ["iteration", iteration == null || iteration >= 0, "must be 0 or more"],
+    ]);
+    return modelId === null ? null : structureMap(store.prisma, { id, modelId }, { kind, iteration: iteration ?? null, cells });
   }
 }

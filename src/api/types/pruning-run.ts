@@ -90,6 +90,44 @@ export class StructureScore {
   readonly score!: number | null;
 }
 
+@ObjectType({ description: "The structures of one kind in one layer, in cells of neighbours, the lowest positions first." })
+export class StructureMapRow {
+  @Field(() => Int, { description: "The layer they lie in." })
+  readonly layer!: number;
+
+  @Field(() => Int, { description: "Position in the base model of the first among those of its kind, from 0." })
+  readonly index!: number;
+
+  @Field(() => Int, { description: "How many there are in the base model." })
+  readonly count!: number;
+
+  @Field(() => Int, { description: "Structures of a cell; the last one may hold fewer." })
+  readonly cellSize!: number;
+
+  @Field(() => [Float], { nullable: "items", description: "Mean of the scores of each cell's structures; null where none was scored." })
+  readonly scores!: readonly (number | null)[];
+
+  @Field(() => [Float], { nullable: "items", description: "The lowest score of each cell; null where none was scored." })
+  readonly lowestScores!: readonly (number | null)[];
+
+  @Field(() => [Int], {
+    description: "Structures of each cell that are gone after the iteration, by themselves or with the layer or branch that held them.",
+  })
+  readonly gone!: readonly number[];
+}
+
+@ObjectType({ description: "The scores of an iteration as a map: layers by cells of neighbouring structures." })
+export class StructureMap {
+  @Field(() => structureKindEnum, { description: "What the structures are." })
+  readonly kind!: StructureKind;
+
+  @Field(() => Int, { nullable: true, description: "The iteration, from 0; null while none is done." })
+  readonly iteration!: number | null;
+
+  @Field(() => [StructureMapRow], { description: "From the input on. Empty if the model has none of the kind." })
+  readonly rows!: readonly StructureMapRow[];
+}
+
 @ObjectType({ implements: [Run, Node], description: "The making of a smaller model from a model, one removal at a time." })
 export class PruningRun extends Run {
   @Field(() => pruningMethodEnum, { description: "How structures are scored." })
