@@ -26,4 +26,10 @@ export const routes: readonly Route[] = [
   { pattern: "/runs", title: "Runs", view: () => import("./views/Runs.svelte"), menu: { label: "Runs", icon: "activity" } },
   { pattern: "/runs/:id", title: "Run", view: () => import("./views/Run.svelte") },
   { pattern: "/models/:id", title: "Model", view: () => import("./views/Model.svelte") },
+  {
+    pattern: "/structures",
+    title: "Structures",
+    view: () => import("./views/Structures.svelte"),
+    menu: { label: "Structures", icon: "grid" },
+  },
 ];
