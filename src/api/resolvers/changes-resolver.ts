@@ -1,7 +1,7 @@
-import { Arg, Resolver, Root, Subscription } from "type-graphql";
+import { Arg, Ctx, Query, Resolver, Root, Subscription } from "type-graphql";
 import { blaming } from "../../services/validate.ts";
 import { type ChangeBatch, followChanges } from "../../store/change-feed.ts";
-import { type Change, positionOf } from "../../store/changes.ts";
+import { type Change, cursorOf, positionOf, settledPosition } from "../../store/changes.ts";
 import { cancellable } from "../cancellable.ts";
 import { listCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
@@ -14,6 +14,14 @@ interface ChangesArgs {
 
 @Resolver()
 export class ChangesResolver {
+  @Needs("READ")
+  @Query(() => String, {
+    description: "Where changes of the lists stand now: who reads lists after it, and follows `changes` from it on, misses nothing.",
+  })
+  async changesCursor(@Ctx() { store }: Context): Promise<string> {
+    return cursorOf(await settledPosition(store.prisma));
+  }
+
   @Needs("READ")
   @Subscription(() => Changes, {
     description:

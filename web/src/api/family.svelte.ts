@@ -65,6 +65,8 @@ export function members(): Members {
   const result = new Members();
   const known = new Map<string, Member>();
   const wanted = new Set<string>();
+  /** What changed since all were read: a page may be of before. */
+  const changed = new Set<string>();
   let shownAt = 0;
   let timer: ReturnType<typeof setTimeout> | null = null;
 
@@ -79,12 +81,13 @@ export function members(): Members {
 
   async function readAll(signal: AbortSignal): Promise<void> {
     Object.assign(result, { isComplete: false, failure: null });
+    changed.clear();
     try {
       const seen = new Set<string>();
       for (let after: string | null = null, isMore = true; isMore; ) {
         const { models }: ResultOf<typeof pageDocument> = await ask(pageDocument, { after }, signal);
         for (const member of models.nodes) {
-          known.set(member.id, member);
+          if (!changed.has(member.id)) known.set(member.id, member);
           seen.add(member.id);
         }
         isMore = models.pageInfo.hasNextPage;
@@ -92,7 +95,7 @@ export function members(): Members {
         if (shownAt === 0) show();
         else showSoon();
       }
-      for (const id of known.keys()) if (!seen.has(id) && !wanted.has(id)) known.delete(id);
+      for (const id of known.keys()) if (!seen.has(id) && !changed.has(id)) known.delete(id);
       result.isComplete = true;
       showSoon();
     } catch (failure) {
@@ -127,10 +130,14 @@ export function members(): Members {
     void readAll(over.signal);
     const end = onChanges(({ models, runs, deletedIds }) => {
       if (deletedIds[0] === "*") return void readAll(over.signal);
-      for (const id of deletedIds) if (known.delete(id)) showSoon();
+      for (const id of deletedIds) {
+        changed.add(id);
+        if (known.delete(id)) showSoon();
+      }
       for (const { id } of models) wanted.add(id);
       // What was measured of a model changes it too.
       for (const { status, kind, model } of runs) if (status === "SUCCEEDED" && kind === "EVALUATION" && model) wanted.add(model.id);
+      for (const id of wanted) changed.add(id);
       if (wanted.size > 0) soon();
     });
     return () => {

@@ -47,48 +47,40 @@ export type Changes = ResultOf<typeof changesDocument>["changes"];
 
 type Listener = (changes: Changes) => void;
 const listeners = new Set<Listener>();
-let cursor: string | null = null;
 let end: (() => void) | null = null;
-
-function begin(): void {
-  end ??= subscribe(changesDocument, () => ({ after: cursor }), {
-    next: ({ changes }) => {
-      cursor = changes.cursor;
-      for (const listener of listeners) listener(changes);
-    },
-    // A cursor of a database that was restored, say: everybody reads anew, and it begins at what is now.
-    failed: () => {
-      cursor = null;
-      end = null;
-      for (const listener of listeners) listener(everything);
-      setTimeout(() => listeners.size > 0 && begin(), 2000);
-    },
-  });
-}
 
 /** Stands for whatever may have changed while nobody could tell. */
 export const everything: Changes = { cursor: "", runs: [], models: [], datasets: [], deletedIds: ["*"] };
 
+/**
+ * Follows the lists from a cursor on, for the whole page and until its user leaves. The cursor was told before anything was read, so that
+ * nothing falls between.
+ */
+export function follow(from: string | null): void {
+  let cursor = from;
+  end?.();
+  end = subscribe(changesDocument, () => ({ after: cursor }), {
+    next: ({ changes }) => {
+      const isLost = cursor === null;
+      cursor = changes.cursor;
+      for (const listener of listeners) listener(isLost ? everything : changes);
+    },
+    // A cursor of a database that was restored, say: it begins at what is now, and everybody reads anew.
+    failed: () => setTimeout(() => end && follow(null), 2000),
+  });
+}
+
 session.onLeave(() => {
   end?.();
   end = null;
-  cursor = null;
 });
 
 /**
- * Tells of changes in the lists, from now until it is ended. One subscription serves the whole page, and goes on from its cursor after a
- * lost connection.
+ * Tells of changes in the lists. A record that is read at the same time may come as it was before: changes that came meanwhile count.
  *
  * @returns ends it
  */
 export function onChanges(listener: Listener): () => void {
   listeners.add(listener);
-  begin();
-  return () => {
-    listeners.delete(listener);
-    if (listeners.size > 0) return;
-    end?.();
-    end = null;
-    cursor = null;
-  };
+  return () => listeners.delete(listener);
 }

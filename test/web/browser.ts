@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+
+const browserPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+
+export const inBrowser = { skip: browserPath ? false : "no Chromium is installed: CI installs Debian's, as root where apt is in reach" };
+
+export function launch(): Promise<Browser> {
+  const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+  return chromium.launch({ executablePath: browserPath as string, args: [...flags, "--disable-component-update", "--disable-sync"] });
+}
+
+/** Where pictures of the views are kept, to be looked at: `ESPALIER_SCREENSHOTS`, or a folder of its own. */
+const pictures = process.env["ESPALIER_SCREENSHOTS"] ?? mkdtempSync(join(tmpdir(), "espalier-dashboard-"));
+mkdirSync(pictures, { recursive: true });
+
+/** A page, and what it complained of: errors in its console, exceptions, requests to elsewhere. */
+export interface Watched {
+  readonly page: Page;
+  readonly complaints: string[];
+}
+
+export async function watch(context: BrowserContext, origin: string): Promise<Watched> {
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("request", (request) => {
+    const from = new URL(request.url()).origin;
+    if (from !== origin && from !== "null") complaints.push(`a request to ${from}`);
+  });
+  return { page, complaints };
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Holds the page as it is to axe's rules, and takes its picture. */
+export async function examine(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(pictures, `${name}.png`) });
+  await page.evaluate(axe);
+  const violations = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> };
+    };
+    const { violations } = await axe.run();
+    return violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`).join(" | ")}`,
+    );
+  });
+  assert.deepEqual(violations, [], name);
+}

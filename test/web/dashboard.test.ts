@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { recordPassing } from "../../src/store/pruning-runs.ts";
+import { createToken, revokeToken } from "../../src/store/tokens.ts";
+import { type TestApi, testApi } from "../support/api.ts";
+import { newModel } from "../support/records.ts";
+import { until } from "../support/wait.ts";
+import { examine, inBrowser, launch, watch } from "./browser.ts";
+import { hostileName, type Seeded, seed } from "./seeded.ts";
+
+let api: TestApi;
+let browser: Browser;
+let seeded: Seeded;
+before(async () => {
+  if (inBrowser.skip) return;
+  [api, browser] = await Promise.all([testApi(), launch()]);
+  seeded = await seed(api.services.store);
+});
+after(async () => {
+  await browser?.close();
+  await api?.close();
+});
+
+const origin = () => new URL(api.url).origin;
+
+interface View {
+  readonly width?: number;
+  readonly height?: number;
+  readonly colorScheme?: "light" | "dark";
+}
+
+/** Opens an address of the dashboard; whatever the page complains of fails the test. */
+async function at(
+  path: string,
+  work: (page: Page) => Promise<void>,
+  { width = 1280, height = 900, colorScheme = "light" }: View = {},
+): Promise<void> {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+  try {
+    const { page, complaints } = await watch(context, origin());
+    await page.goto(`${origin()}/#${path}`);
+    await work(page);
+    assert.deepEqual(complaints, []);
+  } finally {
+    await context.close();
+  }
+}
+
+const log = (page: Page) => page.getByRole("log").locator("li");
+
+test("the page's policy lets nothing in but its own files", inBrowser, async () => {
+  const { headers } = await fetch(origin());
+  const policy = headers.get("content-security-policy") ?? "";
+  assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self';/);
+  assert.doesNotMatch(policy, /unsafe/);
+  const html = await (await fetch(origin())).text();
+  for (const [, address] of html.matchAll(/(?:src|href)="([^"]+)"/g)) {
+    const { ok, headers: of } = await fetch(new URL(address as string, origin()));
+    assert.ok(ok, address);
+    if (address?.includes("/assets/")) assert.match(of.get("cache-control") ?? "", /immutable/);
+  }
+});
+
+test("the list of runs is live: progress, places in the queue, filters, at any width", inBrowser, async () => {
+  await at("/runs", async (page) => {
+    const rows = page.getByRole("row");
+    await rows.filter({ hasText: "TARGET_UNREACHABLE" }).waitFor();
+    await rows.filter({ hasText: "place 1 in the queue" }).first().waitFor();
+    await examine(page, "runs");
+    await page.getByText("failed", { exact: true }).first().click();
+    await until("one is left", async () => (await rows.count()) === 2);
+    assert.match(page.url(), /status=FAILED/);
+    await page.reload();
+    await rows.filter({ hasText: "TARGET_UNREACHABLE" }).waitFor();
+    assert.equal(await rows.count(), 2);
+    await page.goto(`${origin()}/#/runs`);
+    const { id } = await api.services.store.prisma.run.findFirstOrThrow({ where: { status: "QUEUED", kind: "EVALUATION" } });
+    await api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { id } } }", { id });
+    await rows.filter({ hasText: "cancelled" }).waitFor();
+    await api.data("mutation($id: ID!) { deleteRun(input: { id: $id }) { deletedId } }", { id });
+    await rows.filter({ hasText: "cancelled" }).waitFor({ state: "detached" });
+  });
+  await at(
+    "/runs",
+    async (page) => {
+      await page.getByRole("row").filter({ hasText: "TARGET_UNREACHABLE" }).waitFor();
+      assert.ok(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out");
+      await examine(page, "runs-phone");
+    },
+    { width: 360, height: 740, colorScheme: "dark" },
+  );
+});
+
+test("a run's events go on after a reload and a lost connection, each once", inBrowser, async () => {
+  const { store } = api.services;
+  const { running } = seeded;
+  const scored = async (from: number, to: number) => {
+    for (let samplesDone = from; samplesDone <= to; samplesDone++)
+      await recordPassing(store, running, "SCORING", { iteration: 3, samplesDone, samplesTotal: 40 });
+  };
+  const numbers = async (page: Page) =>
+    (await log(page).allInnerTexts()).flatMap((text) => /scored (\d+) of/.exec(text)?.[1] ?? []).map(Number);
+  const range = (last: number) => Array.from({ length: last }, (_, i) => i + 1);
+  await at(`/runs/${running.id}`, async (page) => {
+    await log(page).filter({ hasText: "Iteration 3 removed" }).waitFor();
+    await page.getByRole("img", { name: /^Loss: texts, 3 points/ }).waitFor();
+    await examine(page, "run");
+    await scored(1, 10);
+    await log(page).filter({ hasText: "scored 10 of 40" }).waitFor();
+    await page.reload();
+    await scored(11, 20);
+    await log(page).filter({ hasText: "scored 20 of 40" }).waitFor();
+    assert.deepEqual(await numbers(page), range(20));
+  });
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    let sockets = 0;
+    let cut: () => Promise<void> = async () => {};
+    await page.routeWebSocket(/graphql/, (socket) => {
+      sockets++;
+      socket.connectToServer();
+      cut = () => socket.close({ code: 1012, reason: "" });
+    });
+    await page.goto(`${origin()}/#/runs/${running.id}`);
+    await log(page).filter({ hasText: "scored 20 of 40" }).waitFor();
+    await cut();
+    await scored(21, 30);
+    await log(page).filter({ hasText: "scored 30 of 40" }).waitFor();
+    assert.ok(sockets > 1);
+    assert.deepEqual(await numbers(page), range(30));
+  } finally {
+    await context.close();
+  }
+});
+
+test("a run that failed says why; one that goes on can be cancelled, and resumed", inBrowser, async () => {
+  await at(`/runs/${seeded.failedRunId}`, async (page) => {
+    await page.getByText("41.2% of the parameters can go, 90% were asked for").first().waitFor();
+    await page.getByText("TARGET_UNREACHABLE").first().waitFor();
+    await examine(page, "run-failed");
+    await page.getByRole("button", { name: "Run again with changes" }).click();
+    const ratio = page.getByLabel("Target ratio");
+    await ratio.waitFor();
+    assert.equal(await ratio.inputValue(), "0.9");
+    await examine(page, "run-again");
+    await ratio.fill("2");
+    await page.getByRole("button", { name: "Prune", exact: true }).click();
+    await page.getByRole("alert").filter({ hasText: "targetRatio" }).first().waitFor();
+    assert.equal(await ratio.inputValue(), "2", "what was typed is still there");
+  });
+});
+
+test("the family is walked by keys, searched, and told as a table", inBrowser, async () => {
+  await at("/", async (page) => {
+    const tree = page.getByRole("tree");
+    await page.getByText("9 models").waitFor();
+    await page.getByRole("treeitem", { name: /^smol-flap-20-lora\s?,/ }).waitFor();
+    assert.ok(await page.getByText(hostileName).first().isVisible(), "markup is shown as it is");
+    await examine(page, "family");
+    await tree.focus();
+    const active = async () => page.locator(`[id="${await tree.getAttribute("aria-activedescendant")}"]`).innerText();
+    await page.keyboard.press("ArrowRight");
+    assert.match(await active(), /^smol-/);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowLeft");
+    assert.match(await active(), /^smol\n/);
+    await page.keyboard.press("-");
+    assert.equal(await page.getByRole("treeitem").count(), 1);
+    await page.keyboard.press("ArrowRight");
+    await page.getByRole("treeitem", { name: /^smol-pip-20\s?,/ }).waitFor();
+    // A model that is made elsewhere comes by itself.
+    const { id } = await newModel(api.services.store, "made-elsewhere", seeded.root.id);
+    await page.getByRole("treeitem", { name: /^made-elsewhere/ }).waitFor();
+    await api.data("mutation($id: ID!) { deleteModel(input: { id: $id }) { deletedId } }", { id });
+    await page.getByRole("treeitem", { name: /^made-elsewhere/ }).waitFor({ state: "detached" });
+    // The best child that takes less than 400 MB.
+    await page.getByRole("button", { name: "Table" }).click();
+    await page.getByLabel("At most").fill("400");
+    await page.getByRole("button", { name: "Perplexity" }).click();
+    await until("it is ordered", async () => /smol-small/.test(await page.getByRole("row").nth(1).innerText()));
+    await examine(page, "family-table");
+  });
+  await at(
+    "/?by=parameters",
+    async (page) => {
+      await page.getByRole("treeitem", { name: /^smol-pip-20\s?,/ }).waitFor();
+      await examine(page, "family-dark");
+    },
+    { colorScheme: "dark" },
+  );
+});
+
+test("a model is read, renamed, measured and deleted", inBrowser, async () => {
+  const doomed = await newModel(api.services.store, "doomed", seeded.root.id);
+  await at(`/models/${doomed.id}`, async (page) => {
+    await page.getByRole("heading", { name: "doomed" }).waitFor();
+    await page.getByRole("button", { name: "Edit" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("renamed");
+    await page.getByLabel("Tags").fill("old, for tests");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "renamed" }).waitFor();
+    await page.getByRole("link", { name: "for tests" }).waitFor();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("tree").waitFor();
+    assert.equal(await api.services.store.prisma.model.count({ where: { id: doomed.id } }), 0);
+  });
+  await at(`/models/${seeded.models.get("smol-pip-20")?.id}`, async (page) => {
+    await page.getByRole("navigation", { name: "Lineage" }).getByRole("link", { name: "smol" }).waitFor();
+    await page.getByText("57.90 ± 0.69").waitFor();
+    await examine(page, "model");
+    await page.getByRole("button", { name: "Evaluate" }).first().click();
+    await page.getByLabel("Sequence length").waitFor();
+    await examine(page, "model-evaluate");
+  });
+  await at(
+    `/models/${seeded.models.get(hostileName)?.id}`,
+    async (page) => {
+      await page.getByRole("heading", { name: hostileName }).waitFor();
+      await examine(page, "model-phone");
+    },
+    { width: 360, height: 740 },
+  );
+});
+
+test("a run is started by the form, and watched to its end", inBrowser, async () => {
+  const {
+    registerModel: { model },
+  } = await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }');
+  await at(`/models/${model.id}`, async (page) => {
+    await page.getByRole("button", { name: "Prune", exact: true }).click();
+    const form = page.getByRole("dialog");
+    await form.getByLabel("Dataset").selectOption({ label: await form.getByRole("option", { name: /^literature-train/ }).innerText() });
+    await form.getByLabel("Samples").fill("1");
+    await form.getByLabel("Sequence length").fill("16");
+    await form.getByLabel("Target ratio").fill("0.1");
+    await form.getByRole("button", { name: "Prune", exact: true }).click();
+    await log(page).filter({ hasText: "of the parameters are gone" }).waitFor({ timeout: 60_000 });
+    await page.getByRole("main").getByText("● done").waitFor();
+    await page.getByRole("link", { name: /^ahab-pip/ }).click();
+    await page.getByRole("heading", { name: /^ahab-pip/ }).waitFor();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "All as one archive" }).click()]);
+    assert.match(download.suggestedFilename(), /^ahab-pip.*tar$/);
+  });
+});
+
+test("where the server asks for a token the page does, and offers what its role may", inBrowser, async () => {
+  const { secret, token } = await createToken(api.services.store.prisma, { name: "reader", role: "READ", expiresAt: null });
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(`${origin()}/#/models/${seeded.root.id}`);
+    await page.getByLabel("Token").fill("esp_wrong");
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("no valid token").waitFor();
+    await examine(page, "login");
+    await page.getByLabel("Token").fill(secret);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByRole("heading", { name: "smol" }).waitFor();
+    await page.getByText("reader · read").waitFor();
+    for (const name of ["Prune", "Heal", "Evaluate", "Delete"])
+      assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0, name);
+    assert.equal(await page.evaluate("sessionStorage.length + localStorage.length"), 0);
+    await page.reload();
+    await page.getByLabel("Token").fill(secret);
+    await page.getByLabel("Keep it").check();
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByRole("heading", { name: "smol" }).waitFor();
+    await page.reload();
+    await page.getByRole("heading", { name: "smol" }).waitFor();
+    await revokeToken(api.services.store.prisma, token.id);
+    await page.getByText("This server asks for a token").waitFor();
+    assert.equal(await page.evaluate("sessionStorage.length"), 0);
+  } finally {
+    await context.close();
+  }
+});
