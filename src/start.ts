@@ -26,6 +26,7 @@ export interface Espalier {
  */
 export async function start(config: Config, logger: Logger): Promise<Espalier> {
   const { role, host, port, dataDirectory, modelRoot, datasetRoot } = config;
+  const hub = { address: config.hub, token: config.hubToken };
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
     for (let last = stops.pop(); last; last = stops.pop()) await last();
@@ -49,7 +50,6 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       const providers =
         workerProviders ?? (role === "worker" ? await computeOnce("providers", null, new AbortController().signal) : ["CPU", "CUDA"]);
       logger.info({ providers, concurrency }, "working");
-      const hub = { address: config.hub, token: config.hubToken };
       const worker = await startWorker(queue, { store, dataDirectory, modelRoot, hub, logger }, { providers, concurrency });
       stops.push(() => worker.stop());
     }
@@ -61,11 +61,8 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       const uploadBytes = config.uploads * 2 ** 20;
       const generators = new ModelProcesses(config.modelMemory === null ? {} : { memoryBytes: config.modelMemory * 2 ** 20 });
       stops.push(() => generators.close());
-      server = await startServer({ store, queue, generators, dataDirectory, modelRoot, datasetRoot, uploadBytes }, host, port, logger, {
-        allowedHosts,
-        allowedOrigins,
-        open,
-      });
+      const services = { store, queue, generators, dataDirectory, modelRoot, datasetRoot, uploadBytes, hub };
+      server = await startServer(services, host, port, logger, { allowedHosts, allowedOrigins, open });
       stops.push(server.stop);
     }
     return { url: server?.url ?? null, firstToken, stop };

@@ -36,7 +36,7 @@ def follow(query: str, **variables):
     return socket.subscribe(request)
 
 
-model = ask('mutation { registerModel(input: { path: "ahab" }) { model { id parameterCount } } }')["registerModel"]["model"]
+model = ask('mutation { registerModel(input: { source: { path: "ahab" } }) { model { id parameterCount } } }')["registerModel"]["model"]
 print(f"{model['id']}: {model['parameterCount']} parameters")
 
 run = ask(

@@ -21,7 +21,7 @@ id_of() {
   printf '%s' "$id"
 }
 
-model=$(id_of 'mutation { registerModel(input: { path: \"ahab\" }) { model { id } } }')
+model=$(id_of 'mutation { registerModel(input: { source: { path: \"ahab\" } }) { model { id } } }')
 echo "model $model"
 
 run=$(id_of "mutation { startPruning(input: { subject: { modelId: \\\"$model\\\" }, dataset: { name: \\\"literature-train\\\" }, options: { targetRatio: 0.15, samples: 4 } }) { run { id } } }")

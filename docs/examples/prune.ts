@@ -29,7 +29,7 @@ interface Progress {
 const {
   registerModel: { model },
 } = await ask<{ registerModel: { model: { id: string; parameterCount: number } } }>(
-  'mutation { registerModel(input: { path: "ahab" }) { model { id parameterCount } } }',
+  'mutation { registerModel(input: { source: { path: "ahab" } }) { model { id parameterCount } } }',
 );
 console.log(`${model.id}: ${model.parameterCount} parameters`);
 

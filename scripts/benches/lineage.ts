@@ -29,7 +29,16 @@ const logger = pino({ level: "warn" });
 const queue = await Queue.open(store, logger);
 const generators = new ModelProcesses();
 const server = await startServer(
-  { store, queue, generators, dataDirectory, modelRoot: dataDirectory, datasetRoot: dataDirectory, uploadBytes: 0 },
+  {
+    store,
+    queue,
+    generators,
+    dataDirectory,
+    modelRoot: dataDirectory,
+    datasetRoot: dataDirectory,
+    uploadBytes: 0,
+    hub: { address: null, token: null },
+  },
   "127.0.0.1",
   0,
   logger,

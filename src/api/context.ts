@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { ModelProcesses } from "../compute/model-processes.ts";
 import { EspalierError } from "../errors.ts";
+import type { HubAccess } from "../jobs/import-source.ts";
 import type { Queue } from "../jobs/queue.ts";
 import type { Store } from "../store/store.ts";
 import type { Access, Caller } from "./access.ts";
@@ -15,6 +16,7 @@ export interface Services {
   readonly dataDirectory: string;
   readonly modelRoot: string;
   readonly datasetRoot: string;
+  readonly hub: HubAccess;
   /** What one client may have sent and not yet made models of. */
   readonly uploadBytes: number;
 }

@@ -21,7 +21,7 @@ mutation RegisterModel($input: RegisterModelInput!) {
   } }
 }
 `,
-    variables: { input: { path: "ahab" } },
+    variables: { input: { source: { path: "ahab" } } },
   },
   {
     query: `# 2. Prune it: a fifth of its parameters, by PIP. What is left out has the default the schema shows.

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { EspalierError } from "../errors.ts";
 import { unlessAbsent } from "../unless-absent.ts";
+import type { Digest } from "./digests.ts";
 import { DirectoryArtifacts } from "./directory.ts";
 
 export interface StoredArtifact {
@@ -21,8 +22,10 @@ export interface Artifacts {
   /**
    * Keeps a file that is the server's own: it is read once, and not copied where the file system allows. Nobody may write to it from now on;
    * its old name may go.
+   *
+   * @param known its digest, for who has read it already
    */
-  take(path: string): Promise<Pick<StoredArtifact, "sha256" | "sizeBytes">>;
+  take(path: string, known?: Digest): Promise<Pick<StoredArtifact, "sha256" | "sizeBytes">>;
   /** A file on this machine with the artifact's bytes, fetched if need be; null if there is no such artifact. Read only. */
   path(sha256: string): Promise<string | null>;
   /** Whether there is such an artifact. */

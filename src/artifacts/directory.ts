@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import { sha256OfStream } from "../sha256-of-stream.ts";
 import { unlessAbsent } from "../unless-absent.ts";
 import type { Artifacts, StoredArtifact } from "./artifacts.ts";
+import type { Digest } from "./digests.ts";
 import { cannotLink } from "./link-or-copy.ts";
 
 const digest = /^[0-9a-f]{64}$/;
@@ -57,12 +58,12 @@ export class DirectoryArtifacts implements Artifacts {
     }
   }
 
-  /** Hashes a file where it lies, syncs it, and gives it its artifact's name. */
-  async take(path: string): Promise<{ sha256: string; sizeBytes: number }> {
+  /** Hashes a file where it lies, unless that is known, syncs it, and gives it its artifact's name. */
+  async take(path: string, known?: Digest): Promise<Digest> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const file = await open(path, "r");
     try {
-      const { sha256, sizeBytes } = await sha256OfStream(file.createReadStream({ highWaterMark: 1 << 20, autoClose: false }));
+      const { sha256, sizeBytes } = known ?? (await sha256OfStream(file.createReadStream({ highWaterMark: 1 << 20, autoClose: false })));
       if (await this.has(sha256)) await utimes(this.at(sha256), new Date(), new Date());
       else {
         await file.chmod(0o400);

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { unlessAbsent } from "../unless-absent.ts";
 import { openArtifacts } from "./artifacts.ts";
+import type { Digest } from "./digests.ts";
 import { linkOrCopy } from "./link-or-copy.ts";
 
 /** One file of a model folder; its bytes are the artifact of that sha256. */
@@ -21,8 +22,8 @@ export const storeFile = async (dataDirectory: string, source: string | Uint8Arr
   (await openArtifacts(dataDirectory)).add(source);
 
 /** Keeps a file of the server's own in the artifact store, without a copy where it can: nobody may write to it from then on. */
-export const takeFile = async (dataDirectory: string, path: string): Promise<{ sha256: string; sizeBytes: number }> =>
-  (await openArtifacts(dataDirectory)).take(path);
+export const takeFile = async (dataDirectory: string, path: string, known?: Digest): Promise<Digest> =>
+  (await openArtifacts(dataDirectory)).take(path, known);
 
 /** Where a data directory's folder of a model lies, or would lie. */
 export const folderOf = (dataDirectory: string, digest: string): string => join(dataDirectory, "models", digest);

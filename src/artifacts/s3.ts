@@ -4,6 +4,7 @@ import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, paginateListO
 import { Upload } from "@aws-sdk/lib-storage";
 import { EspalierError } from "../errors.ts";
 import type { Artifacts, StoredArtifact } from "./artifacts.ts";
+import type { Digest } from "./digests.ts";
 import type { DirectoryArtifacts } from "./directory.ts";
 import { givenFinder } from "./s3-credentials.ts";
 
@@ -29,8 +30,8 @@ class S3Artifacts implements Artifacts {
     return this.send(await this.copies.add(source));
   }
 
-  async take(path: string): Promise<{ sha256: string; sizeBytes: number }> {
-    return this.send(await this.copies.take(path));
+  async take(path: string, known?: Digest): Promise<Digest> {
+    return this.send(await this.copies.take(path, known));
   }
 
   private async send(added: { sha256: string; sizeBytes: number }): Promise<{ sha256: string; sizeBytes: number }> {

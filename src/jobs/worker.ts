@@ -4,6 +4,7 @@ import { recordFailure } from "../store/run-progress.ts";
 import { findRun } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { consume } from "./consume.ts";
+import type { HubAccess } from "./import-source.ts";
 import { type JobData, Queue, queuesFor } from "./queue.ts";
 import { runJob } from "./run-job.ts";
 import { kindNames, kindOf } from "./run-kinds.ts";
@@ -13,8 +14,7 @@ export interface WorkerServices {
   readonly dataDirectory: string;
   /** Models are imported from under this folder only. */
   readonly modelRoot: string;
-  /** Where models come from that are named by their repository (null: the Hugging Face Hub), and the token that is shown there. */
-  readonly hub: { readonly address: string | null; readonly token: string | null };
+  readonly hub: HubAccess;
   readonly logger: Logger;
 }
 

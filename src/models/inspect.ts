@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { rm, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { type Digest, Digests } from "../artifacts/digests.ts";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { modelDigest, storeFile, takeFile } from "../artifacts/model-files.ts";
 import { finished } from "../finished.ts";
 import type { Facts } from "./describe.ts";
 import { asFolder } from "./gguf/as-folder.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
+import { requireSmall } from "./require-small.ts";
 import { type Survey, survey } from "./survey.ts";
 import type { InspectedModel } from "./types.ts";
 
@@ -30,6 +33,15 @@ export interface StoringProgress {
   readonly ofStage: number;
 }
 
+/** What is known of files already, by who has gathered them. */
+export interface KnownFiles {
+  readonly digests: Digests;
+  /** Settles once they are known to be what they should be. Nothing is stored before. */
+  readonly proven: Promise<void>;
+  /** Nothing is read of the weights of a model whose files have more; any number if not said. */
+  readonly mostBytes?: number | undefined;
+}
+
 /**
  * Reads a model, checks all that registering it promises, then copies its files into the artifact store. Nothing is stored
  * of a model that is refused. One that can be served and not pruned is stored, with the reason.
@@ -38,14 +50,13 @@ export interface StoringProgress {
  * @throws EspalierError PATH_OUTSIDE_MODEL_ROOT, MODEL_NOT_FOUND, FILE_TOO_LARGE (model-folder.ts); INVALID_GGUF, UNSUPPORTED_GGUF
  *   (gguf/folder-of-gguf.ts); the first obstacle that `survey` finds
  */
-export async function* inspecting({
-  dataDirectory,
-  modelRoot,
-  path,
-  scratch = join(dataDirectory, "exports", randomUUID()),
-  files = "THEIRS",
-}: InspectRequest): AsyncGenerator<StoringProgress, InspectedModel> {
+export async function* inspecting(
+  { dataDirectory, modelRoot, path, scratch = join(dataDirectory, "exports", randomUUID()), files = "THEIRS" }: InspectRequest,
+  known?: KnownFiles,
+): AsyncGenerator<StoringProgress, InspectedModel> {
   const found = await findModel(modelRoot, path);
+  const digests = known?.digests ?? new Digests();
+  if (found.gguf !== undefined) requireSmall((await stat(join(found.folder, found.gguf))).size, known?.mostBytes);
   // Reading another file format is about half of the work.
   const share = found.gguf === undefined ? 0 : 0.5;
   try {
@@ -56,25 +67,54 @@ export async function* inspecting({
       yield { file: found.gguf ?? "", doneBytes: done, totalBytes: total, ofStage: (share * done) / (total || 1) };
     }
     const { place, notes } = step.value;
-    const steps = storing(dataDirectory, place, notes, found.gguf === undefined ? files : "OURS");
+    const whose = found.gguf === undefined ? files : "OURS";
+    const keeper = { dataDirectory, digests, copies: whose === "OURS" ? null : join(scratch, "copies") };
+    const steps = storing(place, keeper, notes, known);
     for (let stored = await steps.next(); ; stored = await steps.next()) {
       if (stored.done) return stored.value;
       yield { ...stored.value, ofStage: share + (1 - share) * stored.value.ofStage };
     }
   } finally {
+    if (!known) await digests.end();
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
+/** Where files go. */
+interface Keeper {
+  readonly dataDirectory: string;
+  readonly digests: Digests;
+  /** A folder to be made, for copies of files that are not ours; null if they are. */
+  readonly copies: string | null;
+}
+
+/**
+ * The files of weights are read for their digests, and those of others copied, while the model is tried out: both take as long as reading
+ * them does, and each needs a core.
+ */
 async function* storing(
-  dataDirectory: string,
   place: ModelFolder,
+  { dataDirectory, digests, copies }: Keeper,
   made: readonly string[],
-  whose: "OURS" | "THEIRS",
+  { proven, mostBytes }: Partial<KnownFiles> = {},
 ): AsyncGenerator<StoringProgress, InspectedModel> {
-  const steps = survey(place);
+  const begun = new Map<string, { readonly file: string; readonly digest: Promise<Digest> }>();
+  if (copies !== null) await mkdir(copies, { recursive: true, mode: 0o700 });
+  const steps = survey(place, (names) => {
+    const sizes = mostBytes === undefined ? [] : names.map((name) => statSync(join(place.folder, name)).size);
+    requireSmall(
+      sizes.reduce((a, b) => a + b, 0),
+      mostBytes,
+    );
+    for (const [i, name] of names.entries()) {
+      const file = join(place.folder, name);
+      const copy = copies === null ? null : join(copies, String(i));
+      begun.set(name, copy === null ? { file, digest: digests.of(file) } : { file: copy, digest: digests.copy(file, copy) });
+    }
+  });
   const step = await steps.next();
   if (!step.done) throw step.value;
+  await proven;
   // Without another obstacle, all is known.
   const { built, external, facts, notes } = step.value as Survey & { external: readonly string[]; facts: Facts };
   const { obstacles, structures, ...known } = facts;
@@ -86,8 +126,12 @@ async function* storing(
   const files: ModelFile[] = [];
   let done = 0;
   for (const name of names) {
-    const from = source(name);
-    const stored = await (whose === "OURS" && typeof from === "string" ? takeFile(dataDirectory, from) : storeFile(dataDirectory, from));
+    const [from, read] = [source(name), begun.get(name)];
+    const stored = await (read
+      ? takeFile(dataDirectory, read.file, await read.digest)
+      : copies === null && typeof from === "string"
+        ? takeFile(dataDirectory, from)
+        : storeFile(dataDirectory, from));
     files.push({ path: name, ...stored });
     done += stored.sizeBytes;
     yield { file: name, doneBytes: stored.sizeBytes, totalBytes: stored.sizeBytes, ofStage: done / total };
@@ -107,5 +151,11 @@ async function* storing(
 export const inspect = (request: InspectRequest): Promise<InspectedModel> => finished(inspecting(request));
 
 /** As `inspect`, for a folder of our own making, whose graph may have any name. */
-export const storeFolder = async (dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> =>
-  finished(storing(dataDirectory, await findModel(folder, graph), [], "OURS"));
+export async function storeFolder(dataDirectory: string, folder: string, graph = "."): Promise<InspectedModel> {
+  const digests = new Digests();
+  try {
+    return await finished(storing(await findModel(folder, graph), { dataDirectory, digests, copies: null }, []));
+  } finally {
+    await digests.end();
+  }
+}

@@ -4,7 +4,7 @@ import { emptyCache } from "../signature/caches.ts";
 import { feedsOf } from "../signature/feeds.ts";
 import { isByToken, logitsByToken, mainOutputOf } from "../signature/logits.ts";
 import { type Signature, trialSignatureOf } from "../signature/signature.ts";
-import { unlessRefused } from "./usable.ts";
+import { unlessRefused } from "./unless-refused.ts";
 
 /** Two texts that begin alike. Ids below 10 are in every vocabulary. */
 const texts: readonly (readonly number[])[] = [
@@ -18,15 +18,23 @@ const noise = 1e-3;
 
 type Rows = readonly (readonly number[])[];
 
-/** The logits of a run, or what else comes first, as [B, T, elements of each token]; null if the model gives none such. */
-async function runOn(session: Session, signature: Signature, rows: Rows): Promise<readonly (readonly Float32Array[])[] | null> {
+/** What a model gave for texts of the same length. */
+export interface ReadTexts {
+  readonly rows: Rows;
+  readonly output: string;
+  /** [B][T][elements of each token] */
+  readonly values: readonly (readonly Float32Array[])[];
+}
+
+/** The logits of a run, or what else comes first; null if the model gives none by token. */
+async function runOn(session: Session, signature: Signature, rows: Rows): Promise<ReadTexts | null> {
   const feeds = { ...feedsOf(signature, rows, 0), ...emptyCache(signature.caches, rows.length) };
   const output = mainOutputOf(session.outputs)?.name ?? "";
   const first = (await session.run(feeds, [output]))[output] as TensorValue;
   const T = rows[0]?.length ?? 0;
   if (!isByToken(first, rows.length, T)) return null;
   const found = logitsByToken(first, rows.length, T);
-  return rows.map((_, b) => found.slice(b * T, (b + 1) * T));
+  return { rows, output, values: rows.map((_, b) => found.slice(b * T, (b + 1) * T)) };
 }
 
 /**
@@ -35,28 +43,29 @@ async function runOn(session: Session, signature: Signature, rows: Rows): Promis
  *
  * Nothing is said of a model that cannot be fed by this, or gives nothing for each token: that is for other checks to say.
  *
+ * @returns the texts as they were read, if that was in one batch: each run reads all weights; else null
  * @throws EspalierError NOT_CAUSAL if earlier tokens change with later ones; ONNX_RUNTIME if the model does not run
  */
-export async function requireCausal(session: Session): Promise<void> {
+export async function requireCausal(session: Session): Promise<ReadTexts | null> {
   const signature = unlessRefused(() => {
     const found = trialSignatureOf(session.inputs);
     emptyCache(found.caches, 1);
     return found;
   });
-  if (!signature) return;
+  if (!signature) return null;
   const [batch, length] = signature.tokens.shape ?? [];
   const T = typeof length === "number" && length > 0 ? length : (texts[0]?.length ?? 0);
   const rows = texts.map((text) => Array.from({ length: T }, (_, t) => text[t % text.length] as number));
   const fixed = typeof batch === "number" && batch > 0 ? batch : rows.length;
   // A batch of another size is filled with one text, then with the other.
   const batches = fixed === rows.length ? [rows] : rows.map((row) => Array.from({ length: fixed }, () => row));
-  const found: (readonly Float32Array[])[] = [];
+  const reads: ReadTexts[] = [];
   for (const each of batches) {
-    const given = await runOn(session, signature, each);
-    if (!given) return;
-    found.push(...(batches.length === 1 ? given : given.slice(0, 1)));
+    const read = await runOn(session, signature, each);
+    if (!read) return null;
+    reads.push(read);
   }
-  const [a = [], b = []] = found;
+  const [a = [], b = []] = batches.length === 1 ? (reads[0]?.values ?? []) : reads.map(({ values }) => values[0] ?? []);
   const apart = a.map((values, t) => values.reduce((most, v, i) => Math.max(most, Math.abs(v - (b[t]?.[i] as number))), 0));
   const [before, after] = [Math.max(0, ...apart.slice(0, alike)), Math.max(0, ...apart.slice(alike))];
   if (before > noise * after)
@@ -66,4 +75,5 @@ export async function requireCausal(session: Session): Promise<void> {
         "A loss of the next token would see its answer, so encoders are neither pruned nor made to write; register a model that reads from left to right",
       { changeOfEarlier: before, changeOfLater: after },
     );
+  return batches.length === 1 ? (reads[0] ?? null) : null;
 }

@@ -23,6 +23,7 @@ import { describeServed } from "./describe-served.ts";
 import { externalFiles, type ModelFolder, namedFromRoot } from "./model-folder.ts";
 import { requireCausal } from "./probe.ts";
 import { requireUsable } from "./usable.ts";
+import { withoutTurning } from "./without-turning.ts";
 
 /** What is known of a model's files; null is what an obstacle kept from being known. */
 export interface Survey {
@@ -49,13 +50,17 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  * learns the others, as far as they can be told; without any, nothing in the result is null. What keeps a model from being
  * pruned alone is among its facts.
  *
+ * @param foundFiles is told the graph, if it is a file, and the files of weights as soon as they are known: reading the weights is most of the work
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
  *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (src/signature, usable.ts);
  *   NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
  *   UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG, INVALID_SAFETENSORS, WEIGHTS_MISMATCH (blueprints/graph-of-folder.ts);
  *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER, UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */
-export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError, Survey> {
+export async function* survey(
+  place: ModelFolder,
+  foundFiles: (names: readonly string[]) => void = () => {},
+): AsyncGenerator<EspalierError, Survey> {
   const path = join(place.folder, place.graph);
   const built = place.built ? yield* attempt(() => graphOfFolder(place)) : null;
   const file = place.built ? (built?.bytes ?? null) : yield* attempt(() => readGraph(path));
@@ -63,6 +68,7 @@ export async function* survey(place: ModelFolder): AsyncGenerator<EspalierError,
   if (!decoded) return { model: null, built: null, external: null, facts: null, notes: [] };
   // What is stored are the files as they are, whatever of them the canonical form leaves out.
   const external = yield* attempt(() => externalFiles(decoded, place));
+  if (external) foundFiles([...(place.built ? [] : [place.graph]), ...external]);
   const read = external ? tensorReader(dirname(path)) : unread;
   const { model: spelled, notes } = canonical(decoded);
   const model = external ? bringInSmall(spelled, read) : spelled;
@@ -113,11 +119,11 @@ async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError
   // Unoptimised: folding constants would copy weights that are else only mapped.
   const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
   try {
-    const ordered = { ...model, graph: constantsFirst(model.graph) };
+    const fitting = withoutTurning(model);
+    const ordered = { ...fitting, graph: constantsFirst(fitting.graph) };
     const session = await openSession(modelSource(await namedFromRoot(ordered, place), place.root, "CPU"), options);
     try {
-      await requireCausal(session);
-      await requireUsable(session);
+      await requireUsable(session, await requireCausal(session));
     } finally {
       await session.close();
     }

@@ -4,12 +4,17 @@ import { cacheEntries, emptyCache, nextCache } from "../signature/caches.ts";
 import { type Feeds, feedsOf } from "../signature/feeds.ts";
 import { logitsByToken, logitsOf } from "../signature/logits.ts";
 import { requireDynamic, signatureOf } from "../signature/signature.ts";
+import type { ReadTexts } from "./probe.ts";
+import { unlessRefused } from "./unless-refused.ts";
 
 /** Ids below 10 are in every vocabulary. */
 const texts = [
   [3, 4, 5, 6, 7],
   [8, 3, 9, 4, 5],
 ];
+
+/** Of a text, so many tokens are read one by one, each after a cache. */
+const steps = 2;
 
 /** Of the spread of a token's logits, squared: arithmetic and quantised activations differ by less, a cache that is lost by more. */
 const mostApart = 0.1;
@@ -19,10 +24,11 @@ const mostApart = 0.1;
  * tokens, and tokens that follow a cache read as they do after the text itself. Of inputs and outputs whose roles are not known
  * nothing is said here: that is for other checks.
  *
+ * @param known two texts as the model reads them, if it was run on them already
  * @throws EspalierError UNSUPPORTED_INPUT if sizes are fixed; NO_LOGITS if some tokens have none, or they are probabilities;
  *   UNSUPPORTED_CACHE if it does not do what a cache does; ONNX_RUNTIME if the model does not run
  */
-export async function requireUsable(session: Session): Promise<void> {
+export async function requireUsable(session: Session, known: ReadTexts | null = null): Promise<void> {
   const signature = unlessRefused(() => signatureOf(session.inputs));
   if (!signature) return;
   requireDynamic(signature);
@@ -33,35 +39,26 @@ export async function requireUsable(session: Session): Promise<void> {
     const found = await session.run({ ...feedsOf(signature, rows, past), ...cache }, [logits, ...entries.map((e) => e.output)]);
     return { logits: logitsByToken(found[logits] as TensorValue, rows.length, rows[0]?.length ?? 0), next: nextCache(entries, found) };
   };
-  const whole = await read(texts, 0, emptyCache(signature.caches, texts.length));
-  if (whole.logits.every(isDistribution))
+  const isKnown = known !== null && known.output === logits && (known.rows[0]?.length ?? 0) > steps;
+  const [text = []] = isKnown ? known.rows : texts;
+  const whole = isKnown ? known.values.flat() : (await read(texts, 0, emptyCache(signature.caches, texts.length))).logits;
+  if (whole.every(isDistribution))
     throw new EspalierError(
       "NO_LOGITS",
       `the model's output "${logits}" holds probabilities, not logits; export it without the softmax at its end`,
       { output: logits },
     );
   if (entries.length === 0) return;
-  const [text = []] = texts;
-  const at = text.length - 2;
+  const at = text.length - steps;
   let { next } = await read([text.slice(0, at)], 0, emptyCache(signature.caches, 1));
-  for (const t of [at, at + 1]) {
+  for (let t = at; t < text.length; t++) {
     const step = await read([[text[t] as number]], t, next);
     next = step.next;
-    if (!alike(step.logits[0] as Float32Array, whole.logits[t] as Float32Array))
+    if (!alike(step.logits[0] as Float32Array, whole[t] as Float32Array))
       throw new EspalierError(
         "UNSUPPORTED_CACHE",
         "the model's cache does not do what a cache is for: a token after a cache has other logits than after the text that the cache is of",
       );
-  }
-}
-
-/** Null if it is refused: what stands in the way is for others to say. */
-export function unlessRefused<T>(step: () => T): T | null {
-  try {
-    return step();
-  } catch (error) {
-    if (error instanceof EspalierError) return null;
-    throw error;
   }
 }
 

@@ -7,15 +7,7 @@ import { EspalierError } from "../errors.ts";
 import { clashIn, isFilePath } from "../models/import/file-paths.ts";
 import type { Store } from "../store/store.ts";
 import { type AccessRole, suffices } from "../store/tokens.ts";
-import {
-  type AnnouncedFile,
-  createUpload,
-  extendUpload,
-  getUpload,
-  removeExpiredUploads,
-  removeUpload,
-  type UploadRecord,
-} from "../store/uploads.ts";
+import { type AnnouncedFile, createUpload, extendUpload, getUpload, removeExpiredUploads, type UploadRecord } from "../store/uploads.ts";
 import { unlessAbsent } from "../unless-absent.ts";
 import { requireAll } from "./validate.ts";
 
@@ -176,12 +168,6 @@ export async function completeUpload(
     });
   await extendUpload(services.store.prisma, upload.id, later());
   return upload;
-}
-
-/** Deletes an upload and what has come of it. Nothing where there is none. */
-export async function dropUpload({ store, dataDirectory }: Pick<UploadServices, "store" | "dataDirectory">, id: string): Promise<void> {
-  await removeUpload(store.prisma, id);
-  await rm(folderOfUpload(dataDirectory, id), { recursive: true, force: true });
 }
 
 /** Clears away uploads that nobody has gone on with. */

@@ -13,7 +13,7 @@ let parentAccuracy: number;
 before(async () => {
   api = await testApi();
   root = api.services.datasetRoot;
-  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
+  modelId = (await api.data('mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }')).registerModel.model.id;
 });
 after(() => api.close());
 

@@ -17,7 +17,7 @@ let folder: string;
 before(async () => {
   api = await testApi();
   folder = await mkdtemp(join(tmpdir(), "espalier-export-"));
-  await api.data('mutation { registerModel(input: { path: "ahab", name: "ahab" }) { model { id } } }');
+  await api.data('mutation { registerModel(input: { source: { path: "ahab" }, name: "ahab" }) { model { id } } }');
 });
 after(async () => {
   await api.close();

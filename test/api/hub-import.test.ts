@@ -22,7 +22,9 @@ let token: string;
 
 before(async () => {
   hub = await testApi({ worker: false, server: { recheckMs: 20 } });
-  const { registerModel } = await hub.data(`mutation { registerModel(input: { path: "ahab" }) { model { repository digest } } }`);
+  const { registerModel } = await hub.data(
+    `mutation { registerModel(input: { source: { path: "ahab" } }) { model { repository digest } } }`,
+  );
   ({ repository, digest } = registerModel.model);
   token = (await createToken(hub.services.store.prisma, { name: "reader", role: "READ", expiresAt: null })).secret;
   const to = new URL(hub.url);
@@ -75,6 +77,17 @@ const over = async (id: string) => {
   return run;
 };
 const forget = (id: string) => api.data(`mutation ($id: ID!) { deleteModel(input: { id: $id }) { deletedId } }`, { id });
+test("a model of a Hub is registered at once", async () => {
+  const register = `mutation ($hub: HubModelInput!) { registerModel(input: { source: { hub: $hub } }) { model { id name digest } } }`;
+  const { registerModel } = await api.data(register, { hub: { repository } });
+  assert.equal(registerModel.model.digest, digest);
+  assert.deepEqual(await readdir(join(api.services.dataDirectory, "exports")), []);
+  await forget(registerModel.model.id);
+  const { errors } = await api.ask(register, { hub: { repository: "nobody/nothing" } });
+  const { code, argument } = errors?.[0]?.extensions ?? {};
+  assert.deepEqual([code, argument], ["HUB_NOT_FOUND", "input.source.hub"]);
+});
+
 const isGraph = (path: string) => path.includes("model.onnx");
 const fetched = (id: string) => readdir(join(api.services.dataDirectory, "imports", id), { recursive: true }).catch(() => []);
 

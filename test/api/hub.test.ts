@@ -32,7 +32,7 @@ let model: {
 before(async () => {
   api = await testApi({ worker: false, server: { recheckMs: 20 } });
   base = new URL(api.url).origin;
-  await api.data(`mutation { registerModel(input: { path: "ahab", name: "Ahab, the 1st" }) { __typename } }`);
+  await api.data(`mutation { registerModel(input: { source: { path: "ahab" }, name: "Ahab, the 1st" }) { __typename } }`);
   const { models } = await api.data(`{ models { nodes { id digest repository archiveUrl files { path sha256 sizeBytes url } } } }`);
   [model] = models.nodes;
 });

@@ -3,6 +3,9 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import type { EspalierError } from "../../src/errors.ts";
+import { finished } from "../../src/finished.ts";
+import { importModel } from "../../src/models/import/import-model.ts";
 import { createToken } from "../../src/store/tokens.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { bearing, type TestApi, testApi } from "../support/api.ts";
@@ -139,8 +142,41 @@ test("files that a client sends become the model that the same folder is, and go
   assert.equal(deleteModel.deletedId, run.resultModel.id);
 });
 
+const register = `mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id name digest producedBy { id } } } }`;
+
+test("an upload is registered at once, and goes; what is wrong with it is the answer, and it stays", async () => {
+  const { registerModel: folder } = await api.data(register, { input: { source: { path: "ahab" } } });
+  await api.data(`mutation ($id: ID!) { deleteModel(input: { id: $id }) { deletedId } }`, { id: folder.model.id });
+  const uploadId = await sent(files);
+  const { registerModel } = await api.data(register, { input: { source: { uploadId }, name: "at once" } });
+  assert.equal(registerModel.model.name, "at once");
+  assert.equal(registerModel.model.producedBy, null);
+  await nothingIsLeft();
+  await api.data(`mutation ($id: ID!) { deleteModel(input: { id: $id }) { deletedId } }`, { id: registerModel.model.id });
+
+  const broken = files.map((file) => (file.path === "config.json" ? { ...file, bytes: Buffer.from("{") } : file));
+  const brokenId = await sent(broken);
+  assert.deepEqual(await codeOf(register, { input: { source: { uploadId: brokenId } } }), ["INVALID_JSON", "input.source.uploadId"]);
+  assert.deepEqual(await leftIn("uploads"), [brokenId]);
+  await api.data(`mutation ($id: ID!) { deleteUpload(input: { id: $id }) { deletedId } }`, { id: brokenId });
+});
+
+test("a model that is too large to be answered for at once is sent to startImport, before its weights are read", async () => {
+  const dataDirectory = join(api.services.dataDirectory, "small");
+  const uploaded = { kind: "UPLOAD", folder: "/nowhere", files: [{ path: "model.gguf", sizeBytes: 1001, sha256: null }] } as const;
+  const sources = [{ kind: "PATH", modelRoot: join(ahabFolder, ".."), path: "ahab" } as const, uploaded];
+  for (const source of sources) {
+    const request = { dataDirectory, source, scratch: join(dataDirectory, "scratch"), mostBytes: 1000 };
+    const refused = finished(importModel(request, new AbortController().signal));
+    await assert.rejects(refused, ({ code, message }: EspalierError) => code === "MODEL_TOO_LARGE" && /startImport/.test(message));
+  }
+  assert.deepEqual(await leftIn("small/artifacts"), []);
+});
+
 test("a folder of the server is imported, once for a key", async () => {
-  const { registerModel } = await api.data(`mutation { registerModel(input: { path: "ahab" }) { model { id digest producedBy { id } } } }`);
+  const { registerModel } = await api.data(
+    `mutation { registerModel(input: { source: { path: "ahab" } }) { model { id digest producedBy { id } } } }`,
+  );
   assert.equal(registerModel.model.producedBy, null);
   const id = await startImport({ path: "ahab" }, { key: "one" });
   assert.equal(await startImport({ path: "ahab" }, { key: "one" }), id);

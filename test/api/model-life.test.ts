@@ -80,7 +80,7 @@ test("what is no model is refused with the reason, and nothing is stored", async
       const body = JSON.stringify({ query: register, variables: { input: { path } } });
       const response = await fetch(server.url, { method: "POST", headers: { "content-type": "application/json" }, body });
       const { errors } = (await response.json()) as Answer;
-      assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, "input.path"], path);
+      assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, "input.source.path"], path);
     }
     assert.equal(await count(), stored);
   } finally {

@@ -24,7 +24,7 @@ before(async () => {
   new DataView(scale.data.bytes.buffer, scale.data.bytes.byteOffset).setFloat32(0, Number.NaN, true);
   await writeFile(path, encode(model));
   api = await testApi({ modelRoot: root });
-  modelId = (await api.data('mutation { registerModel(input: { path: "nan" }) { model { id } } }')).registerModel.model.id;
+  modelId = (await api.data('mutation { registerModel(input: { source: { path: "nan" } }) { model { id } } }')).registerModel.model.id;
 });
 after(async () => {
   await api.close();

@@ -24,7 +24,7 @@ after(async () => {
 });
 
 const register = (name: string, signal?: AbortSignal): Promise<Answer> => {
-  const query = `mutation { registerModel(input: { path: "tiny", name: "${name}" }) { model { id } } }`;
+  const query = `mutation { registerModel(input: { source: { path: "tiny" }, name: "${name}" }) { model { id } } }`;
   const headers = { "content-type": "application/json" };
   return fetch(api.url, { method: "POST", headers, body: JSON.stringify({ query }), ...(signal ? { signal } : {}) }).then(
     (r) => r.json() as Promise<Answer>,

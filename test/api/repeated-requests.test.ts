@@ -13,7 +13,7 @@ before(async () => {
   modelRoot = await mkdtemp(join(tmpdir(), "espalier-models-"));
   await cp(ahabFolder, join(modelRoot, "ahab"), { recursive: true });
   api = await testApi({ worker: false, modelRoot });
-  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
+  modelId = (await api.data('mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }')).registerModel.model.id;
 });
 after(async () => {
   await api.close();

@@ -7,7 +7,7 @@ let api: TestApi;
 let modelId: string;
 before(async () => {
   api = await testApi();
-  modelId = (await api.data('mutation { registerModel(input: { path: "ahab" }) { model { id } } }')).registerModel.model.id;
+  modelId = (await api.data('mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }')).registerModel.model.id;
 });
 after(() => api.close());
 

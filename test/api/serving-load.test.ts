@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
-import { registerModel } from "../../src/services/register-model.ts";
 import { modelRoot } from "../support/ahab.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
+import { registerFolder } from "../support/register.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -12,7 +12,7 @@ let modelId: string;
 before(async () => {
   api = await testApi({ worker: false });
   const { store, dataDirectory } = api.services;
-  modelId = (await registerModel({ store, dataDirectory, modelRoot }, { path: "ahab", name: "ahab" })).id;
+  modelId = (await registerFolder({ store, dataDirectory, modelRoot }, "ahab")).id;
   await api.data(mutation, { input: { modelId, prompt: "A", maxTokens: 1 } });
 });
 after(() => api.close());

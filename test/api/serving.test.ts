@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { appendFileSync, cpSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { registerModel } from "../../src/services/register-model.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { type TestApi, testApi } from "../support/api.ts";
+import { registerFolder } from "../support/register.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -17,7 +17,7 @@ before(async () => {
   for (const name of ["one", "two"]) cpSync(ahabFolder, join(modelRoot, name), { recursive: true });
   appendFileSync(join(modelRoot, "two", "README.md"), "\nAnother.\n");
   ids = [];
-  for (const name of ["one", "two"]) ids.push((await registerModel({ store, dataDirectory, modelRoot }, { path: name, name })).id);
+  for (const name of ["one", "two"]) ids.push((await registerFolder({ store, dataDirectory, modelRoot }, name)).id);
 });
 after(() => api.close());
 

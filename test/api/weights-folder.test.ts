@@ -75,7 +75,7 @@ test("a folder that is cut short is refused with file and reason, and leaves not
   truncateSync(join(root, "short", "model.safetensors"), 2_000_000);
   const count = () => api.services.store.prisma.model.count();
   const before = await count();
-  const { errors } = await api.ask('mutation { registerModel(input: { path: "short" }) { model { id } } }');
+  const { errors } = await api.ask('mutation { registerModel(input: { source: { path: "short" } }) { model { id } } }');
   assert.equal(errors?.[0]?.extensions["code"], "INVALID_SAFETENSORS");
   assert.match(errors?.[0]?.message ?? "", /^model\.safetensors: tensor ".*" ends at byte \d+, but the file has 2000000 bytes$/);
   assert.equal(await count(), before);

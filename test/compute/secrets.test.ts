@@ -8,10 +8,10 @@ import { childEnvironment } from "../../src/child-environment.ts";
 import { computeOnce } from "../../src/compute/compute-once.ts";
 import { ComputeProcess } from "../../src/compute/compute-process.ts";
 import { datasetFrom } from "../../src/services/register-dataset.ts";
-import { registerModel } from "../../src/services/register-model.ts";
 import { modelFiles } from "../../src/store/models.ts";
 import { modelRoot } from "../support/ahab.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "../support/database.ts";
+import { registerFolder } from "../support/register.ts";
 import { s3Server } from "../support/s3.ts";
 
 /** What a server's environment may hold and no other process needs. */
@@ -99,7 +99,7 @@ test("files of models and datasets are their owner's alone, those of earlier ver
   await writeFile(join(dataDirectory, "artifacts", "older"), "", { mode: 0o644 });
   await settleArtifacts(dataDirectory, null);
   const services = { store, dataDirectory, modelRoot, datasetRoot: dataDirectory };
-  const model = await registerModel(services, { path: "ahab", name: "ahab" });
+  const model = await registerFolder(services, "ahab");
   await (await datasetFrom(services, ["a text"], "mine")).keep();
   await materialise({ dataDirectory, digest: model.digest, files: await modelFiles(store.prisma, model.id) });
   let seen = 0;

@@ -7,11 +7,11 @@ import { standsOf } from "../../src/jobs/run-kinds.ts";
 import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import { deleteModel } from "../../src/services/delete-model.ts";
 import { type Finding, fsck } from "../../src/services/fsck.ts";
-import { registerModel } from "../../src/services/register-model.ts";
 import { findModels, getModel, modelFiles } from "../../src/store/models.ts";
 import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";
 import { modelRoot } from "../support/ahab.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
+import { registerFolder } from "../support/register.ts";
 import { smallDisk } from "../support/small-disk.ts";
 
 let bench: JobBench;
@@ -73,7 +73,7 @@ test("a model with descendants or runs under way is kept; deleted, it takes the 
 });
 
 test("fsck finds what is missing, spoilt, unreferenced and left over, and repairs what it may", async () => {
-  const register = () => registerModel({ ...bench, modelRoot }, { path: "ahab", name: "ahab" });
+  const register = () => registerFolder({ ...bench, modelRoot }, "ahab");
   const { id, digest } = await register();
   const files = await modelFiles(bench.store.prisma, id);
   const [card, config, tokenizer] = ["README.md", "config.json", "tokenizer.json"].map(
@@ -121,7 +121,7 @@ test("a full disk fails a run and loses nothing; with room again it is resumed t
   const services = { ...bench, dataDirectory };
   let worker: Worker | undefined;
   try {
-    const { id: modelId } = await registerModel({ ...services, modelRoot }, { path: "ahab", name: "ahab" });
+    const { id: modelId } = await registerFolder({ ...services, modelRoot }, "ahab");
     const run = await bench.prune({ targetRatio: 0.1 }, { modelId });
     for (const name of await readdir(at("artifacts")))
       if (!(await exists(join(dataDirectory, "artifacts", name))))

@@ -6,9 +6,9 @@ import { ModelProcesses } from "../../src/compute/model-processes.ts";
 import { patienceMs } from "../../src/compute/sign-of-life.ts";
 import type { GenerationRequest, ServingTask, Tasks } from "../../src/compute/tasks.ts";
 import { storedModel } from "../../src/jobs/stored-model.ts";
-import { registerModel } from "../../src/services/register-model.ts";
 import { type TestDatabase, temporaryFolder, testDatabase } from "../support/database.ts";
 import { catastrophe, writeHostileModel } from "../support/hostile-model.ts";
+import { registerFolder } from "../support/register.ts";
 import { isAlive, until } from "../support/wait.ts";
 
 let database: TestDatabase;
@@ -19,7 +19,7 @@ before(async () => {
   database = await testDatabase();
   folder = await temporaryFolder();
   await writeHostileModel(join(folder, "model"));
-  const { id } = await registerModel({ ...database, modelRoot: folder }, { path: "model", name: "slow" });
+  const { id } = await registerFolder({ ...database, modelRoot: folder }, "model", "slow");
   const model = await storedModel(database, id);
   base = { model, maxTokens: 4, temperature: 0, topK: 0, topP: 1, seed: 0, executionProvider: "CPU" };
   processes = new ModelProcesses({ patience: { ...patienceMs, READING_TEXT: 1500 } });

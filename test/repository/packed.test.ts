@@ -32,7 +32,7 @@ const noRegistry = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUN
 /** The main job, as a client. */
 async function work(client: Client): Promise<string> {
   type Registered = { registerModel: { model: { id: string; parameterCount: number } } };
-  const register = `mutation { registerModel(input: { path: "ahab" }) { model { id parameterCount } } }`;
+  const register = `mutation { registerModel(input: { source: { path: "ahab" } }) { model { id parameterCount } } }`;
   const {
     registerModel: { model },
   } = await client.request<Registered>(register);

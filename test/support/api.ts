@@ -74,7 +74,7 @@ export async function testApi({
   const queue = await Queue.open(store, logger);
   const worker = works ? await startWorker(queue, { store, dataDirectory, modelRoot: root, hub, logger }) : null;
   const generators = new ModelProcesses();
-  const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot, uploadBytes };
+  const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot, uploadBytes, hub };
   const server = await startServer(services, "127.0.0.1", 0, logger, options);
   const sockets: ReturnType<typeof createClient>[] = [];
 

@@ -5,7 +5,6 @@ import { type Logger, pino } from "pino";
 import { Queue } from "../../src/jobs/queue.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
 import { datasetOf } from "../../src/services/register-dataset.ts";
-import { registerModel } from "../../src/services/register-model.ts";
 import type { DatasetRecord } from "../../src/store/datasets.ts";
 import type { StoredEvent } from "../../src/store/events.ts";
 import type { ModelRecord } from "../../src/store/models.ts";
@@ -14,6 +13,7 @@ import { followRun } from "../../src/store/run-feed.ts";
 
 import { modelRoot } from "./ahab.ts";
 import { type TestDatabase, testDatabase } from "./database.ts";
+import { registerFolder } from "./register.ts";
 
 export interface JobBench extends TestDatabase {
   readonly queue: Queue;
@@ -39,7 +39,7 @@ export async function jobBench(): Promise<JobBench> {
   const { store, url, dataDirectory } = database;
   const logger = pino({ level: "silent" });
   const queue = await Queue.open(store, logger);
-  const ahab = await registerModel({ store, dataDirectory, modelRoot }, { path: "ahab", name: "ahab" });
+  const ahab = await registerFolder({ store, dataDirectory, modelRoot }, "ahab");
   return {
     ...database,
     modelRoot,

@@ -44,7 +44,7 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       query: "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }",
-      variables: { input: { path: basename(folder) } },
+      variables: { input: { source: { path: basename(folder) } } },
     }),
   });
   const { data } = (await answer.json()) as { data: { registerModel: { model: { id: string } } } };

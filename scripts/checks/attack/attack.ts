@@ -47,7 +47,7 @@ class Monitor {
 }
 
 async function register(target: Target, path: string): Promise<string> {
-  const { data, code } = await target.ask(`mutation { registerModel(input: { path: "${path}" }) { model { id } } }`);
+  const { data, code } = await target.ask(`mutation { registerModel(input: { source: { path: "${path}" } }) { model { id } } }`);
   assert.ok(data, `the model ${path} was not registered: ${code}`);
   return data.registerModel.model.id;
 }

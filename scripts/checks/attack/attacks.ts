@@ -238,7 +238,7 @@ const sockets: Record<string, Attack> = {
 const work: Record<string, Attack> = {
   "models registered by the dozen, clients leaving": async (target, { requests }) => {
     const leaving = new AbortController();
-    const register = 'mutation { registerModel(input: { path: "ahab" }) { model { id } } }';
+    const register = 'mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }';
     const asked = Array.from({ length: requests }, (_, i) =>
       target.ask(register, {}, i % 2 ? leaving.signal : undefined).catch(() => null),
     );

@@ -139,7 +139,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
   try {
     await cluster.ready();
     const client = new Client(cluster.urls, seededRandom(options.seed, "client"), over.signal);
-    const register = 'mutation { registerModel(input: { path: "ahab" }) { model { id } } }';
+    const register = 'mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }';
     const { id: modelId } = (await client.ask<{ registerModel: { model: { id: string } } }>(register, {})).registerModel.model;
 
     const references = await Promise.all(

@@ -1,19 +1,10 @@
 import { Arg, Ctx, FieldResolver, Mutation, Resolver, Root } from "type-graphql";
 import { startImport } from "../../services/start-import.ts";
 import type { ImportRunRecord } from "../../store/imports.ts";
-import type { ImportOrigin } from "../../store/runs.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
-import { chosenOf } from "../one-of.ts";
-import { ImportRun, type ModelSourceInput, StartImportInput, StartImportPayload } from "../types/import.ts";
-
-function originOf(source: ModelSourceInput): ImportOrigin {
-  const given = chosenOf(source);
-  if ("path" in given) return { kind: "PATH", path: given.path };
-  if ("uploadId" in given) return { kind: "UPLOAD", uploadId: given.uploadId };
-  const { repository, revision, files = null } = given.hub;
-  return { kind: "HUB", repository, revision, files };
-}
+import { originOf } from "../origin-of.ts";
+import { ImportRun, StartImportInput, StartImportPayload } from "../types/import.ts";
 
 @Resolver(() => ImportRun)
 export class ImportResolver {

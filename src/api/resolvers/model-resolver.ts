@@ -3,7 +3,7 @@ import { deleteModel } from "../../services/delete-model.ts";
 import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
 import { updateModel } from "../../services/update-model.ts";
-import { blaming, isPath, keyRule, nameRule, requireAll } from "../../services/validate.ts";
+import { blaming, requireAll } from "../../services/validate.ts";
 import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelOrder, type ModelRecord } from "../../store/models.ts";
@@ -14,6 +14,7 @@ import type { Context } from "../context.ts";
 import { modelOrderEnum, structureKindEnum } from "../enums.ts";
 import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
+import { originOf } from "../origin-of.ts";
 import { AgeFilter } from "../types/age-filter.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
@@ -91,16 +92,18 @@ export class ModelResolver {
   @Needs("PRUNE")
   @Mutation(() => RegisterModelPayload, {
     description:
-      "Registers a model: reads it, checks that it can be pruned and served, and copies it into the artifact store. The same bytes registered twice are one model, under its first name.",
+      "Registers a model of up to 1 GiB at once: reads it, checks that it can be pruned and served, and copies it into the artifact store. The same bytes registered twice are one model, under its first name. `startImport` does the same as a run, for a model of any size.",
   })
   async registerModel(
-    @Arg("input", () => RegisterModelInput, { description: "Which model." }) { path, name, idempotencyKey }: RegisterModelInput,
-    @Ctx() { store, dataDirectory, modelRoot, caller, signal }: Context,
+    @Arg("input", () => RegisterModelInput, { description: "Which model." }) { source, path, name, idempotencyKey }: RegisterModelInput,
+    @Ctx() context: Context,
   ): Promise<{ model: ModelRecord }> {
-    const called = name ?? path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
-    requireAll([["input.path", isPath(path), "must be a path of 1 to 4,096 characters"], nameRule(called), keyRule(idempotencyKey)]);
-    const request = { path, name: called.trim(), idempotencyKey: idempotencyKey ?? undefined, owner: caller.token?.id ?? null };
-    return { model: await blaming("input.path", registerModel({ store, dataDirectory, modelRoot }, request, signal)) };
+    requireAll([
+      ["input.source", (source == null) !== (path == null), "must be given, and `path`, which it takes the place of, not with it"],
+    ]);
+    const from = source ? originOf(source) : ({ kind: "PATH", path: path ?? "" } as const);
+    const request = { from, name: name ?? null, idempotencyKey: idempotencyKey ?? null };
+    return { model: await registerModel(context, request, context.caller, context.signal) };
   }
 
   @Needs("PRUNE")

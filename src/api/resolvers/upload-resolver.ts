@@ -1,5 +1,6 @@
 import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
-import { announceUpload, dropUpload, ownUpload, receivedBytes } from "../../services/uploads.ts";
+import { dropUpload } from "../../jobs/import-source.ts";
+import { announceUpload, ownUpload, receivedBytes } from "../../services/uploads.ts";
 import { blaming } from "../../services/validate.ts";
 import type { UploadRecord } from "../../store/uploads.ts";
 import { listCost } from "../complexity.ts";

@@ -1,14 +1,21 @@
 import { Field, ID, InputType, ObjectType } from "type-graphql";
+import { ModelSourceInput } from "./import.ts";
 import { Model } from "./model.ts";
 
 @InputType({ description: "Which model to register." })
 export class RegisterModelInput {
-  @Field(() => String, {
-    description: "A folder in the Hugging Face layout, or an `.onnx` or `.gguf` file, relative to the server's model root.",
-  })
-  readonly path!: string;
+  @Field(() => ModelSourceInput, { nullable: true, description: "Where its files are." })
+  readonly source?: ModelSourceInput | null;
 
-  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, the last part of the path." })
+  @Field(() => String, {
+    nullable: true,
+    deprecationReason: "Use `source: { path }`.",
+    description:
+      "In place of `source`: a folder in the Hugging Face layout, or an `.onnx` or `.gguf` file, relative to the server's model root.",
+  })
+  readonly path?: string | null;
+
+  @Field(() => String, { nullable: true, description: "What to call it, 1 to 200 characters. Without it, after where it comes from." })
   readonly name?: string | null;
 
   @Field(() => String, {

@@ -85,7 +85,7 @@ const run =
 
 export async function registerModel(client: Client, path: string): Promise<Model> {
   const mutation = `mutation($input: RegisterModelInput!) { registerModel(input: $input) { model { ${model} } } }`;
-  return (await client.request<{ registerModel: { model: Model } }>(mutation, { input: { path } })).registerModel.model;
+  return (await client.request<{ registerModel: { model: Model } }>(mutation, { input: { source: { path } } })).registerModel.model;
 }
 
 export async function registerDataset(client: Client, path: string, name: string): Promise<string> {

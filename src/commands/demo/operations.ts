@@ -74,7 +74,7 @@ export async function registerModel(client: Client, path: string, name: string):
   const mutation = `mutation Register($input: RegisterModelInput!) { registerModel(input: $input) { model { ${modelFields} } } }`;
   const {
     registerModel: { model },
-  } = await client.request<{ registerModel: { model: Model } }>(mutation, { input: { path, name } });
+  } = await client.request<{ registerModel: { model: Model } }>(mutation, { input: { source: { path }, name } });
   return model;
 }
 

@@ -2,7 +2,7 @@ import * as attr from "../../onnx/attributes.ts";
 import { type Attribute, type DataType, dataTypes, type Graph, type Node, type Tensor, type ValueInfo } from "../../onnx/ir.ts";
 import { float32Tensor, int64Tensor } from "../../onnx/tensors.ts";
 
-/** A value in a graph under construction. Shapes are ONNX Runtime's to work out. */
+/** A value in a graph under construction. Shapes are ONNX Runtime's to work out, but for those that are stated. */
 export interface Value {
   readonly name: string;
   readonly type: DataType;
@@ -14,6 +14,7 @@ export class GraphWriter {
   readonly #nodes: Node[] = [];
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
+  readonly #stated: ValueInfo[] = [];
   readonly #initializers = new Map<string, Tensor>();
   /** What is made once, by what it is made of. */
   readonly #made = new Map<string, Value>();
@@ -48,6 +49,15 @@ export class GraphWriter {
   output(name: string, value: Value, shape: ValueInfo["shape"]): void {
     this.#nodes.push({ name, opType: "Identity", domain: "", inputs: [value.name], outputs: [name], attributes: {} });
     this.#outputs.push({ name, dataType: value.type, shape });
+  }
+
+  /**
+   * States a shape that ONNX Runtime does not find. (Without it, 1.30 opens a graph in time that grows with the square of its layers:
+   * 4,000 nodes in 3 s instead of 0.3.)
+   */
+  stated(value: Value, shape: ValueInfo["shape"]): Value {
+    this.#stated.push({ name: value.name, dataType: value.type, shape });
+    return value;
   }
 
   constant(tensor: Tensor): Value {
@@ -144,7 +154,7 @@ export class GraphWriter {
       outputs: this.#outputs,
       initializers: this.#initializers,
       nodes: this.#nodes,
-      valueInfo: [],
+      valueInfo: this.#stated,
     };
   }
 

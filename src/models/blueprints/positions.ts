@@ -22,8 +22,9 @@ export function maskOf(g: GraphWriter, { tokens, mask }: Fed, { window, alibi }:
     const near = window === undefined ? null : g.op("Greater", [columns, g.sub(rows, g.int(window))], {}, "bool");
     const real = g.once("real", () => g.unsqueeze(g.cast(mask, "bool"), [1, 2]));
     const seen = [real, near].reduce<Value>((all, each) => (each ? g.op("And", [all, each], {}, "bool") : all), causal);
-    const hidden = g.op("Where", [seen, g.float(0), g.float(lowest)], {}, "float32");
-    return alibi === undefined ? hidden : g.add(slopes(g, columns, alibi), hidden);
+    const shape = (heads: number) => ["batch_size", heads, "sequence_length", "total_sequence_length"];
+    const hidden = g.stated(g.op("Where", [seen, g.float(0), g.float(lowest)], {}, "float32"), shape(1));
+    return alibi === undefined ? hidden : g.stated(g.add(slopes(g, columns, alibi), hidden), shape(alibi.length));
   });
 }
 

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifacts } from "../../artifacts/artifacts.ts";
+import { Digests } from "../../artifacts/digests.ts";
 import { type ModelFile, modelDigest, takeFile } from "../../artifacts/model-files.ts";
 import { EspalierError } from "../../errors.ts";
 import { cardOf, pictureFile } from "../cards/card.ts";
@@ -72,15 +73,20 @@ export async function* exportModel(
   const { model, options } = request;
   const writer = await formatNamed(options.format).open();
   const source = await opened(request);
-  const { files: written, notes } = yield* writer.write(source, options, destination);
-  const cards = request.card ? await writeCard(model.dataDirectory, request.card, options, notes, destination) : [];
   const files: ModelFile[] = [];
-  for (const file of [...written, ...cards])
-    files.push(
-      "stored" in file
-        ? { path: file.path, sha256: file.stored.sha256, sizeBytes: file.stored.sizeBytes }
-        : { path: file.path, ...(await takeFile(model.dataDirectory, join(destination, file.written))) },
-    );
+  const digests = new Digests();
+  const digestOf = (path: string) => digests.of(join(destination, path));
+  let notes: readonly string[];
+  try {
+    const made = yield* writer.write(source, options, destination, digestOf);
+    ({ notes } = made);
+    const cards = request.card ? await writeCard(model.dataDirectory, request.card, options, notes, destination) : [];
+    for (const { path, ...file } of [...made.files, ...cards])
+      if ("stored" in file) files.push({ path, sha256: file.stored.sha256, sizeBytes: file.stored.sizeBytes });
+      else files.push({ path, ...(await takeFile(model.dataDirectory, join(destination, file.written), await digestOf(file.written))) });
+  } finally {
+    await digests.end();
+  }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   if (new Set(files.map(({ path }) => path)).size !== files.length)
     throw new EspalierError("INTERNAL", `the format ${options.format} wrote a file twice`);

@@ -43,6 +43,7 @@ export interface FormatWriter {
    * Writes the model. What is written has been proven to be the model: read anew, it gives its logits.
    *
    * @param destination an empty folder for what the store does not hold
+   * @param written is told of a large file there as soon as it is whole: it is read for its digest while it is proven
    * @yields how much is done, in units of the format's own
    * @throws EspalierError if it cannot be, or is not the model; nothing is kept then
    */
@@ -50,6 +51,7 @@ export interface FormatWriter {
     source: ExportSource,
     options: FormatOptions,
     destination: string,
+    written: (path: string) => void,
   ): AsyncGenerator<{ readonly done: number; readonly total: number }, WrittenExport>;
 }
 

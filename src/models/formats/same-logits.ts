@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { EspalierError } from "../../errors.ts";
-import * as attr from "../../onnx/attributes.ts";
 import { decode } from "../../onnx/decode.ts";
-import { constantsFirst, producers, removeDead } from "../../onnx/edit.ts";
-import { type Graph, isHalfPrecision, type Model, type Node, operatorKey } from "../../onnx/ir.ts";
+import { constantsFirst } from "../../onnx/edit.ts";
+import { isHalfPrecision, type Model } from "../../onnx/ir.ts";
 import { canonical } from "../../onnx/passes/canonical.ts";
 import { modelSource } from "../../runtime/model-source.ts";
 import { openSession, type TensorValue } from "../../runtime/session.ts";
@@ -12,6 +11,7 @@ import { feedsOf } from "../../signature/feeds.ts";
 import { logitsByToken, logitsOf } from "../../signature/logits.ts";
 import { signatureOf } from "../../signature/signature.ts";
 import { graphOfFolder } from "../blueprints/graph-of-folder.ts";
+import { withoutTurning } from "../without-turning.ts";
 import type { ExportSource } from "./format.ts";
 
 /** How far logits may be apart, of the largest: both graphs compute in float32, in another order; what is stored in 16 bits is rounded. */
@@ -24,31 +24,10 @@ const longest = 12;
 const rowsOf = (vocabulary: number, length: number): number[][] =>
   [1, 2].map((seed) => Array.from({ length }, (_, i) => (seed * 7 + i * i * 31 + i * 3) % Math.max(1, vocabulary)));
 
-/** Products with weights that are stored turned, as one operator each: it reads them as they lie, where a node that turns them would copy them. */
-function withoutTurning(graph: Graph): Graph {
-  const makers = producers(graph);
-  const turnedBy = (name = ""): string | null => {
-    const node = makers.get(name);
-    const [of = ""] = node?.inputs ?? [];
-    const isTurn = node?.opType === "Transpose" && graph.initializers.get(of)?.dims.length === 2;
-    return isTurn && String(attr.intsOf(node, "perm")) === "1,0" ? of : null;
-  };
-  const nodes = graph.nodes.map((node): Node => {
-    const [x = "", w] = node.inputs;
-    const of = operatorKey(node) === "MatMul" ? turnedBy(w) : null;
-    if (of === null) return node;
-    return { ...node, opType: "FusedMatMul", domain: "com.microsoft", inputs: [x, of], attributes: { transB: attr.int(1) } };
-  });
-  return removeDead({ ...graph, nodes });
-}
-
 /** Logits [B * T][V] of a few fixed texts. Weights are mapped and not copied, so that memory stays that of the graph. */
 async function logits(model: Model, folder: string, rows: readonly (readonly number[])[]): Promise<Float32Array[]> {
-  const source = modelSource(
-    { ...model, opsets: { "com.microsoft": 1, ...model.opsets }, graph: constantsFirst(withoutTurning(model.graph)) },
-    folder,
-    "CPU",
-  );
+  const fitting = withoutTurning(model);
+  const source = modelSource({ ...fitting, graph: constantsFirst(fitting.graph) }, folder, "CPU");
   const session = await openSession(source, {
     executionProvider: "CPU",
     threads: 1,

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { Digests } from "../../artifacts/digests.ts";
 import { inspecting } from "../inspect.ts";
 import { type InspectedModel } from "../types.ts";
 import { type FromHub, fromHub } from "./sources/hub.ts";
@@ -13,6 +14,8 @@ export interface ImportRequest {
   readonly source: ImportSource;
   /** Path of a folder that may be made for a while, on the file system of the artifacts. */
   readonly scratch: string;
+  /** Of files of a model that has more, nothing is read; any number if not said. */
+  readonly mostBytes?: number;
 }
 
 /** How far it is: which file, and how much of it. */
@@ -35,10 +38,20 @@ export interface Gathered {
   readonly files: "OURS" | "THEIRS";
   /** What users should know of where they came from. */
   readonly notes: readonly string[];
+  /** Settles once they are known to have the digests that were announced, which is looked at while they are tried out. */
+  readonly proven: Promise<void>;
+}
+
+export interface GatherPlace {
+  /** A folder for what is made on the way. */
+  readonly scratch: string;
+  readonly digests: Digests;
+  readonly signal: AbortSignal;
+  readonly mostBytes?: number | undefined;
 }
 
 /** Brings a model's files to this machine, and tells how far it is. Of what cannot be had there is nothing left in `scratch` that is used. */
-export type Gather<Source> = (source: Source, scratch: string, signal: AbortSignal) => AsyncGenerator<StageProgress, Gathered>;
+export type Gather<Source> = (source: Source, place: GatherPlace) => AsyncGenerator<StageProgress, Gathered>;
 
 type SourceNamed<Kind> = Extract<ImportSource, { readonly kind: Kind }>;
 
@@ -55,14 +68,25 @@ const sources: { readonly [Kind in ImportSource["kind"]]: readonly [Gather<Sourc
  * @throws EspalierError what its source throws; what `inspect` throws; the signal's reason
  */
 export async function* importModel(
-  { dataDirectory, source, scratch }: ImportRequest,
+  { dataDirectory, source, scratch, mostBytes }: ImportRequest,
   signal: AbortSignal,
 ): AsyncGenerator<ImportProgress, InspectedModel> {
   const [gather, share] = sources[source.kind] as [Gather<ImportSource>, number];
-  const gathered = yield* told(gather(source, scratch, signal), 0, share);
-  const { modelRoot, path, files } = gathered;
-  const model = yield* told(inspecting({ dataDirectory, modelRoot, path, files, scratch: join(scratch, "folder") }), share, 1);
-  return { ...model, notes: [...gathered.notes, ...model.notes] };
+  const digests = new Digests();
+  try {
+    const { modelRoot, path, files, notes, proven } = yield* told(gather(source, { scratch, digests, signal, mostBytes }), 0, share);
+    try {
+      const request = { dataDirectory, modelRoot, path, files, scratch: join(scratch, "folder") };
+      const model = yield* told(inspecting(request, { digests, proven, mostBytes }), share, 1);
+      return { ...model, notes: [...notes, ...model.notes] };
+    } catch (error) {
+      // What is wrong with bytes that are others than were announced is no news.
+      await proven;
+      throw error;
+    }
+  } finally {
+    await digests.end();
+  }
 }
 
 /** The progress of a stage as that of the whole. */

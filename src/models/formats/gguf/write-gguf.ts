@@ -129,7 +129,7 @@ export const writeGguf: FormatWriter = {
   async check(source, options) {
     await planned(source, options);
   },
-  async *write(source, options, destination) {
+  async *write(source, options, destination, written) {
     const quantisation = quantisationOf(options);
     const { config, tensors, notes, context, chosen } = await planned(source, options);
     const [folder, back, file] = [join(destination, "weights"), join(destination, "back"), `model-${quantisation}.gguf`];
@@ -140,7 +140,8 @@ export const writeGguf: FormatWriter = {
       if (isCompanion(path) && /token|vocab|merges|chat_template\.|generation/.test(path) && !path.includes("/"))
         await copyFile(join(source.folder, path), join(folder, path));
     const target = join(destination, file);
-    const written = yield* ggufOfFolder({ folder, quantisation, target });
+    const made = yield* ggufOfFolder({ folder, quantisation, target });
+    written(file);
     await finished(folderOfGguf({ path: target, file }, back));
     await requireSameTensors(folder, back, quantisation);
     const length = Math.min(context, Number(chosen.metadata.get(`${chosen.architecture.name}.context_length`)?.value));
@@ -148,7 +149,7 @@ export const writeGguf: FormatWriter = {
     const beside = source.files.filter(({ path }) => kept.has(path));
     return {
       files: [{ path: file, written: file }, ...beside.map(({ path, ...stored }) => ({ path, stored }))],
-      notes: [...notes, ...written.notes],
+      notes: [...notes, ...made.notes],
     };
   },
 };

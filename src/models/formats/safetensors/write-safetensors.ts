@@ -42,13 +42,14 @@ export const writeSafetensors: FormatWriter = {
   async check(source, options) {
     await planned(source, options);
   },
-  async *write(source, options, destination) {
+  async *write(source, options, destination, written) {
     const { config, tensors, notes } = await planned(source, options);
     await writeFile(join(destination, "config.json"), `${writeJson(config)}\n`);
     yield* writeTensors(join(destination, "model.safetensors"), tensors);
+    written("model.safetensors");
     await requireSameLogits(source, destination);
     const kept = source.files.filter(({ path }) => isCompanion(path) && !own.has(path));
-    const written = ["config.json", "model.safetensors"].map((path) => ({ path, written: path }));
-    return { files: [...written, ...kept.map(({ path, ...stored }) => ({ path, stored }))], notes };
+    const made = ["config.json", "model.safetensors"].map((path) => ({ path, written: path }));
+    return { files: [...made, ...kept.map(({ path, ...stored }) => ({ path, stored }))], notes };
   },
 };

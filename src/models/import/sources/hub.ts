@@ -1,4 +1,3 @@
-import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
@@ -6,10 +5,12 @@ import type { ReadableStream } from "node:stream/web";
 import { setTimeout as pause } from "node:timers/promises";
 // It speaks the Hub's own protocols, Xet's too, is kept by Hugging Face, and runs on the Node that we do.
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
+import type { Digest } from "../../../artifacts/digests.ts";
 import { requireRoom } from "../../../artifacts/require-room.ts";
 import { EspalierError } from "../../../errors.ts";
-import { sha256OfStream } from "../../../sha256-of-stream.ts";
+import { heard } from "../../../heard.ts";
 import { unlessAbsent } from "../../../unless-absent.ts";
+import { requireSmall } from "../../require-small.ts";
 import { chooseFiles } from "../choose-files.ts";
 import { isFilePath } from "../file-paths.ts";
 import type { Gather, StageProgress } from "../import-model.ts";
@@ -89,7 +90,7 @@ function boundedFetch(source: FromHub, signal: AbortSignal): typeof fetch {
  *
  * @throws EspalierError HUB_UNREACHABLE, HUB_REFUSED, HUB_NOT_FOUND; MODEL_NOT_FOUND, FILE_NOT_FOUND; DIGEST_MISMATCH; DISK_FULL
  */
-export const fromHub: Gather<FromHub> = async function* (source, _scratch, signal) {
+export const fromHub: Gather<FromHub> = async function* (source, { digests, signal, mostBytes }) {
   const { repository, revision } = source;
   const access = { hubUrl: addressOf(source), fetch: boundedFetch(source, signal) };
   const repo = { type: "model", name: repository } as const;
@@ -103,13 +104,18 @@ export const fromHub: Gather<FromHub> = async function* (source, _scratch, signa
       (path) => byPath.get(path) as ListFileEntry,
     );
     const total = files.reduce((n, file) => n + file.size, 0) || 1;
+    requireSmall(total, mostBytes);
     await requireRoom(folder, total);
+    const checks: Promise<void>[] = [];
     let before = 0;
     for (const file of files) {
-      const { path, size } = file;
+      const { path, size, lfs } = file;
+      const target = join(folder, path);
       const openAt = (from: number) => opened(downloadFile({ repo, path, revision: commit, ...access }), from, path);
-      for await (const doneBytes of fetchFile(file, join(folder, path), openAt, source, signal))
+      for await (const doneBytes of fetchFile(file, target, openAt, source, signal))
         yield { file: path, doneBytes, totalBytes: size, ofStage: (before + doneBytes) / total } satisfies StageProgress;
+      // While the next is fetched.
+      if (lfs) checks.push(heard(digests.of(target).then((found) => requireDigest(found, target, path, lfs.oid))));
       before += size;
     }
     return {
@@ -117,6 +123,7 @@ export const fromHub: Gather<FromHub> = async function* (source, _scratch, signa
       path: source.files?.find((path) => path.endsWith(".onnx")) ?? ".",
       files: "OURS",
       notes: [`made of ${repository} at ${commit}`],
+      proven: heard(Promise.all(checks).then(() => {})),
     };
   } catch (error) {
     signal.throwIfAborted();
@@ -143,7 +150,7 @@ async function opened(download: Promise<Blob | null>, from: number, path: string
 
 /** Fetches a file, or what is missing of it, through breaks of the connection. Yields how many bytes are there. */
 async function* fetchFile(
-  { path, size, lfs }: ListFileEntry,
+  { path, size }: ListFileEntry,
   target: string,
   openAt: (from: number) => Promise<Readable>,
   source: FromHub,
@@ -168,7 +175,6 @@ async function* fetchFile(
     }
     at = await sizeOf(part);
   }
-  if (lfs) await requireDigest(part, path, lfs.oid);
   await rename(part, target);
   yield size;
 }
@@ -196,10 +202,9 @@ async function* append(bytes: Readable, part: string, from: number, most: number
 }
 
 /** What is wrong is not kept: it is fetched anew. */
-async function requireDigest(part: string, path: string, expected: string): Promise<void> {
-  const { sha256 } = await sha256OfStream(createReadStream(part, { highWaterMark: 1 << 20 }));
+async function requireDigest({ sha256 }: Digest, target: string, path: string, expected: string): Promise<void> {
   if (sha256 === expected) return;
-  await rm(part);
+  await rm(target);
   throw new EspalierError("DIGEST_MISMATCH", `what has come of ${path} has another sha256 than the Hub says, ${expected}`, {
     file: path,
     expected,

@@ -9,5 +9,5 @@ export interface FromPath {
 
 // biome-ignore lint/correctness/useYield: it is there
 export const fromPath: Gather<FromPath> = async function* ({ modelRoot, path }) {
-  return { modelRoot, path, files: "THEIRS", notes: [] };
+  return { modelRoot, path, files: "THEIRS", notes: [], proven: Promise.resolve() };
 };

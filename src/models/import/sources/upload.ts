@@ -1,9 +1,10 @@
-import { createReadStream } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Digest } from "../../../artifacts/digests.ts";
 import { linkOrCopy } from "../../../artifacts/link-or-copy.ts";
 import { EspalierError } from "../../../errors.ts";
-import { sha256OfStream } from "../../../sha256-of-stream.ts";
+import { heard } from "../../../heard.ts";
+import { requireSmall } from "../../require-small.ts";
 import type { Gather } from "../import-model.ts";
 import { isArchive, unpack } from "../unpack.ts";
 
@@ -19,30 +20,33 @@ export interface FromUpload {
  *
  * @throws EspalierError DIGEST_MISMATCH; what `unpack` throws
  */
-export const fromUpload: Gather<FromUpload> = async function* ({ folder, files }, scratch, signal) {
+export const fromUpload: Gather<FromUpload> = async function* ({ folder, files }, { scratch, digests, signal, mostBytes }) {
   const modelRoot = join(scratch, "model");
   await mkdir(modelRoot, { recursive: true, mode: 0o700 });
   const total = files.reduce((n, file) => n + file.sizeBytes, 0) || 1;
+  requireSmall(total, mostBytes);
+  const checks: Promise<void>[] = [];
   let done = 0;
   for (const [i, { path, sizeBytes, sha256 }] of files.entries()) {
     signal.throwIfAborted();
     const place = join(folder, String(i));
-    if (sha256 !== null) await requireDigest(place, path, sha256);
-    const [only] = files.length === 1 && isArchive(path) ? [path] : [];
-    if (only) await unpack(place, only, modelRoot, signal);
-    else {
+    if (files.length === 1 && isArchive(path)) {
+      // Nothing is unpacked of another archive than was announced.
+      if (sha256 !== null) await requireDigest(await digests.of(place), path, sha256);
+      await unpack(place, path, modelRoot, signal);
+    } else {
       const target = join(modelRoot, path);
       await mkdir(dirname(target), { recursive: true, mode: 0o700 });
       await linkOrCopy(place, target);
+      if (sha256 !== null) checks.push(heard(digests.of(target).then((found) => requireDigest(found, path, sha256))));
     }
     done += sizeBytes;
     yield { file: path, doneBytes: sizeBytes, totalBytes: sizeBytes, ofStage: done / total };
   }
-  return { modelRoot, path: await innermost(modelRoot), files: "OURS", notes: [] };
+  return { modelRoot, path: await innermost(modelRoot), files: "OURS", notes: [], proven: heard(Promise.all(checks).then(() => {})) };
 };
 
-async function requireDigest(place: string, path: string, expected: string): Promise<void> {
-  const { sha256 } = await sha256OfStream(createReadStream(place, { highWaterMark: 1 << 20 }));
+function requireDigest({ sha256 }: Digest, path: string, expected: string): void {
   if (sha256 !== expected)
     throw new EspalierError(
       "DIGEST_MISMATCH",
