@@ -106,6 +106,52 @@ test("a client that comes back passes the last sequence it saw, and misses nothi
   assert.deepEqual(await all(progress(runId, 4)), []);
 });
 
+test("changes of the lists go on from a cursor that was asked for, or seen", async () => {
+  const { changesCursor } = await api.data("{ changesCursor }");
+  const { store, runId, scored } = await takenUp();
+  const changes =
+    "subscription($after: String) { changes(after: $after) { cursor runs { id status lastSequence } models { name } deletedIds } }";
+  type Told = {
+    changes: {
+      cursor: string;
+      runs: { id: string; status: string; lastSequence: number }[];
+      models: { name: string }[];
+      deletedIds: string[];
+    };
+  };
+  async function* follow(after: string) {
+    for await (const { data, errors } of api.socket().iterate<Told>({ query: changes, variables: { after } })) {
+      assert.equal(errors, undefined);
+      yield data?.changes as Told["changes"];
+    }
+  }
+  let cursor = changesCursor as string;
+  const models: string[] = [];
+  for await (const told of follow(cursor)) {
+    cursor = told.cursor;
+    models.push(...told.models.map(({ name }) => name));
+    if (told.runs.some(({ id, status }) => id === runId && status === "RUNNING")) break;
+  }
+  assert.deepEqual(models, ["base"]);
+  await scored(1);
+  await recordFailure(store, runId, { code: "X", message: "x" });
+  await api.data("mutation($id: ID!) { deleteRun(input: { id: $id }) { deletedId } }", { id: runId });
+  // It changed and went while nobody followed.
+  for await (const told of follow(cursor)) {
+    assert.deepEqual(
+      told.runs.filter(({ id }) => id === runId),
+      [],
+    );
+    if (told.deletedIds.includes(runId)) break;
+  }
+  const { value } = await api
+    .socket()
+    .iterate({ query: changes, variables: { after: "x" } })
+    .next();
+  const [error] = (value as { errors: ApiError[] }).errors;
+  assert.deepEqual([error?.extensions["code"], error?.extensions["argument"]], ["BAD_CURSOR", "after"]);
+});
+
 test("cancelling a run ends its subscription with the event", async () => {
   const { runId } = await takenUp();
   const events = progress(runId);

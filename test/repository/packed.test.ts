@@ -120,6 +120,9 @@ test("the packed file, installed in an empty folder, is the whole program", { ti
       });
       const url = /http:\S+/.exec(said)?.[0] ?? assert.fail(said);
       assert.ok((await fetch(new URL("/graphiql/graphiql.js", url))).ok);
+      const script =
+        /src="([^"]+[.]js)"/.exec(await (await fetch(new URL("/", url))).text())?.[1] ?? assert.fail("the dashboard is not there");
+      assert.ok((await fetch(new URL(script, url))).ok);
       const client = connect(url);
       assert.notEqual(await work(client), "");
       await client.close();

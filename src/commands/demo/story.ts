@@ -173,7 +173,7 @@ export async function tell(dataDirectory: string, once: boolean): Promise<void> 
   const began = performance.now();
   console.log("Starting the server on its embedded PostgreSQL ...");
   const server: Server = await startServer({ dataDirectory, modelRoot: bundledModels, datasetRoot: bundledModels });
-  console.log(`It answers at ${server.url}`);
+  console.log(`Watch it all in the dashboard: ${server.url}`);
   const client = connect(`${server.url}/graphql`);
   try {
     const ended = await Promise.race([
@@ -184,7 +184,7 @@ export async function tell(dataDirectory: string, once: boolean): Promise<void> 
     if (ended === "told") {
       heading(`Done in ${duration(performance.now() - began)}.`);
       if (!once) {
-        console.log(`GraphQL, with GraphiQL for browsers: ${server.url}/graphql. The server goes on answering; Ctrl-C ends it.`);
+        console.log(`The dashboard: ${server.url}. GraphQL, with GraphiQL for browsers: ${server.url}/graphql. Ctrl-C ends the server.`);
         await Promise.race([interrupted, server.failed]);
       }
     } else process.exitCode = 130;
