@@ -8,6 +8,7 @@ import { specialise } from "../runtime/specialise.ts";
 import { bindingOf } from "../signature/binding.ts";
 import { logitsOf } from "../signature/logits.ts";
 import { signatureOf } from "../signature/signature.ts";
+import type { Anatomy } from "../structures/anatomy.ts";
 
 /** A model, and the folder that its external data lies in. */
 export interface Located {
@@ -43,6 +44,9 @@ export async function forwardOf(
   const typed = lower(await specialise(whole, bindingOf(wide, B, T, parameters), named));
   return { typed, tokens: signatureOf(wide.graph.inputs).tokens, logits };
 }
+
+/** With every residual addition in the open, as the joints of its trunk are named. */
+export const unfused = (model: Model, { flow }: Anatomy): Model => ({ ...model, graph: flow.graph });
 
 /** The deepest folder that holds all of these. */
 export function commonFolder(folders: readonly string[]): string {

@@ -12,6 +12,7 @@ export type AdaptedBranch = (typeof adaptedBranches)[number];
 export interface ObjectiveWeights {
   readonly distill: number;
   readonly languageModel: number;
+  readonly hidden: number;
 }
 
 /** What a recovery run is asked to do. All of it is recorded; with the bytes of model, teacher and dataset it determines the result. */
@@ -55,7 +56,7 @@ export interface RecoveryOptions {
 /** What a client gets who asks for nothing: chosen by what docs/recovery.md measures. */
 export const defaultRecoveryOptions: RecoveryOptions = {
   teacherId: null,
-  objectives: { distill: 1, languageModel: 0 },
+  objectives: { distill: 1, languageModel: 0, hidden: 0 },
   temperature: 1,
   rank: 32,
   alpha: 32,

@@ -1,12 +1,11 @@
 import { productsOf } from "../autodiff/products.ts";
 import { EspalierError } from "../errors.ts";
-import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { hold } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
-import { type Anatomy, anatomyOf } from "../structures/anatomy.ts";
+import { anatomyOf } from "../structures/anatomy.ts";
 import { correction, type Moments, missingAfter } from "./correction.ts";
-import { beside, commonFolder, forwardOf, type Located, namedFrom } from "./forward.ts";
+import { beside, commonFolder, forwardOf, type Located, namedFrom, unfused } from "./forward.ts";
 import { asInputs } from "./methods/as-inputs.ts";
 import type { Beside, ClosedForm, Fit, Pair } from "./methods/method.ts";
 import type { RecoveryOptions } from "./options.ts";
@@ -106,9 +105,6 @@ export class Solver {
     return this.measuring.close();
   }
 }
-
-/** With every residual addition in the open, as its joints are named. */
-const unfused = (model: Model, { flow }: Anatomy): Model => ({ ...model, graph: flow.graph });
 
 /** Weights begin as they are. */
 const noChance = () => 0;

@@ -1,15 +1,19 @@
-import { sizeOf } from "../onnx/ir.ts";
+import { EspalierError } from "../errors.ts";
+import { type Model, sizeOf } from "../onnx/ir.ts";
 import { seededRandom } from "../random.ts";
 import { type Held, hold } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import type { TensorValue } from "../runtime/session.ts";
+import { type Anatomy, anatomyOf } from "../structures/anatomy.ts";
 import { Adamw, paddedLength, type StepSize, type Vectors } from "./adamw.ts";
-import { beside, commonFolder, forwardOf, type Located, namedFrom } from "./forward.ts";
+import { beside, commonFolder, type Forward, forwardOf, type Located, namedFrom, unfused } from "./forward.ts";
 import type { Prepared, Subject, Trained, TrainedMethod } from "./methods/method.ts";
+import { stateObjectives } from "./objectives.ts";
 import type { RecoveryOptions } from "./options.ts";
 import { Pass } from "./pass.ts";
 import type { TextBatch } from "./texts.ts";
 import { type BatchGraph, buildLossGraph, buildTrainingGraph } from "./training-graph.ts";
+import { type Joint, jointsOf } from "./trunk.ts";
 
 /** What a trainer is opened on. */
 export interface TrainerSetting {
@@ -41,14 +45,32 @@ export class Trainer {
   static async open({ subject, teacher, method, options, executionProvider }: TrainerSetting): Promise<Trainer> {
     const { model, folder, whole } = subject;
     const shape = [options.batchSize, options.sequenceLength] as const;
-    const own = await forwardOf(model, [...whole.parameters.keys()], shape);
-    const its = teacher && (await forwardOf(teacher.model, [], shape));
+    const layers = teacher && stateObjectives(options.objectives).length > 0 ? layersOf(whole.anatomy, teacher.model) : null;
+    const opened = (of: Model, anatomy: Anatomy | undefined, parameters: readonly string[], kept: readonly string[] = []) =>
+      forwardOf(anatomy ? unfused(of, anatomy) : of, parameters, shape, kept);
+    const own = await opened(
+      model,
+      layers?.anatomies.own,
+      [...whole.parameters.keys()],
+      layers?.pairs.map((j) => j.own),
+    );
+    const its =
+      teacher &&
+      (await opened(
+        teacher.model,
+        layers?.anatomies.its,
+        [],
+        layers?.pairs.map((j) => j.its),
+      ));
+    if (layers && its) requireAlike(layers.pairs, own, its);
     const root = commonFolder([folder, ...(teacher ? [teacher.folder] : [])]);
     const prepared = method.prepare({ ...subject, forward: namedFrom(own.typed, folder, root), initializers: model.graph.initializers });
     const { forward, trained } = prepared;
     const student = { ...own, typed: forward };
     const pair = its && teacher && beside(student, { ...its, typed: namedFrom(its.typed, teacher.folder, root) });
-    const training = buildTrainingGraph(pair?.typed ?? forward, own.logits, pair?.teacher ?? null, trained, options);
+    const ends = pair && layers?.pairs.map((j) => ({ own: j.own, its: pair.nameOf(j.its) }));
+    const part = pair && { ...pair.teacher, ...(ends ? { layers: ends } : {}) };
+    const training = buildTrainingGraph(pair?.typed ?? forward, own.logits, part, trained, options);
 
     const counts = trained.map((t) => sizeOf(t.shape));
     const length = paddedLength(counts.reduce((a, b) => a + b, 0));
@@ -63,11 +85,11 @@ export class Trainer {
     const before = hold(Object.fromEntries(training.sums.map((s, i) => [s.before, piece(vectors.gradients, i)])));
     const after = hold(Object.fromEntries(training.sums.map((s, i) => [s.after, piece(vectors.gradients, i)])));
     const inputs = [own.tokens, ...(pair ? [pair.teacher.tokens] : [])];
-    const open = (graph: BatchGraph, held: Held, into: Held) =>
+    const openPass = (graph: BatchGraph, held: Held, into: Held) =>
       Pass.open(model, graph, root, inputs, { ...weights, ...held }, into, executionProvider);
-    const opened = await open(training, before, after);
-    const measuring = await open(buildLossGraph(forward, own.logits), {}, {});
-    const made = new Trainer(trained, offsets, vectors, options.seed, prepared, opened, measuring, await Adamw.open(vectors, "CPU"));
+    const trains = await openPass(training, before, after);
+    const measuring = await openPass(buildLossGraph(forward, own.logits), {}, {});
+    const made = new Trainer(trained, offsets, vectors, options.seed, prepared, trains, measuring, await Adamw.open(vectors, "CPU"));
     made.begin();
     return made;
   }
@@ -119,6 +141,23 @@ export class Trainer {
   async close(): Promise<void> {
     for (const session of [this.training, this.measuring, this.update]) await session.close();
   }
+}
+
+/** The ends of a model's layers beside its teacher's, where both have all residual additions in the open. */
+function layersOf(own: Anatomy, teacher: Model) {
+  const its = anatomyOf(teacher);
+  return { anatomies: { own, its }, pairs: jointsOf(own, its).filter((j) => j.endsLayer) };
+}
+
+/** @throws EspalierError TEACHER_DIFFERS if what the layers give is of unlike widths */
+function requireAlike(pairs: readonly Joint[], own: Forward, its: Forward): void {
+  const widths = ({ own: name, its: other }: Joint) => [own.typed.types.get(name), its.typed.types.get(other)].map((t) => t?.shape.at(-1));
+  const unlike = pairs.map(widths).find(([mine, theirs]) => mine !== theirs);
+  if (unlike)
+    throw new EspalierError(
+      "TEACHER_DIFFERS",
+      `the teacher's residual stream is ${unlike[1]} wide, the model's ${unlike[0]}: their states cannot be held side by side (objectives.hidden)`,
+    );
 }
 
 /** The mean loss of a model as it is, in nats per token. */

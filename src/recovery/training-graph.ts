@@ -4,8 +4,7 @@ import { crossEntropyRows } from "../autodiff/loss.ts";
 import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import { sizeAt, sizeOf, type TypedGraph } from "../onnx/ir.ts";
 import type { Trained } from "./methods/method.ts";
-import { weightedRows } from "./objectives.ts";
-import type { RecoveryOptions } from "./options.ts";
+import { type LossOptions, predictionObjectives, stateObjectives, weightedRows, weightedStates } from "./objectives.ts";
 
 /** A graph of a batch [B, T], and the names by which it is fed and read; token inputs keep theirs. */
 export interface BatchGraph {
@@ -22,6 +21,14 @@ export interface BatchGraph {
 export interface TrainingGraph extends BatchGraph {
   /** For each trained tensor, in order: the input that holds the sum so far, and the output that is it with this batch's gradient. */
   readonly sums: readonly { readonly before: string; readonly after: string }[];
+}
+
+/** The teacher's part of a graph. */
+export interface TeacherPart {
+  readonly typed: TypedGraph;
+  readonly logits: string;
+  /** Names of the model's residual stream at the end of each layer, and of the teacher's that it should be; none if no objective asks. */
+  readonly layers?: readonly { readonly own: string; readonly its: string }[];
 }
 
 /** A forward pass whose logits are worked out by blocks of tokens, so that those of all never stand at once. */
@@ -75,19 +82,21 @@ export function buildLossGraph(typed: TypedGraph, logits: string): BatchGraph {
 export function buildTrainingGraph(
   typed: TypedGraph,
   logits: string,
-  teacher: { readonly typed: TypedGraph; readonly logits: string } | null,
+  teacher: TeacherPart | null,
   trained: readonly Trained[],
-  options: Pick<RecoveryOptions, "objectives" | "temperature">,
+  options: LossOptions,
 ): TrainingGraph {
   const b = new GraphBuilder(typed, "train");
   const { sizes, targets, weights } = portsOf(b, b.value(logits));
+  const states = stateObjectives(options.objectives).length > 0 ? ofStates(b, teacher?.layers ?? [], weights, options) : null;
   const own = blocksOf(b, typed, logits, sizes);
   const its = teacher && blocksOf(b, teacher.typed, teacher.logits, sizes);
   const [target, weight] = [rowsIn(b, targets, sizes), rowsIn(b, weights, sizes)];
   const ofHead = trained.map((t) => t.name).filter((name) => own.head.nodes.some((n) => n.inputs.includes(name)));
   const partial = new Map<string, Value>();
 
-  const back = own.rows.map((rows, i) => {
+  const predicts = predictionObjectives(options.objectives).length > 0;
+  const back = (predicts ? own.rows : []).map((rows, i) => {
     const z = logitsOfRows(b, own.head, rows);
     const prediction = { logits: z, teacher: its ? logitsOfRows(b, its.head, its.rows[i] as Value) : null, targets: target[i] as Value };
     const { loss, dLogits } = weightedRows(b, prediction, options);
@@ -102,12 +111,18 @@ export function buildTrainingGraph(
     }
     return b.concat([gradientOf(b, rows, uses.get(rows.name)) as Value, weighted], 1);
   });
-  const all = b.concat(back, 0);
-  const width = sizeAt(all.shape, 1) - 1;
-  const [dRows, losses] = b.split(all, [width, 1], 1) as [Value, Value];
-  const input = b.value(own.head.input);
+  const seeds = new Map(states?.seeds);
+  const losses = states ? [states.losses] : [];
+  if (predicts) {
+    const all = b.concat(back, 0);
+    const [dRows, ofRows] = b.split(all, [sizeAt(all.shape, 1) - 1, 1], 1) as [Value, Value];
+    const input = b.value(own.head.input);
+    const [dInput, other] = [b.reshape(dRows, input.shape), seeds.get(input.name)];
+    seeds.set(input.name, other ? b.add(dInput, other) : dInput);
+    losses.push(ofRows);
+  }
   const trunk = trained.map((t) => t.name).filter((name) => typed.types.has(name));
-  const { uses } = backward(b, new Map([[input.name, b.reshape(dRows, input.shape)]]), trunk);
+  const { uses } = backward(b, seeds, trunk);
 
   const sums = trained.map(({ name, shape }) => {
     const before = b.input(`gradient/${name}`, "float32", shape);
@@ -119,7 +134,7 @@ export function buildTrainingGraph(
   // ONNX Runtime takes up the last leaf first: the tensors that the walk meets first come last, and the loss, which then is known, first.
   const met = new Map([...uses.keys()].map((name, i) => [name, i]));
   const order = sums.map((s, i) => ({ i, place: met.get(s.name) ?? -1 })).sort((x, y) => y.place - x.place);
-  const loss = b.reshape(b.reduceSum(losses, [0]), [1]);
+  const loss = b.reshape(b.reduceSum(losses.reduce(b.add), [0]), [1]);
   return {
     graph: b.build([loss, ...order.map(({ i }) => after[i] as Value)]),
     targets: targets.name,
@@ -127,4 +142,18 @@ export function buildTrainingGraph(
     loss: loss.name,
     sums: sums.map((s, i) => ({ before: s.before.name, after: (after[i] as Value).name })),
   };
+}
+
+/** The loss of the states at the end of each layer, and what the backward pass begins with there. */
+function ofStates(
+  b: GraphBuilder,
+  layers: NonNullable<TeacherPart["layers"]>,
+  weights: Value,
+  options: LossOptions,
+): { readonly losses: Value; readonly seeds: ReadonlyMap<string, Value> } {
+  const rows = (name: string) => rowsIn(b, b.value(name), [sizeAt(weights.shape, 0)])[0] as Value;
+  const pairs = layers.map(({ own, its }) => ({ own: rows(own), its: rows(its) }));
+  const { losses, gradients } = weightedStates(b, pairs, weights, options);
+  const seeds = layers.map(({ own }, i) => [own, b.reshape(gradients[i] as Value, b.value(own).shape)] as const);
+  return { losses, seeds: new Map(seeds) };
 }

@@ -122,6 +122,8 @@ test("bad input is refused before anything is stored, with the argument at fault
     [{ teacherId: modelId, options: { temperature: 0 } }, "BAD_USER_INPUT", "input.options.temperature"],
     [{ teacherId: modelId, options: { objectives: { distill: 0 } } }, "BAD_USER_INPUT", "input.options.objectives"],
     [{ teacherId: modelId, options: { objectives: { distill: -1 } } }, "BAD_USER_INPUT", "input.options.objectives.distill"],
+    [{ teacherId: modelId, options: { objectives: { hidden: 1001 } } }, "BAD_USER_INPUT", "input.options.objectives.hidden"],
+    [{ options: { objectives: { distill: 0, hidden: 1 } } }, "NO_TEACHER", "input.teacherId"],
     [{ teacherId: modelId, options: { adapt: [] } }, "BAD_USER_INPUT", "input.options.adapt"],
     [{ teacherId: modelId, options: { checkEverySteps: 0 } }, "BAD_USER_INPUT", "input.options.checkEverySteps"],
     [{ teacherId: modelId }, "BAD_USER_INPUT", "input.teacherId"],

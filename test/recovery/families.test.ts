@@ -33,7 +33,7 @@ const options = {
   alpha: 3,
   batchSize: B,
   sequenceLength: T,
-  objectives: { distill: 0, languageModel: 1 },
+  objectives: { distill: 0, languageModel: 1, hidden: 0 },
 };
 const written = join(tmpdir(), `espalier-families-${randomUUID()}`);
 after(() => rm(written, { force: true }));
@@ -65,6 +65,37 @@ describe("ways of healing, by exporter and family", () => {
           }
           weights.set(before);
           return loss;
+        };
+        const h = 2e-3;
+        const slope = ((await along(h)) - (await along(-h))) / (2 * h);
+        assert.ok(Math.abs(slope / norm - 1) < 0.02, `the loss rises by ${slope} along a gradient of norm ${norm}`);
+      } finally {
+        await trainer.close();
+      }
+    });
+  }
+});
+
+// Every ninth fixture, without its last layer: the gradient of its states beside the whole model's, against finite differences.
+describe("states of layers, by exporter and family", () => {
+  for (const [i, { name, folder, read }] of fixtures.filter((_, k) => k % 9 === 1).entries()) {
+    const method = trainedMethods[i % trainedMethods.length] as TrainedMethod;
+    it(`${method.name} of ${name}`, async () => {
+      const { model } = read();
+      const all = await wholeOfModel(model, folder, false);
+      const student = await removeStructures(model, [{ kind: "LAYER", index: all.layers - 1 }], tensorReader(folder), all);
+      const whole = await wholeOfModel(student, folder, method.divides ?? false);
+      const asked = { ...options, objectives: { distill: 0, languageModel: 0, hidden: 1 } };
+      const subject = { model: student, folder, whole, read: tensorReader(folder), options: asked };
+      const trainer = await Trainer.open({ subject, teacher: { model, folder }, method, options: asked, executionProvider: "CPU" });
+      try {
+        await trainer.addGradient(batch);
+        const norm = trainer.gradientNorm();
+        const { weights } = trainer.vectors;
+        const [before, gradients] = [Float32Array.from(weights), Float32Array.from(trainer.vectors.gradients)];
+        const along = (far: number): Promise<number> => {
+          for (const [k, g] of gradients.entries()) weights[k] = (before[k] as number) + (far * g) / norm;
+          return trainer.addGradient(batch);
         };
         const h = 2e-3;
         const slope = ((await along(h)) - (await along(-h))) / (2 * h);

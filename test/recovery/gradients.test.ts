@@ -9,6 +9,7 @@ import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import { Adamw, type Vectors } from "../../src/recovery/adamw.ts";
 import { recoveryMethodNamed } from "../../src/recovery/methods/index.ts";
 import type { TrainedMethod } from "../../src/recovery/methods/method.ts";
+import { needsTeacher } from "../../src/recovery/objectives.ts";
 import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
 import type { TextBatch } from "../../src/recovery/texts.ts";
 import { Trainer } from "../../src/recovery/trainer.ts";
@@ -27,7 +28,7 @@ const expected = JSON.parse(readFileSync(new URL("../fixtures/recovery.json", im
   readonly ids: readonly (readonly number[])[];
   readonly rank: number;
   readonly alpha: number;
-  readonly objectives: Readonly<Record<string, { distill: number; languageModel: number; temperature: number }>>;
+  readonly objectives: Readonly<Record<string, { distill: number; languageModel: number; hidden?: number; temperature: number }>>;
   readonly gradients: Readonly<Record<string, Readonly<Record<string, Found>>>>;
   readonly adamw: { readonly learningRate: number; readonly weightDecay: number; readonly steps: readonly (readonly number[])[] };
 };
@@ -58,7 +59,8 @@ const probes = (g: ArrayLike<number>): number[] => {
 };
 
 async function trainerOf(method: string, objective: string): Promise<Trainer> {
-  const { temperature, ...objectives } = expected.objectives[objective] as { distill: number; languageModel: number; temperature: number };
+  const { temperature, ...asked } = expected.objectives[objective] as (typeof expected.objectives)[string];
+  const objectives = { hidden: 0, ...asked };
   const options = {
     ...defaultRecoveryOptions,
     batchSize: B,
@@ -71,7 +73,7 @@ async function trainerOf(method: string, objective: string): Promise<Trainer> {
   const whole = await wholeOfModel(student, folder, recoveryMethodNamed(method).divides ?? false);
   return Trainer.open({
     subject: { model: student, folder, whole, read: tensorReader(folder), options },
-    teacher: objectives.distill > 0 ? { model: teacher, folder } : null,
+    teacher: needsTeacher(objectives) ? { model: teacher, folder } : null,
     method: recoveryMethodNamed(method) as TrainedMethod,
     options,
     executionProvider: "CPU",

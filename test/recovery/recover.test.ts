@@ -132,6 +132,12 @@ describe("recover", () => {
       }
   });
 
+  it("brings the states of layers to the teacher's", async () => {
+    const { events } = await run("FULL", { objectives: { distill: 0, languageModel: 0, hidden: 1 } });
+    const losses = ofType(events, "STEP").map((s) => s.loss);
+    assert.ok((losses.at(-1) as number) < 0.9 * (losses[0] as number), `${losses}`);
+  });
+
   it("asks for a teacher where the objective does, and for none where it does not", async () => {
     const job = {
       subject: { model: student, folder },
@@ -143,7 +149,10 @@ describe("recover", () => {
       method: recoveryMethodNamed("NORMS"),
     };
     await assert.rejects(recover({ ...job, options: small }).next(), { code: "NO_TEACHER" });
-    const steps = recover({ ...job, options: { ...small, steps: 2, checkEverySteps: 2, objectives: { distill: 0, languageModel: 1 } } });
+    const steps = recover({
+      ...job,
+      options: { ...small, steps: 2, checkEverySteps: 2, objectives: { distill: 0, languageModel: 1, hidden: 0 } },
+    });
     let step = await steps.next();
     for (; !step.done; step = await steps.next()) assert.ok(step.value.type !== "CHECK" || step.value.wonBackRatio === null);
     assert.equal(step.value.summary.teacherLoss, null);

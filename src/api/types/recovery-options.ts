@@ -26,6 +26,13 @@ export class Objectives implements ObjectiveWeights {
     description: "To predict the token that comes next in the texts: cross-entropy. 0 to 1,000.",
   })
   readonly languageModel!: number;
+
+  @Field(() => Float, {
+    defaultValue: defaults.objectives.hidden,
+    description:
+      "To have the teacher's state at the end of each layer: squares of what the states are apart, over those of the teacher's, token by token and on the average of all layers. The teacher is what the model was cut out of. 0 to 1,000.",
+  })
+  readonly hidden!: number;
 }
 
 @ObjectType("RecoveryOptions", {
