@@ -23,7 +23,6 @@ export const memberFields = graphql(`
         comparisonKey
         dataset { name }
         result { perplexity nextTokenAccuracy accuracy decodeTokensPerSecond }
-        retained { perplexityRatio accuracyRatio }
       }
     }
   }

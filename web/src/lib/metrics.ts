@@ -2,26 +2,30 @@ import { bytes, measured, percent, short } from "./format.ts";
 
 /** What of a model a metric reads. */
 interface Measured {
+  readonly id: string;
+  readonly parent: { readonly id: string } | null;
   readonly parameterCount: number;
   readonly sizeBytes: number;
   readonly evaluations: {
     readonly nodes: readonly {
+      readonly comparisonKey: string | null;
       readonly result: {
         readonly perplexity: number | null;
         readonly nextTokenAccuracy: number | null;
         readonly accuracy: number | null;
         readonly decodeTokensPerSecond: number | null;
       } | null;
-      readonly retained: { readonly perplexityRatio: number | null; readonly accuracyRatio: number | null } | null;
     }[];
   };
 }
+
+type Family = ReadonlyMap<string, Measured>;
 
 export interface Metric {
   readonly key: string;
   readonly title: string;
   readonly isLowBetter: boolean;
-  readonly of: (model: Measured) => number | null;
+  readonly of: (model: Measured, family: Family) => number | null;
   readonly inWords: (value: number) => string;
 }
 
@@ -30,8 +34,22 @@ type Result = NonNullable<Measured["evaluations"]["nodes"][number]["result"]>;
 /** Of the newest evaluation that measured it. */
 const newest = (name: keyof Result) => (model: Measured) =>
   model.evaluations.nodes.find(({ result }) => result?.[name] != null)?.result?.[name] ?? null;
-const kept = (model: Measured) =>
-  model.evaluations.nodes.find(({ retained }) => retained?.accuracyRatio != null)?.retained?.accuracyRatio ?? null;
+/**
+ * Accuracy over that of the nearest ancestor that has more parameters, where both were measured in the same way: as `retained` has it, and
+ * without asking for each.
+ */
+function kept(model: Measured, family: Family): number | null {
+  const own = model.evaluations.nodes.find(({ result }) => result);
+  if (!own?.comparisonKey) return null;
+  const accuracy = (of: typeof own) => of.result?.accuracy ?? of.result?.nextTokenAccuracy ?? null;
+  for (let parent = family.get(model.parent?.id ?? ""); parent; parent = family.get(parent.parent?.id ?? "")) {
+    if (parent.parameterCount <= model.parameterCount) continue;
+    const theirs = parent.evaluations.nodes.find(({ comparisonKey, result }) => result && comparisonKey === own.comparisonKey);
+    const [value, base] = [accuracy(own), theirs ? accuracy(theirs) : null];
+    return value !== null && base ? value / base : null;
+  }
+  return null;
+}
 
 /** What models are coloured, ordered and compared by. */
 export const metrics: readonly Metric[] = [
