@@ -10,28 +10,29 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { families } from "../../src/models/blueprints/families/index.ts";
-import { type Outcome, type RuntimeRow, runtimesOf } from "../../test/support/runtimes.ts";
-
-const marks: Readonly<Record<Outcome, string>> = { YES: "●", PADDED: "◐", REFUSED: "○", OTHER: "✕", UNTRIED: "·" };
-const columns = ["safetensors", "gguf", "onnx", "transformers", "llamaCpp", "genai", "transformersJs"] as const;
+import { type RuntimeRow, runtimesOf } from "../../test/support/runtimes.ts";
+import { columns, marks, readPage, runtimesPage, testedWith } from "../../test/support/runtimes-page.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "espalier-runtimes-"));
-const path = fileURLToPath(new URL("../../docs/runtimes.md", import.meta.url));
-const before = existsSync(path) ? readFileSync(path, "utf8").split("\n") : [];
+const before = readPage(existsSync(runtimesPage) ? readFileSync(runtimesPage, "utf8") : "");
 const wanted = process.argv.slice(2);
 const rows: string[] = [];
+const tested: string[] = [];
 try {
   for (const { name, modelType } of families) {
-    const known = before.find((line) => line.startsWith(`| ${name} |`));
+    const known = before.rows.get(name);
     if (known !== undefined && wanted.length > 0 && !wanted.includes(modelType)) {
       rows.push(known);
+      // What it was made with then, which a test holds to what there is now.
+      tested.push(`${modelType} ${before.tested.get(modelType)}`);
       continue;
     }
     const row: RuntimeRow = await runtimesOf(modelType, join(scratch, modelType));
-    const cells = columns.map((column) => row[column].map((outcome) => marks[outcome]).join(""));
+    const names = Object.keys(columns) as (keyof RuntimeRow)[];
+    const cells = names.map((column) => row[column].map((outcome) => marks[outcome]).join(""));
     rows.push(`| ${name} | ${cells.join(" | ")} |`);
+    tested.push(`${modelType} ${testedWith(modelType)}`);
     console.log(rows.at(-1));
   }
 } finally {
@@ -50,10 +51,16 @@ Of *out*, four marks stand for the model, a child with a layer less, one with he
 
 ● yes · ◐ filled up with zeros · ○ refused, with the reason · ✕ loads, and gives something else, or does not load · the dot · not tried
 
-| family | in: safetensors | in: GGUF | in: ONNX | out: transformers | out: llama.cpp | out: genai | out: transformers.js |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| family | ${Object.values(columns)
+  .map(([heading]) => heading)
+  .join(" | ")} |
+| --- |${" --- |".repeat(Object.keys(columns).length)}
 ${rows.join("\n")}
+
+<!-- tested with
+${tested.join("\n")}
+-->
 `;
-writeFileSync(path, page);
+writeFileSync(runtimesPage, page);
 // ONNX Runtime's threads of transformers.js would keep the process.
 process.exit(0);

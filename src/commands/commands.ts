@@ -1,8 +1,10 @@
 import type { Argv } from "yargs";
 import { compare } from "./compare.ts";
 import { demo } from "./demo.ts";
+import { evaluate } from "./evaluate.ts";
 import { exportModel } from "./export.ts";
 import { fsck } from "./fsck.ts";
+import { heal } from "./heal.ts";
 import { importModel } from "./import.ts";
 import { inspect } from "./inspect.ts";
 import { prune } from "./prune.ts";
@@ -23,6 +25,8 @@ export const commands: readonly ((program: Argv) => Argv)[] = [
   demo,
   importModel,
   prune,
+  heal,
+  evaluate,
   exportModel,
   inspect,
   compare,

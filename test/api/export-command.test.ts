@@ -24,9 +24,11 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function run(args: readonly string[], token = "") {
+const run = (args: readonly string[], token = "") => command(["export", ...args], token);
+
+async function command(args: readonly string[], token = "") {
   const env = { ...process.env, ESPALIER_TOKEN: token };
-  const child = spawn(process.execPath, ["--import", "tsx", program, "export", ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["--import", "tsx", program, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
   return { out, err, status };
 }
@@ -59,4 +61,22 @@ test("a model is exported into a folder by a command, with a token and without",
   const shown = await run(named, secret);
   assert.equal(shown.status, 0, shown.err);
   assert.deepEqual(await readdir(join(folder, "two", "onnx")), ["model.onnx"]);
+});
+
+test("a model is pruned, healed and measured by commands", async () => {
+  const { secret } = await createToken(api.services.store.prisma, { name: "pruner", role: "PRUNE", expiresAt: null });
+  const server = ["--server", new URL(api.url).origin];
+  const pruned = await command(
+    ["prune", "ahab", "--ratio", "0.1", "--kinds", "CHANNEL", "--method", "MAGNITUDE_L2", "--name", "thin", ...server],
+    secret,
+  );
+  assert.equal(pruned.status, 0, pruned.err);
+  const healed = await command(["heal", "thin", "--steps", "2", "--method", "NORMS", "--name", "healed", ...server], secret);
+  assert.equal(healed.status, 0, healed.err);
+  const [, id] = /^healed: [\d,]+ parameters, id (\S+)\n {2}loss of texts held back \d+\.\d{3} -> \d+\.\d{3}/m.exec(healed.out) ?? [];
+  const { model } = (await api.ask("query ($id: ID!) { model(id: $id) { name parent { name } } }", { id }, secret)).data;
+  assert.deepEqual(model, { name: "healed", parent: { name: "thin" } });
+  const measured = await command(["evaluate", "healed", "--max-tokens", "500", ...server], secret);
+  assert.equal(measured.status, 0, measured.err);
+  assert.match(measured.out, /^healed on literature-heldout: perplexity \d+\.\d\d, \d+\.\d% of next tokens right, \d+ tokens read, /m);
 });

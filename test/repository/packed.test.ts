@@ -87,6 +87,8 @@ test("the packed file, installed in an empty folder, is the whole program", { ti
       "demo",
       "import",
       "prune",
+      "heal",
+      "evaluate",
       "export",
       "inspect",
       "compare",

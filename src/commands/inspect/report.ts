@@ -54,7 +54,9 @@ export async function inspectModel(path: string): Promise<boolean> {
   const { root } = parse(path);
   if (!existsSync(path)) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at ${path}`, { path });
   const found = await findModel(root, relative(root, path) || ".");
-  console.log(join(found.folder, found.gguf ?? found.graph));
+  console.log(
+    found.built ? `${found.folder} (weights alone: the graph is built from config.json)` : join(found.folder, found.gguf ?? found.graph),
+  );
   const scratch = join(tmpdir(), `espalier-inspect-${randomUUID()}`);
   try {
     const { place, notes } = await finished(asFolder(found, scratch));

@@ -3,6 +3,7 @@ import { connectTo } from "../shared/connect-to.ts";
 import { bar, count, LiveLine, percent } from "../shared/display.ts";
 import { followRun } from "../shared/follow-run.ts";
 import { modelId } from "../shared/model-id.ts";
+import { rename } from "../shared/rename.ts";
 
 export interface PruneArguments {
   readonly model: string;
@@ -30,8 +31,6 @@ type PruningEvent =
 
 const start = "mutation Prune($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
 
-const rename = "mutation Rename($input: UpdateModelInput!) { updateModel(input: $input) { model { id } } }";
-
 const wanted = `... on PruningStarted { parameterCount targetParameterCount }
   ... on PruningIterationCompleted { iteration parameterCount }
   ... on PruningSucceeded { removedRatio resultModel { id name parameterCount remarks } }`;
@@ -52,7 +51,7 @@ export async function pruneOn(asked: PruneArguments, server: string): Promise<vo
     const input = { subject, dataset: { name: dataset }, options, ...(method === undefined ? {} : { method }) };
     const { startPruning } = await client.request<{ startPruning: { run: { id: string } } }>(start, { input });
     const { child, removedRatio } = await follow(client, startPruning.run.id, live);
-    if (name !== undefined) await client.request(rename, { input: { id: child.id, name } });
+    await rename(client, child.id, name);
     live.line(`${name ?? child.name}: ${count(child.parameterCount)} parameters, ${percent(removedRatio)} fewer, id ${child.id}`);
     for (const remark of child.remarks) live.line(`  ${remark}`);
   } finally {

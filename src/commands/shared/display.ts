@@ -19,17 +19,25 @@ export function table(rows: readonly (readonly string[])[]): string {
   return [line(head), widths.map((w) => "─".repeat(w)).join("───"), ...body.map(line)].map((l) => `  ${l}`).join("\n");
 }
 
-/** A line that rewrites itself on a terminal; elsewhere only `line` is printed. */
+/** In a file or a pipe, a passing state is a line, which comes no more often than this. */
+const quietMs = 10_000;
+
+/** A line that rewrites itself on a terminal; elsewhere passing states are lines of their own, now and then. */
 export class LiveLine {
   readonly #live = process.stdout.isTTY === true;
+  #toldAt = performance.now();
+
+  constructor(private readonly quiet = quietMs) {}
 
   /** Shows a passing state. */
   update(text: string): void {
     if (this.#live) process.stdout.write(`\r\x1b[K${text.slice(0, Math.max(20, (process.stdout.columns || 80) - 1))}`);
+    else if (performance.now() - this.#toldAt >= this.quiet) this.line(text);
   }
 
   /** Prints a lasting line in place of the passing state. */
   line(text: string): void {
+    this.#toldAt = performance.now();
     process.stdout.write(this.#live ? `\r\x1b[K${text}\n` : `${text}\n`);
   }
 }

@@ -10,6 +10,7 @@ import { emptyCache } from "../../signature/caches.ts";
 import { feedsOf } from "../../signature/feeds.ts";
 import { logitsByToken, logitsOf } from "../../signature/logits.ts";
 import { signatureOf } from "../../signature/signature.ts";
+import { readModelConfig } from "../../text/model-config.ts";
 import { graphOfFolder } from "../blueprints/graph-of-folder.ts";
 import { withoutTurning } from "../without-turning.ts";
 import type { ExportSource } from "./format.ts";
@@ -17,8 +18,9 @@ import type { ExportSource } from "./format.ts";
 /** How far logits may be apart, of the largest: both graphs compute in float32, in another order; what is stored in 16 bits is rounded. */
 const tolerance = { float32: 1e-4, half: 1e-2 } as const;
 
-/** How many tokens the texts have. */
-const longest = 12;
+/** How many tokens the texts have: past the windows of small models, and enough for positions to tell; fewer where a model takes fewer. */
+const longest = 64;
+const longestUnknown = 12;
 
 /** Two texts of ids from all over the vocabulary. */
 const rowsOf = (vocabulary: number, length: number): number[][] =>
@@ -56,7 +58,8 @@ export async function requireSameLogits(
   folder: string,
   within: { readonly allowed?: number | undefined; readonly length?: number } = {},
 ): Promise<void> {
-  const rows = rowsOf(source.vocabularySize, Math.min(longest, within.length ?? longest));
+  const { contextLength } = await readModelConfig(source.folder);
+  const rows = rowsOf(source.vocabularySize, Math.min(longest, contextLength ?? longestUnknown, within.length ?? longest));
   const expected = await logits(source.model, source.graphFolder, rows);
   const { model: built } = canonical(decode((await graphOfFolder({ root: folder, folder })).bytes));
   const found = await logits(built, folder, rows);
