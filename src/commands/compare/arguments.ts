@@ -21,6 +21,8 @@ export interface Arguments {
   readonly items: number | null;
   /** Further pruning options, as in the API. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** How each child is healed; null for not at all. */
+  readonly heal: { readonly method: string; readonly options: Readonly<Record<string, unknown>> } | null;
 }
 
 export interface Settings {
@@ -51,9 +53,11 @@ export const comparisonOptions = {
   "max-tokens": { ...number, describe: "predicted tokens of the text", defaultDescription: "all" },
   items: { ...number, describe: "items of each task", defaultDescription: "all" },
   options: { ...text, default: "{}", describe: "further pruning options, as JSON, as in the API" },
+  heal: { ...text, describe: "heal each child too, by this method: LORA, FULL, ...", defaultDescription: "not at all" },
+  "heal-options": { ...text, default: "{}", describe: "options of healing, as JSON, as in the API" },
   rounds: { ...number, default: 3, describe: "times that speed is measured" },
   data: { ...text, default: "data/compare", describe: "where the server keeps its data" },
-  out: { ...text, describe: "where the results go, without ending", defaultDescription: "DATA/MODEL-KINDS-RATIO" },
+  out: { ...text, describe: "where the results go, without ending", defaultDescription: "DATA/MODEL-KINDS-RATIO, and -METHOD of healing" },
 } as const satisfies Readonly<Record<string, Options>>;
 
 /** What the options come to; paths start from the caller's folder. @throws EspalierError USAGE */
@@ -76,19 +80,26 @@ export function settingsOf(values: InferredOptionTypes<typeof comparisonOptions>
       sequenceLength: values["sequence-length"],
       maxTokens: values["max-tokens"] ?? null,
       items: values.items ?? null,
-      options: objectOf(values.options),
+      options: objectOf("--options", values.options),
+      heal:
+        values.heal === undefined
+          ? null
+          : { method: values.heal.toUpperCase().replaceAll("-", "_"), options: objectOf("--heal-options", values["heal-options"]) },
     },
     data,
-    out: values.out === undefined ? join(data, `${basename(model)}-${kinds.join("+").toLowerCase()}-${values.ratio}`) : at(values.out),
+    out:
+      values.out === undefined
+        ? join(data, [basename(model), kinds.join("+").toLowerCase(), values.ratio, values.heal?.toLowerCase() ?? []].flat().join("-"))
+        : at(values.out),
     rounds: values.rounds,
   };
 }
 
-function objectOf(json: string): Record<string, unknown> {
+function objectOf(option: string, json: string): Record<string, unknown> {
   try {
     return JSON.parse(json) as Record<string, unknown>;
   } catch (cause) {
-    throw new EspalierError("USAGE", `--options must be JSON: ${(cause as Error).message}`);
+    throw new EspalierError("USAGE", `${option} must be JSON: ${(cause as Error).message}`);
   }
 }
 

@@ -49,13 +49,18 @@ class Comparison {
     if (!this.rows.some((r) => r.method === null)) await this.#measure(emptyRow, model, text, tasks);
     for (const method of methods)
       for (const seed of seeds) {
-        if (this.rows.some((r) => r.method === method && r.seed === seed && r.failure === null)) continue;
+        if (this.rows.some((r) => r.method === method && r.seed === seed && r.failure === null && this.#isDone(r))) continue;
         const row = await this.#prune(method, seed, model.id, calibration);
-        if (row.model) await this.#measure(row, row.model, text, tasks);
-        else this.#keep(row);
+        if (!row.model) this.#keep(row);
+        else {
+          const measured = await this.#measure(row, row.model, text, tasks);
+          if (this.#args.heal) await this.#heal(measured, row.model, this.#args.heal, calibration, text, tasks);
+        }
       }
     await this.#time(text);
   }
+
+  #isDone = (row: Row): boolean => this.#args.heal === null || row.healed != null;
 
   async #dataset(dataset: string): Promise<DatasetInput> {
     if (!isFile(dataset)) return { name: dataset };
@@ -83,24 +88,54 @@ class Comparison {
     }
   }
 
-  async #measure(row: Row, model: api.Model, text: DatasetInput, tasks: ReadonlyMap<string, DatasetInput>): Promise<void> {
-    const { sequenceLength, maxTokens, items } = this.#args;
+  async #measure(row: Row, model: api.Model, text: DatasetInput, tasks: ReadonlyMap<string, DatasetInput>): Promise<Row> {
     const what = row.method === null ? model.name : `${row.method}, seed ${row.seed}`;
+    const found = await this.#measured(what, model, text, tasks, row.method === null ? null : { modelId: this.#baseId });
+    const measured = { ...row, model, ...found };
+    this.#live.line(`${what}: perplexity ${found.text.result?.perplexity?.toFixed(2)}`);
+    this.#keep(measured);
+    return measured;
+  }
+
+  /** Trains what is left of a model with the texts that it was pruned with, and measures that too. */
+  async #heal(
+    row: Row,
+    model: api.Model,
+    { method, options }: NonNullable<Arguments["heal"]>,
+    dataset: DatasetInput,
+    text: DatasetInput,
+    tasks: ReadonlyMap<string, DatasetInput>,
+  ): Promise<void> {
+    const what = `${row.method}, seed ${row.seed}, healed`;
+    const input = { subject: { modelId: model.id }, method, dataset, options: { seed: row.seed, ...options } };
+    const run = await api.heal(this.client, input, (p) => this.#live.update(`${what}: ${percent(p)} ...`));
+    if (!run.resultModel) {
+      this.#live.line(`${what}: the run ended ${run.status}: ${run.error?.message} [${run.error?.code}]`);
+      return this.#keep({ ...row, healed: { run, text: null, tasks: {} } });
+    }
+    const found = await this.#measured(what, run.resultModel, text, tasks, { modelId: this.#baseId });
+    this.#live.line(`${what}: perplexity ${found.text.result?.perplexity?.toFixed(2)}`);
+    this.#keep({ ...row, healed: { run, ...found } });
+  }
+
+  async #measured(
+    what: string,
+    model: api.Model,
+    text: DatasetInput,
+    tasks: ReadonlyMap<string, DatasetInput>,
+    against: { readonly modelId: string } | null,
+  ): Promise<{ readonly text: api.Evaluation; readonly tasks: Readonly<Record<string, api.Evaluation>> }> {
+    const { sequenceLength, maxTokens, items } = this.#args;
     const evaluate = (name: string, input: object) =>
       api.evaluate(this.client, { subject: { modelId: model.id }, measureSpeed: false, ...input }, (p) =>
         this.#live.update(`${what}: ${name}, ${percent(p)} ...`),
       );
-    const against = row.method === null ? null : { modelId: this.#baseId };
-    const measured = {
-      ...row,
-      model,
+    const found = {
       text: await evaluate("text", { dataset: text, sequenceLength, maxTokens, against }),
       tasks: {} as Record<string, api.Evaluation>,
     };
-    for (const [name, dataset] of tasks) measured.tasks[name] = await evaluate(name, { dataset, maxItems: items });
-    const { result } = measured.text;
-    this.#live.line(`${what}: perplexity ${result?.perplexity?.toFixed(2)}`);
-    this.#keep(measured);
+    for (const [name, dataset] of tasks) found.tasks[name] = await evaluate(name, { dataset, maxItems: items });
+    return found;
   }
 
   /** By turns, so that what else the machine does weighs on all alike. */

@@ -110,6 +110,27 @@ export async function prune(client: Client, input: object, progress: (ratio: num
   return (await client.request<{ pruningRun: Run }>(query, { id })).pruningRun;
 }
 
+/** What came of healing a model. */
+export interface Healed {
+  readonly id: string;
+  readonly status: string;
+  readonly error: Failure | null;
+  readonly resultModel: Model | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+}
+
+/** Starts a recovery run and waits for its end, whatever it is. */
+export async function heal(client: Client, input: object, progress: (ratio: number) => void): Promise<Healed> {
+  const mutation = "mutation($input: StartRecoveryInput!) { startRecovery(input: $input) { run { id } } }";
+  const { id } = (await client.request<{ startRecovery: { run: { id: string } } }>(mutation, { input })).startRecovery.run;
+  const subscription = "subscription($runId: ID!) { runProgress(runId: $runId) { run { progress } } }";
+  type Event = { readonly runProgress: { readonly run: { readonly progress: number } } };
+  for await (const event of client.subscribe<Event>(subscription, { runId: id })) progress(event.runProgress.run.progress);
+  const query = `query($id: ID!) { recoveryRun(id: $id) { id status startedAt finishedAt error { code message } resultModel { ${model} } } }`;
+  return (await client.request<{ recoveryRun: Healed }>(query, { id })).recoveryRun;
+}
+
 /** Asks for an evaluation and waits for it. @throws EspalierError if it does not succeed */
 export async function evaluate(client: Client, input: object, progress: (ratio: number) => void): Promise<Evaluation> {
   const mutation = "mutation($input: StartEvaluationInput!) { startEvaluation(input: $input) { run { id } } }";

@@ -1,7 +1,7 @@
 import { mean } from "../../pruning/mean.ts";
 import { aboveChanceOverTasks, chanceObstacle } from "../../services/retained.ts";
 import { deviation } from "./deviation.ts";
-import type { Evaluation, Model, Run } from "./operations.ts";
+import type { Evaluation, Healed, Model, Run } from "./operations.ts";
 
 /** One model of the comparison: the base, or what a method made of it with one seed. */
 export interface Row {
@@ -15,6 +15,12 @@ export interface Row {
   readonly text: Evaluation | null;
   /** By task. */
   readonly tasks: Readonly<Record<string, Evaluation>>;
+  /** What healing made of it, and how that measures; null where nothing was healed. */
+  readonly healed?: {
+    readonly run: Healed;
+    readonly text: Evaluation | null;
+    readonly tasks: Readonly<Record<string, Evaluation>>;
+  } | null;
   /** The best of the rounds: the least disturbed by what else the machine does. */
   readonly decodeTokensPerSecond: number | null;
 }
@@ -33,19 +39,36 @@ export function tableOf(rows: readonly Row[], taskNames: readonly string[]): str
     ...taskNames,
     "retained",
     ...(taskNames.length > 0 ? ["above chance"] : []),
+    ...(rows.some((r) => r.healed) ? healedHead(taskNames) : []),
     "prune",
     "memory",
     "decode",
   ];
   const groups = new Map<string, Row[]>();
   for (const row of rows) groups.set(row.method ?? "", [...(groups.get(row.method ?? "") ?? []), row]);
-  return [head, ...[...groups].map(([method, of]) => line(method || "(unpruned)", of, taskNames, base))];
+  const heals = rows.some((r) => r.healed);
+  return [head, ...[...groups].map(([method, of]) => line(method || "(unpruned)", of, taskNames, base, heals))];
+}
+
+const healedHead = (taskNames: readonly string[]): string[] => [
+  "healed: perplexity",
+  "won back",
+  "next token",
+  "divergence",
+  ...(taskNames.length > 0 ? ["above chance"] : []),
+  "heal",
+];
+
+/** Of the nats that pruning cost, the share that healing won back. */
+function wonBack({ text, healed }: Row, base: Row | undefined): number | null {
+  const [whole, cut, after] = [base?.text, text, healed?.text].map((e) => e?.result?.perplexity);
+  return whole && cut && after && cut > whole ? Math.log(cut / after) / Math.log(cut / whole) : null;
 }
 
 /** Exact matches, or `acc`, `acc_norm` and `acc_bytes`, as a task's cell shows them. */
 const choiceMetrics = ["exactMatch", "accuracy", "normalizedAccuracy", "byteNormalizedAccuracy"] as const;
 
-function line(name: string, rows: readonly Row[], taskNames: readonly string[], base: Row | undefined): string[] {
+function line(name: string, rows: readonly Row[], taskNames: readonly string[], base: Row | undefined, heals: boolean): string[] {
   const done = rows.filter((r) => r.failure === null);
   if (done.length === 0) return [name, "none"];
   const seeds = done.length;
@@ -112,6 +135,42 @@ function line(name: string, rows: readonly Row[], taskNames: readonly string[], 
                 (r) => aboveChance(r, base)?.standardError,
               ),
         ]),
+    ...(heals
+      ? [
+          cell(
+            (n) => n.toFixed(2),
+            (r) => r.healed?.text?.result?.perplexity,
+            (r) => r.healed?.text?.result?.perplexityStandardError,
+          ),
+          cell(
+            (n) => `${percent(n)}%`,
+            (r) => wonBack(r, base),
+          ),
+          cell(
+            percent,
+            (r) => r.healed?.text?.result?.nextTokenAccuracy,
+            (r) => r.healed?.text?.result?.nextTokenAccuracyStandardError,
+          ),
+          cell(
+            (n) => n.toFixed(3),
+            (r) => r.healed?.text?.result?.divergence,
+            (r) => r.healed?.text?.result?.divergenceStandardError,
+          ),
+          ...(taskNames.length === 0
+            ? []
+            : [
+                cell(
+                  (n) => `${percent(n)}%`,
+                  (r) => (base && r.healed ? aboveChance(r.healed, base)?.value : null),
+                  (r) => (base && r.healed ? aboveChance(r.healed, base)?.standardError : null),
+                ),
+              ]),
+          cell(
+            (n) => `${n.toFixed(0)} s`,
+            (r) => (r.healed ? seconds(r.healed) : null),
+          ),
+        ]
+      : []),
     unpruned ? "" : cell((n) => `${n.toFixed(0)} s`, seconds),
     unpruned
       ? ""
@@ -138,7 +197,7 @@ export function retained({ tasks, text }: Row): number | null {
 }
 
 /** Of what the base knew above chance, the share that is left, over the tasks at which it is above chance. */
-const aboveChance = ({ tasks }: Row, base: Row) =>
+const aboveChance = ({ tasks }: Pick<Row, "tasks">, base: Row) =>
   aboveChanceOverTasks(
     Object.entries(tasks).flatMap(([name, { result, retained }]) => {
       const other = base.tasks[name]?.result;
@@ -157,7 +216,7 @@ export const leftOutOf = (rows: readonly Row[]): string[] => {
   });
 };
 
-const seconds = ({ run }: Row): number | null =>
+const seconds = ({ run }: { readonly run: Pick<Run, "startedAt" | "finishedAt"> | null }): number | null =>
   run?.startedAt && run.finishedAt ? (Date.parse(run.finishedAt) - Date.parse(run.startedAt)) / 1000 : null;
 
 /** Why rows are missing, in the server's words. */
