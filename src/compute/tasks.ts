@@ -15,6 +15,7 @@ import type { RecoveryOptions } from "../recovery/options.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
 import type { DatasetContent, DatasetForm } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
+import type { SelfTextOptions } from "../text/self-text-options.ts";
 import type { StoredDataset } from "./stored-dataset.ts";
 
 /** A stored model as a compute process needs it: where the artifacts are, and which of them make the folder. */
@@ -74,8 +75,10 @@ export interface RecoverRequest {
   readonly teacher: StoredModel | null;
   readonly method: string;
   readonly options: RecoveryOptions;
-  /** Texts to heal with. */
-  readonly dataset: StoredDataset;
+  /** Texts to heal with; null until the teacher has written them. */
+  readonly dataset: StoredDataset | null;
+  /** What the teacher is to write, where there is no dataset. */
+  readonly self: SelfTextOptions | null;
   /** The artifact of the last check, after which it goes on; null to begin. */
   readonly checkpoint: string | null;
   /** Path of a folder that the process may make for a while, on the file system of the artifacts. */
@@ -90,8 +93,16 @@ export interface StoredBytes {
 
 type Check = Extract<RecoveryEvent, { type: "CHECK" }>;
 
+/** What the teacher writes: how many tokens there are of so many, and then the dataset of it. */
+export type WritingEvent =
+  | { readonly type: "WRITING"; readonly tokens: number; readonly tokensTotal: number }
+  | { readonly type: "TEXTS"; readonly tokens: number; readonly dataset: DescribedDataset };
+
 /** What the loop tells; its checkpoints are artifacts. */
-export type RecoverEvent = Exclude<RecoveryEvent, Check> | (Omit<Check, "checkpoint"> & { readonly checkpoint: StoredBytes });
+export type RecoverEvent =
+  | Exclude<RecoveryEvent, Check>
+  | (Omit<Check, "checkpoint"> & { readonly checkpoint: StoredBytes })
+  | WritingEvent;
 
 export interface RecoverResult {
   readonly healed: InspectedModel;

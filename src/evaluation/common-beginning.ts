@@ -1,5 +1,5 @@
+import { continueAll, openForAll, type Prompt } from "../inference/continue-all.ts";
 import type { DecoderOptions } from "../inference/open-decoder.ts";
-import { continueGreedily, type GreedyPrompt, openGreedy } from "./greedy.ts";
 import { type Estimate, meanOf } from "./statistics.ts";
 import type { Progress } from "./text.ts";
 
@@ -19,7 +19,7 @@ const promptTokens = 32;
  * @param count at most
  * @param contextLength of the model, which bounds a prompt and what is written after it together; null if it has none
  */
-export function promptsOf(stream: readonly number[], count: number, newTokens: number, contextLength: number | null): GreedyPrompt[] {
+export function promptsOf(stream: readonly number[], count: number, newTokens: number, contextLength: number | null): Prompt[] {
   const context = contextLength ?? Number.POSITIVE_INFINITY;
   const length = Math.max(1, Math.min(promptTokens, Math.floor(context / 2)));
   const places = Math.min(count, Math.ceil(stream.length / length));
@@ -33,19 +33,19 @@ export function promptsOf(stream: readonly number[], count: number, newTokens: n
  * Lets two models go on from the same prompts, each by its most probable tokens, and counts for how many tokens they write the same. Signs that end
  * a text are tokens as others are: both go on. One model is loaded after the other. Yields how many prompts are done, of both.
  *
- * @throws EspalierError what openGreedy and continueGreedily throw
+ * @throws EspalierError what openForAll and continueAll throw
  */
 export async function* commonBeginning(
   own: DecoderOptions,
   other: DecoderOptions,
-  prompts: readonly GreedyPrompt[],
+  prompts: readonly Prompt[],
 ): AsyncGenerator<Progress, CommonBeginning> {
   const total = 2 * prompts.length;
   const written: number[][][] = [];
   for (const options of [other, own]) {
-    const engine = await openGreedy(options);
+    const engine = await openForAll(options);
     try {
-      const steps = continueGreedily(engine, prompts);
+      const steps = continueAll(engine, prompts);
       let step = await steps.next();
       for (; !step.done; step = await steps.next()) yield { done: written.length * prompts.length + step.value, total };
       written.push(step.value);

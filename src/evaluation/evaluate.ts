@@ -1,11 +1,11 @@
 import { EspalierError } from "../errors.ts";
+import { openForAll } from "../inference/continue-all.ts";
 import { type ConcreteProvider, resolveProvider } from "../runtime/providers.ts";
 import type { DatasetContent, GenerationItem } from "../text/dataset-content.ts";
 import { readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { commonBeginning, promptsOf } from "./common-beginning.ts";
 import { type GenerationOptions, judgeGeneration, promptsOfItems } from "./generation.ts";
-import { openGreedy } from "./greedy.ts";
 import { Likelihood, type LikelihoodOptions } from "./likelihood.ts";
 import { judgeChoices } from "./multiple-choice.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
@@ -141,7 +141,7 @@ async function* measureGeneration(
   const other = otherOf(options);
   const prompts = promptsOfItems(items, tokenizer, maxNewTokens, contextLength);
   const executionProvider = await resolveProvider(options.executionProvider);
-  const engine = await openGreedy(options);
+  const engine = await openForAll(options);
   let begun = performance.now();
   let durationMs: number;
   let found: Found;

@@ -1,9 +1,9 @@
 import { EspalierError } from "../errors.ts";
+import { continueAll, type Prompt } from "../inference/continue-all.ts";
 import type { Engine } from "../inference/engine.ts";
 import { type AnswerPattern, answerFinder } from "../text/answer-pattern.ts";
 import type { GenerationItem } from "../text/dataset-content.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { continueGreedily, type GreedyPrompt } from "./greedy.ts";
 import { bitsOf, type Estimate, meanOf } from "./statistics.ts";
 import type { Progress } from "./text.ts";
 
@@ -39,7 +39,7 @@ export function promptsOfItems(
   tokenizer: Tokenizer,
   maxNewTokens: number,
   contextLength: number | null,
-): GreedyPrompt[] {
+): Prompt[] {
   const context = contextLength ?? Number.POSITIVE_INFINITY;
   return items.map(({ prompt }, item) => {
     const ids = tokenizer.encodeDocument(prompt);
@@ -52,13 +52,13 @@ export function promptsOfItems(
 /**
  * Lets a model write an answer to each item, always its most probable token, until it ends its text, a stop, or the limit. Yields how many are answered.
  *
- * @throws EspalierError INVALID_DATASET, INVALID_PATTERN; what continueGreedily throws
+ * @throws EspalierError INVALID_DATASET, INVALID_PATTERN; what continueAll throws
  */
 export async function* judgeGeneration(
   engine: Engine,
   tokenizer: Tokenizer,
   items: readonly GenerationItem[],
-  prompts: readonly GreedyPrompt[],
+  prompts: readonly Prompt[],
   { stop, answer }: GenerationOptions,
 ): AsyncGenerator<Progress, GenerationResult> {
   const find = answer ? answerFinder(answer) : (text: string): string => text.trim();
@@ -68,7 +68,7 @@ export async function* judgeGeneration(
     const text = tokenizer.decode(tokens);
     return stop.some((s) => text.includes(s));
   };
-  const steps = continueGreedily(engine, prompts, (_, tokens) => isEnd(tokens.at(-1)) || stopped(tokens));
+  const steps = continueAll(engine, prompts, { ends: (_, tokens) => isEnd(tokens.at(-1)) || stopped(tokens) });
   let step = await steps.next();
   for (; !step.done; step = await steps.next()) yield { done: step.value, total: items.length };
   const texts = step.value.map((tokens) => {

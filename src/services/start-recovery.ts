@@ -9,12 +9,13 @@ import { createRecoveryRun, largerAncestor, type NewRecoveryRun, type RecoveryRu
 import { earlierResult } from "../store/request-keys.ts";
 import type { Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
+import type { SelfTextOptions } from "../text/self-text-options.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { recoveryRules } from "./recovery-rules.ts";
 import { runSubject } from "./run-subject.ts";
 import { modelOfSameTokens } from "./same-tokens.ts";
 import type { StartServices } from "./start-pruning.ts";
-import { keyRule, requireAll } from "./validate.ts";
+import { keyRule, type Requirement, requireAll } from "./validate.ts";
 
 /** What to heal, how, and with which texts: plain data. Errors call it `input`. */
 export interface RecoveryRequest {
@@ -22,7 +23,8 @@ export interface RecoveryRequest {
   /** Null: the nearest ancestor that is larger. */
   readonly teacherId: string | null;
   readonly method: string;
-  readonly dataset: DatasetChoice;
+  /** Which texts, or what the teacher is to write. */
+  readonly dataset: DatasetChoice | { readonly self: SelfTextOptions };
   readonly options: Omit<RecoveryOptions, "teacherId">;
   readonly priority: number;
   /** A request with the key of an earlier one of the same owner gives what that one gave. */
@@ -53,9 +55,16 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   ]);
   const learningRate = request.options.learningRate ?? method.learningRate;
   const isThere = "modelId" in subject;
-  const asksForTeacher = !isTrained(method) || needsTeacher(request.options.objectives);
+  const self = "self" in request.dataset ? request.dataset.self : null;
+  if (self) requireAll(selfRules(self, request.options, model));
+  const asksForTeacher = self !== null || !isTrained(method) || needsTeacher(request.options.objectives);
   const teacherId = await chosenTeacher(store, model, isThere, asksForTeacher, request.teacherId);
-  const options: RecoveryOptions = { ...request.options, learningRate, teacherId };
+  const options = { ...request.options, learningRate, teacherId, ...(self ? { self } : {}) };
+  if ("self" in request.dataset) {
+    const run: NewRecoveryRun = { ...subject, method: method.name, options, priority };
+    const keyed = key == null ? undefined : { operation: "startRecovery", owner, key, request: run };
+    return createRecoveryRun(store, run, queue.addRun, keyed);
+  }
   const dataset = await chosenDataset(services, "input.dataset", request.dataset);
   requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items"]]);
   const runOf = (datasetId: string): NewRecoveryRun => ({ ...subject, method: method.name, options, datasetId, priority });
@@ -67,6 +76,30 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   requireEnough(kept, options);
   const run = runOf(kept.id);
   return createRecoveryRun(store, run, queue.addRun, keyed(run));
+}
+
+/** What the teacher may be asked to write. */
+function selfRules(self: SelfTextOptions, options: Omit<RecoveryOptions, "teacherId">, model: ModelRecord): Requirement[] {
+  const at = (name: keyof SelfTextOptions) => `input.dataset.self.${name}`;
+  const needed = Math.max(1024, (options.heldBackTexts + options.batchSize * options.accumulate) * options.sequenceLength);
+  const longest = model.architecture.contextLength ?? 65_536;
+  const { tokens, textTokens, prompts, randomTokens, temperature, topP } = self;
+  return [
+    [
+      at("tokens"),
+      tokens >= needed && tokens <= 4_194_304,
+      `must be from ${needed.toLocaleString("en-US")}, which a step and the texts held back need, to 4,194,304`,
+    ],
+    [at("textTokens"), textTokens >= 8 && textTokens <= longest, `must be from 8 to the model's context length, ${longest}`],
+    [at("prompts"), prompts.length <= 1000 && prompts.every((p) => p.length <= 2000), "must be at most 1,000, of up to 2,000 characters"],
+    [
+      at("randomTokens"),
+      randomTokens >= 0 && randomTokens <= 64 && randomTokens < textTokens,
+      "must be from 0 to 64, and less than textTokens",
+    ],
+    [at("temperature"), temperature > 0 && temperature <= 2, "must be above 0 and up to 2"],
+    [at("topP"), topP > 0 && topP <= 1, "must be above 0 and up to 1"],
+  ];
 }
 
 /**

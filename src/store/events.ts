@@ -62,6 +62,8 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
   };
   readonly EXPORT: PlainEvents;
   readonly RECOVERY: CommonEvents & {
+    readonly WRITING: { readonly tokens: number; readonly tokensTotal: number };
+    readonly TEXTS: { readonly datasetId: string; readonly texts: number; readonly tokens: number };
     readonly STARTED: TrainingEvent<"STARTED">;
     readonly STEP: TrainingEvent<"STEP">;
     readonly READ: TrainingEvent<"READ">;

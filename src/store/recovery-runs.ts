@@ -1,5 +1,6 @@
 import type { InspectedModel } from "../models/types.ts";
 import type { RecoverySummary } from "../recovery/events.ts";
+import { holdDataset, type NewDataset, registerDataset } from "./datasets.ts";
 import { appendEvent, type RunEvents } from "./events.ts";
 import { ancestors } from "./lineage.ts";
 import { type ConfirmFiles, getModel, holdFiles, insertModel, type ModelRecord } from "./models.ts";
@@ -11,7 +12,7 @@ import type { Database, Store } from "./store.ts";
 export type RecoveryRunRecord = RunRecord<"RECOVERY">;
 
 export type NewRecoveryRun = Subject &
-  Omit<RunRequest<"RECOVERY">, "kind" | "comparisonKey" | "overlapRatio"> & { readonly method: string; readonly datasetId: string };
+  Omit<RunRequest<"RECOVERY">, "kind" | "comparisonKey" | "overlapRatio"> & { readonly method: string };
 
 /**
  * Stores a new recovery run, QUEUED; or finds the one that an earlier request with the same key stored.
@@ -71,6 +72,35 @@ export function recordStep<Type extends "STEP" | "READ">(
   return whileClaimed(store, claim, async (tx) => {
     await tx.run.update({ where: { id: claim.id }, data: { progress: payload.step / payload.steps } });
     await appendEvent<"STEP" | "READ">(tx, claim.id, type, payload);
+  });
+}
+
+/** Records how much of its texts the teacher has written. */
+export const recordWriting = (store: Store, claim: RunClaim, payload: RunEvents["RECOVERY"]["WRITING"]): Promise<void> =>
+  whileClaimed(store, claim, async (tx) => void (await appendEvent(tx, claim.id, "WRITING", payload)));
+
+/**
+ * Records the texts that the teacher has written as the run's dataset. Nothing if that was done, by a process before: the same texts come of the same seed.
+ *
+ * @param described of the records, which are stored
+ */
+export async function recordTexts(
+  store: Store,
+  { id, attempt, options, modelId }: RecoveryRunRecord,
+  tokens: number,
+  described: Omit<NewDataset, "name" | "description">,
+  confirmFile: () => Promise<unknown>,
+): Promise<void> {
+  const description = `Written for the recovery run ${id} of the model ${modelId} by what it learns from: ${tokens} tokens, seed ${options.seed}, ${JSON.stringify(options.self)}`;
+  const { id: datasetId } = await registerDataset(
+    store,
+    { name: null, description: description.slice(0, 2000), ...described },
+    confirmFile,
+  );
+  await whileClaimed(store, { id, attempt }, async (tx) => {
+    await holdDataset(tx, datasetId);
+    const { count } = await tx.run.updateMany({ where: { id, datasetId: null }, data: { datasetId } });
+    if (count > 0) await appendEvent(tx, id, "TEXTS", { datasetId, texts: described.recordCount, tokens });
   });
 }
 

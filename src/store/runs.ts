@@ -5,6 +5,7 @@ import type { ExportOptions } from "../models/formats/export-model.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import type { RecoverySummary } from "../recovery/events.ts";
 import type { RecoveryOptions } from "../recovery/options.ts";
+import type { SelfTextOptions } from "../text/self-text-options.ts";
 import { holdDataset } from "./datasets.ts";
 import { appendEvent, type PayloadOf } from "./events.ts";
 import { type AgeFilter, among, createdWithin, namesNobody } from "./filters.ts";
@@ -30,7 +31,12 @@ interface CommonOptions {
 export interface RunKinds {
   readonly PRUNING: { readonly method: string; readonly options: PruningOptions; readonly result: null };
   readonly EVALUATION: { readonly method: null; readonly options: EvaluationSettings; readonly result: EvaluationResult | null };
-  readonly RECOVERY: { readonly method: string; readonly options: RecoveryOptions; readonly result: RecoverySummary | null };
+  readonly RECOVERY: {
+    readonly method: string;
+    /** `self`: what the teacher is to write, where there was no dataset. Of runs from before it could, nothing. */
+    readonly options: RecoveryOptions & { readonly self?: SelfTextOptions | null };
+    readonly result: RecoverySummary | null;
+  };
   readonly IMPORT: { readonly method: null; readonly options: ImportOptions & CommonOptions; readonly result: null };
   readonly EXPORT: { readonly method: null; readonly options: ExportOptions & CommonOptions; readonly result: null };
 }

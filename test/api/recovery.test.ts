@@ -107,6 +107,33 @@ test("pruned, healed and measured, all asked for at once; texts it was healed wi
   );
 });
 
+test("without data a model is healed with what its teacher writes, and that is told and kept", async () => {
+  const asked = { subject: { modelId }, dataset: texts, options: { samples: 4, sequenceLength: 32, targetRatio: 0.2 } };
+  const { startPruning } = await api.data("mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }", {
+    input: asked,
+  });
+  const healing = { subject: { resultOf: startPruning.run.id }, dataset: { self: { tokens: 2048, textTokens: 40 } }, options: small };
+  const { run } = (await api.data(start, { input: healing })).startRecovery;
+  assert.equal((await ended(run.id)).status, "SUCCEEDED");
+  const query = `query($id: ID!) { recoveryRun(id: $id) {
+    self { tokens textTokens prompts randomTokens temperature topP } dataset { id name form recordCount digest description } } }`;
+  const { recoveryRun: found } = await api.data(query, { id: run.id });
+  assert.deepEqual(found.self, { tokens: 2048, textTokens: 40, prompts: [], randomTokens: 1, temperature: 1, topP: 1 });
+  assert.deepEqual([found.dataset.name, found.dataset.form], [null, "TEXT"]);
+  assert.ok(found.dataset.recordCount >= 2048 / 40);
+  assert.match(found.dataset.description, new RegExp(`recovery run ${run.id}`));
+  const progress = `subscription($id: ID!) { runProgress(runId: $id) { __typename
+    ... on RecoveryWriting { tokens tokensTotal } ... on RecoveryTextsWritten { texts written: tokens } } }`;
+  const events: { __typename: string; texts?: number; written?: number }[] = [];
+  for await (const event of api.socket().iterate({ query: progress, variables: { id: run.id } })) {
+    assert.equal(event.errors, undefined, JSON.stringify(event.errors));
+    events.push((event.data as { runProgress: (typeof events)[number] }).runProgress);
+  }
+  const told = events.find((e) => e.__typename === "RecoveryTextsWritten");
+  assert.ok(told?.texts === found.dataset.recordCount && (told?.written ?? 0) >= 2048);
+  assert.ok(events.some((e) => e.__typename === "RecoveryWriting"));
+});
+
 test("bad input is refused before anything is stored, with the argument at fault", async () => {
   const { prisma } = api.services.store;
   const before = await prisma.run.count();
@@ -129,6 +156,13 @@ test("bad input is refused before anything is stored, with the argument at fault
     [{ teacherId: modelId }, "BAD_USER_INPUT", "input.teacherId"],
     [{ teacherId: modelId, options: { sequenceLength: 1 } }, "BAD_USER_INPUT", "input.options.sequenceLength"],
     [{ options: alone, dataset: { texts: ["Call me Ishmael."] } }, "RECOVERY_TEXT_TOO_SHORT", "input.dataset"],
+    [{ dataset: { self: {} } }, "NO_TEACHER", "input.teacherId"],
+    [{ options: alone, dataset: { self: {} } }, "NO_TEACHER", "input.teacherId"],
+    [{ options: alone, dataset: { self: { tokens: 4000 } } }, "BAD_USER_INPUT", "input.dataset.self.tokens"],
+    [{ options: alone, dataset: { self: { textTokens: 4 } } }, "BAD_USER_INPUT", "input.dataset.self.textTokens"],
+    [{ options: alone, dataset: { self: { temperature: 0 } } }, "BAD_USER_INPUT", "input.dataset.self.temperature"],
+    [{ options: alone, dataset: { self: { randomTokens: 65 } } }, "BAD_USER_INPUT", "input.dataset.self.randomTokens"],
+    [{ options: alone, dataset: { self: {}, name: "literature-train" } }, "BAD_USER_INPUT", "input.dataset"],
     [{ options: alone, dataset: { name: "nothing" } }, "DATASET_NOT_FOUND", "input.dataset.name"],
   ];
   for (const [change, code, argument] of rows) {

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { openArtifacts } from "../../src/artifacts/artifacts.ts";
 import { standsOf } from "../../src/jobs/run-kinds.ts";
 import { startWorker, type Worker } from "../../src/jobs/worker.ts";
 import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
 import { deleteRun } from "../../src/services/delete-run.ts";
+import { getDataset } from "../../src/store/datasets.ts";
 import { getModel } from "../../src/store/models.ts";
 import { checkpointOf, createRecoveryRun, type RecoveryRunRecord } from "../../src/store/recovery-runs.ts";
 import { cancelRun, getRun, resumeRun } from "../../src/store/runs.ts";
+import { parseDataset } from "../../src/text/dataset-content.ts";
 import { runningComputeProcesses } from "../support/compute-processes.ts";
 import { allEvents, eventOf, type JobBench, jobBench } from "../support/jobs.ts";
 import { until } from "../support/wait.ts";
@@ -90,6 +93,38 @@ test("when its worker is killed, and then its compute process, it goes on from i
   );
   compute?.kill("SIGKILL");
   assert.equal((await finished(run)).digest, undisturbed);
+});
+
+const self = { tokens: 2048, textTokens: 40, prompts: ["The whale"], randomTokens: 1, temperature: 1, topP: 1 };
+
+test("texts that the teacher writes are the run's dataset; killed while it writes, the run ends with the same bytes", async () => {
+  const begin = () => {
+    const small = { steps: 4, checkEverySteps: 2, batchSize: 8, sequenceLength: 32, heldBackTexts: 16, executionProvider: "CPU" as const };
+    const options = { ...defaultRecoveryOptions, ...small, self };
+    return createRecoveryRun(bench.store, { modelId: pruned, method: "LORA", options }, bench.queue.addRun);
+  };
+  const ended = async ({ id }: RecoveryRunRecord) => {
+    const events = await allEvents(bench, id);
+    const { status, error, resultModelId, datasetId } = await getRun(bench.store.prisma, id);
+    assert.equal(status, "SUCCEEDED", JSON.stringify(error));
+    const told = events.flatMap((e) => (e.type === "TEXTS" ? [e.payload] : []));
+    assert.equal(told.length, 1, "its texts are told of once");
+    assert.equal(told[0]?.datasetId, datasetId);
+    const { digest } = await getModel(bench.store.prisma, resultModelId ?? "");
+    return { datasetId, digest };
+  };
+  const killed = await begin();
+  const compute = await until("a compute process", () => runningComputeProcesses()[0] ?? null, 60_000);
+  await eventOf(bench, killed.id, "WRITING");
+  compute.kill("SIGKILL");
+  const found = await ended(killed);
+  assert.deepEqual(await ended(await begin()), found, "the same texts are one dataset");
+  const { form, digest, name, description } = await getDataset(bench.store.prisma, { id: found.datasetId ?? "" });
+  assert.deepEqual([form, name], ["TEXT", null]);
+  assert.match(description, /^Written for the recovery run .* seed 0, .*"prompts":\["The whale"\]/);
+  const path = await (await openArtifacts(bench.dataDirectory)).path(digest);
+  const texts = parseDataset(".jsonl", await readFile(path ?? ""));
+  assert.ok(texts.form === "TEXT" && texts.documents.every((text) => text.startsWith("The whale")));
 });
 
 test("a run that was cancelled goes on from its last check, to the same bytes", async () => {

@@ -13,7 +13,14 @@ import { chosenOf } from "../one-of.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { Model } from "../types/model.ts";
 import { RecoverySucceeded } from "../types/recovery-event.ts";
-import { RecoveryMethodInfo, RecoveryRun, RecoveryRunConnection, StartRecoveryInput, StartRecoveryPayload } from "../types/recovery-run.ts";
+import {
+  RecoveryMethodInfo,
+  RecoveryRun,
+  RecoveryRunConnection,
+  SelfTexts,
+  StartRecoveryInput,
+  StartRecoveryPayload,
+} from "../types/recovery-run.ts";
 import { AnyRunFilter } from "../types/run.ts";
 
 @InputType({ description: "Which recovery runs to list." })
@@ -62,8 +69,15 @@ export class RecoveryRunResolver {
   ): Promise<{ run: RecoveryRunRecord }> {
     const { objectives, adapt, ...rest } = input.options;
     const options = { ...rest, objectives: { ...objectives }, adapt: [...adapt] };
-    const named = { subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), teacherId: input.teacherId ?? null };
+    const { self, ...dataset } = input.dataset;
+    const texts = self ? { self: { ...self, prompts: [...self.prompts] } } : chosenOf(dataset);
+    const named = { subject: chosenOf(input.subject), dataset: texts, teacherId: input.teacherId ?? null };
     return { run: await startRecovery(context, { ...input, ...named, options }, context.caller.token?.id ?? null) };
+  }
+
+  @FieldResolver(() => SelfTexts, { nullable: true, description: "What the teacher was to write; null where the run was given texts." })
+  self(@Root() { options }: RecoveryRunRecord): SelfTexts | null {
+    return options.self ?? null;
   }
 
   @FieldResolver(() => Model, {

@@ -6,6 +6,24 @@ import { RunEvent } from "./run-event.ts";
 
 const ofHeldBack = "the loss of the texts that are held back, in nats per token";
 
+@ObjectType({ implements: RunEvent, description: "What the run learns from writes its texts. Such events are stored now and then." })
+export class RecoveryWriting extends RunEvent {
+  @Field(() => Int, { description: "Tokens that it has written." })
+  readonly tokens!: number;
+
+  @Field(() => Int, { description: "Tokens that it is to write." })
+  readonly tokensTotal!: number;
+}
+
+@ObjectType({ implements: RunEvent, description: "What the run learns from has written its texts: they are a dataset now." })
+export class RecoveryTextsWritten extends RunEvent {
+  @Field(() => Int, { description: "How many texts they are." })
+  readonly texts!: number;
+
+  @Field(() => Int, { description: "How many tokens they have." })
+  readonly tokens!: number;
+}
+
 @ObjectType({ implements: RunEvent, description: "The run has loaded its models, and measured both before it trains." })
 export class RecoveryStarted extends RunEvent {
   @Field(() => executionProviderEnum, { description: "What it runs on." })
@@ -137,6 +155,8 @@ export class RecoveryResumed extends RunEvent {
 
 /** The types of events that only recovery runs have. */
 export const recoveryEventTypes = [
+  RecoveryWriting,
+  RecoveryTextsWritten,
   RecoveryStarted,
   RecoveryStepped,
   RecoveryRead,

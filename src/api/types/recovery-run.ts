@@ -1,9 +1,10 @@
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import { defaultRecoveryOptions } from "../../recovery/options.ts";
+import type { SelfTextOptions } from "../../text/self-text-options.ts";
 import { recoveryMethodEnum } from "../enums.ts";
+import { OneOf } from "../one-of.ts";
 import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
-import { DatasetInput } from "./dataset.ts";
 import { Node } from "./node.ts";
 import { RecoveryOptions } from "./recovery-options.ts";
 import { Run, RunSubjectInput } from "./run.ts";
@@ -71,6 +72,62 @@ export class RecoveryRun extends Run {
 
 export const RecoveryRunConnection = connectionType(RecoveryRun);
 
+@ObjectType("SelfTexts", { description: "What a model was to write by itself." })
+@InputType("SelfTextsInput", {
+  description:
+    "What the teacher is to write by itself, sampled as `generate` samples. The seed is that of the options; the same seed gives the same texts.",
+})
+export class SelfTexts implements SelfTextOptions {
+  @Field(() => Int, { defaultValue: 65_536, description: "Tokens in all, those of prompts among them: 1,024 to 4,194,304." })
+  readonly tokens!: number;
+
+  @Field(() => Int, { defaultValue: 256, description: "Tokens of a text at most, 8 to the model's context length." })
+  readonly textTokens!: number;
+
+  @Field(() => [String], {
+    defaultValue: [],
+    description: "What texts begin with, in turn, up to 1,000 of up to 2,000 characters. Without any, with what begins a document.",
+  })
+  readonly prompts!: readonly string[];
+
+  @Field(() => Int, {
+    defaultValue: 1,
+    description: "Tokens that each text begins with after its prompt, drawn from all that are no control signs, each as likely: 0 to 64.",
+  })
+  readonly randomTokens!: number;
+
+  @Field(() => Float, { defaultValue: 1, description: "Above 0 and up to 2: lower is narrower." })
+  readonly temperature!: number;
+
+  @Field(() => Float, {
+    defaultValue: 1,
+    description: "The fewest tokens that are this probable together are drawn from, above 0 and up to 1.",
+  })
+  readonly topP!: number;
+}
+
+@OneOf()
+@InputType({ description: "Which texts to heal with: a dataset, one's own texts, or what the teacher writes by itself." })
+export class RecoveryDatasetInput {
+  @Field(() => ID, { nullable: true, description: "The dataset of this identity." })
+  readonly id?: string | null;
+
+  @Field(() => String, { nullable: true, description: "The dataset of this name; the query `datasets` lists them." })
+  readonly name?: string | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: "One's own documents, up to 100,000 of them; a request has room for 4 MiB. They are kept as a dataset without a name.",
+  })
+  readonly texts?: string[] | null;
+
+  @Field(() => SelfTexts, {
+    nullable: true,
+    description: "What the teacher writes when the run begins. It is kept as a dataset without a name: that of the run.",
+  })
+  readonly self?: SelfTexts | null;
+}
+
 @InputType({ description: "What to heal, how, and with which texts." })
 export class StartRecoveryInput {
   @Field(() => RunSubjectInput, { description: "What to heal." })
@@ -86,10 +143,10 @@ export class StartRecoveryInput {
   @Field(() => recoveryMethodEnum, { defaultValue: "LORA", description: "What is trained." })
   readonly method!: string;
 
-  @Field(() => DatasetInput, {
+  @Field(() => RecoveryDatasetInput, {
     description: "The texts to heal with. Evaluations on them are refused afterwards, as on calibration texts.",
   })
-  readonly dataset!: DatasetInput;
+  readonly dataset!: RecoveryDatasetInput;
 
   @Field(() => RecoveryOptions, {
     defaultValue: { ...withoutTeacher(), objectives: { ...defaultRecoveryOptions.objectives }, adapt: [...defaultRecoveryOptions.adapt] },

@@ -26,6 +26,8 @@ const particular: { readonly [Kind in RunKind]?: Readonly<Partial<Record<EventTy
     RESUMED: "PruningResumed",
   },
   RECOVERY: {
+    WRITING: "RecoveryWriting",
+    TEXTS: "RecoveryTextsWritten",
     STARTED: "RecoveryStarted",
     STEP: "RecoveryStepped",
     READ: "RecoveryRead",

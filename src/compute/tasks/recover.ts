@@ -12,7 +12,8 @@ import { reweighted } from "../../recovery/reweighted.ts";
 import { loadTokenizer } from "../../text/tokenizer.ts";
 import type { Task } from "../child.ts";
 import { readDocuments } from "../stored-dataset.ts";
-import type { StoredModel } from "../tasks.ts";
+import type { RecoverRequest, StoredModel, WritingEvent } from "../tasks.ts";
+import { writeTexts } from "./write-texts.ts";
 
 /** As training reads it: over the weights where they lie. */
 const located = async (stored: StoredModel) => {
@@ -28,10 +29,19 @@ async function checkpointFile(dataDirectory: string, sha256: string | null): Pro
   return path;
 }
 
-export const recoverTask: Task<"recover"> = async function* ({ model: stored, teacher, method, options, dataset, checkpoint, scratch }) {
+/** The texts to heal with: those of a dataset, or else those that the teacher writes now. */
+async function* textsOf({ teacher, dataset, self, options }: RecoverRequest): AsyncGenerator<WritingEvent, readonly string[]> {
+  if (dataset) return await readDocuments(dataset);
+  if (!teacher || !self) throw new EspalierError("NO_TEACHER", "there are neither texts to heal with, nor a model that could write them");
+  return yield* writeTexts(teacher, self, options);
+}
+
+export const recoverTask: Task<"recover"> = async function* (request) {
+  const { model: stored, teacher, method, options, checkpoint, scratch } = request;
   const { dataDirectory } = stored;
   const { model, folder, graph, graphFolder } = await openStoredModel(stored);
-  const [tokenizer, documents] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDocuments(dataset)]);
+  const tokenizer = await loadTokenizer(folder, stored.vocabularySize);
+  const documents = yield* textsOf(request);
   await mkdir(scratch, { recursive: true, mode: 0o700 });
   try {
     const steps = recover({

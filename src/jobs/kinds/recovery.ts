@@ -11,7 +11,9 @@ import {
   recordHealed,
   recordRetreat,
   recordStep,
+  recordTexts,
   recordTrainingStart,
+  recordWriting,
   recoveryStands,
 } from "../../store/recovery-runs.ts";
 import type { Database } from "../../store/store.ts";
@@ -64,12 +66,13 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
       method: run.method,
       // A run ends on the provider that it began on: others may round otherwise.
       options: { ...run.options, executionProvider: run.executionProvider ?? providerHere(services, run.options.executionProvider) },
-      dataset: await storedDataset(services, run.datasetId),
+      dataset: run.datasetId === null && run.options.self ? null : await storedDataset(services, run.datasetId),
+      self: run.options.self ?? null,
       checkpoint: await checkpointOf(prisma, run.id),
       scratch,
     };
   },
-  isPassing: ({ type }) => type === "STEP" || type === "READ",
+  isPassing: ({ type }) => type === "STEP" || type === "READ" || type === "WRITING",
   record: async (services, run, event) => {
     const { store } = services;
     if (event.type === "CHECK") {
@@ -77,7 +80,14 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
       await forget(services, await recordCheck(store, run, payload, checkpoint));
       return true;
     }
-    if (event.type === "STARTED") {
+    if (event.type === "TEXTS") {
+      const { tokens, dataset } = event;
+      const artifacts = await openArtifacts(services.dataDirectory);
+      await recordTexts(store, run, tokens, dataset, () => artifacts.path(dataset.digest));
+    } else if (event.type === "WRITING") {
+      const { type: _, ...payload } = event;
+      await recordWriting(store, run, payload);
+    } else if (event.type === "STARTED") {
       const { type: _, ...payload } = event;
       await recordTrainingStart(store, run, payload);
     } else if (event.type === "STEP") {
