@@ -3,8 +3,9 @@
  * tokens trained on, seconds of the processor from the opening of the models to the merged weights, and the process's most memory so far.
  *
  *     npm run bench:recovery -- [--model FOLDER] [--texts FILE --held-out FILE] [--kinds LAYER,HEAD+CHANNEL] [--ways LORA,FULL,...] [--options JSON]
- *         [--restore LEAST_SQUARES]
+ *         [--restore LEAST_SQUARES] [--self JSON]
  *
+ * --self is a list of what the whole model is to write by itself, as `SelfTextsInput` of the API has it: each way then heals with each, in place of the texts.
  * Without --model, of the bundled model and its texts, of which none that is measured was trained on. Held-out loss is of windows of 128 tokens side by side.
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -13,6 +14,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { finished } from "../../src/finished.ts";
+import { selfTexts } from "../../src/inference/self-texts.ts";
 import { graphOfFolder } from "../../src/models/blueprints/graph-of-folder.ts";
 import { findModel } from "../../src/models/model-folder.ts";
 import { decode } from "../../src/onnx/decode.ts";
@@ -35,6 +37,7 @@ import { lossOf } from "../../src/recovery/trainer.ts";
 import type { StructureKind } from "../../src/structures/structure.ts";
 import { readDatasetFile } from "../../src/text/dataset-file.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
+import type { SelfTextOptions } from "../../src/text/self-text-options.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
 
 const { values } = parseArgs({
@@ -46,6 +49,7 @@ const { values } = parseArgs({
     ways: { type: "string", default: recoveryMethods.map((m) => m.name).join(",") },
     options: { type: "string", default: "{}" },
     restore: { type: "string", default: "NONE" },
+    self: { type: "string" },
     "held-out-tokens": { type: "string", default: "40000" },
   },
 });
@@ -60,6 +64,15 @@ const textsOf = async (path: string | undefined, name: string): Promise<readonly
 };
 const documents = await textsOf(values.texts, "literature-train");
 const heldOut = windows(tokenizer, await textsOf(values["held-out"], "literature-heldout"), Number(values["held-out-tokens"]));
+const selfDefaults: SelfTextOptions = { tokens: 65_536, textTokens: 256, prompts: [], randomTokens: 1, temperature: 1, topP: 1 };
+/** What models are healed with, and what that is called. */
+const healing: { readonly label: string; readonly documents: readonly string[] }[] = [];
+if (values.self === undefined) healing.push({ label: "", documents });
+for (const own of JSON.parse(values.self ?? "[]") as Partial<SelfTextOptions>[]) {
+  const model = { folder: values.model, executionProvider: "CPU" } as const;
+  const { texts } = await finished(selfTexts(model, tokenizer, { ...selfDefaults, ...own }, given.seed ?? 0));
+  healing.push({ label: ` ${JSON.stringify({ ...own, ...(own.prompts ? { prompts: own.prompts.length } : {}) })}`, documents: texts });
+}
 const scratch = mkdtempSync(join(tmpdir(), "espalier-bench-"));
 
 /** Its graph, over the weights where they lie. */
@@ -120,7 +133,7 @@ try {
     console.log(
       "| way | rate | trained | tokens | perplexity | won back | processor | memory |\n| --- | --- | --- | --- | --- | --- | --- | --- |",
     );
-    for (const way of values.ways.split(",")) {
+    for (const [way, texts] of values.ways.split(",").flatMap((name) => healing.map((own) => [name, own] as const))) {
       const method = recoveryMethodNamed(way);
       const begun = process.cpuUsage();
       const asked = { ...defaultRecoveryOptions, ...given, executionProvider: "CPU" as const };
@@ -130,7 +143,7 @@ try {
             subject: { model: student, folder },
             teacher: { model, folder },
             tokenizer,
-            documents,
+            documents: texts.documents,
             method,
             options: asked,
             checkpoint: null,
@@ -145,7 +158,7 @@ try {
       const memory = `${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`;
       const rate = (isTrained(method) && asked.learningRate) || method.learningRate || "none";
       console.log(
-        `| ${way} | ${rate} | ${summary.trainedParameterCount.toLocaleString("en-US")} | ${summary.trainedTokens.toLocaleString("en-US")} | ${Math.exp(after).toFixed(2)} | ${share} | ${spent.toFixed(1)} s | ${memory} |`,
+        `| ${way}${texts.label} | ${rate} | ${summary.trainedParameterCount.toLocaleString("en-US")} | ${summary.trainedTokens.toLocaleString("en-US")} | ${Math.exp(after).toFixed(2)} | ${share} | ${spent.toFixed(1)} s | ${memory} |`,
       );
     }
   }

@@ -29,7 +29,7 @@ describe("texts that a model writes by itself", () => {
   });
 
   it("are drawn as probable as the model finds them", async () => {
-    const { texts } = await write({ tokens: 6000, textTokens: 2 });
+    const { texts } = await write({ tokens: 2400, textTokens: 2 });
     const plain = await LanguageModel.open(model);
     const logits = await plain.logits([tokenizer.documentStart.slice()]);
     await plain.close();

@@ -5,6 +5,7 @@ import { type Activity, activity } from "./activity.ts";
 import { chance } from "./chance.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
 import { fluctuations } from "./fluctuations.ts";
+import { gates } from "./gates.ts";
 import { absoluteTaylor, gradientDifferences, gradientNorms, vectorTaylor } from "./gradients.ts";
 import { keepProbabilities } from "./keep-probabilities.ts";
 import { lossesWithout } from "./losses-without.ts";
@@ -31,6 +32,8 @@ export interface EvidenceTypes {
   readonly lossesWithout: readonly number[];
   /** The learned probability that the structure is kept. */
   readonly keepProbability: number;
+  /** What the structure's gate is worth by parameter, as it was learned under the budget. */
+  readonly gateWorth: number;
   /** A number of chance's own, 0 to 1. */
   readonly chance: number;
 }
@@ -46,6 +49,7 @@ const gatherers: { readonly [Need in keyof EvidenceTypes]: Gather<EvidenceTypes[
   similarity,
   lossesWithout,
   keepProbability: keepProbabilities,
+  gateWorth: gates,
   chance,
 };
 

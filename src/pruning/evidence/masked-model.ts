@@ -1,4 +1,5 @@
-import { crossEntropy } from "../../autodiff/loss.ts";
+import { backward, gradientOf } from "../../autodiff/backward.ts";
+import { crossEntropy, signedCrossEntropy } from "../../autodiff/loss.ts";
 import { lower } from "../../autodiff/lower.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
@@ -27,6 +28,13 @@ export interface MaskedModel {
    * @returns each text's mean loss, in nats per token
    */
   losses(texts: readonly (readonly number[])[], masks: readonly ArrayLike<number>[]): Promise<number[]>;
+  /**
+   * The same, with the gradient of each text's loss by its own mask, one number a structure; of a model that was opened for gradients only.
+   */
+  gradients(
+    texts: readonly (readonly number[])[],
+    masks: readonly ArrayLike<number>[],
+  ): Promise<{ readonly losses: number[]; readonly gradients: readonly Float32Array[] }>;
   close(): Promise<void>;
 }
 
@@ -34,9 +42,10 @@ export interface MaskedModel {
  * Multiplies what structures give by masks, which are an input: branches where they are added to the residual stream, heads and channels
  * where their branch's last product reads them.
  *
- * @throws EspalierError as `specialise`
+ * @param differentiable whether gradients by the masks are wanted too, for which the graph gets a backward pass
+ * @throws EspalierError as `specialise`; UNSUPPORTED_OPERATOR if a node on the way has no gradient rule
  */
-export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number): Promise<MaskedModel> {
+export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number, differentiable = false): Promise<MaskedModel> {
   const { sequenceLength: T, whole } = scene;
   const { logits } = whole.anatomy;
   const { branches, giving } = residualStreamOf(scene, groups);
@@ -49,26 +58,44 @@ export async function openMasked(scene: Scene, groups: readonly OpenGroup[], row
 
   const b = new GraphBuilder(masked, "loss");
   const [targets, weights] = [b.input("loss/targets", "int64", [rows, T]), b.input("loss/weights", "float32", [rows, T])];
-  const { losses } = crossEntropy(b, b.value(logits), targets, weights);
-  const session = await openScoring(scene, model, b.build([losses]));
+  const { losses, gradient } = differentiable
+    ? byMask(b, logits, targets, weights)
+    : { ...crossEntropy(b, b.value(logits), targets, weights), gradient: null };
+  const session = await openScoring(scene, model, b.build(gradient ? [losses, gradient] : [losses]));
   const { tokens } = signatureOf(model.graph.inputs);
+  const run = async (texts: readonly (readonly number[])[], masks: readonly ArrayLike<number>[]) => {
+    const feeds = batchOf(tokens, texts, [rows, T]);
+    const mask = new Float32Array(rows * (structures + 1)).fill(1);
+    for (const [r, own] of masks.entries()) mask.set(Array.from(own), r * (structures + 1));
+    const out = await session.run({
+      ...feeds.ids,
+      [targets.name]: feeds.targets,
+      [weights.name]: feeds.weights,
+      [maskInput]: { dataType: "float32", dims: [rows, structures + 1], data: mask },
+    });
+    const floats = (name: string) => (out[name] as TensorValue<Float32Array>).data;
+    return { floats, losses: Array.from(floats(losses.name).subarray(0, texts.length)) };
+  };
   return {
     rows,
     structures,
-    async losses(texts, masks) {
-      const feeds = batchOf(tokens, texts, [rows, T]);
-      const mask = new Float32Array(rows * (structures + 1)).fill(1);
-      for (const [r, own] of masks.entries()) mask.set(Array.from(own), r * (structures + 1));
-      const out = await session.run({
-        ...feeds.ids,
-        [targets.name]: feeds.targets,
-        [weights.name]: feeds.weights,
-        [maskInput]: { dataType: "float32", dims: [rows, structures + 1], data: mask },
-      });
-      return Array.from((out[losses.name] as TensorValue<Float32Array>).data.subarray(0, texts.length));
+    losses: async (texts, masks) => (await run(texts, masks)).losses,
+    async gradients(texts, masks) {
+      const { floats, losses } = await run(texts, masks);
+      const found = floats(gradient?.name ?? "");
+      const width = structures + 1;
+      return { losses, gradients: texts.map((_, r) => found.slice(r * width, r * width + structures)) };
     },
     close: () => session.close(),
   };
+}
+
+/** The losses, and their gradient by the mask [B, S + 1]: a row's loss depends on its own row alone. */
+function byMask(b: GraphBuilder, logits: string, targets: Value, weights: Value): { readonly losses: Value; readonly gradient: Value } {
+  const { losses, dLogits } = signedCrossEntropy(b, b.value(logits), targets, weights);
+  const { uses } = backward(b, new Map([[logits, dLogits]]), [maskInput]);
+  const keep = b.value(maskInput);
+  return { losses, gradient: gradientOf(b, keep, uses.get(maskInput)) ?? b.mul(keep, b.scalar(0)) };
 }
 
 /** [B, S + 1]: a column a structure, and one of ones for what is no structure's. */

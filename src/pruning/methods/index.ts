@@ -1,6 +1,7 @@
 import { EspalierError } from "../../errors.ts";
 import { blockInfluence } from "./block-influence.ts";
 import { flap } from "./flap.ts";
+import { gates } from "./gates.ts";
 import { gradientNorm } from "./gradient-norm.ts";
 import { leaveOneOut } from "./leave-one-out.ts";
 import { magnitudeL1, magnitudeL2 } from "./magnitude.ts";
@@ -24,6 +25,7 @@ export const methods: readonly Method[] = [
   blockInfluence,
   leaveOneOut,
   policyGradient,
+  gates,
   random,
 ];
 
