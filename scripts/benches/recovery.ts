@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { EspalierError } from "../../src/errors.ts";
 import { finished } from "../../src/finished.ts";
 import { selfTexts } from "../../src/inference/self-texts.ts";
 import { graphOfFolder } from "../../src/models/blueprints/graph-of-folder.ts";
@@ -137,7 +138,7 @@ try {
       const method = recoveryMethodNamed(way);
       const begun = process.cpuUsage();
       const asked = { ...defaultRecoveryOptions, ...given, executionProvider: "CPU" as const };
-      const { summary, weights } = await finished(
+      const found = await finished(
         recover({
           ...{
             subject: { model: student, folder },
@@ -150,7 +151,15 @@ try {
             scratch,
           },
         }),
-      );
+      ).catch((error: unknown) => {
+        if (error instanceof EspalierError) return error;
+        throw error;
+      });
+      if (found instanceof EspalierError) {
+        console.log(`| ${way} | ${found.code} | | | | | | |`);
+        continue;
+      }
+      const { summary, weights } = found;
       const healed = await reweighted(student, weights(), join(scratch, "merged"), relativeTo(folder, join(scratch, "merged")));
       const spent = seconds(begun);
       const after = await lossOn(inMemory(healed, folder), folder);
