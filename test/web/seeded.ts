@@ -75,14 +75,19 @@ export async function seed(store: Store): Promise<Seeded> {
     for (let iteration = 0; iteration < iterations; iteration++) {
       const parameterCount = Math.round(from + ((to - from) * (iteration + 1)) / Math.max(iterations, 5));
       const indexes = Array.from({ length: 108 - 2 * iteration }, (_, i) => i);
-      const scores = indexes.map((i) => 0.01 + Math.abs(Math.sin(i * 7 + iteration)) * 0.2);
+      // What goes has the lowest.
+      const scores = indexes.map((i) =>
+        i >= 106 - 2 * iteration
+          ? 0.0021 + (iteration + (107 - 2 * iteration - i) / 5) / 1000
+          : 0.01 + Math.abs(Math.sin(i * 7 + iteration)) * 0.2,
+      );
       await recordIteration(store, run, {
         type: "ITERATION",
         iteration,
         scores: [{ kind: "HEAD", indexes, scores }],
         removed: [
           { kind: "HEAD", index: 107 - 2 * iteration, score: 0.0021 + iteration / 1000, parameterCount: parametersOf.HEAD },
-          { kind: "HEAD", index: 106 - 2 * iteration, score: 0.0023 + iteration / 1000, parameterCount: parametersOf.HEAD },
+          { kind: "HEAD", index: 106 - 2 * iteration, score: 0.0021 + (iteration + 0.2) / 1000, parameterCount: parametersOf.HEAD },
         ],
         parameterCount,
         removedRatio: 1 - parameterCount / from,
@@ -187,9 +192,10 @@ export async function seed(store: Store): Promise<Seeded> {
   await measured(lora, 36.2, 49);
   const deeper = await pruned(lora, "smol-pip-20-lora-pip-30", "PIP", 0.3);
   await measured(deeper, 88.5, 61);
-  await measured(await healed(deeper, "smol-small"), 51.4, 61);
+  const small = await healed(deeper, "smol-small");
+  await measured(small, 51.4, 61);
   await measured(await healed(flap, "smol-flap-20-lora"), 39.9, 48);
-  await pruned(pip, hostileName, "WANDA_SP", 0.1);
+  await pruned(small, hostileName, "WANDA_SP", 0.1);
 
   const failed = await createPruningRun(
     store,
