@@ -8,9 +8,14 @@ import { StopStrings } from "./stop-strings.ts";
 /** STOP: the model ended its text, or a stop string was reached. LENGTH: the limit of tokens, or the model's context. TIME: the limit of time. */
 export type FinishReason = "STOP" | "LENGTH" | "TIME";
 
+/** A token's log probability, and its text by itself. */
+export interface NamedProbability extends TokenProbability {
+  readonly text: string;
+}
+
 /** A token's log probability, with those of the most probable ones in its place. */
-export interface TokenLogprob extends TokenProbability {
-  readonly top: readonly TokenProbability[];
+export interface TokenLogprob extends NamedProbability {
+  readonly top: readonly NamedProbability[];
 }
 
 /** Whole Unicode text; a token that ends inside a character is held back until the rest comes. */
@@ -86,7 +91,7 @@ export class Choice implements Work {
     if (this.#echoesLogprobs)
       for (const [i, row] of logits.entries()) {
         const next = this.promptIds[from + i + 1];
-        if (next !== undefined) this.#echoed.push(logProbabilities(row, next, this.options.topLogprobs ?? 0));
+        if (next !== undefined) this.#echoed.push(this.#told(row, next));
       }
     const last = logits.at(-1);
     if (!last || (this.#echoesLogprobs && from + logits.length < this.promptIds.length)) return null;
@@ -101,12 +106,21 @@ export class Choice implements Work {
     if (this.completionTokens++ === 0) this.firstTokenAt = now;
     this.lastTokenAt = now;
     this.#pending.push(id);
-    if (this.options.topLogprobs != null) this.#logprobs.push(logProbabilities(logits, id, this.options.topLogprobs));
+    if (this.options.topLogprobs != null) this.#logprobs.push(this.#told(logits, id));
     const special = this.tokenizer.specialTokens.has(id) ? id : undefined;
     const { text, stopped } = this.#stop.push(this.#decoder.push(id), special);
     if (text !== "") this.#give(text, stopped);
     if (stopped) return this.#finish("STOP", false);
     return this.completionTokens === this.maxTokens ? this.#finish("LENGTH") : id;
+  }
+
+  #named(each: TokenProbability): NamedProbability {
+    return { ...each, text: this.tokenizer.decode([each.tokenId]) };
+  }
+
+  #told(logits: Float32Array, id: number): TokenLogprob {
+    const { top, ...own } = logProbabilities(logits, id, this.options.topLogprobs ?? 0);
+    return { ...this.#named(own), top: top.map((each) => this.#named(each)) };
   }
 
   /** Ends the text where it is. */
@@ -136,7 +150,7 @@ export class Choice implements Work {
 
   #echo(): void {
     const { promptIds, tokenizer } = this;
-    const first = { tokenId: promptIds[0] as number, logprob: 0, top: [] };
+    const first = { ...this.#named({ tokenId: promptIds[0] as number, logprob: 0 }), top: [] };
     const logprobs = this.#echoesLogprobs ? [first, ...this.#echoed] : null;
     this.emit({ index: this.index, text: tokenizer.decode(promptIds), tokenIds: promptIds, logprobs });
   }

@@ -106,9 +106,11 @@ describe("generate", () => {
       logprobs.map((l) => l.tokenId),
       tokenIds,
     );
-    for (const { tokenId, logprob, top } of logprobs.slice(prompt.length)) {
+    assert.equal(logprobs.map((l) => l.text).join(""), text);
+    for (const { tokenId, logprob, text: own, top } of logprobs.slice(prompt.length)) {
       assert.equal(top.length, 3);
-      assert.deepEqual(top[0], { tokenId, logprob });
+      assert.deepEqual(top[0], { tokenId, logprob, text: own });
+      for (const each of top) assert.equal(each.text, tokenizer.decode([each.tokenId]));
       assert.ok(logprob <= 0 && (top[1]?.logprob ?? 0) <= logprob);
     }
     const [scored] = await score(writer, { prompt: "The whale", continuations: [plain.text] }, new AbortController().signal);

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Download } from "playwright-core";
 import { recordIteration } from "../../src/store/pruning-runs.ts";
 import { type TestApi, testApi } from "../support/api.ts";
+import { inBrowser, launch } from "./browser.ts";
 import { type Seeded, seed } from "./seeded.ts";
-import { inBrowser, launch, type Visit, visit } from "./visit.ts";
+import { type Visit, visit } from "./visit.ts";
 
 let api: TestApi;
 let seeded: Seeded;
@@ -72,6 +75,117 @@ test("structures: a run's map is walked, slid over, followed and taken away", in
   assert.match(await table.getByRole("row").nth(12).innerText(), /^11\s+9\s+7\s+77\.8%/);
   await page.getByRole("button", { name: "Channels" }).click();
   await page.getByText("so they have no scores").waitFor();
+});
+
+test("start: what is typed stays, bad input is said beside its field, and a run starts", inBrowser, async () => {
+  const { page } = there;
+  await there.go(`/start?do=PRUNING&model=${seeded.root.id}`, "Start");
+  const [targetRatio, samples] = [page.getByLabel("Target ratio"), page.getByLabel("Samples")];
+  await targetRatio.waitFor();
+  assert.equal(await targetRatio.inputValue(), "0.2");
+  await page.getByText("Calibration texts, 1 to 1,024").waitFor();
+  await there.check("start");
+  await targetRatio.fill("1.5");
+  await samples.fill("3");
+  await page.getByLabel("Dataset").selectOption({ index: 1 });
+  await page.getByRole("button", { name: "Prune" }).last().click();
+  const said = page.getByText(/targetRatio must lie/).first();
+  await said.waitFor();
+  assert.equal(await targetRatio.getAttribute("aria-invalid"), "true");
+  // Elsewhere and back, and after a reload, it is still there.
+  await page.getByRole("button", { name: "Evaluate" }).click();
+  await page.getByLabel("Max items").waitFor();
+  await page.getByLabel("Against").check();
+  await page.getByLabel("New tokens", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Prune" }).first().click();
+  await page.reload();
+  await samples.waitFor();
+  assert.equal(await samples.inputValue(), "3");
+  await targetRatio.fill("0.5");
+  await page.getByRole("button", { name: "Prune" }).last().click();
+  await page.waitForURL(/#\/runs\//);
+  const id = page.url().split("/runs/")[1] as string;
+  const { pruningRun } = await api.data("query($id: ID!) { pruningRun(id: $id) { options { targetRatio samples } } }", { id });
+  assert.deepEqual(pruningRun.options, { targetRatio: 0.5, samples: 3 });
+});
+
+test("start: files of this computer become an import, with paths as in their folder", inBrowser, async () => {
+  const { page } = there;
+  await there.go("/start?do=IMPORT", "Start");
+  await page.getByLabel("A Hub").check();
+  await page.getByLabel(/^Repository/).waitFor();
+  await page.getByLabel("Files of this computer").check();
+  await there.check("start-import");
+  const folder = await mkdtemp(join(tmpdir(), "espalier-dropped-"));
+  try {
+    await mkdir(join(folder, "onnx"));
+    await writeFile(join(folder, "config.json"), "{}");
+    await writeFile(join(folder, "onnx", "model.onnx"), Buffer.alloc(100_000, 7));
+    await page.getByLabel("Choose a folder").setInputFiles(folder);
+    await page.getByText("2 files, 100 kB").waitFor();
+    await page.getByLabel("Name").fill("from my computer");
+    await page.getByRole("button", { name: "Import" }).last().click();
+    await page.waitForURL(/#\/runs\//);
+    const id = page.url().split("/runs/")[1] as string;
+    const { options } = await api.services.store.prisma.run.findUniqueOrThrow({ where: { id } });
+    const { from, name } = options as unknown as { from: { uploadId: string }; name: string };
+    assert.equal(name, "from my computer");
+    const { upload } = await api.data("query($id: ID!) { upload(id: $id) { files { path receivedBytes } } }", { id: from.uploadId });
+    const sorted = upload.files.sort((a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : 1));
+    assert.deepEqual(sorted, [
+      { path: "config.json", receivedBytes: 2 },
+      { path: "onnx/model.onnx", receivedBytes: 100_000 },
+    ]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("playground: a prompt goes on by two seeds, tokens tell their chances, and what is too long is stopped", inBrowser, async () => {
+  const { page } = there;
+  const query = 'mutation { registerModel(input: { path: "ahab" }) { model { id } } }';
+  const { registerModel } = await api.data(query);
+  await there.go(`/playground?model=${registerModel.model.id}`, "Playground");
+  await page.getByLabel("Prompt", { exact: true }).fill("The whale");
+  await page.getByLabel("Max tokens").fill("12");
+  await page.getByLabel("N", { exact: true }).fill("2");
+  await page.getByLabel("Temperature").fill("1");
+  await page.getByLabel("Seed").fill("7");
+  await page.getByRole("button", { name: "Write" }).click();
+  const texts = page.getByRole("region", { name: /^Text \d$/ });
+  await page.getByText("12 tokens after").nth(1).waitFor();
+  await page.getByRole("heading", { name: "Seed 8" }).waitFor();
+  const input = { modelId: registerModel.model.id, prompt: "The whale", maxTokens: 12, n: 2, temperature: 1, seed: 7, topLogprobs: 5 };
+  const asked = "mutation($input: GenerateInput!) { generate(input: $input) { choices { text logprobs { text logprob } } } }";
+  const { generate } = await api.data(asked, { input });
+  const written = page.locator("section.text");
+  for (const i of [0, 1]) assert.equal(await written.nth(i).innerText(), generate.choices[i].text);
+  await written.first().focus();
+  await page.keyboard.press("ArrowRight");
+  const [first] = generate.choices[0].logprobs;
+  const chance = new Intl.NumberFormat("en-US", { style: "percent", maximumFractionDigits: 1 }).format(Math.exp(first.logprob));
+  await page
+    .getByText(`“${first.text.trim()}” ${chance}`)
+    .or(page.getByText(`“${first.text}” ${chance}`))
+    .first()
+    .waitFor();
+  assert.equal(await texts.count(), 2);
+  // Bad input is said beside its field; a long text is stopped and stays as far as it came.
+  await page.getByLabel("Temperature").fill("11");
+  await page.getByRole("button", { name: "Write" }).click();
+  await page
+    .getByText(/temperature must/)
+    .first()
+    .waitFor();
+  await page.getByLabel("Temperature").fill("1");
+  await page.getByLabel("Max tokens").fill("4096");
+  await page.getByRole("button", { name: "Write" }).click();
+  await page.getByText("Writing …").waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByRole("button", { name: "Stop" }).waitFor({ state: "detached" });
+  assert.ok((await written.first().innerText()).length > 0);
+  assert.equal(await page.getByLabel("Prompt", { exact: true }).inputValue(), "The whale");
+  await there.check("playground");
 });
 
 test("nothing was wrong in the browser's eyes", inBrowser, () => there.close());

@@ -32,4 +32,18 @@ export const routes: readonly Route[] = [
     view: () => import("./views/Structures.svelte"),
     menu: { label: "Structures", icon: "grid" },
   },
+  {
+    pattern: "/start",
+    title: "Start",
+    view: () => import("./views/Start.svelte"),
+    menu: { label: "Start", icon: "plus" },
+    needs: "GENERATE",
+  },
+  {
+    pattern: "/playground",
+    title: "Playground",
+    view: () => import("./views/Playground.svelte"),
+    menu: { label: "Playground", icon: "chat" },
+    needs: "GENERATE",
+  },
 ];

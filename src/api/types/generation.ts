@@ -141,6 +141,11 @@ export class TokenProbability {
       "The natural logarithm of its probability, by the model alone: before temperature, penalties and bias. Null where that is 0.",
   })
   readonly logprob!: number | null;
+
+  @Field(() => String, {
+    description: "Its text by itself. Of a token that holds a part of a character only, a replacement character stands there.",
+  })
+  readonly text!: string;
 }
 
 @ObjectType({ description: "How probable a written token was, and what else was." })
