@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { examples } from "../../src/api/examples.ts";
 import { cancelRun } from "../../src/store/runs.ts";
 import { createToken } from "../../src/store/tokens.ts";
 import { bearing, type TestApi, testApi } from "../support/api.ts";
+import { inBrowser, launch } from "../support/chromium.ts";
 import { newRun } from "../support/records.ts";
 
 let api: TestApi;
@@ -29,15 +29,6 @@ test("the page and all that it names come from the server itself", async () => {
     assert.match(headers.get("content-type") ?? "", address.endsWith(".css") ? /text\/css/ : /javascript/);
   }
 });
-
-const browserPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-
-const inBrowser = { skip: browserPath ? false : "no Chromium is installed: CI installs Debian's, as root where apt is in reach" };
-
-function launch(): Promise<Browser> {
-  const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-  return chromium.launch({ executablePath: browserPath as string, args: [...flags, "--disable-component-update", "--disable-sync"] });
-}
 
 /** Types into the editor below the query, in place of what is there. */
 async function fill(page: Page, value: object): Promise<void> {

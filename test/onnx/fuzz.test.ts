@@ -23,7 +23,7 @@ import { byteMutations, modelMutations, type Subject } from "./mutations.ts";
 // Whatever a file holds, it gives an error with a code, or a model that can be worked on: in bounded time and memory.
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 1);
-const rounds = Number(process.env["FUZZ_ROUNDS"] ?? 6);
+const rounds = Number(process.env["FUZZ_ROUNDS"] ?? 3);
 /** Of the processor, not of the clock: what else the machine does is none of a case's. */
 const longestMs = 5000;
 const mostMemory = 1.5 * 2 ** 30;

@@ -1,18 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-
-const browserPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-
-export const inBrowser = { skip: browserPath ? false : "no Chromium is installed: CI installs Debian's, as root where apt is in reach" };
-
-export function launch(): Promise<Browser> {
-  const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-  return chromium.launch({ executablePath: browserPath as string, args: [...flags, "--disable-component-update", "--disable-sync"] });
-}
+import type { BrowserContext, Page } from "playwright-core";
 
 /** Where pictures of the views are kept, to be looked at: `ESPALIER_SCREENSHOTS`, or a folder of its own. */
 const pictures = process.env["ESPALIER_SCREENSHOTS"] ?? mkdtempSync(join(tmpdir(), "espalier-dashboard-"));

@@ -4,9 +4,10 @@ import type { Browser, Page } from "playwright-core";
 import { recordPassing } from "../../src/store/pruning-runs.ts";
 import { createToken, revokeToken } from "../../src/store/tokens.ts";
 import { type TestApi, testApi } from "../support/api.ts";
+import { inBrowser, launch } from "../support/chromium.ts";
 import { newModel } from "../support/records.ts";
 import { until } from "../support/wait.ts";
-import { examine, inBrowser, launch, watch } from "./browser.ts";
+import { examine, watch } from "./browser.ts";
 import { hostileName, type Seeded, seed } from "./seeded.ts";
 
 let api: TestApi;

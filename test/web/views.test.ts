@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import type { Browser, Download } from "playwright-core";
 import { recordIteration } from "../../src/store/pruning-runs.ts";
 import { type TestApi, testApi } from "../support/api.ts";
-import { inBrowser, launch } from "./browser.ts";
+import { inBrowser, launch } from "../support/chromium.ts";
 import { type Seeded, seed } from "./seeded.ts";
 import { type Visit, visit } from "./visit.ts";
 

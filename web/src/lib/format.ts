@@ -72,11 +72,14 @@ export function since(iso: string, now = Date.now()): string {
 /** `LEAST_SQUARES` as `least squares`. */
 export const words = (name: string): string => name.toLowerCase().replaceAll("_", " ");
 
+/** With its first letter large. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** `structuresPerIteration` as `Structures per iteration`. */
 export function title(name: string): string {
   const text = name
     .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
     .replaceAll("_", " ")
     .toLowerCase();
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return capital(text);
 }
