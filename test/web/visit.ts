@@ -18,7 +18,7 @@ const wide = { width: 1280, height: 860 };
 export async function visit(browser: Browser, origin: string): Promise<Visit> {
   const context = await browser.newContext({ viewport: wide, reducedMotion: "reduce" });
   const { page, complaints } = await watch(context, origin);
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(120_000);
   await page.goto(`${origin}/`);
   return {
     page,
