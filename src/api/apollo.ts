@@ -9,6 +9,7 @@ import type { Context } from "./context.ts";
 import { limits } from "./limits.ts";
 import { ownRules } from "./operation.ts";
 import { presentError, presentGraphQLError } from "./present-error.ts";
+import { schemaAnswers } from "./schema-answers.ts";
 
 /** An answer that says that the server stops has so long to reach its client. */
 const farewellMs = 2000;
@@ -49,6 +50,7 @@ export const openApollo = (schema: GraphQLSchema, http: Server, graceMs: number,
     logger: log,
     plugins: [
       refusing(schema, log),
+      schemaAnswers(),
       ApolloServerPluginDrainHttpServer({ httpServer: http, stopGracePeriodMillis: graceMs + farewellMs }),
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
