@@ -1,3 +1,4 @@
+import { told } from "../finished.ts";
 import { continueAll, openForAll, type Prompt } from "../inference/continue-all.ts";
 import type { DecoderOptions } from "../inference/open-decoder.ts";
 import { type Estimate, meanOf } from "./statistics.ts";
@@ -45,10 +46,8 @@ export async function* commonBeginning(
   for (const options of [other, own]) {
     const engine = await openForAll(options);
     try {
-      const steps = continueAll(engine, prompts);
-      let step = await steps.next();
-      for (; !step.done; step = await steps.next()) yield { done: written.length * prompts.length + step.value, total };
-      written.push(step.value);
+      const before = written.length * prompts.length;
+      written.push(yield* told(continueAll(engine, prompts), (done) => ({ done: before + done, total })));
     } finally {
       await engine.close();
     }

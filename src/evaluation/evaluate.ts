@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { told } from "../finished.ts";
 import { openForAll } from "../inference/continue-all.ts";
 import { type ConcreteProvider, resolveProvider } from "../runtime/providers.ts";
 import type { DatasetContent, GenerationItem } from "../text/dataset-content.ts";
@@ -181,11 +182,8 @@ async function* measureText(
 }
 
 /** A part of the work as a share of all. */
-async function* share<Result>(steps: AsyncGenerator<Progress, Result>, from: number, to: number): AsyncGenerator<Progress, Result> {
-  let step = await steps.next();
-  for (; !step.done; step = await steps.next()) yield { done: from + ((to - from) * step.value.done) / step.value.total, total: 1 };
-  return step.value;
-}
+const share = <Result>(steps: AsyncGenerator<Progress, Result>, from: number, to: number): AsyncGenerator<Progress, Result> =>
+  told(steps, ({ done, total }) => ({ done: from + ((to - from) * done) / total, total: 1 }));
 
 const noSpeed = { prefillTokensPerSecond: null, decodeTokensPerSecond: null };
 

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { told } from "../finished.ts";
 import { continueAll, type Prompt } from "../inference/continue-all.ts";
 import type { Engine } from "../inference/engine.ts";
 import { type AnswerPattern, answerFinder } from "../text/answer-pattern.ts";
@@ -69,9 +70,8 @@ export async function* judgeGeneration(
     return stop.some((s) => text.includes(s));
   };
   const steps = continueAll(engine, prompts, { ends: (_, tokens) => isEnd(tokens.at(-1)) || stopped(tokens) });
-  let step = await steps.next();
-  for (; !step.done; step = await steps.next()) yield { done: step.value, total: items.length };
-  const texts = step.value.map((tokens) => {
+  const written = yield* told(steps, (done) => ({ done, total: items.length }));
+  const texts = written.map((tokens) => {
     const text = tokenizer.decode(isEnd(tokens.at(-1)) ? tokens.slice(0, -1) : tokens);
     return text.slice(0, Math.min(...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0), text.length));
   });

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { told } from "../finished.ts";
 import { randomInteger, seededRandom } from "../random.ts";
 import type { SelfTextOptions } from "../text/self-text-options.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -57,9 +58,9 @@ export async function* selfTexts(
         seed: (seed * 1_000_003 + first + i) >>> 0,
       });
       const steps = continueAll(engine, own, { sampling, ends: (_, written) => isEnd(written.at(-1)) });
-      let step = await steps.next();
-      for (; !step.done; step = await steps.next()) yield tokens;
-      for (const [i, written] of step.value.entries()) {
+      const before = tokens;
+      const all = yield* told(steps, () => before);
+      for (const [i, written] of all.entries()) {
         if (tokens >= options.tokens) break;
         const whole = [...(own[i] as Prompt).ids, ...(isEnd(written.at(-1)) ? written.slice(0, -1) : written)];
         texts.push(tokenizer.decode(whole));

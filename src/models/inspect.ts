@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Digest, Digests } from "../artifacts/digests.ts";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { modelDigest, storeFile, takeFile } from "../artifacts/model-files.ts";
-import { finished } from "../finished.ts";
+import { finished, told } from "../finished.ts";
 import type { Facts } from "./describe.ts";
 import { asFolder } from "./gguf/as-folder.ts";
 import { findModel, type ModelFolder } from "./model-folder.ts";
@@ -60,20 +60,13 @@ export async function* inspecting(
   // Reading another file format is about half of the work.
   const share = found.gguf === undefined ? 0 : 0.5;
   try {
-    const reading = asFolder(found, scratch);
-    let step = await reading.next();
-    for (; !step.done; step = await reading.next()) {
-      const { done, total } = step.value;
-      yield { file: found.gguf ?? "", doneBytes: done, totalBytes: total, ofStage: (share * done) / (total || 1) };
-    }
-    const { place, notes } = step.value;
+    const { place, notes } = yield* told(asFolder(found, scratch), ({ done, total }) => ({
+      ...{ file: found.gguf ?? "", doneBytes: done, totalBytes: total },
+      ofStage: (share * done) / (total || 1),
+    }));
     const whose = found.gguf === undefined ? files : "OURS";
     const keeper = { dataDirectory, digests, copies: whose === "OURS" ? null : join(scratch, "copies") };
-    const steps = storing(place, keeper, notes, known);
-    for (let stored = await steps.next(); ; stored = await steps.next()) {
-      if (stored.done) return stored.value;
-      yield { ...stored.value, ofStage: share + (1 - share) * stored.value.ofStage };
-    }
+    return yield* told(storing(place, keeper, notes, known), (stored) => ({ ...stored, ofStage: share + (1 - share) * stored.ofStage }));
   } finally {
     if (!known) await digests.end();
     await rm(scratch, { recursive: true, force: true });

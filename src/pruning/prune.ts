@@ -1,5 +1,5 @@
 import { EspalierError } from "../errors.ts";
-import { finished } from "../finished.ts";
+import { finished, told } from "../finished.ts";
 import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { seededRandom } from "../random.ts";
@@ -102,10 +102,10 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
     const begun = performance.now();
     const open = openGroups(whole, removed, current, options);
     const scoring = scored(method, scene(current, iteration), open);
-    let step = await scoring.next();
-    for (; !step.done; step = await scoring.next())
-      yield { type: "SCORING", iteration, samplesDone: step.value, samplesTotal: texts.length };
-    const { groups, loss, perturbedLoss } = step.value;
+    const { groups, loss, perturbedLoss } = yield* told(scoring, (samplesDone) => ({
+      ...{ type: "SCORING" as const, iteration },
+      ...{ samplesDone, samplesTotal: texts.length },
+    }));
     requireNumbers(groups, [loss, perturbedLoss], iteration);
 
     const ranked = normalized(groups, options.normalization ?? normalizationOf(method));

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { told } from "../finished.ts";
 import { type Model, sizeAt } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { floatsOf, floatTensor } from "../onnx/tensors.ts";
@@ -88,11 +89,9 @@ export async function* leastSquares(
   const event = (): RestoringEvent => ({ type: "RESTORING", productsDone: shares.length, productsTotal: cuts.length });
   for (const together of passes(cuts)) {
     const parameters = together.map((c) => c.parameter);
-    const steps = inputGrams(scene, [...texts.own, ...texts.heldBack], texts.own.length, parameters);
-    let step = await steps.next();
-    for (; !step.done; step = await steps.next()) yield event();
+    const grams = yield* told(inputGrams(scene, [...texts.own, ...texts.heldBack], texts.own.length, parameters), event);
     for (const { parameter, tensor, axis, kept } of together) {
-      const gram = step.value.get(parameter);
+      const gram = grams.get(parameter);
       if (!gram) throw new Error(`no product reads ${parameter}`);
       const values = floatsOf(tensor, read(tensor));
       const found = refit(turned(values, tensor.dims, axis), sizeAt(tensor.dims, axis), kept, gram);

@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { storeFile } from "../../artifacts/model-files.ts";
 import { EspalierError } from "../../errors.ts";
+import { told } from "../../finished.ts";
 import { exportReweighted } from "../../models/export.ts";
 import { storeFolder } from "../../models/inspect.ts";
 import { openStoredModel } from "../../models/stored-model.ts";
@@ -50,12 +51,9 @@ export const recoverTask: Task<"recover"> = async function* (request) {
       ...{ tokenizer, documents, method: recoveryMethodNamed(method), options, scratch },
       checkpoint: await checkpointFile(dataDirectory, checkpoint),
     });
-    let step = await steps.next();
-    for (; !step.done; step = await steps.next()) {
-      const { value: event } = step;
-      yield event.type === "CHECK" ? { ...event, checkpoint: await storeFile(dataDirectory, event.checkpoint) } : event;
-    }
-    const { summary, notes, weights } = step.value;
+    const { summary, notes, weights } = yield* told(steps, async (event) =>
+      event.type === "CHECK" ? { ...event, checkpoint: await storeFile(dataDirectory, event.checkpoint) } : event,
+    );
     const merged = join(scratch, "merged");
     const healed = await reweighted(model, weights(), merged, relative(graphFolder, merged));
     const destination = join(scratch, "model");

@@ -1,5 +1,6 @@
 import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { materialise } from "../../artifacts/model-files.ts";
+import { told } from "../../finished.ts";
 import { selfTexts } from "../../inference/self-texts.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { contentOf, recordsIn, serialise } from "../../text/dataset-content.ts";
@@ -20,9 +21,7 @@ export async function* writeTexts(
 ): AsyncGenerator<WritingEvent, readonly string[]> {
   const folder = await materialise(model);
   const writing = selfTexts({ folder, executionProvider }, await loadTokenizer(folder, model.vocabularySize), options, seed);
-  let step = await writing.next();
-  for (; !step.done; step = await writing.next()) yield { type: "WRITING", tokens: step.value, tokensTotal: options.tokens };
-  const { texts, tokens } = step.value;
+  const { texts, tokens } = yield* told(writing, (written) => ({ type: "WRITING" as const, tokens: written, tokensTotal: options.tokens }));
   const content = contentOf(texts);
   const { sha256: digest, sizeBytes } = await (await openArtifacts(model.dataDirectory)).add(serialise(content));
   yield { type: "TEXTS", tokens, dataset: { form: "TEXT", digest, sizeBytes, recordCount: recordsIn(content) } };

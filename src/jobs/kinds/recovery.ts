@@ -90,10 +90,7 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
     } else if (event.type === "STARTED") {
       const { type: _, ...payload } = event;
       await recordTrainingStart(store, run, payload);
-    } else if (event.type === "STEP") {
-      const { type, ...payload } = event;
-      await recordStep(store, run, type, payload);
-    } else if (event.type === "READ") {
+    } else if (event.type === "STEP" || event.type === "READ") {
       const { type, ...payload } = event;
       await recordStep(store, run, type, payload);
     } else {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { Digests } from "../../artifacts/digests.ts";
+import { told } from "../../finished.ts";
 import { inspecting } from "../inspect.ts";
 import { type InspectedModel } from "../types.ts";
 import { type FromHub, fromHub } from "./sources/hub.ts";
@@ -74,10 +75,10 @@ export async function* importModel(
   const [gather, share] = sources[source.kind] as [Gather<ImportSource>, number];
   const digests = new Digests();
   try {
-    const { modelRoot, path, files, notes, proven } = yield* told(gather(source, { scratch, digests, signal, mostBytes }), 0, share);
+    const { modelRoot, path, files, notes, proven } = yield* asWhole(gather(source, { scratch, digests, signal, mostBytes }), 0, share);
     try {
       const request = { dataDirectory, modelRoot, path, files, scratch: join(scratch, "folder") };
-      const model = yield* told(inspecting(request, { digests, proven, mostBytes }), share, 1);
+      const model = yield* asWhole(inspecting(request, { digests, proven, mostBytes }), share, 1);
       return { ...model, notes: [...notes, ...model.notes] };
     } catch (error) {
       // What is wrong with bytes that are others than were announced is no news.
@@ -90,14 +91,5 @@ export async function* importModel(
 }
 
 /** The progress of a stage as that of the whole. */
-async function* told<Result>(
-  stage: AsyncGenerator<StageProgress, Result>,
-  from: number,
-  to: number,
-): AsyncGenerator<ImportProgress, Result> {
-  for (let step = await stage.next(); ; step = await stage.next()) {
-    if (step.done) return step.value;
-    const { ofStage, ...rest } = step.value;
-    yield { ...rest, progress: from + (to - from) * ofStage };
-  }
-}
+const asWhole = <Result>(stage: AsyncGenerator<StageProgress, Result>, from: number, to: number): AsyncGenerator<ImportProgress, Result> =>
+  told(stage, ({ ofStage, ...rest }) => ({ ...rest, progress: from + (to - from) * ofStage }));
