@@ -1,10 +1,25 @@
 import type { Model, TypedGraph } from "../onnx/ir.ts";
 import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
+import type { TensorValue } from "../runtime/session.ts";
 import { integerFeed } from "../signature/feeds.ts";
 import type { Forward } from "./forward.ts";
 import type { TextBatch } from "./texts.ts";
 import type { BatchGraph } from "./training-graph.ts";
+
+/** For graphs over large weights that run a few hundred times: no memory pattern, and no packed copies of weights. */
+export const lean = { enableMemPattern: false, extra: { disable_prepacking: "1" } } as const;
+
+/** The tokens of a batch, for the inputs that read them. */
+export function tokenFeeds(inputs: readonly Forward["tokens"][], { ids }: Pick<TextBatch, "ids">): Record<string, TensorValue> {
+  const [B, T] = [ids.length, ids[0]?.length ?? 0];
+  return Object.fromEntries(inputs.map(({ name, dataType }) => [name, integerFeed(dataType, [B, T], rowMajor(ids))]));
+}
+
+const rowMajor = (rows: readonly (readonly number[])[]) => {
+  const T = rows[0]?.length ?? 0;
+  return (i: number): number => rows[Math.floor(i / T)]?.[i % T] ?? 0;
+};
 
 /** A session over a batch graph. */
 export class Pass {
@@ -30,7 +45,6 @@ export class Pass {
     into: Held,
     executionProvider: ConcreteProvider,
   ): Promise<Pass> {
-    const lean = { enableMemPattern: false, extra: { disable_prepacking: "1" } };
     const session = await InPlaceSession.open(asModel(model, graph.graph), root, { executionProvider, native: lean });
     const read = new Set(graph.graph.graph.inputs.map((i) => i.name));
     return new Pass(
@@ -42,17 +56,23 @@ export class Pass {
     );
   }
 
-  async run({ ids, targets, weights }: TextBatch): Promise<number> {
-    const [B, T] = [ids.length, ids[0]?.length ?? 0];
-    const at = (rows: readonly (readonly number[])[]) => (i: number) => rows[Math.floor(i / T)]?.[i % T] ?? 0;
-    const tokens = Object.fromEntries(this.inputs.map(({ name, dataType }) => [name, integerFeed(dataType, [B, T], at(ids))]));
+  async run(batch: TextBatch): Promise<number> {
+    const { targets, weights } = batch;
+    const N = weights.length;
     const feeds = hold({
-      ...tokens,
-      [this.graph.targets]: integerFeed("int64", [B * T, 1], at(targets)),
-      [this.graph.weights]: { dataType: "float32", dims: [B * T, 1], data: weights },
+      ...tokenFeeds(this.inputs, batch),
+      [this.graph.targets]: integerFeed("int64", [N, 1], rowMajor(targets)),
+      [this.graph.weights]: { dataType: "float32", dims: [N, 1], data: weights },
     });
     await this.session.run({ ...this.held, ...feeds }, this.results);
     return this.loss[0] as number;
+  }
+
+  /** The losses of batches together: their mean, where the weights of all tokens add up to 1. */
+  async sum(batches: readonly TextBatch[]): Promise<number> {
+    let sum = 0;
+    for (const batch of batches) sum += await this.run(batch);
+    return sum;
   }
 
   close(): Promise<void> {

@@ -67,13 +67,8 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
   const heldBack = texts.heldBack();
   const trainer = await openTrainer(job, method, executionProvider);
   try {
-    const measured = async () => {
-      let sum = 0;
-      for (const batch of heldBack) sum += await trainer.measure(batch);
-      return sum;
-    };
     const begin = async (): Promise<Standing> => {
-      const startLoss = await measured();
+      const startLoss = await trainer.measure(heldBack);
       const teacherLoss = teacher && (await lossOf(teacher, heldBack, options, executionProvider));
       return { ...beginning, startLoss, bestLoss: startLoss, teacherLoss };
     };
@@ -109,7 +104,7 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
         yield { type: "STEP", step, steps: options.steps, loss, gradientNorm, learningRate, ...clock.reading(now) };
         if (step % options.checkEverySteps !== 0 && step !== options.steps) continue;
         const checking = performance.now();
-        const heldBackLoss = await measured();
+        const heldBackLoss = await trainer.measure(heldBack);
         reason = heldBackLoss <= tooMuch * now.bestLoss ? null : `the loss of the texts held back came to ${heldBackLoss.toFixed(3)}`;
         if (reason === null) {
           const isBest = heldBackLoss < now.bestLoss;

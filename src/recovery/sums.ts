@@ -2,10 +2,10 @@ import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import { type Model, sizeAt, sizeOf, type TypedGraph } from "../onnx/ir.ts";
 import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
-import { integerFeed } from "../signature/feeds.ts";
 import type { Moments } from "./correction.ts";
 import type { Forward } from "./forward.ts";
 import type { Fit } from "./methods/method.ts";
+import { lean, tokenFeeds } from "./pass.ts";
 import type { TextBatch } from "./texts.ts";
 
 /** Sums of the moments of fits over texts. */
@@ -47,10 +47,9 @@ export class Sums {
     });
     const { graph, opsets } = b.build(outputs);
     const read = new Set(graph.nodes.flatMap((n) => n.inputs));
-    const native = { enableMemPattern: false, extra: { disable_prepacking: "1" } };
     const inputs = graph.inputs.filter((i) => read.has(i.name));
     const model = { ...base, opsets, graph: { ...graph, inputs } };
-    const session = await InPlaceSession.open(model, root, { executionProvider, native });
+    const session = await InPlaceSession.open(model, root, { executionProvider, native: lean });
     const results = outputs.map((o) => new Float32Array(sizeOf(o.shape)));
     const into = hold(
       Object.fromEntries(
@@ -63,13 +62,11 @@ export class Sums {
   }
 
   /** Adds the moments of a batch to sums of each fit. */
-  async add({ ids, weights }: TextBatch, to: readonly Moments[]): Promise<void> {
-    const [B, T] = [ids.length, ids[0]?.length ?? 0];
+  async add(batch: TextBatch, to: readonly Moments[]): Promise<void> {
+    const { weights } = batch;
     const feeds = hold({
-      ...Object.fromEntries(
-        this.tokens.map(({ name, dataType }) => [name, integerFeed(dataType, [B, T], (i) => ids[Math.floor(i / T)]?.[i % T] ?? 0)]),
-      ),
-      [countedName]: { dataType: "float32", dims: [B * T, 1, 1], data: weights.map((w) => (w > 0 ? 1 : 0)) },
+      ...tokenFeeds(this.tokens, batch),
+      [countedName]: { dataType: "float32", dims: [weights.length, 1, 1], data: weights.map((w) => (w > 0 ? 1 : 0)) },
     });
     await this.session.run({ ...feeds, ...this.weights }, this.into);
     for (const [k, moments] of to.entries()) {

@@ -123,9 +123,9 @@ export class Trainer {
     this.vectors.gradients.fill(0);
   }
 
-  /** The weighted cross-entropy of texts, which nothing is learnt from. */
-  measure(batch: TextBatch): Promise<number> {
-    return this.measuring.run(batch);
+  /** The weighted cross-entropy of texts together, which nothing is learnt from. */
+  measure(batches: readonly TextBatch[]): Promise<number> {
+    return this.measuring.sum(batches);
   }
 
   /** The weights that the model has now in place of its own, in float32, one after another. */
@@ -170,9 +170,7 @@ export async function lossOf(
   const { typed, tokens, logits } = await forwardOf(model, [], [batchSize, sequenceLength]);
   const pass = await Pass.open(model, buildLossGraph(typed, logits), folder, [tokens], {}, {}, executionProvider);
   try {
-    let sum = 0;
-    for (const batch of batches) sum += await pass.run(batch);
-    return sum;
+    return await pass.sum(batches);
   } finally {
     await pass.close();
   }

@@ -57,7 +57,7 @@ describe("ways of healing, by exporter and family", () => {
         const along = async (far: number): Promise<number> => {
           const before = Float32Array.from(weights);
           for (const [k, g] of gradients.entries()) weights[k] = (weights[k] as number) + (far * g) / norm;
-          const loss = await trainer.measure(batch);
+          const loss = await trainer.measure([batch]);
           if (far < 0) {
             const merged = await reweighted(model, trainer.merged(), written, "nowhere");
             const its = await lossOf({ model: merged, folder }, [batch], options, "CPU");

@@ -5,6 +5,7 @@ import { recoveryMethodEnum } from "../enums.ts";
 import { OneOf } from "../one-of.ts";
 import { bigInt } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
+import { DatasetInput } from "./dataset.ts";
 import { Node } from "./node.ts";
 import { RecoveryOptions } from "./recovery-options.ts";
 import { Run, RunSubjectInput } from "./run.ts";
@@ -108,19 +109,7 @@ export class SelfTexts implements SelfTextOptions {
 
 @OneOf()
 @InputType({ description: "Which texts to heal with: a dataset, one's own texts, or what the teacher writes by itself." })
-export class RecoveryDatasetInput {
-  @Field(() => ID, { nullable: true, description: "The dataset of this identity." })
-  readonly id?: string | null;
-
-  @Field(() => String, { nullable: true, description: "The dataset of this name; the query `datasets` lists them." })
-  readonly name?: string | null;
-
-  @Field(() => [String], {
-    nullable: true,
-    description: "One's own documents, up to 100,000 of them; a request has room for 4 MiB. They are kept as a dataset without a name.",
-  })
-  readonly texts?: string[] | null;
-
+export class RecoveryDatasetInput extends DatasetInput {
   @Field(() => SelfTexts, {
     nullable: true,
     description: "What the teacher writes when the run begins. It is kept as a dataset without a name: that of the run.",
