@@ -1,8 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { Condition } from "../condition.ts";
 import { EspalierError } from "../errors.ts";
 import { type Change, changesAfter, cursorOf, isAfter, type Position, positionOf, settledPosition } from "./changes.ts";
-import type { Watch } from "./listener.ts";
+import { Readings } from "./readings.ts";
 import { throughReconnects } from "./reconnect.ts";
 import type { Store } from "./store.ts";
 
@@ -22,27 +20,19 @@ export interface ChangeBatch {
 /** The changes of all lists as they come, read once for all who follow them in this process. */
 class ChangeFeed {
   followers = 0;
-  /** Counts the readings. */
-  readings = 0;
+  readonly readings: Readings;
   /** The newest changes, in order: those after `start`, up to `end`. */
   private window: Change[] = [];
   private start: Position | undefined;
   private end: Position | undefined;
-  private failure: { readonly error: unknown } | undefined;
-  private readonly ended = new AbortController();
-  private readonly readingDone = new Condition();
-  private reading: Promise<void> = Promise.resolve();
-  private nextReading: Promise<void> | undefined;
-  private readonly watch: Watch;
 
   constructor(private readonly store: Store) {
-    this.watch = store.listener.watch("changes");
-    void this.listen();
+    this.readings = new Readings(store.listener.watch("changes"), (signal) => this.read(signal), restMs);
   }
 
   /** How far it has read. To be asked after a reading. */
   position(): Position {
-    if (this.failure) throw this.failure.error;
+    this.readings.requireGood();
     return this.end as Position;
   }
 
@@ -56,55 +46,18 @@ class ChangeFeed {
     return { changes, to: changes.length < batchSize ? end : (changes.at(-1) as Position) };
   }
 
-  /** Resolves once there has been a reading since the one given, or the signal aborts. */
-  async news(since: number, signal: AbortSignal): Promise<void> {
-    if (this.readings === since) await this.readingDone.wait(signal);
-  }
-
-  /** Reads what is new. A reading under way may have begun too early to see it: then another follows, for all who ask meanwhile. */
-  refresh(): Promise<void> {
-    this.nextReading ??= this.reading.then(() => {
-      this.nextReading = undefined;
-      this.reading = this.read();
-      return this.reading;
-    });
-    return this.nextReading;
-  }
-
-  close(): void {
-    this.watch.close();
-    this.ended.abort();
-  }
-
-  private async listen(): Promise<void> {
-    const { signal } = this.ended;
-    for (; !signal.aborted; await this.watch.wait(signal)) {
-      await this.refresh();
-      await delay(restMs, undefined, { signal }).catch(() => {});
-    }
-  }
-
-  private async read(): Promise<void> {
+  private async read(signal: AbortSignal): Promise<void> {
     const { prisma } = this.store;
-    const { signal } = this.ended;
-    try {
-      const settled = await throughReconnects(signal, () => settledPosition(prisma));
-      this.start ??= settled;
-      this.end ??= settled;
-      while (isAfter(settled, this.end)) {
-        const from: Position = this.end;
-        const changes = await throughReconnects(signal, () => changesAfter(prisma, from, settled, batchSize));
-        this.window.push(...changes);
-        const surplus = this.window.splice(0, Math.max(0, this.window.length - windowSize));
-        this.start = surplus.at(-1) ?? this.start;
-        this.end = changes.length < batchSize ? settled : (changes.at(-1) as Position);
-      }
-      this.failure = undefined;
-    } catch (error) {
-      this.failure = signal.aborted ? undefined : { error };
-    } finally {
-      this.readings++;
-      this.readingDone.notifyAll();
+    const settled = await throughReconnects(signal, () => settledPosition(prisma));
+    this.start ??= settled;
+    this.end ??= settled;
+    while (isAfter(settled, this.end)) {
+      const from: Position = this.end;
+      const changes = await throughReconnects(signal, () => changesAfter(prisma, from, settled, batchSize));
+      this.window.push(...changes);
+      const surplus = this.window.splice(0, Math.max(0, this.window.length - windowSize));
+      this.start = surplus.at(-1) ?? this.start;
+      this.end = changes.length < batchSize ? settled : (changes.at(-1) as Position);
     }
   }
 }
@@ -125,7 +78,7 @@ export async function* followChanges(store: Store, after: string | null, signal:
   feeds.set(store, feed);
   feed.followers++;
   try {
-    await feed.refresh();
+    await feed.readings.refresh();
     if (signal.aborted) return;
     let position = asked ?? feed.position();
     if (isAfter(position, feed.position()))
@@ -134,18 +87,18 @@ export async function* followChanges(store: Store, after: string | null, signal:
       });
     yield { cursor: cursorOf(position), changes: [] };
     while (!signal.aborted) {
-      const { readings } = feed;
+      const { count } = feed.readings;
       const { changes, to } = await feed.after(position, signal);
       if (signal.aborted) return;
       position = to;
       const told = changes.filter(({ subject, record }) => record !== null || subject === "DELETION");
       if (told.length > 0) yield { cursor: cursorOf(position), changes: told };
-      if (changes.length < batchSize) await feed.news(readings, signal);
+      if (changes.length < batchSize) await feed.readings.after(count, signal);
     }
   } finally {
     feed.followers--;
     if (feed.followers === 0) {
-      feed.close();
+      feed.readings.close();
       if (feeds.get(store) === feed) feeds.delete(store);
     }
   }

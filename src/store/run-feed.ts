@@ -1,7 +1,6 @@
-import { Condition } from "../condition.ts";
 import { EspalierError } from "../errors.ts";
 import { eventsAfter, type StoredEvent } from "./events.ts";
-import type { Watch } from "./listener.ts";
+import { Readings } from "./readings.ts";
 import { throughReconnects } from "./reconnect.ts";
 import { isId } from "./record.ts";
 import type { Store } from "./store.ts";
@@ -22,89 +21,46 @@ class RunFeed {
   private start = 0;
   private over = false;
   private missing = false;
-  /** Why the last reading failed: something else than a database out of reach. */
-  private failure: { readonly error: unknown } | undefined;
-  private readonly ended = new AbortController();
-  private readonly readingDone = new Condition();
-  private reading: Promise<void> = Promise.resolve();
-  private nextReading: Promise<void> | undefined;
   private begun = false;
-  private readonly watch: Watch;
-  /** Counts the readings. */
-  readings = 0;
+  readonly readings: Readings;
 
   constructor(
     private readonly store: Store,
     private readonly runId: string,
   ) {
-    this.watch = store.listener.watch(runId);
-    void this.listen();
+    this.readings = new Readings(store.listener.watch(runId), (signal) => this.read(signal));
   }
 
   /** What comes after a sequence, as far as it is there; null once there is no more to come. */
   async after(sequence: number, signal: AbortSignal): Promise<readonly StoredEvent[] | null> {
-    if (this.failure) throw this.failure.error;
+    this.readings.requireGood();
     if (this.missing) throw new EspalierError("RUN_NOT_FOUND", `there is no run ${this.runId}`, { id: this.runId });
     if (sequence < this.start) return throughReconnects(signal, () => eventsAfter(this.store.prisma, this.runId, sequence, batchSize));
     const events = this.window.slice(sequence - this.start);
     return events.length === 0 && this.over ? null : events;
   }
 
-  /** Resolves once there has been a reading since the one given, or the signal aborts. */
-  async news(since: number, signal: AbortSignal): Promise<void> {
-    if (this.readings === since) await this.readingDone.wait(signal);
-  }
-
-  /** Reads what is new. A reading under way may have begun too early to see it: then another follows, for all who ask meanwhile. */
-  refresh(): Promise<void> {
-    this.nextReading ??= this.reading.then(() => {
-      this.nextReading = undefined;
-      this.reading = this.read();
-      return this.reading;
-    });
-    return this.nextReading;
-  }
-
-  close(): void {
-    this.watch.close();
-    this.ended.abort();
-  }
-
-  private async listen(): Promise<void> {
-    const { signal } = this.ended;
-    for (; !signal.aborted; await this.watch.wait(signal)) await this.refresh();
-  }
-
-  private async read(): Promise<void> {
+  private async read(signal: AbortSignal): Promise<void> {
     const { prisma } = this.store;
-    const { signal } = this.ended;
     const select = { lastSequence: true, finishedAt: true };
-    try {
-      // The end is looked up before the events: all events of a run that is over are there.
-      const run = isId(this.runId)
-        ? await throughReconnects(signal, () => prisma.run.findUnique({ where: { id: this.runId }, select }))
-        : null;
-      this.missing = run === null;
-      if (!run) return;
-      if (!this.begun) this.start = run.lastSequence;
-      this.begun = true;
-      for (let last = this.start + this.window.length; last < run.lastSequence; last = this.start + this.window.length) {
-        const events = await throughReconnects(signal, () => eventsAfter(prisma, this.runId, last, batchSize));
-        // The run was deleted just now.
-        if (events.length === 0) break;
-        this.window.push(...events);
-        const surplus = Math.max(0, this.window.length - windowSize);
-        this.window.splice(0, surplus);
-        this.start += surplus;
-      }
-      this.over = run.finishedAt !== null;
-      this.failure = undefined;
-    } catch (error) {
-      this.failure = signal.aborted ? undefined : { error };
-    } finally {
-      this.readings++;
-      this.readingDone.notifyAll();
+    // The end is looked up before the events: all events of a run that is over are there.
+    const run = isId(this.runId)
+      ? await throughReconnects(signal, () => prisma.run.findUnique({ where: { id: this.runId }, select }))
+      : null;
+    this.missing = run === null;
+    if (!run) return;
+    if (!this.begun) this.start = run.lastSequence;
+    this.begun = true;
+    for (let last = this.start + this.window.length; last < run.lastSequence; last = this.start + this.window.length) {
+      const events = await throughReconnects(signal, () => eventsAfter(prisma, this.runId, last, batchSize));
+      // The run was deleted just now.
+      if (events.length === 0) break;
+      this.window.push(...events);
+      const surplus = Math.max(0, this.window.length - windowSize);
+      this.window.splice(0, surplus);
+      this.start += surplus;
     }
+    this.over = run.finishedAt !== null;
   }
 }
 
@@ -126,9 +82,9 @@ export async function* followRun(store: Store, runId: string, after: number, sig
   feed.followers++;
   try {
     // What it knew before may be old: a run that was over may go on.
-    await feed.refresh();
+    await feed.readings.refresh();
     for (let sequence = after; !signal.aborted; ) {
-      const { readings } = feed;
+      const { count } = feed.readings;
       const events = await feed.after(sequence, signal);
       if (events === null) return;
       for (const event of events) {
@@ -136,12 +92,12 @@ export async function* followRun(store: Store, runId: string, after: number, sig
         yield event;
         sequence = event.sequence;
       }
-      if (events.length === 0) await feed.news(readings, signal);
+      if (events.length === 0) await feed.readings.after(count, signal);
     }
   } finally {
     feed.followers--;
     if (feed.followers === 0) {
-      feed.close();
+      feed.readings.close();
       known.delete(id);
     }
   }
