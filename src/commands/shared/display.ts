@@ -19,10 +19,10 @@ export function table(rows: readonly (readonly string[])[]): string {
   return [line(head), widths.map((w) => "─".repeat(w)).join("───"), ...body.map(line)].map((l) => `  ${l}`).join("\n");
 }
 
-/** In a file or a pipe, a passing state is a line, which comes no more often than this. */
+/** Where the output is a file or a pipe, a passing state is a line beside it, which comes no more often than this. */
 const quietMs = 10_000;
 
-/** A line that rewrites itself on a terminal; elsewhere passing states are lines of their own, now and then. */
+/** A line that rewrites itself on a terminal; elsewhere the output has the lasting lines alone, and passing states go to the errors now and then. */
 export class LiveLine {
   readonly #live = process.stdout.isTTY === true;
   #toldAt = performance.now();
@@ -32,7 +32,10 @@ export class LiveLine {
   /** Shows a passing state. */
   update(text: string): void {
     if (this.#live) process.stdout.write(`\r\x1b[K${text.slice(0, Math.max(20, (process.stdout.columns || 80) - 1))}`);
-    else if (performance.now() - this.#toldAt >= this.quiet) this.line(text);
+    else if (performance.now() - this.#toldAt >= this.quiet) {
+      this.#toldAt = performance.now();
+      process.stderr.write(`${text}\n`);
+    }
   }
 
   /** Prints a lasting line in place of the passing state. */
