@@ -2,6 +2,7 @@ import DataLoader from "dataloader";
 import { findDatasets } from "../store/datasets.ts";
 import { comparableOfParents } from "../store/evaluations.ts";
 import { exportsOfModels, exportsOfRuns, filesOfExports } from "../store/exports.ts";
+import { ancestorsOfModels } from "../store/lineage.ts";
 import { findModels } from "../store/models.ts";
 import { findNodes } from "../store/nodes.ts";
 import type { Listing, Page, PageRequest } from "../store/page.ts";
@@ -18,6 +19,9 @@ import {
 import { queuePositions } from "../store/runs.ts";
 import { listScores, type ScoreFilter, type ScoreOrder, type StructureScore, scoreCursor, totalScores } from "../store/scores.ts";
 import type { Database } from "../store/store.ts";
+
+/** Generations that a model's ancestors are told of. */
+export const longestLine = 100;
 
 /** One query for all that is asked for at once. Nothing is kept: a long subscription must see what has changed. */
 const batched = <Value>(load: (ids: readonly string[]) => Promise<readonly Value[]>): DataLoader<string, Value> =>
@@ -72,6 +76,7 @@ export function createLoaders(db: Database) {
     exportsOfModels: batched((ids) => exportsOfModels(db, ids)),
     exportsOfRuns: batched((ids) => exportsOfRuns(db, ids)),
     exportFiles: batched((ids) => filesOfExports(db, ids)),
+    ancestors: batched((ids) => ancestorsOfModels(db, ids, longestLine)),
     structures: batched((ids) => structuresOfModels(db, ids)),
     iterations: batched((ids) => iterationsOfRuns(db, ids)),
     scores: batchedScores(db),

@@ -121,10 +121,14 @@ export async function findModels(db: Database, ids: readonly string[]): Promise<
 }
 
 /** @throws EspalierError MODEL_NOT_FOUND */
+export function noModel(id: string): never {
+  throw new EspalierError("MODEL_NOT_FOUND", `there is no model ${id}`, { id });
+}
+
+/** @throws EspalierError MODEL_NOT_FOUND */
 export async function getModel(db: Database, id: string): Promise<ModelRecord> {
   const [model] = await findModels(db, [id]);
-  if (!model) throw new EspalierError("MODEL_NOT_FOUND", `there is no model ${id}`, { id });
-  return model;
+  return model ?? noModel(id);
 }
 
 /** Models whose digest begins with these hexadecimal digits, oldest first. */

@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import pg from "pg";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { createEvaluation } from "../../src/store/evaluations.ts";
+import { insertModel } from "../../src/store/models.ts";
 import { createPruningRun, recordIteration, recordPruned, recordStart } from "../../src/store/pruning-runs.ts";
 import { insertScores } from "../../src/store/scores.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -144,6 +145,41 @@ test("lineage goes up and down, in generations", async () => {
     ["eve>enoch", "enoch>irad"],
   ]);
   assert.deepEqual(await lineage(other.id, 0), [["seth"], []]);
+});
+
+test("a model tells its ancestors, and what it has left of their structures", async () => {
+  const { store } = api.services;
+  const groups = (layers: readonly number[], heads: readonly number[]) =>
+    layers.flatMap((name, layer) => [
+      { kind: "LAYER" as const, index: layer, count: 1, layer, parameters: [`${name}.q`, `${name}.up`], parameterCount: 9 },
+      { kind: "HEAD" as const, index: 4 * layer, count: heads[layer] as number, layer, parameters: [`${name}.q`], parameterCount: 2 },
+    ]);
+  const insert = (name: string, parentId: string | null, structures: ReturnType<typeof groups>) =>
+    store.prisma.$transaction((tx) => insertModel(tx, { ...inspected(name), structures }, name, parentId));
+  const root = await insert("root of those left", null, groups([0, 1, 2], [4, 4, 4]));
+  // Layer 1 went, so that what was layer 2 is its layer 1; then two heads of that.
+  const child = await insert("child", root.id, groups([0, 2], [4, 4]));
+  const grandchild = await insert("grandchild", child.id, groups([0, 2], [4, 2]));
+  const renamed = await insert("renamed", child.id, groups([7], [4]));
+  const query = `query($id: ID!, $of: ID!) { model(id: $id) {
+    ancestors { id } structuresLeft(of: $of) { kind layer count left } } }`;
+  const { model } = await api.data(query, { id: grandchild.id, of: root.id });
+  assert.deepEqual(model.ancestors, [{ id: child.id }, { id: root.id }]);
+  const left = Object.fromEntries(
+    model.structuresLeft.map((row: { kind: string; layer: number; left: number; count: number }) => [
+      `${row.kind} ${row.layer}`,
+      `${row.left} of ${row.count}`,
+    ]),
+  );
+  assert.deepEqual(left, {
+    ...{ "LAYER 0": "1 of 1", "LAYER 1": "0 of 1", "LAYER 2": "1 of 1" },
+    ...{ "HEAD 0": "4 of 4", "HEAD 1": "0 of 4", "HEAD 2": "2 of 4" },
+  });
+  assert.equal((await api.data(query, { id: renamed.id, of: root.id })).model.structuresLeft, null);
+  // The other way round it has more than there was.
+  assert.equal((await api.data(query, { id: root.id, of: grandchild.id })).model.structuresLeft, null);
+  const { errors } = await api.ask(query, { id: child.id, of: "00000000-0000-7000-8000-000000000000" });
+  assert.equal(errors?.[0]?.extensions["code"], "MODEL_NOT_FOUND");
 });
 
 test("lineage is drawn in Mermaid and in DOT, whatever the names", async () => {

@@ -104,6 +104,12 @@ test("models write side by side, and alike models write alike", async () => {
   assert.ok((texts[0] ?? "").length > 10);
   assert.equal(texts[0], texts[1]);
   assert.deepEqual(new Set(all.filter((e) => e.summary).map((e) => e.modelId)), new Set(ids));
+  const told = `subscription($input: CompareInput!) { compare(input: $input) { ... on GenerationDelta { logprobs { logprob top { logprob } } } } }`;
+  const [{ logprobs }] = await events(told, { modelIds: ids.slice(0, 1), prompt: "The whale", maxTokens: 1, topLogprobs: 2 }).then((of) =>
+    of.filter((e) => e.logprobs),
+  );
+  assert.equal(logprobs[0].top.length, 2);
+  assert.equal(logprobs[0].logprob, logprobs[0].top[0].logprob);
   const { active } = [...(api.services.generators as unknown as { loaded: Map<string, { active: number }> }).loaded.values()][0] ?? {};
   assert.equal(active, 0);
 });

@@ -6,20 +6,22 @@ import { updateModel } from "../../services/update-model.ts";
 import { blaming, requireAll } from "../../services/validate.ts";
 import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
-import { getModel, listModels, type ModelOrder, type ModelRecord } from "../../store/models.ts";
+import { getModel, listModels, type ModelOrder, type ModelRecord, noModel } from "../../store/models.ts";
 import { repositoryOf } from "../../store/repository-names.ts";
+import { structuresLeft } from "../../store/structures-left.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { modelOrderEnum, structureKindEnum } from "../enums.ts";
 import { given } from "../given.ts";
+import { longestLine } from "../loaders.ts";
 import { Needs } from "../needs.ts";
 import { originOf } from "../origin-of.ts";
 import { AgeFilter } from "../types/age-filter.ts";
 import { type Connection, connectionOf, PageArgs } from "../types/connection.ts";
 import { EvaluationConnection } from "../types/evaluation.ts";
 import { ModelExport } from "../types/export.ts";
-import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup } from "../types/model.ts";
+import { Lineage, Model, ModelConnection, ModelFile, OperatorCount, StructureGroup, StructuresLeft } from "../types/model.ts";
 import {
   DeleteModelInput,
   DeleteModelPayload,
@@ -147,6 +149,25 @@ export class ModelResolver {
     return kinds ? structures.filter((structure) => kinds.includes(structure.kind)) : structures;
   }
 
+  @FieldResolver(() => [StructuresLeft], {
+    nullable: true,
+    description:
+      "What it still has of another model's structures, by kind and layer of that one: of an ancestor, what was pruned since. Weights are known again by their names; null where those do not tell.",
+    complexity: listCost,
+  })
+  async structuresLeft(
+    @Root() { id }: ModelRecord,
+    @Arg("of", () => ID, { description: "The other model." }) of: string,
+    @Ctx() { loaders }: Context,
+  ): Promise<readonly StructuresLeft[] | null> {
+    const other = await blaming(
+      "of",
+      loaders.models.load(of).then((model) => model ?? noModel(of)),
+    );
+    const [theirs, own] = await Promise.all([loaders.structures.load(other.id), loaders.structures.load(id)]);
+    return structuresLeft(theirs, own);
+  }
+
   @FieldResolver(() => [ModelFile], { description: "Its files, by path.", complexity: listCost })
   async files(@Root() model: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ModelFile[]> {
     const files = await loaders.files.load(model.id);
@@ -173,6 +194,14 @@ export class ModelResolver {
   @FieldResolver(() => Model, { nullable: true, description: "The model it was made from; null if it was registered." })
   parent(@Root() { parentId }: ModelRecord, @Ctx() { loaders }: Context): Promise<ModelRecord | null> | null {
     return parentId === null ? null : loaders.models.load(parentId);
+  }
+
+  @FieldResolver(() => [Model], {
+    description: `What it came of: its parent, that one's parent and so on, the nearest first, ${longestLine} at most.`,
+    complexity: listCost,
+  })
+  async ancestors(@Root() { id }: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ModelRecord[]> {
+    return (await loaders.ancestors.load(id)).map(({ model }) => model);
   }
 
   @FieldResolver(() => Run, { nullable: true, description: "The run that made or imported it; null if it was registered at once." })

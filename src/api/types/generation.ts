@@ -99,6 +99,12 @@ abstract class WritingInput {
   })
   readonly timeLimitMs!: number;
 
+  @Field(() => Int, {
+    nullable: true,
+    description: "Give the log probability of each token, and of so many of the most probable ones in its place, 0 to 20.",
+  })
+  readonly topLogprobs?: number | null;
+
   @Field(() => executionProviderEnum, { defaultValue: "AUTO", description: "What to run on." })
   readonly executionProvider!: ExecutionProvider;
 }
@@ -107,12 +113,6 @@ abstract class WritingInput {
 export class GenerateInput extends WritingInput {
   @Field(() => ID, { description: "The model that writes." })
   readonly modelId!: string;
-
-  @Field(() => Int, {
-    nullable: true,
-    description: "Give the log probability of each token, and of so many of the most probable ones in its place, 0 to 20.",
-  })
-  readonly topLogprobs?: number | null;
 
   @Field(() => Boolean, {
     defaultValue: false,

@@ -85,6 +85,21 @@ export class StructureGroup {
   readonly parameters!: readonly string[];
 }
 
+@ObjectType({ description: "What a model still has of another's structures, of one kind in one layer." })
+export class StructuresLeft {
+  @Field(() => structureKindEnum, { description: "What they are." })
+  readonly kind!: StructureKind;
+
+  @Field(() => Int, { description: "The layer that they lie in, in the other model." })
+  readonly layer!: number;
+
+  @Field(() => Int, { description: "How many the other model has there." })
+  readonly count!: number;
+
+  @Field(() => Int, { description: "How many of them are left; 0 where the layer or branch that held them is gone." })
+  readonly left!: number;
+}
+
 @ObjectType({ implements: Node, description: "A language model in ONNX: registered, or made from another by a run." })
 export class Model {
   @Field(() => ID, { description: "Its identity." })
