@@ -10,6 +10,7 @@ import type { GradientPoint, Normalization, Restoration } from "../pruning/optio
 import { recoveryMethods } from "../recovery/methods/index.ts";
 import type { AdaptedBranch, Schedule } from "../recovery/options.ts";
 import type { ExecutionProvider } from "../runtime/providers.ts";
+import type { DatasetOrigin } from "../services/update-dataset.ts";
 import type { DatasetOrder } from "../store/datasets.ts";
 import type { ModelOrder } from "../store/models.ts";
 import type { RunKind, RunOrder, RunStatus } from "../store/runs.ts";
@@ -145,6 +146,12 @@ export const datasetFormEnum = enumOf<DatasetForm>("DatasetForm", "What a datase
   TEXT: "Documents: to calibrate with, or to measure perplexity and next-token accuracy on.",
   MULTIPLE_CHOICE: "Questions with choices, of which the most likely is the model's answer: to measure accuracy on.",
   GENERATION: "Prompts with answers, which the model is to write itself: to measure exact matches on.",
+});
+
+export const datasetOriginEnum = enumOf<DatasetOrigin>("DatasetOrigin", "Where a dataset comes from.", {
+  BUNDLED: "It comes with the server, and cannot be changed or deleted.",
+  REGISTERED: "Somebody registered it.",
+  REQUEST: "Its texts came with a request, and nobody has given it a name.",
 });
 
 export const answerMatchEnum = enumOf<AnswerMatch>("AnswerMatch", "Which of a pattern's matches is the answer.", {

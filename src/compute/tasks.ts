@@ -129,6 +129,8 @@ export interface ReadDatasetRequest {
   readonly datasetRoot: string;
   /** Relative to it. */
   readonly path: string;
+  /** What its sender calls it, whose ending says how it is read; null: its path. */
+  readonly name: string | null;
   /** The path of a file that the process may make. */
   readonly destination: string;
 }

@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifacts } from "../artifacts/artifacts.ts";
+import { folderOfUpload } from "../artifacts/upload-folder.ts";
 import { computeOnce } from "../compute/compute-once.ts";
 import type { StoredDataset } from "../compute/stored-dataset.ts";
-import type { DescribedDataset } from "../compute/tasks.ts";
+import type { DescribedDataset, ReadDatasetRequest } from "../compute/tasks.ts";
+import { EspalierError } from "../errors.ts";
+import { dropUpload } from "../jobs/import-source.ts";
 import {
   type DatasetRecord,
   type DatasetReference,
@@ -18,6 +21,7 @@ import type { Store } from "../store/store.ts";
 import { contentOf, type DatasetContent, type DatasetForm, recordsIn, serialise, sha256Of } from "../text/dataset-content.ts";
 import { datasets, loadDataset } from "../text/datasets.ts";
 import { datasetNameRules, longestDescription } from "./update-dataset.ts";
+import { type Client, completeUpload } from "./uploads.ts";
 import { blaming, isPath, requireAll, textRule } from "./validate.ts";
 
 export interface DatasetServices {
@@ -55,19 +59,20 @@ export async function datasetFrom(
 export interface RegisterDatasetRequest {
   readonly name: string;
   readonly description: string;
-  /** A file under the dataset root, or documents. */
-  readonly source: { readonly path: string } | { readonly texts: readonly string[] };
+  /** A file under the dataset root, one that was sent, or documents. */
+  readonly source: { readonly path: string } | { readonly uploadId: string } | { readonly texts: readonly string[] };
 }
 
 /**
  * Registers a dataset: its records are kept, so that a file may go. The same records registered twice are one dataset, under its first name.
  *
- * @throws EspalierError BAD_USER_INPUT; what reading a file throws; INVALID_DATASET, DATASET_NAME_TAKEN: all with the argument at fault;
- *   OVERLOADED; the signal's reason
+ * @throws EspalierError BAD_USER_INPUT; what reading a file throws; UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE; INVALID_DATASET, DATASET_NAME_TAKEN:
+ *   all with the argument at fault; OVERLOADED; the signal's reason
  */
 export async function registerDataset(
   services: DatasetServices,
   { name, description, source }: RegisterDatasetRequest,
+  client: Client,
   signal: AbortSignal,
 ): Promise<DatasetRecord> {
   requireAll([
@@ -76,23 +81,48 @@ export async function registerDataset(
     ["input.source.path", !("path" in source) || isPath(source.path), "must be a path of 1 to 4,096 characters"],
   ]);
   const called = name.trim();
-  if ("path" in source) return blaming("input.source.path", registerFile(services, source.path, called, description, signal));
+  const { datasetRoot } = services;
+  if ("path" in source) {
+    const file = { datasetRoot, path: source.path, name: null };
+    return blaming("input.source.path", registerFile(services, file, called, description, signal));
+  }
+  if ("uploadId" in source) {
+    const file = await blaming("input.source.uploadId", sentFile(services, source.uploadId, client));
+    const dataset = await blaming("input.source.uploadId", registerFile(services, file, called, description, signal));
+    await dropUpload(services, source.uploadId);
+    return dataset;
+  }
   const dataset = await blaming("input.source.texts", datasetFrom(services, source.texts, called, description));
   return blaming("input.name", dataset.keep());
+}
+
+type File = Pick<ReadDatasetRequest, "datasetRoot" | "path" | "name">;
+
+/** The one file of an upload. @throws EspalierError UPLOAD_NOT_FOUND, UPLOAD_INCOMPLETE; INVALID_DATASET if there are several */
+async function sentFile(services: Pick<DatasetServices, "store" | "dataDirectory">, uploadId: string, client: Client): Promise<File> {
+  const { id, files } = await completeUpload(services, uploadId, client);
+  const [file, ...others] = files;
+  if (!file || others.length > 0)
+    throw new EspalierError("INVALID_DATASET", `a dataset is one file; the upload has ${files.length}`, { files: files.length });
+  const { path: name, sha256 } = file;
+  const datasetRoot = folderOfUpload(services.dataDirectory, id);
+  if (sha256 !== null && sha256Of(await readFile(join(datasetRoot, "0"))) !== sha256)
+    throw new EspalierError("DIGEST_MISMATCH", `"${name}" does not have the sha256 that was announced: send it again`, { path: name });
+  return { datasetRoot, path: "0", name };
 }
 
 /** Reads a file in a process of its own, for it may be large. */
 async function registerFile(
   services: DatasetServices,
-  path: string,
+  file: File,
   name: string,
   description: string,
   signal: AbortSignal,
 ): Promise<DatasetRecord> {
-  const { store, dataDirectory, datasetRoot } = services;
+  const { store, dataDirectory } = services;
   const scratch = join(dataDirectory, "exports", `${randomUUID()}.jsonl`);
   try {
-    const described = await computeOnce("readDataset", { datasetRoot, path, destination: scratch }, signal);
+    const described = await computeOnce("readDataset", { ...file, destination: scratch }, signal);
     const known = await findDatasetOf(store.prisma, described.digest);
     return known?.name != null ? known : await blaming("input.name", keep(services, described, scratch, name, description));
   } finally {

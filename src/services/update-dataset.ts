@@ -7,6 +7,11 @@ export const longestDescription = 2000;
 
 const isBuiltIn = (name: string | null | undefined): boolean => datasets.some((dataset) => dataset.name === name);
 
+export type DatasetOrigin = "BUNDLED" | "REGISTERED" | "REQUEST";
+
+export const originOfDataset = ({ name }: DatasetRecord): DatasetOrigin =>
+  name === null ? "REQUEST" : isBuiltIn(name) ? "BUNDLED" : "REGISTERED";
+
 /** The rules for a name that a user gives a dataset. */
 export const datasetNameRules = (name: string): Requirement[] => [
   nameRule(name),

@@ -27,7 +27,7 @@ const maximumChoices = 100;
 const invalid = (problem: string, details: Readonly<Record<string, unknown>> = {}) =>
   new EspalierError("INVALID_DATASET", problem, details);
 
-type DatasetEntry = string | ChoiceItem | GenerationItem;
+export type DatasetEntry = string | ChoiceItem | GenerationItem;
 
 type Json = Readonly<Record<string, unknown>>;
 const isText = (value: unknown): value is string => typeof value === "string";

@@ -125,6 +125,52 @@ test("what lies outside the dataset root, or is no dataset, is refused", async (
   assert.deepEqual(await refusal(evaluate, { subject: { modelId }, dataset: { name: "questions" }, maxItems: 0 }), [bad, "input.maxItems"]);
 });
 
+test("a file that was sent becomes a dataset, and its records can be looked at", async () => {
+  const create = "mutation($input: CreateUploadInput!) { createUpload(input: $input) { upload { id files { url } } } }";
+  const sent = async (path: string, text: string, sha256?: string) => {
+    const files = [{ path, sizeBytes: Buffer.byteLength(text), sha256 }];
+    const { upload } = (await api.data(create, { input: { files } })).createUpload;
+    const answer = await fetch(new URL(upload.files[0].url, api.url), { method: "PUT", body: text });
+    assert.ok(answer.ok);
+    return upload.id as string;
+  };
+  const records = [
+    { prompt: "How many legs has a whale?", answer: "None" },
+    { prompt: "A line\u2028that is\u2029one", answer: "x".repeat(2001) },
+  ];
+  const uploadId = await sent("asked.jsonl", records.map((record) => JSON.stringify(record)).join("\n"));
+  const input = { name: "asked", source: { uploadId } };
+  const { dataset } = (await api.data(register, { input })).registerDataset;
+  assert.deepEqual([dataset.form, dataset.recordCount], ["GENERATION", 2]);
+  const look =
+    "query($id: ID!, $first: Int! = 5, $skip: Int! = 0) { dataset(id: $id) { origin records(first: $first, skip: $skip) { index text choices gold answer isCut } } }";
+  const looked = await api.data(look, { id: dataset.id });
+  const none = { choices: [], gold: null };
+  assert.deepEqual(looked.dataset, {
+    origin: "REGISTERED",
+    records: [
+      { ...none, index: 0, text: records[0]?.prompt, answer: "None", isCut: false },
+      { ...none, index: 1, text: records[1]?.prompt, answer: "x".repeat(2000), isCut: true },
+    ],
+  });
+  const { datasets } = await api.data('{ datasets(first: 9, filter: { name: "questions" }) { nodes { id } } }');
+  assert.deepEqual((await api.data(look, { id: datasets.nodes[0].id, first: 1, skip: 1 })).dataset.records, [
+    { index: 1, text: " of the United States", choices: ["The whale", "The Congress"], gold: 1, answer: null, isCut: false },
+  ]);
+  const { errors } = await api.ask(look, { id: dataset.id, first: 51 });
+  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["BAD_USER_INPUT", "first"]);
+  // It is gone with what was made of it; what was no dataset can be tried again.
+  assert.deepEqual(await refusal(register, input), ["UPLOAD_NOT_FOUND", "input.source.uploadId"]);
+  for (const [name, text, code, sha256] of [
+    ["asked.csv", "a,b", "INVALID_DATASET"],
+    ["broken.jsonl", '"a"\n{', "INVALID_DATASET"],
+    ["other.txt", "other", "DIGEST_MISMATCH", "0".repeat(64)],
+  ] as const) {
+    const bad = { name: "bad", source: { uploadId: await sent(name, text, sha256) } };
+    for (let i = 0; i < 2; i++) assert.deepEqual(await refusal(register, bad), [code, "input.source.uploadId"], name);
+  }
+});
+
 test("a child is measured against its parent, and not on what it was pruned with", async () => {
   const paragraphs = (n: number) =>
     Array.from({ length: 60 }, (_, i) => `In the year ${n}${i} the whale ${i * n} sank ${i + 3} ships of ${n} tons`);

@@ -1,13 +1,15 @@
-import { Arg, Args, Ctx, Field, ID, InputType, Mutation, Query, Resolver } from "type-graphql";
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { type DatasetExcerpt, datasetRecords, mostExcerpts } from "../../services/dataset-records.ts";
 import { deleteDataset } from "../../services/delete-dataset.ts";
 import { datasetOf, registerDataset } from "../../services/register-dataset.ts";
-import { updateDataset } from "../../services/update-dataset.ts";
+import { type DatasetOrigin, originOfDataset, updateDataset } from "../../services/update-dataset.ts";
+import { requireAll } from "../../services/validate.ts";
 import { type DatasetOrder, type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import type { DatasetForm } from "../../text/dataset-content.ts";
 import { datasets } from "../../text/datasets.ts";
-import { pageCost } from "../complexity.ts";
+import { type CostArguments, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { datasetFormEnum, datasetOrderEnum } from "../enums.ts";
+import { datasetFormEnum, datasetOrderEnum, datasetOriginEnum } from "../enums.ts";
 import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
@@ -16,6 +18,7 @@ import { type Connection, connectionOf, PageArgs } from "../types/connection.ts"
 import {
   Dataset,
   DatasetConnection,
+  DatasetRecordExcerpt,
   DeleteDatasetInput,
   DeleteDatasetPayload,
   RegisterDatasetInput,
@@ -35,6 +38,9 @@ class DatasetFilter extends AgeFilter {
   @Field(() => [String], { nullable: true, description: "Those that are filed under all of these." })
   readonly tags?: string[] | null;
 }
+
+/** A file is read from its beginning, which costs as much as some lists. */
+const recordsCost = ({ args, childComplexity }: CostArguments): number => 500 + Number(args["first"]) * childComplexity;
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
@@ -68,7 +74,7 @@ export class DatasetResolver {
     @Arg("input", () => RegisterDatasetInput, { description: "Which dataset." }) { name, description, source }: RegisterDatasetInput,
     @Ctx() context: Context,
   ): Promise<{ dataset: DatasetRecord }> {
-    return { dataset: await registerDataset(context, { name, description, source: chosenOf(source) }, context.signal) };
+    return { dataset: await registerDataset(context, { name, description, source: chosenOf(source) }, context.caller, context.signal) };
   }
 
   @Needs("PRUNE")
@@ -90,5 +96,27 @@ export class DatasetResolver {
   ): Promise<DeleteDatasetPayload> {
     await deleteDataset(services, id);
     return { deletedId: id };
+  }
+
+  @FieldResolver(() => datasetOriginEnum, { description: "Where it comes from." })
+  origin(@Root() dataset: DatasetRecord): DatasetOrigin {
+    return originOfDataset(dataset);
+  }
+
+  @FieldResolver(() => [DatasetRecordExcerpt], {
+    description: "Some of its records, in their order. Long texts are cut.",
+    complexity: recordsCost,
+  })
+  async records(
+    @Root() dataset: DatasetRecord,
+    @Arg("first", () => Int, { defaultValue: 5, description: `Give so many, 1 to ${mostExcerpts}.` }) first: number,
+    @Arg("skip", () => Int, { defaultValue: 0, description: "Leave out so many from the beginning." }) skip: number,
+    @Ctx() context: Context,
+  ): Promise<readonly DatasetExcerpt[]> {
+    requireAll([
+      ["first", first >= 1 && first <= mostExcerpts, `must be from 1 to ${mostExcerpts}`],
+      ["skip", skip >= 0, "must not be negative"],
+    ]);
+    return datasetRecords(context, dataset, first, skip);
   }
 }

@@ -19,7 +19,8 @@ export class UploadResolver {
 
   @Needs("PRUNE")
   @Mutation(() => CreateUploadPayload, {
-    description: "Announces files that the client is going to send, each with `PUT` to its `url`. `startImport` makes a model of them.",
+    description:
+      "Announces files that the client is going to send, each with `PUT` to its `url`. `startImport` makes a model of them, `registerDataset` a dataset of one.",
   })
   async createUpload(
     @Arg("input", () => CreateUploadInput, { description: "Which files." }) { files }: CreateUploadInput,

@@ -39,6 +39,29 @@ export class Dataset {
   readonly createdAt!: Date;
 }
 
+@ObjectType({ description: "A record of a dataset. Texts of more than 2,000 characters are cut." })
+export class DatasetRecordExcerpt {
+  @Field(() => Int, { description: "Its place in the dataset, from 0." })
+  readonly index!: number;
+
+  @Field(() => String, {
+    description: "The document; of a question its context, or of one with contexts what goes on from them; of a prompt the prompt.",
+  })
+  readonly text!: string;
+
+  @Field(() => [String], { description: "What a question has to choose from: its choices, or its contexts. Else none." })
+  readonly choices!: readonly string[];
+
+  @Field(() => Int, { nullable: true, description: "The place of the right choice, from 0; null where there are none." })
+  readonly gold!: number | null;
+
+  @Field(() => String, { nullable: true, description: "The right answer to a prompt; null for other records." })
+  readonly answer!: string | null;
+
+  @Field(() => Boolean, { description: "Whether something of it was cut." })
+  readonly isCut!: boolean;
+}
+
 export const DatasetConnection = connectionType(Dataset);
 
 @OneOf()
@@ -66,6 +89,12 @@ export class DatasetSourceInput {
       "A file, relative to the server's dataset root. `.txt` is one document; `.jsonl` has a record a line and `.json` an array of them: a string, `{text}`, `{context, choices, gold}` or `{contexts, continuation, gold}`, where `gold` is the place of the right one, from 0, or `{prompt, answer}`.",
   })
   readonly path?: string | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: "An upload of one such file that has come whole. It goes once it is a dataset.",
+  })
+  readonly uploadId?: string | null;
 
   @Field(() => [String], { nullable: true, description: "Documents; a request has room for 4 MiB." })
   readonly texts?: string[] | null;

@@ -23,7 +23,8 @@ export class UploadFile {
 }
 
 @ObjectType({
-  description: "Files that a client sends to make a model of. It goes once it is a model, or a day after the last of it came.",
+  description:
+    "Files that a client sends to make a model of, or a file for a dataset. It goes once it is one, or a day after the last of it came.",
 })
 export class Upload {
   @Field(() => ID, { description: "Its identity." })

@@ -5,8 +5,8 @@ import { readDatasetFile } from "../../text/dataset-file.ts";
 import type { Task } from "../child.ts";
 
 // biome-ignore lint/correctness/useYield: it has nothing to report before its result
-export const readDatasetTask: Task<"readDataset"> = async function* ({ datasetRoot, path, destination }) {
-  const content = await readDatasetFile(datasetRoot, path);
+export const readDatasetTask: Task<"readDataset"> = async function* ({ datasetRoot, path, name, destination }) {
+  const content = await readDatasetFile(datasetRoot, path, name ?? path);
   const bytes = serialise(content);
   await mkdir(dirname(destination), { recursive: true });
   await writeFile(destination, bytes);
