@@ -49,17 +49,19 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       // leaves such a run to those that can do it.
       const providers =
         workerProviders ?? (role === "worker" ? await computeOnce("providers", null, new AbortController().signal) : ["CPU", "CUDA"]);
-      if (workerProviders === null && role !== "worker") {
-        logger.info({ concurrency }, "working");
-        const here = computeOnce("providers", null, new AbortController().signal);
-        // What it answers for is more than what is there: a process of its own finds that out, and nobody waits for it.
-        void here.then(
-          (found) => logger.info({ providers: found }, "runs can compute on"),
-          () => {},
-        );
-      } else logger.info({ providers, concurrency }, "working");
+      const isOfAll = workerProviders === null && role !== "worker";
+      logger.info({ ...(isOfAll ? {} : { providers }), concurrency }, "working");
       const worker = await startWorker(queue, { store, dataDirectory, modelRoot, hub, logger }, { providers, concurrency });
       stops.push(() => worker.stop());
+      // What it answers for may be more than what is there: a process of its own finds that out, and nobody waits for it.
+      const here = isOfAll ? computeOnce("providers", null, new AbortController().signal) : Promise.resolve(providers);
+      void here.then(
+        async (found) => {
+          if (isOfAll) logger.info({ providers: found }, "runs can compute on");
+          await worker.computesOn(found);
+        },
+        () => {},
+      );
     }
     let server: Server | null = null;
     let firstToken: string | null = null;

@@ -117,6 +117,7 @@ export const weightTypeEnum = enumOf<WeightType>("WeightType", "In what an expor
 export const runOrderEnum = enumOf<RunOrder>("RunOrder", "What runs are ordered by.", {
   NEWEST_FIRST: "When they were asked for, the newest first.",
   OLDEST_FIRST: "When they were asked for, the oldest first.",
+  QUEUE: "As workers take them up: the highest priority first, and the oldest of equal ones.",
 });
 
 export const modelOrderEnum = enumOf<ModelOrder>("ModelOrder", "What models are ordered by.", {

@@ -23,6 +23,7 @@ import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { UploadResolver } from "./resolvers/upload-resolver.ts";
 import { ViewerResolver } from "./resolvers/viewer-resolver.ts";
+import { WorkerResolver } from "./resolvers/worker-resolver.ts";
 import { ImportProgressed } from "./types/import.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
 import { recoveryEventTypes } from "./types/recovery-event.ts";
@@ -63,6 +64,7 @@ export function buildSchema(): GraphQLSchema {
       AuditResolver,
       ChangesResolver,
       ViewerResolver,
+      WorkerResolver,
     ],
     orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ImportProgressed, ...runEventTypes],
     validate: false,

@@ -5,6 +5,7 @@ import { releaseAbandoned } from "../store/abandoned.ts";
 import { notify } from "../store/listener.ts";
 import type { Enqueue, RunKind } from "../store/runs.ts";
 import type { Database, Store } from "../store/store.ts";
+import { removeSilentWorkers } from "../store/workers.ts";
 import { kindNames, kindOf } from "./run-kinds.ts";
 
 /** So often someone looks whether jobs have lost their worker. */
@@ -86,6 +87,7 @@ export class Queue {
       throw error;
     }
     const sweep = async () => {
+      await removeSilentWorkers(store.prisma);
       const count = await releaseAbandoned(store.prisma, queues);
       if (count > 0) logger.warn({ count }, "jobs lost their worker and wait for another");
     };

@@ -5,6 +5,7 @@ import { findRun } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { consume } from "./consume.ts";
 import type { HubAccess } from "./import-source.ts";
+import { Presence } from "./presence.ts";
 import { type JobData, Queue, queuesFor } from "./queue.ts";
 import { runJob } from "./run-job.ts";
 import { kindNames, kindOf } from "./run-kinds.ts";
@@ -32,6 +33,8 @@ export interface JobServices extends WorkerServices {
 }
 
 export interface Worker {
+  /** Lets others know what it was found to compute on. */
+  computesOn(providers: readonly ConcreteProvider[]): Promise<void>;
   /** Gives jobs under way back to the queue, where they wait for the next worker, and returns once nothing runs. */
   stop(): Promise<void>;
 }
@@ -54,7 +57,16 @@ export async function startWorker(
   { providers, concurrency }: WorkerOptions = { providers: ["CPU", "CUDA"], concurrency: 1 },
 ): Promise<Worker> {
   const all: JobServices = { ...services, queue, providers };
-  const stops = kindNames.map((kind) => consume(all, queuesFor(kind, providers), concurrency, (job, signal) => runJob(all, job, signal)));
+  const presence = await Presence.announce(services.store, services.logger, { providers, concurrency });
+  const stops = kindNames.map((kind) =>
+    consume(all, queuesFor(kind, providers), concurrency, (job, signal) => presence.during(job.id, () => runJob(all, job, signal))),
+  );
   stops.push(consume(all, Queue.lost, 1, (job) => lostJob(all, job)));
-  return { stop: async () => void (await Promise.all(stops.map((stop) => stop()))) };
+  return {
+    computesOn: (found) => presence.computesOn(found),
+    stop: async () => {
+      await Promise.all(stops.map((stop) => stop()));
+      await presence.end();
+    },
+  };
 }

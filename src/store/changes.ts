@@ -5,6 +5,7 @@ import { isId } from "./record.ts";
 import { findRuns } from "./references.ts";
 import type { RunRecord } from "./runs.ts";
 import type { Database } from "./store.ts";
+import { findWorkers, type WorkerRecord } from "./workers.ts";
 
 /** How far changes have been read: of this transaction's, all up to this id. Transactions are numbered as they begin. */
 export interface Position {
@@ -18,6 +19,7 @@ export type Change = Position &
     | { readonly subject: "RUN"; readonly record: RunRecord }
     | { readonly subject: "MODEL"; readonly record: ModelRecord }
     | { readonly subject: "DATASET"; readonly record: DatasetRecord }
+    | { readonly subject: "WORKER"; readonly record: WorkerRecord }
     | { readonly subject: "DELETION"; readonly record: null }
   );
 
@@ -56,15 +58,18 @@ export async function changesAfter(db: Database, after: Position, upTo: Position
         WHERE (m.changed, m.id) > (s.changed, s.id) AND m.changed <= s.last ORDER BY m.changed, m.id LIMIT ${limit}::int)
       UNION ALL (SELECT 'DATASET', d.id, d.changed FROM "Dataset" d, since s
         WHERE d.name IS NOT NULL AND (d.changed, d.id) > (s.changed, s.id) AND d.changed <= s.last ORDER BY d.changed, d.id LIMIT ${limit}::int)
+      UNION ALL (SELECT 'WORKER', w.id, w.changed FROM "Worker" w, since s
+        WHERE (w.changed, w.id) > (s.changed, s.id) AND w.changed <= s.last ORDER BY w.changed, w.id LIMIT ${limit}::int)
       UNION ALL (SELECT 'DELETION', x.id, x.changed FROM "Deletion" x, since s
         WHERE (x.changed, x.id) > (s.changed, s.id) AND x.changed <= s.last ORDER BY x.changed, x.id LIMIT ${limit}::int)
     ) changes ORDER BY changed, id LIMIT ${limit}::int`;
   const idsOf = (subject: Change["subject"]) => rows.filter((row) => row.subject === subject).map(({ id }) => id);
-  const known = new Map<string, RunRecord | ModelRecord | DatasetRecord | null>();
+  const known = new Map<string, NonNullable<Change["record"]> | null>();
   for (const [subject, find] of [
     ["RUN", findRuns],
     ["MODEL", findModels],
     ["DATASET", findDatasets],
+    ["WORKER", findWorkers],
   ] as const) {
     const ids = idsOf(subject);
     if (ids.length > 0) for (const [i, record] of (await find(db, ids)).entries()) known.set(ids[i] as string, record);

@@ -7,6 +7,7 @@ import { findRuns } from "./references.ts";
 import type { RunRecord } from "./runs.ts";
 import type { Database } from "./store.ts";
 import { findTokens, type TokenRecord } from "./tokens.ts";
+import { findWorkers, type WorkerRecord } from "./workers.ts";
 
 /** Whatever has an id of its own, and what it is. */
 export type NodeRecord =
@@ -15,6 +16,7 @@ export type NodeRecord =
   | { readonly type: "RUN"; readonly record: RunRecord }
   | { readonly type: "DATASET"; readonly record: DatasetRecord }
   | { readonly type: "TOKEN"; readonly record: TokenRecord }
+  | { readonly type: "WORKER"; readonly record: WorkerRecord }
   | { readonly type: "AUDIT"; readonly record: AuditRecord };
 
 type Find = (db: Database, ids: readonly string[]) => Promise<readonly (NodeRecord["record"] | null)[]>;
@@ -25,6 +27,7 @@ const finders: Readonly<Record<NodeRecord["type"], Find>> = {
   RUN: findRuns,
   DATASET: findDatasets,
   TOKEN: findTokens,
+  WORKER: findWorkers,
   AUDIT: findAudit,
 };
 

@@ -61,6 +61,8 @@ export interface ListOrder {
   readonly column: string;
   readonly holds: "id" | "string" | "number";
   readonly descending: boolean;
+  /** Whether rows of one value come by age, the oldest first, although the column descends. */
+  readonly oldestFirst?: boolean;
 }
 
 export const newestFirst: ListOrder = { column: "id", holds: "id", descending: true };
@@ -89,12 +91,15 @@ function placeOf(cursor: string, { holds }: ListOrder): readonly [value: unknown
 }
 
 /** What lies beyond a place. The first condition follows from the second; an index can be read by it. */
-function beyond(cursor: string, order: ListOrder, descending: boolean): object {
+function beyond(cursor: string, order: ListOrder, descending: boolean, newer: boolean): object {
   const [value, id] = placeOf(cursor, order);
   const { column } = order;
   const past = descending ? "lt" : "gt";
   if (order.holds === "id") return { id: { [past]: id } };
-  return { [column]: { [`${past}e`]: value }, OR: [{ [column]: { [past]: value } }, { [column]: value, id: { [past]: id } }] };
+  return {
+    [column]: { [`${past}e`]: value },
+    OR: [{ [column]: { [past]: value } }, { [column]: value, id: { [newer ? "gt" : "lt"]: id } }],
+  };
 }
 
 /** A table of Prisma's. */
@@ -120,9 +125,10 @@ export async function listRows<Stored extends object, Item extends object>(
   const { size, cursor, backward } = walkOf(request);
   const descending = order.descending !== backward;
   const direction = descending ? "desc" : "asc";
+  const newer = order.oldestFirst === true ? !backward : !descending;
   const query = {
-    where: { AND: [where, cursor === null ? {} : beyond(cursor, order, descending)] },
-    orderBy: order.holds === "id" ? { id: direction } : [{ [order.column]: direction }, { id: direction }],
+    where: { AND: [where, cursor === null ? {} : beyond(cursor, order, descending, newer)] },
+    orderBy: order.holds === "id" ? { id: direction } : [{ [order.column]: direction }, { id: newer ? "asc" : "desc" }],
     take: size + 1,
   };
   const rows = (await table.findMany(query as never)) as readonly Stored[];

@@ -234,7 +234,11 @@ export async function getRun<Kind extends RunKind = RunKind>(db: Database, id: s
 }
 
 /** How runs can be listed. */
-const runOrders = { NEWEST_FIRST: newestFirst, OLDEST_FIRST: oldestFirst } as const satisfies Record<string, ListOrder>;
+const runOrders = {
+  NEWEST_FIRST: newestFirst,
+  OLDEST_FIRST: oldestFirst,
+  QUEUE: { column: "priority", holds: "number", descending: true, oldestFirst: true },
+} as const satisfies Record<string, ListOrder>;
 export type RunOrder = keyof typeof runOrders;
 
 /** @throws EspalierError BAD_CURSOR */

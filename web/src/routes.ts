@@ -39,6 +39,9 @@ export const routes: readonly Route[] = [
     menu: { label: "Start", icon: "plus" },
     needs: "GENERATE",
   },
+  { pattern: "/datasets", title: "Datasets", view: () => import("./views/Datasets.svelte"), menu: { label: "Datasets", icon: "database" } },
+  { pattern: "/datasets/:id", title: "Dataset", view: () => import("./views/Dataset.svelte") },
+  { pattern: "/queue", title: "Workers and queue", view: () => import("./views/Queue.svelte"), menu: { label: "Queue", icon: "queue" } },
   {
     pattern: "/playground",
     title: "Playground",

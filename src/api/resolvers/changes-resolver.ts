@@ -25,7 +25,7 @@ export class ChangesResolver {
   @Needs("READ")
   @Subscription(() => Changes, {
     description:
-      "What changes in the lists of runs, models and datasets. The first message comes at once and says where one stands: read the lists after it, and nothing is missed. A client that was cut off passes the last `cursor` it saw. What changes often is told of up to ten times a second, as it is then.",
+      "What changes in the lists of runs, models, datasets and workers. The first message comes at once and says where one stands: read the lists after it, and nothing is missed. A client that was cut off passes the last `cursor` it saw. What changes often is told of up to ten times a second, as it is then.",
     complexity: listCost,
     subscribe: async ({ args: { after = null }, context: { store } }: { args: ChangesArgs; context: Context }) => {
       if (after !== null) await blaming("after", (async () => positionOf(after))());
@@ -39,6 +39,6 @@ export class ChangesResolver {
     const of = (subject: Change["subject"]) => changes.filter((change) => change.subject === subject);
     const records = (subject: Change["subject"]) => of(subject).map(({ record }) => record);
     const deletedIds = of("DELETION").map(({ id }) => id);
-    return { cursor, runs: records("RUN"), models: records("MODEL"), datasets: records("DATASET"), deletedIds };
+    return { cursor, runs: records("RUN"), models: records("MODEL"), datasets: records("DATASET"), workers: records("WORKER"), deletedIds };
   }
 }

@@ -15,7 +15,7 @@ const nodesCost = ({ args, childComplexity }: CostArguments): number => 1 + (arg
 const typeName = ({ type, record }: NodeRecord): string =>
   type === "RUN"
     ? runTypeNames[record.kind]
-    : { MODEL: "Model", EXPORT: "ModelExport", DATASET: "Dataset", TOKEN: "AccessToken", AUDIT: "AuditEntry" }[type];
+    : { MODEL: "Model", EXPORT: "ModelExport", DATASET: "Dataset", TOKEN: "AccessToken", WORKER: "Worker", AUDIT: "AuditEntry" }[type];
 
 /** What only administrators see. */
 const hidden: readonly NodeRecord["type"][] = ["TOKEN", "AUDIT"];

@@ -2,6 +2,7 @@ import { Field, ID, ObjectType } from "type-graphql";
 import { Dataset } from "./dataset.ts";
 import { Model } from "./model.ts";
 import { Run } from "./run.ts";
+import { Worker } from "./worker.ts";
 
 @ObjectType({ description: "What has changed in the lists since the message before." })
 export class Changes {
@@ -17,6 +18,9 @@ export class Changes {
   @Field(() => [Dataset], { description: "Datasets that were registered or have changed." })
   readonly datasets!: readonly Dataset[];
 
-  @Field(() => [ID], { description: "Identities of runs, models and datasets that were deleted." })
+  @Field(() => [Worker], { description: "Workers that have come, or do something else than before." })
+  readonly workers!: readonly Worker[];
+
+  @Field(() => [ID], { description: "Identities of runs, models and datasets that were deleted, and of workers that are gone." })
   readonly deletedIds!: readonly string[];
 }

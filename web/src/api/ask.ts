@@ -1,3 +1,4 @@
+import { clock } from "../lib/clock.svelte.ts";
 import { Failure, unreachable } from "./failure.ts";
 import { type Document, type ResultOf, textOf, type VariablesOf } from "./graphql.ts";
 import { authorization, session } from "./session.svelte.ts";
@@ -23,6 +24,7 @@ export async function ask<D extends Document<unknown, never>>(
   variables: VariablesOf<D>,
   signal?: AbortSignal,
 ): Promise<ResultOf<D>> {
+  const sentAt = Date.now();
   const response = await fetch("graphql", {
     method: "POST",
     headers: { "content-type": "application/json", ...authorization() },
@@ -31,6 +33,7 @@ export async function ask<D extends Document<unknown, never>>(
   }).catch((error: unknown) => {
     throw signal?.aborted ? error : unreachable();
   });
+  clock.hear(response.headers.get("date"), sentAt);
   const answer = (await response.json().catch(() => {
     throw unreachable();
   })) as { readonly data?: ResultOf<D>; readonly errors?: readonly GraphqlError[] };

@@ -29,6 +29,7 @@ const words: Readonly<Record<string, string>> = {
   RUN_NOT_RESUMABLE: "Only a run that failed or was cancelled can be resumed.",
   SUBJECT_FAILED: "The run whose result it waited for has failed.",
   DATASET_OVERLAP: "The model was pruned or healed with these texts, so measuring on them would flatter it.",
+  DATASET_NOT_FOUND: "There is no such dataset: it may have been deleted.",
   DATASET_IN_USE: "Runs work with this dataset, or did. Delete those first.",
   REQUEST_TOO_LARGE: "That is more than the server takes in one request.",
   SERVER_STOPPING: "The server is stopping. Try again in a moment.",

@@ -37,6 +37,7 @@ const changesDocument = graphql(
         runs { ...RunFields }
         models { id name parent { id } }
         datasets { id name }
+        workers { id }
         deletedIds
       }
     }
@@ -50,7 +51,7 @@ const listeners = new Set<Listener>();
 let end: (() => void) | null = null;
 
 /** Stands for whatever may have changed while nobody could tell. */
-export const everything: Changes = { cursor: "", runs: [], models: [], datasets: [], deletedIds: ["*"] };
+export const everything: Changes = { cursor: "", runs: [], models: [], datasets: [], workers: [], deletedIds: ["*"] };
 
 /**
  * Follows the lists from a cursor on, for the whole page and until its user leaves. The cursor was told before anything was read, so that

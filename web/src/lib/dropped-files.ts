@@ -7,6 +7,8 @@ export interface Found {
 /** The files of what was dropped, of folders in it too. To be called while the event lasts. */
 export async function droppedFiles(transfer: DataTransfer): Promise<Found[]> {
   const entries = [...transfer.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  // What is dropped from another page, say, lies in no folder.
+  if (entries.length === 0) return trimmed([...transfer.files].map((file) => ({ path: file.name, file })));
   return trimmed((await Promise.all(entries.map((entry) => filesOf(entry)))).flat());
 }
 

@@ -62,8 +62,8 @@ const units = [
   ["second", 1000],
 ] as const;
 
-/** `3 minutes ago`. The server's clock may be ahead of this one: what is to come is now. */
-export function since(iso: string, now = Date.now()): string {
+/** `3 minutes ago`, where `now` is by the clock that told the time. What is to come is now. */
+export function since(iso: string, now: number): string {
   const passed = Math.max(0, now - Date.parse(iso));
   const [unit, size] = units.find(([, ms]) => passed >= ms) ?? ["second", 1000];
   return passed < 5000 ? "just now" : ago.format(-Math.floor(passed / size), unit);
