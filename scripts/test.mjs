@@ -4,7 +4,9 @@
  */
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compile } from "./compile.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const wanted = process.argv.slice(2);
@@ -18,7 +20,9 @@ if (files.length === 0) {
 }
 
 // One more than two cores: many tests wait, for leases to end or clients to be given up.
-const options = ["--import", "tsx", "--test", "--test-reporter=spec", "--test-concurrency=3", "--test-timeout=600000"];
-const runner = spawn(process.execPath, [...options, ...files], { cwd: root, stdio: "inherit" });
+const options = ["--enable-source-maps", "--test", "--test-reporter=spec", "--test-concurrency=3", "--test-timeout=600000"];
+const copy = await compile();
+const programs = files.map((file) => join(copy, file.replace(/\.ts$/, ".js")));
+const runner = spawn(process.execPath, [...options, ...programs], { cwd: root, stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => runner.kill(signal));
 runner.on("exit", (code, signal) => process.exit(signal ? 1 : code));

@@ -2,9 +2,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
+import { checkout } from "../../test/support/checkout.ts";
 
 /** @throws Error with what the program wrote, if it fails */
 function run(cwd: string, [program, ...args]: readonly string[]): string {
@@ -29,11 +27,11 @@ const noRecord = ["--noCheck", "--incremental", "false", "--tsBuildInfoFile", "n
 export function pack(destination: string): string {
   const stage = mkdtempSync(join(tmpdir(), "espalier-pack-"));
   try {
-    const compiler = [process.execPath, join(root, "node_modules/typescript/bin/tsc")];
-    run(root, [...compiler, "-p", "tsconfig.build.json", "--outDir", join(stage, "dist"), ...noRecord]);
-    const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: readonly string[] };
+    const compiler = [process.execPath, join(checkout, "node_modules/typescript/bin/tsc")];
+    run(checkout, [...compiler, "-p", "tsconfig.build.json", "--outDir", join(stage, "dist"), ...noRecord]);
+    const { files } = JSON.parse(readFileSync(join(checkout, "package.json"), "utf8")) as { readonly files: readonly string[] };
     for (const path of ["package.json", "README.md", "LICENSE", ...files])
-      if (path !== "dist" && !path.startsWith("!")) cpSync(join(root, path), join(stage, path), { recursive: true });
+      if (path !== "dist" && !path.startsWith("!")) cpSync(join(checkout, path), join(stage, path), { recursive: true });
     return join(destination, run(stage, [...npm, "pack", "--silent", "--pack-destination", destination]));
   } finally {
     rmSync(stage, { recursive: true });

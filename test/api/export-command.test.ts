@@ -6,11 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createToken } from "../../src/store/tokens.ts";
 import { type TestApi, testApi } from "../support/api.ts";
-
-const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+import { nodeArguments } from "../support/checkout.ts";
 
 let api: TestApi;
 let folder: string;
@@ -28,7 +26,7 @@ const run = (args: readonly string[], token = "") => command(["export", ...args]
 
 async function command(args: readonly string[], token = "") {
   const env = { ...process.env, ESPALIER_TOKEN: token };
-  const child = spawn(process.execPath, ["--import", "tsx", program, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [...nodeArguments("src/main"), ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
   return { out, err, status };
 }

@@ -6,12 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createToken } from "../../src/store/tokens.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { type TestApi, testApi } from "../support/api.ts";
+import { nodeArguments } from "../support/checkout.ts";
 
-const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 let api: TestApi;
 let folder: string;
 before(async () => {
@@ -26,14 +25,10 @@ after(async () => {
 /** `espalier import` of someone who stands in the folder. */
 async function run(args: readonly string[], environment: Record<string, string> = {}) {
   const { INIT_CWD: _, ...own } = process.env;
-  const child = spawn(
-    process.execPath,
-    ["--import", import.meta.resolve("tsx"), program, "import", ...args, "--server", new URL("/", api.url).href],
-    {
-      cwd: folder,
-      env: { ...own, ...environment },
-    },
-  );
+  const child = spawn(process.execPath, [...nodeArguments("src/main"), "import", ...args, "--server", new URL("/", api.url).href], {
+    cwd: folder,
+    env: { ...own, ...environment },
+  });
   const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
   return { out, err, status };
 }

@@ -5,15 +5,13 @@ import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
+import { nodeArguments } from "../support/checkout.ts";
 import { temporaryFolder } from "../support/database.ts";
-
-const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 function run(environment: Record<string, string>): ChildProcess {
   const env = { ...process.env, DATABASE_URL: "", LOG_LEVEL: "warn", ...environment };
-  return spawn(process.execPath, ["--import", "tsx", program, "start"], { env, stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, [...nodeArguments("src/main"), "start"], { env, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 test("the program says where it answers, and stops in good order at SIGTERM", async () => {

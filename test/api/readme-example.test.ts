@@ -6,26 +6,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { readContainer } from "../../src/models/gguf/container.ts";
 import { testApi } from "../support/api.ts";
+import { checkout, nodeArguments } from "../support/checkout.ts";
 import { runLlamaCpp, withoutLlamaCpp } from "../support/llama-cpp.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-
 test("README's three commands take a folder of safetensors to a pruned GGUF file that llama.cpp loads", async () => {
-  const lines = (await readFile(join(root, "README.md"), "utf8")).split("\n");
+  const lines = (await readFile(join(checkout, "README.md"), "utf8")).split("\n");
   const commands = lines.flatMap((line) => /^npm run (import|prune|export) -- (.*)$/.exec(line)?.slice(1, 3) ?? []);
   assert.equal(commands.length, 6);
   const api = await testApi();
   const folder = await mkdtemp(join(tmpdir(), "espalier-readme-"));
   try {
-    await symlink(join(root, "models"), join(folder, "models"));
+    await symlink(join(checkout, "models"), join(folder, "models"));
     const { INIT_CWD: _, ...env } = process.env;
     for (let i = 0; i < commands.length; i += 2) {
       const args = [commands[i] as string, ...(commands[i + 1] as string).split(" "), "--server", new URL("/", api.url).href];
-      const loader = ["--import", import.meta.resolve("tsx"), join(root, "src/main.ts")];
-      const child = spawn(process.execPath, [...loader, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+      const child = spawn(process.execPath, [...nodeArguments("src/main"), ...args], {
+        cwd: folder,
+        env,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
       const [out, err, [status]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
       assert.equal(status, 0, `${args.join(" ")}: ${out}${err}`);
     }

@@ -4,11 +4,9 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { bearing } from "../support/api.ts";
+import { nodeArguments } from "../support/checkout.ts";
 import { temporaryFolder } from "../support/database.ts";
-
-const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 let folder: string;
 before(async () => {
@@ -18,7 +16,7 @@ after(() => rm(folder, { recursive: true }));
 
 function start(args: readonly string[], environment: Record<string, string> = {}) {
   const env = { ...process.env, DATABASE_URL: "", LOG_LEVEL: "trace", PORT: "0", ESPALIER_DATA_DIRECTORY: folder, ...environment };
-  return spawn(process.execPath, ["--import", "tsx", program, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, [...nodeArguments("src/main"), ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 async function run(args: readonly string[], environment?: Record<string, string>) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { backward, gradientOf } from "../../src/autodiff/backward.ts";
 import { squaredNorms } from "../../src/autodiff/ghost.ts";
@@ -16,6 +17,7 @@ import type { TensorValue } from "../../src/runtime/session.ts";
 import { specialise } from "../../src/runtime/specialise.ts";
 import { bindingOf } from "../../src/signature/binding.ts";
 import { evaluate, floats } from "../support/finite-differences.ts";
+import { testModels } from "../support/models.ts";
 import { answered, everyWay, squaresAlong, wholes } from "../support/norms.ts";
 
 /** Made by scripts/fixtures/gradient_norms.py: a Llama written in PyTorch, differentiated in float64. */
@@ -29,10 +31,8 @@ const references = JSON.parse(readFileSync(new URL("../fixtures/gradient-norms.j
   Reference
 >;
 
-const fileOf = (name: string) => {
-  const folder = name === "ahab" ? "../../models" : "../../../shared/models";
-  return new URL(`${folder}/${name}/onnx/model.onnx`, import.meta.url);
-};
+const fileOf = (name: string): string =>
+  join(testModels.find((model) => model.name === name)?.folder ?? assert.fail(name), "onnx", "model.onnx");
 const read = (name: string): Model => decode(readFileSync(fileOf(name)));
 
 /** Views padded on the right to a batch: inputs, the tokens that follow them, and signed weights. */

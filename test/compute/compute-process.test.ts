@@ -3,7 +3,6 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { storeFile } from "../../src/artifacts/model-files.ts";
 import { ComputeProcess } from "../../src/compute/compute-process.ts";
 import type { FromCompute } from "../../src/compute/protocol.ts";
@@ -12,6 +11,7 @@ import type { TextSummary } from "../../src/inference/generate.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { serialise } from "../../src/text/dataset-content.ts";
 import { storeAhab } from "../support/ahab.ts";
+import { program } from "../support/checkout.ts";
 import { temporaryFolder } from "../support/database.ts";
 import { smallEvaluation } from "../support/records.ts";
 import { isAlive, until } from "../support/wait.ts";
@@ -156,7 +156,7 @@ test("a killed process takes its runs with it; the next run starts another", asy
 });
 
 test("a compute process does not outlive its parent", async () => {
-  const parent = fork(fileURLToPath(new URL("../support/compute-parent.ts", import.meta.url)), { serialization: "advanced" });
+  const parent = fork(program("test/support/compute-parent"), { serialization: "advanced" });
   parent.send(request("Call me", 400));
   const [pid] = (await once(parent, "message")) as [number];
   assert.ok(isAlive(pid));

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { wholeScoreGraph } from "../../scripts/checks/cuda/score-graph.ts";
 import { wholeTrainingGraph } from "../../scripts/checks/cuda/training-graph.ts";
 import { likelihoodGraph } from "../../src/evaluation/likelihood-graph.ts";
-import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { type DataType, type Graph, type Model, type Node, operatorKey } from "../../src/onnx/ir.ts";
 import { trainedMethods } from "../../src/recovery/methods/index.ts";
 import { openSession } from "../../src/runtime/session.ts";
 import { servingGraph } from "../../src/serving-graph/serving-graph.ts";
+import { ahabFolder } from "../support/ahab.ts";
 import { type KernelTable, missingKernel, parseKernelTable } from "../support/kernel-table.ts";
+import { readModel, testModels } from "../support/models.ts";
 
 // No GPU is needed to know that a graph will run on one: ONNX Runtime publishes which operators and types its CUDA
 // provider has kernels for. The fixture is of an older release than the one installed: kernels are added over time.
@@ -50,29 +51,22 @@ async function typesOf(model: Model, externalFolder: string): Promise<Types> {
   return types;
 }
 
-const models = {
-  ahab: new URL("../../models/ahab/onnx/model.onnx", import.meta.url),
-  "tinystories-656k": new URL("../../../shared/models/tinystories-656k/onnx/model.onnx", import.meta.url),
-  stories260k: new URL("../../../shared/models/stories260k/onnx/model.onnx", import.meta.url),
-};
-
 describe(`CUDA kernels (${fixture.source})`, () => {
-  for (const [name, url] of Object.entries(models)) {
-    const skip = existsSync(url) ? false : "the model is not here";
+  for (const { name, folder: whole, skip } of testModels) {
+    const folder = join(whole, "onnx");
     it(`every node of ${name}, as registered, as it generates and as it is measured, has one`, { skip }, async () => {
-      const registered = decode(readFileSync(url));
+      const registered = readModel(whole);
       for (const model of [registered, likelihoodGraph(registered).model]) {
-        const types = await typesOf(model, fileURLToPath(new URL(".", url)));
+        const types = await typesOf(model, folder);
         assert.deepEqual(withoutKernel(model.graph, model.opsets, types), []);
       }
     });
   }
 
-  for (const [name, url] of Object.entries(models)) {
-    const skip = existsSync(url) ? false : "the model is not here";
+  for (const { name, folder: whole, skip } of testModels) {
+    const folder = join(whole, "onnx");
     it(`every node of ${name}, rewritten for serving, has one in float16, and in float32 all but grouped attention`, { skip }, async () => {
-      const folder = fileURLToPath(new URL(".", url));
-      const { model } = await servingGraph(decode(readFileSync(url)), folder, 512);
+      const { model } = await servingGraph(readModel(whole), folder, 512);
       const types = await typesOf(model, folder);
       // So on CUDA models are served as they were registered, until there is a kernel.
       const missing = withoutKernel(model.graph, model.opsets, types);
@@ -86,11 +80,11 @@ describe(`CUDA kernels (${fixture.source})`, () => {
     });
   }
 
-  for (const [name, url] of Object.entries(models)) {
-    const skip = existsSync(url) ? false : "the model is not here";
+  for (const { name, folder: whole, skip } of testModels) {
+    const folder = join(whole, "onnx");
     it(`every node of ${name}'s score graph has one`, { skip }, async () => {
-      const stored = decode(readFileSync(url));
-      const { graph, opsets, types } = (await wholeScoreGraph(stored, fileURLToPath(new URL(".", url)), 4, 32)).graph;
+      const stored = readModel(whole);
+      const { graph, opsets, types } = (await wholeScoreGraph(stored, folder, 4, 32)).graph;
       assert.ok(graph.nodes.length > 2 * stored.graph.nodes.filter((n) => n.opType === "MatMul").length, "a backward pass is in it");
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
       assert.deepEqual(missing, []);
@@ -99,7 +93,7 @@ describe(`CUDA kernels (${fixture.source})`, () => {
 
   for (const method of trainedMethods)
     it(`every node of the graph that trains ahab's ${method.name} has one`, async () => {
-      const located = { model: decode(readFileSync(models.ahab)), folder: fileURLToPath(new URL(".", models.ahab)) };
+      const located = { model: readModel(ahabFolder), folder: join(ahabFolder, "onnx") };
       const { graph, opsets, types } = (await wholeTrainingGraph(located, method, 2, 16)).graph;
       const missing = withoutKernel(graph, opsets, new Map([...types].map(([value, type]) => [value, type.dataType])));
       assert.deepEqual(missing, []);

@@ -8,9 +8,9 @@ import { fileURLToPath } from "node:url";
 import { encode } from "../../src/onnx/encode.ts";
 import type { Tensor } from "../../src/onnx/ir.ts";
 import { ahabFolder } from "../support/ahab.ts";
+import { nodeArguments } from "../support/checkout.ts";
 import { readModel } from "../support/models.ts";
 
-const program = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "espalier-inspect-"));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -19,7 +19,7 @@ const { INIT_CWD: _, npm_package_json: __, ...outside } = process.env;
 
 /** The command as a user calls it, from a folder of theirs. */
 function inspect(path: string, cwd = folder, environment: Record<string, string> = {}): { status: number | null; output: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", import.meta.resolve("tsx"), program, "inspect", path], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...nodeArguments("src/main"), "inspect", path], {
     cwd,
     encoding: "utf8",
     env: { ...outside, ...environment },

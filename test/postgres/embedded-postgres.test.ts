@@ -4,14 +4,13 @@ import { once } from "node:events";
 import { chmod, lstat, readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { startEmbeddedPostgres } from "../../src/postgres/embedded-postgres.ts";
+import { program } from "../support/checkout.ts";
 import { temporaryFolder } from "../support/database.ts";
 import { until } from "../support/wait.ts";
 
 const options = { durable: false };
-const program = fileURLToPath(new URL("../support/postgres-process.ts", import.meta.url));
 
 async function query(url: string, sql: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url });
@@ -30,7 +29,7 @@ const postmaster = async (folder: string): Promise<number> =>
 const unreachable = (url: string) => assert.rejects(query(url, "SELECT 1"), { code: "ECONNREFUSED" });
 
 async function inProcess(directory: string): Promise<{ child: ChildProcess; url: string }> {
-  const child = fork(program, [directory]);
+  const child = fork(program("test/support/postgres-process"), [directory]);
   const [url] = await once(child, "message");
   return { child, url };
 }

@@ -6,15 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { checkout } from "../support/checkout.ts";
 
 // What a stranger does first, held to what README promises of it.
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const data = mkdtempSync(join(tmpdir(), "espalier-demo-"));
 const running = new Set<ChildProcess>();
 
 function demo(...args: string[]): ChildProcess & { readonly output: () => string } {
-  const child = spawn(process.execPath, ["dist/main.js", "demo", "--data", data, ...args], { cwd: root });
+  const child = spawn(process.execPath, ["dist/main.js", "demo", "--data", data, ...args], { cwd: checkout });
   running.add(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
@@ -30,7 +29,7 @@ function row(output: string, name: string): readonly [number, number, number, nu
 
 before(() => {
   const { status, stdout } = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
-    cwd: root,
+    cwd: checkout,
     encoding: "utf8",
   });
   assert.equal(status, 0, stdout);

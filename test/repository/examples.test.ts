@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { type TestApi, testApi } from "../support/api.ts";
+import { checkout } from "../support/checkout.ts";
 
 /** The examples of docs/examples, run as they stand against a server of their own. */
-const root = fileURLToPath(new URL("../..", import.meta.url));
 let api: TestApi;
 before(async () => {
   api = await testApi();
@@ -28,7 +27,7 @@ const examples = [
 for (const { file, command, missing } of examples)
   test(`docs/examples/${file} prunes a model and lets its child write`, { skip: missing }, async () => {
     const [program, ...args] = command;
-    const child = spawn(program, [...args, `docs/examples/${file}`, api.url], { cwd: root });
+    const child = spawn(program, [...args, `docs/examples/${file}`, api.url], { cwd: checkout });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
     const [code] = await once(child, "close");

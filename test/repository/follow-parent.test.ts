@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { program } from "../support/checkout.ts";
 
-const followParent = new URL("../../src/commands/shared/follow-parent.ts", import.meta.url).href;
+const followParent = pathToFileURL(program("src/commands/shared/follow-parent")).href;
 
 test("what a command's server is preloaded with is not handed on to the processes that it forks", () => {
   const flags = ["--enable-source-maps", "--import", "tsx"];

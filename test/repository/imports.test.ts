@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { checkout } from "../support/checkout.ts";
 
 /** The import lint must be able to fail: each row is a source file with one import, and the rule it breaks, or null. */
 const rows: readonly (readonly [file: string, source: string, rule: string | null])[] = [
@@ -32,24 +32,23 @@ const targets = ["onnx", "runtime", "text", "store", "autodiff", "generated", "m
   .map((folder) => `src/${folder}/x.ts`)
   .concat("web/src/lib/x.ts");
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const checkout = mkdtempSync(join(tmpdir(), "espalier-imports-"));
-after(() => rmSync(checkout, { recursive: true }));
-copyFileSync(join(root, "tsconfig.json"), join(checkout, "tsconfig.json"));
-copyFileSync(join(root, "package.json"), join(checkout, "package.json"));
-symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"), "junction");
+const tried = mkdtempSync(join(tmpdir(), "espalier-imports-"));
+after(() => rmSync(tried, { recursive: true }));
+copyFileSync(join(checkout, "tsconfig.json"), join(tried, "tsconfig.json"));
+copyFileSync(join(checkout, "package.json"), join(tried, "package.json"));
+symlinkSync(join(checkout, "node_modules"), join(tried, "node_modules"), "junction");
 
 const write = (file: string, source: string): void => {
-  mkdirSync(dirname(join(checkout, file)), { recursive: true });
-  writeFileSync(join(checkout, file), source);
+  mkdirSync(dirname(join(tried, file)), { recursive: true });
+  writeFileSync(join(tried, file), source);
 };
 
 /** The rules broken in the checkout, by file. */
 function violations(): Map<string, string[]> {
-  const depcruise = join(root, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
-  const config = join(root, ".dependency-cruiser.mjs");
+  const depcruise = join(checkout, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
+  const config = join(checkout, ".dependency-cruiser.mjs");
   const { stdout, stderr } = spawnSync(process.execPath, [depcruise, "--config", config, "-T", "json", "src", "web"], {
-    cwd: checkout,
+    cwd: tried,
     encoding: "utf8",
   });
   assert.ok(stdout, stderr);

@@ -18,6 +18,7 @@ import { claimRun } from "../../src/store/run-progress.ts";
 import { listRuns, resumeRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
+import { program } from "../support/checkout.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
 
 const migrations = fileURLToPath(new URL("../../prisma/migrations/", import.meta.url));
@@ -76,8 +77,7 @@ test("the comparison sees a difference", () =>
 
 test("five processes that migrate at once apply each migration once, and a sixth none", () =>
   withEmptyDatabase("crowd", async (url) => {
-    const program = fileURLToPath(new URL("../support/migrate-process.ts", import.meta.url));
-    const processes = Array.from({ length: 5 }, () => fork(program, [url]));
+    const processes = Array.from({ length: 5 }, () => fork(program("test/support/migrate-process"), [url]));
     await Promise.all(processes.map((child) => once(child, "message")));
     const answers = processes.map((child) => once(child, "message"));
     for (const child of processes) child.send("go");

@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { type Logger, pino } from "pino";
 import { Queue } from "../../src/jobs/queue.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
@@ -10,8 +9,8 @@ import type { StoredEvent } from "../../src/store/events.ts";
 import type { ModelRecord } from "../../src/store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord } from "../../src/store/pruning-runs.ts";
 import { followRun } from "../../src/store/run-feed.ts";
-
 import { modelRoot } from "./ahab.ts";
+import { program } from "./checkout.ts";
 import { type TestDatabase, testDatabase } from "./database.ts";
 import { registerFolder } from "./register.ts";
 
@@ -55,7 +54,7 @@ export async function jobBench(): Promise<JobBench> {
       return createPruningRun(store, request, queue.addRun);
     },
     workerProcess: async () => {
-      const child = fork(fileURLToPath(new URL("worker-process.ts", import.meta.url)), [url, dataDirectory]);
+      const child = fork(program("test/support/worker-process"), [url, dataDirectory]);
       await once(child, "message");
       return child;
     },

@@ -1,10 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { decode } from "../../src/onnx/decode.ts";
 import type { Model } from "../../src/onnx/ir.ts";
-
-const repository = fileURLToPath(new URL("../..", import.meta.url));
+import { checkout } from "./checkout.ts";
 
 /** A real model to test on: bundled, or beside the checkout and perhaps absent. */
 export interface TestModel {
@@ -15,12 +13,12 @@ export interface TestModel {
 }
 
 const beside = (name: string): TestModel => {
-  const folder = join(repository, "..", "shared", "models", name);
+  const folder = join(checkout, "..", "shared", "models", name);
   return { name, folder, skip: existsSync(folder) ? false : `${name} is not beside this checkout` };
 };
 
 export const testModels: readonly TestModel[] = [
-  { name: "ahab", folder: join(repository, "models", "ahab"), skip: false },
+  { name: "ahab", folder: join(checkout, "models", "ahab"), skip: false },
   beside("tinystories-656k"),
   beside("stories260k"),
 ];

@@ -4,11 +4,11 @@ import { cp, mkdir, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { freePort, startEmbeddedPostgres } from "../../../src/postgres/embedded-postgres.ts";
 import { openStore, type Store } from "../../../src/store/store.ts";
 import { ahabFolder } from "../../../test/support/ahab.ts";
+import { nodeArguments } from "../../../test/support/checkout.ts";
 import { temporaryFolder } from "../../../test/support/database.ts";
 import { writeHostileModel } from "../../../test/support/hostile-model.ts";
 
@@ -55,7 +55,6 @@ export class Target {
     const postgres = await startEmbeddedPostgres(folder);
     const port = await freePort();
     const probe = new URL("probe.mjs", import.meta.url).href;
-    const program = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
     const settings = {
       DATABASE_URL: postgres.url,
       ESPALIER_DATA_DIRECTORY: folder,
@@ -65,7 +64,7 @@ export class Target {
       PORT: String(port),
       LOG_LEVEL: "fatal",
     };
-    const args = ["--expose-gc", "--import", "tsx", "--import", probe, program, "api"];
+    const args = ["--expose-gc", "--import", probe, ...nodeArguments("src/main"), "api"];
     const child = spawn(process.execPath, args, { env: { ...process.env, ...settings }, stdio: ["ignore", "ignore", "inherit", "ipc"] });
     const url = `http://127.0.0.1:${port}`;
     for (;;) {

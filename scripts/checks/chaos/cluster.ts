@@ -4,15 +4,12 @@ import { closeSync, openSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { type EmbeddedPostgres, freePort, startEmbeddedPostgres } from "../../../src/postgres/embedded-postgres.ts";
+import { nodeArguments } from "../../../test/support/checkout.ts";
 
 /** What can be killed. */
 export const victims = ["worker", "compute", "api", "postgres"] as const;
 export type Victim = (typeof victims)[number];
-
-/** The program as it is in the checkout, so that nothing need be built. */
-const program = ["--import", "tsx", fileURLToPath(new URL("../../../src/main.ts", import.meta.url))];
 
 /** A process of the program that is started again whenever it ends. */
 class Kept {
@@ -33,7 +30,7 @@ class Kept {
 
   private start(): void {
     const env = { ...process.env, ...this.environment };
-    this.child = spawn(process.execPath, [...program, this.role], { env, stdio: ["ignore", this.log, this.log] });
+    this.child = spawn(process.execPath, [...nodeArguments("src/main"), this.role], { env, stdio: ["ignore", this.log, this.log] });
     this.child.once("exit", () => {
       this.child = undefined;
       // While the database is away, a process cannot start: not too fast.

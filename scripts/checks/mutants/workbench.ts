@@ -3,11 +3,12 @@ import { once } from "node:events";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const reporter = fileURLToPath(new URL("first-failure.ts", import.meta.url));
-const noteTests = new URL("note-tests.ts", import.meta.url).href;
+const extension = extname(import.meta.url);
+const reporter = fileURLToPath(new URL(`first-failure${extension}`, import.meta.url));
+const noteTests = new URL(`note-tests${extension}`, import.meta.url).href;
 
 /** What is not copied: what is linked or not needed. */
 const leftOut = new Set(["node_modules", ".git", "dist", "data"]);
@@ -76,13 +77,23 @@ export class Workbench {
     await writeFile(this.notes, "");
     const begun = performance.now();
     const only = names.map((name) => `--test-name-pattern=/^${name.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}$/`);
-    const child = spawn(process.execPath, ["--import", "tsx", "--import", noteTests, `--test-reporter=${reporter}`, ...only, test], {
-      cwd: this.tree,
-      env: { ...process.env, TMPDIR: this.temporary, TEMP: this.temporary, ESPALIER_TEST_NOTES: this.notes, NODE_TEST_CONTEXT: undefined },
-      stdio: ["ignore", "pipe", "ignore"],
-      // A group of its own, so that it can be ended with all it started.
-      detached: true,
-    });
+    const child = spawn(
+      process.execPath,
+      ["--import", import.meta.resolve("tsx"), "--import", noteTests, `--test-reporter=${reporter}`, ...only, test],
+      {
+        cwd: this.tree,
+        env: {
+          ...process.env,
+          TMPDIR: this.temporary,
+          TEMP: this.temporary,
+          ESPALIER_TEST_NOTES: this.notes,
+          NODE_TEST_CONTEXT: undefined,
+        },
+        stdio: ["ignore", "pipe", "ignore"],
+        // A group of its own, so that it can be ended with all it started.
+        detached: true,
+      },
+    );
     let out = "";
     child.stdout.on("data", (data: Buffer) => (out += data));
     this.group = child.pid;

@@ -10,6 +10,7 @@ import { readTokenizer } from "../../../src/models/gguf/tokenizer/read-tokenizer
 import { writeTokenizer } from "../../../src/models/gguf/tokenizer/write-tokenizer.ts";
 import { asRead } from "../../../src/models/gguf/write-container.ts";
 import { loadTokenizer } from "../../../src/text/tokenizer.ts";
+import { checkout } from "../../support/checkout.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "espalier-gguf-tokenizers-"));
 after(() => rmSync(scratch, { recursive: true }));
@@ -36,7 +37,7 @@ async function throughMetadata(folder: string, rows: number, name: string): Prom
 }
 
 const bundled = fileURLToPath(new URL("../../../models/ahab", import.meta.url));
-const shared = fileURLToPath(new URL("../../../../shared/models/", import.meta.url));
+const shared = join(checkout, "../shared/models/");
 const folders: readonly (readonly [string, string, number])[] = [
   ["ahab", bundled, 2048],
   ["stories260k", join(shared, "stories260k"), 512],
