@@ -11,6 +11,7 @@ import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/compariso
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { ExportResolver, ExportRunResolver } from "./resolvers/export-resolver.ts";
+import { FamilyResolver } from "./resolvers/family-resolver.ts";
 import { GenerationResolver } from "./resolvers/generation-resolver.ts";
 import { ImportResolver } from "./resolvers/import-resolver.ts";
 import { MeasureResolver } from "./resolvers/measure-resolver.ts";
@@ -44,6 +45,7 @@ export function buildSchema(): GraphQLSchema {
     resolvers: [
       NodeResolver,
       ModelResolver,
+      FamilyResolver,
       RunResolver,
       RunProgressResolver,
       PruningRunResolver,

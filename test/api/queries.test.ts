@@ -182,6 +182,57 @@ test("a model tells its ancestors, and what it has left of their structures", as
   assert.equal(errors?.[0]?.extensions["code"], "MODEL_NOT_FOUND");
 });
 
+test("models are told in short: how each was made, and the newest of each way it was measured in", async () => {
+  const { store } = api.services;
+  const { runId, baseId, childId } = await finishedRun(store, "told in short");
+  const measured = (key: string, perplexity: number, status: "SUCCEEDED" | "FAILED" = "SUCCEEDED") =>
+    store.prisma.run.create({
+      data: { kind: "EVALUATION", modelId: childId, status, options: {}, comparisonKey: key.repeat(64), result: { perplexity } },
+    });
+  const evaluations = [await measured("a", 30), await measured("b", 31), await measured("a", 20), await measured("a", 19, "FAILED")];
+  const query = `query($ids: [ID!], $first: Int, $after: String) { familyMembers(ids: $ids, first: $first, after: $after) {
+    nodes { id name parentId parameterCount sizeBytes tags producedBy { id kind method removedRatio }
+      measures { evaluationId comparisonKey datasetName perplexity accuracy } }
+    pageInfo { hasNextPage endCursor } totalCount } }`;
+  const { familyMembers } = await api.data(query, { ids: [childId, baseId, "nobody"] });
+  assert.deepEqual(
+    familyMembers.nodes.map(({ id }: { id: string }) => id),
+    [baseId, childId],
+  );
+  assert.equal(familyMembers.totalCount, 2);
+  const [base, child] = familyMembers.nodes;
+  assert.deepEqual([base.producedBy, base.parentId, base.measures], [null, null, []]);
+  assert.deepEqual([child.parentId, child.parameterCount, child.sizeBytes, child.tags], [baseId, 900, 5_000_000_000, []]);
+  assert.deepEqual(
+    { ...child.producedBy, removedRatio: child.producedBy.removedRatio.toFixed(6) },
+    {
+      ...{ id: runId, kind: "PRUNING", method: "PIP", removedRatio: "0.100000" },
+    },
+  );
+  const none = { datasetName: null, accuracy: null };
+  assert.deepEqual(child.measures, [
+    { evaluationId: evaluations[2]?.id, comparisonKey: "a".repeat(64), perplexity: 20, ...none },
+    { evaluationId: evaluations[1]?.id, comparisonKey: "b".repeat(64), perplexity: 31, ...none },
+  ]);
+  // Page after page it is all models, in the order of `models`.
+  const seen: string[] = [];
+  for (let after: string | null = null, isMore = true; isMore; ) {
+    const page: { nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } = (
+      await api.data(query, { first: 3, after })
+    ).familyMembers;
+    seen.push(...page.nodes.map(({ id }) => id));
+    ({ hasNextPage: isMore, endCursor: after } = page.pageInfo);
+  }
+  const all = await store.prisma.model.findMany({ orderBy: { id: "asc" } });
+  assert.deepEqual(
+    seen,
+    all.map(({ id }) => id),
+  );
+  const { errors } = await api.ask(query, { first: 501 });
+  assert.equal(errors?.[0]?.extensions["code"], "BAD_USER_INPUT");
+  assert.equal((await api.ask(query, { after: "x" })).errors?.[0]?.extensions["code"], "BAD_CURSOR");
+});
+
 test("lineage is drawn in Mermaid and in DOT, whatever the names", async () => {
   const { store } = api.services;
   const root = await newModel(store, 'the "root"; end');

@@ -44,6 +44,10 @@ function pageArgs(largest: number) {
 export const PageArgs = pageArgs(100);
 export type PageArgs = InstanceType<typeof PageArgs>;
 
+/** Models in short: a picture of them all takes thousands. */
+export const FamilyPageArgs = pageArgs(500);
+export type FamilyPageArgs = InstanceType<typeof FamilyPageArgs>;
+
 /** Scores: rows are small, and an iteration has many. */
 export const ScorePageArgs = pageArgs(1000);
 export type ScorePageArgs = InstanceType<typeof ScorePageArgs>;

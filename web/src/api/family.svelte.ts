@@ -2,37 +2,25 @@ import { ask } from "./ask.ts";
 import { graphql, type ResultOf } from "./graphql.ts";
 import { onChanges } from "./live.svelte.ts";
 
-export const memberFields = graphql(`
-  fragment MemberFields on Model {
+const memberFields = graphql(`
+  fragment MemberFields on FamilyMember {
     id
     name
+    parentId
     parameterCount
     sizeBytes
     createdAt
     tags
-    parent { id }
-    producedBy {
-      id
-      kind
-      ... on PruningRun { pruningMethod: method removedRatio }
-      ... on RecoveryRun { recoveryMethod: method }
-    }
-    evaluations(first: 3) {
-      nodes {
-        id
-        comparisonKey
-        dataset { name }
-        result { perplexity nextTokenAccuracy accuracy decodeTokensPerSecond }
-      }
-    }
+    producedBy { id kind method removedRatio }
+    measures { evaluationId comparisonKey datasetName perplexity nextTokenAccuracy accuracy exactMatch decodeTokensPerSecond }
   }
 `);
 export type Member = ResultOf<typeof memberFields>;
 
 const pageDocument = graphql(
   `
-    query FamilyPage($after: String) {
-      models(first: 100, after: $after, orderBy: OLDEST_FIRST) {
+    query FamilyPage($first: Int!, $after: String) {
+      familyMembers(first: $first, after: $after) {
         nodes { ...MemberFields }
         pageInfo { hasNextPage endCursor }
       }
@@ -43,11 +31,14 @@ const pageDocument = graphql(
 const membersDocument = graphql(
   `
     query Members($ids: [ID!]!) {
-      nodes(ids: $ids) { __typename ... on Model { ...MemberFields } }
+      familyMembers(first: 500, ids: $ids) { nodes { ...MemberFields } }
     }
   `,
   [memberFields],
 );
+
+/** The first page is small, so that something is seen at once; the others are as large as the server gives them. */
+const [firstPage, pageSize] = [100, 500];
 
 /** While pages come in, what is shown is renewed this often; the first at once. */
 const renewMs = 250;
@@ -84,13 +75,14 @@ export function members(): Members {
     try {
       const seen = new Set<string>();
       for (let after: string | null = null, isMore = true; isMore; ) {
-        const { models }: ResultOf<typeof pageDocument> = await ask(pageDocument, { after }, signal);
-        for (const member of models.nodes) {
+        const first: number = after === null ? firstPage : pageSize;
+        const { familyMembers }: ResultOf<typeof pageDocument> = await ask(pageDocument, { first, after }, signal);
+        for (const member of familyMembers.nodes) {
           if (!changed.has(member.id)) known.set(member.id, member);
           seen.add(member.id);
         }
-        isMore = models.pageInfo.hasNextPage;
-        after = models.pageInfo.endCursor;
+        isMore = familyMembers.pageInfo.hasNextPage;
+        after = familyMembers.pageInfo.endCursor;
         if (shownAt === 0) show();
         else showSoon();
       }
@@ -103,13 +95,15 @@ export function members(): Members {
   }
 
   async function readWanted(signal: AbortSignal): Promise<void> {
-    const ids = [...wanted].slice(0, 100);
+    const ids = [...wanted].slice(0, pageSize);
     for (const id of ids) wanted.delete(id);
     try {
-      const { nodes } = await ask(membersDocument, { ids }, signal);
-      for (const [i, node] of nodes.entries()) {
-        if (node?.__typename === "Model") known.set(node.id, node);
-        else known.delete(ids[i] as string);
+      const { familyMembers } = await ask(membersDocument, { ids }, signal);
+      const found = new Map(familyMembers.nodes.map((member) => [member.id, member]));
+      for (const id of ids) {
+        const member = found.get(id);
+        if (member) known.set(id, member);
+        else known.delete(id);
       }
       showSoon();
     } catch (failure) {

@@ -1,22 +1,22 @@
 import { bytes, measured, percent, short } from "./format.ts";
 
+/** What was measured of a model in one way. */
+export interface Measure {
+  readonly comparisonKey: string | null;
+  readonly perplexity: number | null;
+  readonly nextTokenAccuracy: number | null;
+  readonly accuracy: number | null;
+  readonly exactMatch: number | null;
+  readonly decodeTokensPerSecond: number | null;
+}
+
 /** What of a model a metric reads. */
 interface Measured {
   readonly id: string;
-  readonly parent: { readonly id: string } | null;
+  readonly parentId: string | null;
   readonly parameterCount: number;
   readonly sizeBytes: number;
-  readonly evaluations: {
-    readonly nodes: readonly {
-      readonly comparisonKey: string | null;
-      readonly result: {
-        readonly perplexity: number | null;
-        readonly nextTokenAccuracy: number | null;
-        readonly accuracy: number | null;
-        readonly decodeTokensPerSecond: number | null;
-      } | null;
-    }[];
-  };
+  readonly measures: readonly Measure[];
 }
 
 type Family = ReadonlyMap<string, Measured>;
@@ -29,23 +29,20 @@ export interface Metric {
   readonly inWords: (value: number) => string;
 }
 
-type Result = NonNullable<Measured["evaluations"]["nodes"][number]["result"]>;
-
 /** Of the newest evaluation that measured it. */
-const newest = (name: keyof Result) => (model: Measured) =>
-  model.evaluations.nodes.find(({ result }) => result?.[name] != null)?.result?.[name] ?? null;
+const newest = (name: Exclude<keyof Measure, "comparisonKey">) => (model: Measured) =>
+  model.measures.find((measure) => measure[name] !== null)?.[name] ?? null;
 /**
  * Accuracy over that of the nearest ancestor that has more parameters, where both were measured in the same way: as `retained` has it, and
  * without asking for each.
  */
 function kept(model: Measured, family: Family): number | null {
-  const own = model.evaluations.nodes.find(({ result }) => result);
+  const [own] = model.measures;
   if (!own?.comparisonKey) return null;
-  const accuracy = (of: typeof own) => of.result?.accuracy ?? of.result?.nextTokenAccuracy ?? null;
-  for (let parent = family.get(model.parent?.id ?? ""); parent; parent = family.get(parent.parent?.id ?? "")) {
+  const accuracy = (of: Measure | undefined) => of?.accuracy ?? of?.exactMatch ?? of?.nextTokenAccuracy ?? null;
+  for (let parent = family.get(model.parentId ?? ""); parent; parent = family.get(parent.parentId ?? "")) {
     if (parent.parameterCount <= model.parameterCount) continue;
-    const theirs = parent.evaluations.nodes.find(({ comparisonKey, result }) => result && comparisonKey === own.comparisonKey);
-    const [value, base] = [accuracy(own), theirs ? accuracy(theirs) : null];
+    const [value, base] = [accuracy(own), accuracy(parent.measures.find(({ comparisonKey }) => comparisonKey === own.comparisonKey))];
     return value !== null && base ? value / base : null;
   }
   return null;
