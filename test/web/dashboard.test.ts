@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { recordPassing } from "../../src/store/pruning-runs.ts";
@@ -9,6 +10,7 @@ import { newModel } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 import { examine, watch } from "./browser.ts";
 import { hostileName, type Seeded, seed } from "./seeded.ts";
+import { visit } from "./visit.ts";
 
 let api: TestApi;
 let browser: Browser;
@@ -245,6 +247,95 @@ test("a run is started by the form, and watched to its end", inBrowser, async ()
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "All as one archive" }).click()]);
     assert.match(download.suggestedFilename(), /^ahab-pip.*tar$/);
   });
+});
+
+test("a model and its child are compared: measures, what went, and their texts token by token", inBrowser, async () => {
+  const { prisma } = api.services.store;
+  const child = await prisma.model.findFirstOrThrow({ where: { name: { startsWith: "ahab-pip" } } });
+  const parent = await prisma.model.findUniqueOrThrow({ where: { id: child.parentId as string } });
+  const options = { sequenceLength: 64, stride: 64, maxTokens: null, maxItems: null, executionProvider: "CPU" };
+  const measured = (modelId: string, key: string, perplexity: number) =>
+    prisma.run.create({
+      data: {
+        ...{ kind: "EVALUATION", modelId, status: "SUCCEEDED" as const, options, comparisonKey: key.repeat(64) },
+        result: { perplexity, perplexityStandardError: 0.84, nextTokenAccuracy: 0.3, nextTokenAccuracyStandardError: 0.002 },
+      },
+    });
+  for (const [modelId, key, perplexity] of [
+    [parent.id, "a", 20],
+    [child.id, "a", 41],
+    [child.id, "a", 50],
+    [child.id, "b", 7],
+  ] as const)
+    await measured(modelId, key, perplexity);
+  const there = await visit(browser, origin());
+  const { page } = there;
+  await there.go("/compare", "Compare");
+  // By keyboard alone, from the picker.
+  for (const [label, id] of [
+    ["First model", child.id],
+    ["Add a model", parent.id],
+  ] as const) {
+    const picker = page.getByLabel(label);
+    await picker.locator(`option[value="${id}"]`).waitFor({ state: "attached" });
+    await picker.selectOption(id);
+  }
+  const measures = page.getByRole("region", { name: "Measures, side by side" }).getByRole("row");
+  await measures.filter({ hasText: "50.00 ± 0.84" }).waitFor();
+  const perplexity = measures.filter({ hasText: /^Perplexity/ });
+  // The ancestor comes first, the newest counts, and what one alone has stands apart.
+  assert.match(await perplexity.first().innerText(), /20\.00 ± 0\.84\s+50\.00 ± 0\.84\s*×2\.5/);
+  assert.equal(await perplexity.count(), 1);
+  assert.equal(await page.getByText("measured of one alone").count(), 1);
+  const lost = page.getByRole("region", { name: "What each lost, by kind" }).getByRole("row");
+  const { pruningRuns } = await api.data(
+    "query { pruningRuns(first: 100) { nodes { resultModel { id } iterations { removed { kind index } } } } }",
+  );
+  const run = pruningRuns.nodes.find((each: { resultModel: { id: string } | null }) => each.resultModel?.id === child.id);
+  const gone: { kind: string; index: number }[] = run.iterations.flatMap((each: { removed: object[] }) => each.removed);
+  assert.ok(gone.length > 0 && gone.every(({ kind }) => kind === "LAYER"));
+  await lost.filter({ hasText: new RegExp(`^\\s*Layers\\s*${gone.length} of 12`) }).waitFor();
+  await page.getByRole("button", { name: "Layers", exact: true }).click();
+  const [csv] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Layers gone, by layer as CSV" }).click(),
+  ]);
+  const [, ...lines] = (await readFile(await csv.path(), "utf8")).trim().split("\r\n");
+  const layers = lines.map((line) => line.split(",").map(Number)).filter(([, , isGone]) => isGone === 1);
+  assert.deepEqual(layers.map(([layer]) => layer).sort(), gone.map(({ index }) => index).sort());
+  // The parent reads what the child writes, and says where it would have gone on otherwise.
+  await page.getByLabel("Prompt", { exact: true }).fill("The white whale");
+  await page.getByLabel("Tokens", { exact: true }).fill("24");
+  await page.getByRole("button", { name: "Write", exact: true }).click();
+  await page.getByText("are marked").waitFor();
+  const text = page.getByRole("region", { name: `Text of ${child.name}`, exact: true });
+  const input = { modelId: child.id, prompt: "The white whale", maxTokens: 24 };
+  const asked =
+    "mutation($input: GenerateInput!) { generate(input: $input) { text tokenIds logprobs { text logprob top { tokenId text logprob } } } }";
+  const { generate: own } = await api.data(asked, { input });
+  assert.equal(await text.innerText(), own.text);
+  // By another door: the parent says by itself what it would write after the same text.
+  await text.focus();
+  await page.keyboard.press("ArrowDown");
+  const mark = text.locator(".on");
+  assert.ok(await mark.evaluate((element) => element.classList.contains("differs")));
+  const before = await mark.evaluate((element) => {
+    let text = "";
+    for (let each = element.previousSibling; each; each = each.previousSibling) text = (each.textContent ?? "") + text;
+    return text;
+  });
+  const { generate: other } = await api.data(asked, {
+    input: { modelId: parent.id, prompt: `The white whale${before}`, maxTokens: 1, topLogprobs: 1 },
+  });
+  const wanted = other.logprobs[0];
+  const chance = new Intl.NumberFormat("en-US", { style: "percent", maximumFractionDigits: 1 }).format(Math.exp(wanted.logprob));
+  assert.notEqual(wanted.text, await mark.innerText());
+  await page.getByText(`it would write “${wanted.text}” ${chance}`).waitFor();
+  await there.check("compare");
+  // A model that is deleted elsewhere is said to be missing.
+  await page.goto(`${origin()}/#/compare?model=${parent.id}&model=00000000-0000-7000-8000-000000000000`);
+  await page.getByText("One of the models of this address is not there").waitFor();
+  await there.close();
 });
 
 test("where the server asks for a token the page does, and offers what its role may", inBrowser, async () => {

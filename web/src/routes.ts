@@ -27,6 +27,12 @@ export const routes: readonly Route[] = [
   { pattern: "/runs/:id", title: "Run", view: () => import("./views/Run.svelte") },
   { pattern: "/models/:id", title: "Model", view: () => import("./views/Model.svelte") },
   {
+    pattern: "/compare",
+    title: "Compare",
+    view: () => import("./views/Compare.svelte"),
+    menu: { label: "Compare", icon: "compare" },
+  },
+  {
     pattern: "/structures",
     title: "Structures",
     view: () => import("./views/Structures.svelte"),
