@@ -34,6 +34,7 @@ const sayable: Readonly<Record<string, string>> = {
   gemma3_text: "by_head",
   olmo: "unbiased",
   nemotron: "square",
+  glm: "square",
   exaone4: "whole",
   smollm3: "four",
 };

@@ -106,7 +106,10 @@ export function frequenciesOf(config: Config, width: number, fallbackBase = 1000
   const all = config.part("rope_parameters");
   const parameters = among === undefined ? all : (all?.part(among) ?? all);
   const scaling = parameters ?? config.part("rope_scaling");
-  const stated = parameters?.optional("rope_theta") ?? config.optional("rope_theta") ?? fallbackBase;
+  const own = parameters?.optional("rope_theta");
+  // Files that an earlier transformers wrote and a later one saved again state it in both places; the later ones read the newer.
+  const beside = config.optional("rope_theta");
+  const stated = own ?? beside ?? fallbackBase;
   return scaledBy(config, scaling, width, stated);
 }
 

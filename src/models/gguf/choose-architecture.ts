@@ -2,7 +2,7 @@ import { EspalierError } from "../../errors.ts";
 import type { Activation, Blueprint } from "../blueprints/blueprint.ts";
 import { blueprintOf } from "../blueprints/graph-of-folder.ts";
 import type { Architecture, Fields } from "./architectures/architecture.ts";
-import { architectures } from "./architectures/index.ts";
+import { architectures, withoutArchitecture } from "./architectures/index.ts";
 import { Facts } from "./facts.ts";
 import { ggufPlans, type Weighted } from "./gguf-plans.ts";
 import { metadataOf } from "./metadata-of-blueprint.ts";
@@ -58,6 +58,8 @@ export function chooseArchitecture(model: Model): Chosen {
         if (!("distance" in tried)) return tried;
         refusals.push(tried);
       }
+  const none = withoutArchitecture[String(model.config["model_type"])];
+  if (none !== undefined) throw new EspalierError("EXPORT_UNSUPPORTED", `${none}; the formats ONNX and SAFETENSORS keep the model`);
   const nearest = refusals.reduce((a, b) => (b.distance < a.distance ? b : a));
   throw new EspalierError(
     "EXPORT_UNSUPPORTED",

@@ -44,21 +44,21 @@ const refused: Readonly<Record<string, RegExp>> = {
   "gemma3_text/base": /layers.0.attention.scale/,
   "gemma3_text/linear": /layers.0.attention.scale/,
   "gemma3_text/capped": /no place for the bias/,
-  "glm/base": /layers.0.attention.after/,
-  "glm/tied": /layers.0.attention.after/,
+  "glm/base": /as wide as the stream/,
+  "glm/tied": /as wide as the stream/,
   "gpt2/scaled": /layers.0.mlp.activation/,
   "gpt2/unscaled": /layers.0.attention.scale/,
   "gpt_neox/sequential": /asks for a bias of "attn_qkv"/,
-  "gptj/base": /has no place/,
-  "gptj/whole": /has no place/,
+  "gptj/base": /llama.cpp has the name "gptj" and no model of it/,
+  "gptj/whole": /llama.cpp has the name "gptj" and no model of it/,
   "llama/biases": /layers.0.mlp.activation is "GELU"/,
   "nemotron/base": /as wide as the stream/,
   "nemotron/biases": /as wide as the stream/,
   "olmo/clipped": /no place for the bias/,
   "olmo2/tied": /no place for the bias/,
-  "opt/base": /has no place/,
-  "opt/after": /has no place/,
-  "opt/bare": /has no place/,
+  "opt/base": /llama.cpp has no architecture for OPT/,
+  "opt/after": /llama.cpp has no architecture for OPT/,
+  "opt/bare": /llama.cpp has no architecture for OPT/,
   "phi/norms": /has no place/,
   "qwen3/tied": /no place for the bias/,
   "smollm3/base": /layers.1.attention.rotary/,
@@ -68,6 +68,9 @@ const refused: Readonly<Record<string, RegExp>> = {
 
 /** Where the converter writes the same for all models, or what is not asked for. */
 const unlike = new Set([
+  // Of transformers' GLM the converter reads the keys of the first ChatGLM, which its config.json has not.
+  "chatglm.context_length",
+  "chatglm.attention.layer_norm_rms_epsilon",
   "falcon.tensor_data_layout",
   "nemotron.attention.layer_norm_rms_epsilon",
   "falcon.context_length",
@@ -80,8 +83,8 @@ const leftOut =
 /** Tied heads that llama.cpp asks for and the converter leaves out; scalings that it does not write for this architecture. */
 const added = new Set(["llama/longrope", "olmo2/unbiased"]);
 
-/** Files that the converter writes without something of the model: which layers have windows, a head, a scale, factors, a width. */
-const incomplete = new Set(["cohere2/base", "llama/longrope", "llama/yarn_all", "olmo2/unbiased", "phi/base"]);
+/** Files that the converter writes without something of the model: which layers have windows, a head, a scale, factors, a width, an epsilon. */
+const incomplete = new Set(["cohere2/base", "glm/square", "llama/longrope", "llama/yarn_all", "olmo2/unbiased", "phi/base"]);
 
 /** Numbers of factors are not kept in the reference; windows that llama.cpp does not read, its converter leaves out. */
 const saidElsewhere = /frequencies\.(?:values|beyond)|\.window$|activation$/;

@@ -28,6 +28,8 @@ export interface Variant {
   readonly activation?: readonly [key: string, fallback: string];
   /** `tie_word_embeddings`, where the configuration does not say. */
   readonly tied?: boolean;
+  /** How many layers there are, where `num_hidden_layers` does not say. */
+  readonly layers?: number;
   readonly kvHeads?: number;
   readonly headWidth?: number;
   /** The layer's norms: of what a branch reads and of what it gives. */
@@ -127,7 +129,7 @@ export function gatedDecoder(config: Config, variant: Variant): Blueprint {
     hiddenSize,
     vocabularySize: config.count("vocab_size"),
     embedding: { weight: embedding, ...variant.embedding },
-    layers: Array.from({ length: config.layers() }, (_, layer) => layerAt(layer)),
+    layers: Array.from({ length: variant.layers ?? config.layers() }, (_, layer) => layerAt(layer)),
     norm: norm(`${root}${variant.lastNorm ?? "norm"}`),
     head: { weight: config.flag("tie_word_embeddings", variant.tied ?? false) ? embedding : "lm_head.weight", ...variant.head },
   };

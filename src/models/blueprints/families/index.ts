@@ -1,6 +1,6 @@
 import type { Family } from "../family.ts";
 import { cohereFamilies } from "./cohere.ts";
-import { exaone4 } from "./exaone.ts";
+import { exaoneFamilies } from "./exaone.ts";
 import { falcon } from "./falcon.ts";
 import { gemmaFamilies } from "./gemma.ts";
 import { glmFamilies } from "./glm.ts";
@@ -28,7 +28,7 @@ export const families: readonly Family[] = [
   stablelm,
   starcoder2,
   nemotron,
-  exaone4,
+  ...exaoneFamilies,
   gpt2,
   gptj,
   gptNeox,

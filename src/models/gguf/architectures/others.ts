@@ -1,5 +1,5 @@
 import { ropeFields } from "../rope.ts";
-import type { Architecture } from "./architecture.ts";
+import type { Architecture, Names } from "./architecture.ts";
 import {
   activationOf,
   common,
@@ -132,6 +132,50 @@ export const glm4: Architecture = {
   }),
   biases: { may: ofQueriesKeysValues },
   head: "EITHER",
+};
+
+/** GLM-4 of 2024 and the ChatGLM it came of: no norms after the branches. */
+export const chatglm: Architecture = {
+  ...glm4,
+  name: "chatglm",
+  config: (facts) => ({ ...glm4.config(facts), model_type: "glm" }),
+  names: namesLike(llamaNames, { ffn_gate: null, ffn_up: "mlp.gate_up_proj" }),
+  square: true,
+};
+
+const exaoneNames: Names = {
+  layers: "transformer.h",
+  top: { token_embd: "transformer.wte", output_norm: "transformer.ln_f", output: "lm_head" },
+  layer: {
+    attn_norm: "ln_1",
+    attn_q: "attn.attention.q_proj",
+    attn_k: "attn.attention.k_proj",
+    attn_v: "attn.attention.v_proj",
+    attn_output: "attn.attention.out_proj",
+    ffn_norm: "ln_2",
+    ffn_gate: "mlp.c_fc_0",
+    ffn_up: "mlp.c_fc_1",
+    ffn_down: "mlp.c_proj",
+  },
+};
+
+/** EXAONE 3 and 3.5. */
+export const exaone: Architecture = {
+  name: "exaone",
+  config: (facts) => {
+    const fields = common(facts, "exaone");
+    requireWholeTurned(facts, fields.head_dim);
+    return {
+      ...fields,
+      hidden_act: activationOf(facts, "silu"),
+      rms_norm_eps: facts.number("attention.layer_norm_rms_epsilon"),
+      ...ropeFields(facts, fields.head_dim),
+    };
+  },
+  names: exaoneNames,
+  biases: {},
+  head: "EITHER",
+  factors: "ONE",
 };
 
 /** Of 64 layers, most have windows, and the others no positions; of any other number, none has. */
