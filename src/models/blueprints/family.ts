@@ -1,6 +1,9 @@
 import type { Blueprint } from "./blueprint.ts";
 import type { Config } from "./config.ts";
 
+/** Keys of a config.json. */
+type Keys = Readonly<Record<string, unknown>>;
+
 /** A family of models, as a configuration names it. */
 export interface Family {
   /** What people call it. */
@@ -13,6 +16,11 @@ export interface Family {
   readonly head?: string;
   /** Whether its class in transformers divides the stream's width by the heads, so that no configuration can state another width of a head. */
   readonly headWidthFollows?: true;
+  /**
+   * Whether its class in transformers, from 5.4 on, refuses heads that the stream's width is no multiple of. Then `otherwise` gives the same model
+   * as the configuration of a family whose class computes the same and does not; null where there is none.
+   */
+  readonly headsDivideWidth?: { readonly otherwise?: (config: Keys) => Keys | null };
   /**
    * What a configuration describes.
    *

@@ -21,6 +21,8 @@ export interface FamilyModel {
   /** The same, with each layer as wide as it is in the graph: what is missing to the blueprint is filled up with zeros. */
   readonly own: Blueprint;
   readonly weights: FoundWeights;
+  /** What users should know of the configuration. */
+  readonly notes: readonly string[];
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -54,24 +56,35 @@ const unsupported = (message: string, details: Record<string, unknown> = {}): Es
  */
 export async function familyModel(source: ExportSource, padding: boolean): Promise<FamilyModel> {
   const stated = (await readJson(source.folder, "config.json")) ?? {};
-  const family = findFamily(stated["model_type"]);
-  if (!family)
+  const first = findFamily(stated["model_type"]);
+  if (!first)
     throw new EspalierError(
       "UNSUPPORTED_FAMILY",
       `config.json states model_type = ${JSON.stringify(stated["model_type"] ?? null).slice(0, 200)}, of which no blueprint is known: its weights cannot be called ` +
         "by the names that its class looks for. The format ONNX keeps the graph as it is",
       { modelType: stated["model_type"] ?? null },
     );
-  const base = asItWas(without(stated, dropped), family);
+  const base = asItWas(without(stated, dropped), first);
   const sampled = new Config(base);
-  const sample = family.blueprint(sampled);
+  const sample = first.blueprint(sampled);
   const read = tensorReader(source.graphFolder);
   const weights = namedWeights(source.model, sample, read) ?? tracedWeights(source.model, sample, read, indexesOf(stated["espalier"]));
-  const config = stating(base, { family, sampled, sample, weights, padding });
+  const { family, config, notes } = loadable(first, isObject(stated["espalier"]), stating(base, { family: first, sampled, sample, weights, padding }));
   const blueprint = family.blueprint(new Config(config));
   const layers = blueprint.layers.map((layer, i) => asFound(layer, weights.layers[i] as FoundLayer));
   requireSameNumbers({ family, blueprint, weights });
-  return { family, config, blueprint, own: { ...blueprint, layers }, weights };
+  return { family, config, blueprint, own: { ...blueprint, layers }, weights, notes };
+}
+
+/** Heads that a class may refuse to load: of a child another family's class takes them, or users are told. A model of others stays what it is. */
+function loadable(family: Family, isChild: boolean, config: Json): Pick<FamilyModel, "family" | "config" | "notes"> {
+  const [hidden, heads] = [numberAt(config, names.hidden), numberAt(config, names.heads)];
+  if (!family.headsDivideWidth || hidden === undefined || heads === undefined || hidden % heads === 0) return { family, config, notes: [] };
+  const refused = `transformers, from 5.4 on, refuses a ${family.name} whose width (${hidden}) is no multiple of its number of heads (${heads})`;
+  const changed = isChild ? (family.headsDivideWidth.otherwise?.(config) ?? null) : null;
+  const other = changed && findFamily(changed["model_type"]);
+  if (!changed || !other) return { family, config, notes: [`${refused}; earlier ones load it`] };
+  return { family: other, config: changed, notes: [`written as ${other.name}, whose class computes the same: ${refused}`] };
 }
 
 /** Where the layers of a child stood in the model that was registered; null for such a model. */
@@ -151,7 +164,8 @@ function widths({ family, sampled, sample, weights, padding }: Known): { heads: 
   const { headWidth } = first.attention;
   const refuse = (what: string, instead: string): never => {
     throw unsupported(
-      `${what}, which ${family.name}'s class cannot state: ${instead}, or export with padding: true, which fills up with zeros`,
+      `${what}, which ${family.name}'s class cannot state (transformers reads per_layer_config of a few other classes alone): ${instead}, ` +
+        "or export with padding: true, which fills up with zeros",
       {
         family: family.modelType,
       },

@@ -16,6 +16,8 @@ export interface FormatOptions {
   readonly weights: WeightType;
   /** Whether what the format cannot state, such as layers of unlike widths, is filled up with zeros rather than refused. */
   readonly padding: boolean;
+  /** How many bytes of weights a file holds at most, where the format knows several; the format's own limit if not said. */
+  readonly largestFileBytes?: number;
 }
 
 /** A file of an export: one that the store holds already, under a path of its own here; or one that lies in the folder that was given. */

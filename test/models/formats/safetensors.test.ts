@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { materialise } from "../../../src/artifacts/model-files.ts";
+import { finished } from "../../../src/finished.ts";
 import { LanguageModel } from "../../../src/inference/language-model.ts";
 import { readHeader } from "../../../src/models/blueprints/safetensors.ts";
+import { exportModel } from "../../../src/models/formats/export-model.ts";
 import type { InspectedModel } from "../../../src/models/types.ts";
 import { floatTensor } from "../../../src/onnx/tensors.ts";
 import { childOf, exported, stored } from "../../support/exported.ts";
@@ -97,6 +99,79 @@ test("weights that are spread over several files leave as one", async () => {
   assert.deepEqual(data, ["onnx/model.onnx_data", "onnx/model.onnx_data_1"]);
 });
 
+/** In files of so many bytes. */
+async function inFiles(model: InspectedModel, largestFileBytes: number) {
+  const { digest, files, architecture } = model;
+  const source = { dataDirectory, digest, files, vocabularySize: architecture.vocabularySize };
+  const options = { format: "SAFETENSORS", weights: "AS_IS", padding: false, largestFileBytes } as const;
+  const result = await finished(exportModel({ model: source, options }, await mkdtemp(join(dataDirectory, "export-"))));
+  return { ...result, folder: await materialise({ dataDirectory, ...result }) };
+}
+
+test("weights past a limit leave as several files and an index, in which a tensor that is larger has a file of its own", async () => {
+  const { tensors } = variantOf("llama");
+  const largest = 12_000;
+  const { folder, files } = await inFiles(await parentOf("llama"), largest);
+  const { metadata, weight_map: map } = JSON.parse(await readFile(join(folder, "model.safetensors.index.json"), "utf8"));
+  const paths = files.map(({ path }) => path).filter((path) => path.endsWith(".safetensors"));
+  assert.ok(paths.length > 3, `${paths.length} files`);
+  assert.deepEqual(
+    paths,
+    paths.map((_, i) => `model-${String(i + 1).padStart(5, "0")}-of-${String(paths.length).padStart(5, "0")}.safetensors`),
+  );
+  assert.deepEqual(new Set(Object.values(map)), new Set(paths));
+  const bytesOf = (shape: readonly number[]) => 4 * shape.reduce((a, b) => a * b, 1);
+  assert.equal(
+    metadata.total_size,
+    Object.values(tensors).reduce((n, shape) => n + bytesOf(shape), 0),
+  );
+  const found = new Map<string, readonly number[]>();
+  for (const path of paths) {
+    const there = await readHeader(join(folder, path), path);
+    for (const { name, dims } of there) found.set(name, dims);
+    for (const { name } of there) assert.equal(map[name], path);
+    assert.ok(there.length === 1 || there.reduce((n, t) => n + t.length, 0) <= largest, path);
+  }
+  assert.deepEqual(found, new Map(Object.entries(tensors)));
+  // What was spread so comes in again, as the same model in another form.
+  const back = await exported(dataDirectory, await stored(dataDirectory, folder), "SAFETENSORS");
+  const whole = await exported(dataDirectory, await parentOf("llama"), "SAFETENSORS");
+  const weights = ({ files: all }: typeof back) => all.find(({ path }) => path === "model.safetensors")?.sha256;
+  assert.equal(weights(back), weights(whole));
+});
+
+/** A Llama whose width children with a head less are no multiple of. */
+async function narrowLlama(change: Readonly<Record<string, unknown>> = {}) {
+  const { config, tensors, ...rest } = variantOf("llama", change["mlp_bias"] ? "biases" : "base");
+  const wider = (dims: readonly number[]) => dims.map((d) => (d === 40 ? 42 : d));
+  const shapes = Object.fromEntries(Object.entries(tensors).map(([name, dims]) => [name, wider(dims)]));
+  const variant = { ...rest, config: { ...config, ...change, hidden_size: 42 }, tensors: shapes };
+  const parent = await stored(dataDirectory, writeFolder(await mkdtemp(join(dataDirectory, "narrow-")), variant));
+  const even = childCases.find(({ name }) => name.startsWith("a head and"));
+  return { parent, child: await childOf(dataDirectory, parent, even?.removed(parent) ?? []) };
+}
+
+test("a Llama whose heads its class would refuse leaves as the family whose class computes the same; or that is said", async () => {
+  const { parent, child } = await narrowLlama();
+  const { folder, notes } = await exported(dataDirectory, child, "SAFETENSORS");
+  const { model_type, num_attention_heads, head_dim, sliding_window } = await configOf(folder);
+  assert.deepEqual(
+    { model_type, num_attention_heads, head_dim, sliding_window },
+    {
+      model_type: "mistral",
+      num_attention_heads: 4,
+      head_dim: 16,
+      sliding_window: null,
+    },
+  );
+  assert.match(notes.join(), /written as Mistral.*from 5\.4 on, refuses.*\(42\) is no multiple of its number of heads \(4\)/);
+  const own = await exported(dataDirectory, parent, "SAFETENSORS");
+  assert.equal((await configOf(own.folder)).model_type, "llama");
+  const biased = await exported(dataDirectory, (await narrowLlama({ mlp_bias: true })).child, "SAFETENSORS");
+  assert.equal((await configOf(biased.folder)).model_type, "llama");
+  assert.match(biased.notes.join(), /from 5\.4 on, refuses a Llama.*earlier ones load it/);
+});
+
 /** One of each layout: grouped queries, packed and turned, biases, norms of heads, packed gates, windows by a rule, heads in groups. */
 const families = ["llama", "gpt2", "qwen3", "gemma3_text", "phi3", "gpt_neox"] as const;
 
@@ -165,6 +240,11 @@ test("transformers loads parents and children, and computes and writes what they
       rows.push({ name: `${family}, ${name}`, model: child, tokens, folder });
     }
   }
+  const { child: narrow } = await narrowLlama();
+  const { tokens } = variantOf("llama");
+  rows.push({ name: "a Llama as a Mistral", model: narrow, tokens, folder: (await exported(dataDirectory, narrow, "SAFETENSORS")).folder });
+  const whole = await parentOf("llama");
+  rows.push({ name: "a Llama in several files", model: whole, tokens, folder: (await inFiles(whole, 12_000)).folder });
   const found = await runPython(
     "load_transformers.py",
     rows.map(({ folder, tokens }) => ({ folder, tokens, prompt: 4, count: 6 })),

@@ -63,6 +63,6 @@ function exaone4(config: Config): Blueprint {
 }
 
 export const exaoneFamilies: readonly Family[] = [
-  { name: "EXAONE 3 and 3.5", modelType: "exaone", prefix: "transformer.", blueprint: exaone3 },
+  { name: "EXAONE 3 and 3.5", modelType: "exaone", prefix: "transformer.", headsDivideWidth: {}, blueprint: exaone3 },
   { name: "EXAONE 4", modelType: "exaone4", blueprint: exaone4 },
 ];

@@ -68,6 +68,7 @@ export const gemmaFamilies: readonly Family[] = [
   {
     name: "Gemma 2",
     modelType: "gemma2",
+    headsDivideWidth: {},
     blueprint: (config) => {
       const window = config.optional("sliding_window") ?? 4096;
       return gatedDecoder(config, {
@@ -76,5 +77,10 @@ export const gemmaFamilies: readonly Family[] = [
       });
     },
   },
-  { name: "Gemma 3, text", modelType: "gemma3_text", blueprint: (config) => gatedDecoder(config, gemma3(config)) },
+  {
+    name: "Gemma 3, text",
+    modelType: "gemma3_text",
+    headsDivideWidth: {},
+    blueprint: (config) => gatedDecoder(config, gemma3(config)),
+  },
 ];

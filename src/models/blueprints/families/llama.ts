@@ -35,10 +35,17 @@ function smollm3(config: Config): Variant {
   };
 }
 
+/** Mistral's class computes what Llama's does, without biases. */
+function asMistral({ attention_bias, mlp_bias, pretraining_tp: _, ...keys }: Readonly<Record<string, unknown>>) {
+  if (attention_bias === true || mlp_bias === true) return null;
+  return { ...keys, model_type: "mistral", architectures: ["MistralForCausalLM"], sliding_window: null };
+}
+
 export const llamaFamilies: readonly Family[] = [
   {
     name: "Llama 1 to 3.3, SmolLM 1 and 2",
     modelType: "llama",
+    headsDivideWidth: { otherwise: asMistral },
     blueprint: (config) => {
       // SmolLM's say so.
       config.requireAll({ is_llama_config: true, rope_interleaved: false });

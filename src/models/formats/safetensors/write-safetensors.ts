@@ -6,7 +6,8 @@ import { familyModel } from "../family-model.ts";
 import { type FamilyTensor, familyTensors } from "../family-tensors.ts";
 import type { ExportSource, FormatOptions, FormatWriter } from "../format.ts";
 import { requireSameLogits } from "../same-logits.ts";
-import { requireWritable, writeTensors } from "./write-tensors.ts";
+import { writeShards } from "./write-shards.ts";
+import { requireWritable } from "./write-tensors.ts";
 
 /** Files of the model that are written anew, or are of another format. */
 const own: ReadonlySet<string> = new Set(["README.md", "config.json", "genai_config.json", "quantize_config.json"]);
@@ -31,13 +32,16 @@ async function planned(source: ExportSource, { padding }: FormatOptions): Promis
   return {
     config: { ...model.config, [key]: type },
     tensors,
-    notes: isFilled
-      ? ["what the family's class cannot state is filled up with zeros: the files are larger than what is left of the model"]
-      : [],
+    notes: [
+      ...model.notes,
+      ...(isFilled
+        ? ["what the family's class cannot state is filled up with zeros: the files are larger than what is left of the model"]
+        : []),
+    ],
   };
 }
 
-/** The Hugging Face layout: `config.json`, `model.safetensors`, tokenizer and what else belongs to the model. */
+/** The Hugging Face layout: `config.json`, `model.safetensors` or several such files and an index, tokenizer and what else belongs to the model. */
 export const writeSafetensors: FormatWriter = {
   async check(source, options) {
     await planned(source, options);
@@ -45,11 +49,10 @@ export const writeSafetensors: FormatWriter = {
   async *write(source, options, destination, written) {
     const { config, tensors, notes } = await planned(source, options);
     await writeFile(join(destination, "config.json"), `${writeJson(config)}\n`);
-    yield* writeTensors(join(destination, "model.safetensors"), tensors);
-    written("model.safetensors");
+    const shards = yield* writeShards(destination, tensors, written, options.largestFileBytes);
     await requireSameLogits(source, destination);
     const kept = source.files.filter(({ path }) => isCompanion(path) && !own.has(path));
-    const made = ["config.json", "model.safetensors"].map((path) => ({ path, written: path }));
+    const made = ["config.json", ...shards].map((path) => ({ path, written: path }));
     return { files: [...made, ...kept.map(({ path, ...stored }) => ({ path, stored }))], notes };
   },
 };

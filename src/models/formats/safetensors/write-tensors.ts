@@ -27,7 +27,8 @@ export interface NamedTensor {
   readonly matrix: Matrix;
 }
 
-const bytesOf = ({ rows, columns, dataType }: Matrix): number => rows * columns * dataTypes[dataType].bytes;
+/** How many bytes a tensor takes in a file. */
+export const tensorBytes = ({ rows, columns, dataType }: Matrix): number => rows * columns * dataTypes[dataType].bytes;
 
 /**
  * Writes a `.safetensors` file: the length of the header in 8 bytes, the header (JSON, filled up with blanks to a multiple of 8), then
@@ -41,7 +42,7 @@ export async function* writeTensors(path: string, tensors: readonly NamedTensor[
   let end = 0;
   const entries = tensors.map(({ name, dims, matrix }) => {
     const from = end;
-    end += bytesOf(matrix);
+    end += tensorBytes(matrix);
     return [name, { dtype: spelled[matrix.dataType], shape: dims, data_offsets: [from, end] }] as const;
   });
   const text = JSON.stringify(Object.fromEntries([["__metadata__", { format: "pt" }] as const, ...entries]));
@@ -55,7 +56,7 @@ export async function* writeTensors(path: string, tensors: readonly NamedTensor[
     await file.writeFile(Buffer.concat([length, filled]));
     let done = 0;
     for (const { matrix } of tensors) {
-      const some = Math.max(1, Math.floor(piece / Math.max(1, bytesOf({ ...matrix, rows: 1 }))));
+      const some = Math.max(1, Math.floor(piece / Math.max(1, tensorBytes({ ...matrix, rows: 1 }))));
       for (let from = 0; from < matrix.rows; from += some) {
         const strip = matrix.strip(from, Math.min(some, matrix.rows - from));
         await file.writeFile(strip);
