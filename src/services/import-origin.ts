@@ -7,12 +7,16 @@ import { blaming, isPath, nameRule, type Requirement, requireAll } from "./valid
 const isRepository = (text: string): boolean => /^[\w.-]{1,96}(?:\/[\w.-]{1,96})?$/.test(text) && !/(?:^|\/)\.\.?(?:\/|$)/.test(text);
 const isRevision = (text: string): boolean => /^[\w./-]{1,200}$/.test(text) && !text.includes("..");
 
-/** The rules for where a model comes from. */
-export function originRules(from: ImportOrigin): Requirement[] {
-  if (from.kind === "PATH") return [["input.source.path", isPath(from.path), "must be a path of 1 to 4,096 characters"]];
+/**
+ * The rules for where a model comes from.
+ *
+ * @param given the argument that says so
+ */
+export function originRules(from: ImportOrigin, given = "input.source"): Requirement[] {
+  if (from.kind === "PATH") return [[`${given}.path`, isPath(from.path), "must be a path of 1 to 4,096 characters"]];
   if (from.kind === "UPLOAD") return [];
   const { repository, revision, files } = from;
-  const at = (field: string) => `input.source.hub.${field}`;
+  const at = (field: string) => `${given}.hub.${field}`;
   return [
     [at("repository"), isRepository(repository), "must be the name of a repository, such as owner/model"],
     [at("revision"), isRevision(revision), "must be a branch, a tag or a commit"],

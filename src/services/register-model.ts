@@ -14,6 +14,8 @@ import { blaming, keyRule, requireAll } from "./validate.ts";
 /** What to register: plain data. Errors call it `input`. */
 export interface RegisterRequest {
   readonly from: ImportOrigin;
+  /** The argument that said so: `input.source`, unless it was the older `input.path`. */
+  readonly given?: "input.source" | "input";
   /** Null: after where it comes from. */
   readonly name: string | null;
   /** A request with the key of an earlier one gives what that one gave, whatever has become of the files. */
@@ -23,11 +25,7 @@ export interface RegisterRequest {
 /** Of a model's graph and weights. More takes longer than a client should wait for one answer: a run tells how it goes. */
 export const largestAtOnce = 2 ** 30;
 
-const arguments_: Readonly<Record<ImportOrigin["kind"], string>> = {
-  PATH: "input.source.path",
-  UPLOAD: "input.source.uploadId",
-  HUB: "input.source.hub",
-};
+const fields: Readonly<Record<ImportOrigin["kind"], string>> = { PATH: "path", UPLOAD: "uploadId", HUB: "hub" };
 
 /**
  * Registers a model at once, as a run of `startImport` does: gathers its files, validates it, copies them into the artifact store, stores its
@@ -38,12 +36,12 @@ const arguments_: Readonly<Record<ImportOrigin["kind"], string>> = {
  */
 export async function registerModel(
   services: OriginServices,
-  { from: asked, name: wished, idempotencyKey: key = null }: RegisterRequest,
+  { from: asked, given = "input.source", name: wished, idempotencyKey: key = null }: RegisterRequest,
   client: Client,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<ModelRecord> {
   const { store, dataDirectory } = services;
-  requireAll([...originRules(asked), keyRule(key)]);
+  requireAll([...originRules(asked, given), keyRule(key)]);
   const owner = client.token?.id ?? null;
   const keyed = key === null ? undefined : { operation: "registerModel", owner, key, request: { from: asked, name: wished } };
   const earlier = keyed && (await earlierResult(store.prisma, keyed));
@@ -53,7 +51,7 @@ export async function registerModel(
   try {
     const source = await importSource(services, from, join(scratch, "fetched"));
     const imported = computeOnce("import", { dataDirectory, source, scratch, mostBytes: largestAtOnce }, signal);
-    const model = await blaming(arguments_[from.kind], imported);
+    const model = await blaming(`${given}.${fields[from.kind]}`, imported);
     const registered = await registerRootModel(store, model, name, {
       keyed,
       confirmFiles: (files) => requireFiles(dataDirectory, files),

@@ -108,6 +108,12 @@ test("a child leaves with a card that tells what it is, and transformers loads i
   ])
     assert.match(card, said);
   assert.match(await fileOf("removed.svg"), /^<svg /);
+  const cardNow = async () =>
+    (await api.data("query($id: ID!) { node(id: $id) { ... on ModelExport { card } } }", { id: written.id })).node.card;
+  assert.equal(await cardNow(), card);
+  await ended((await api.data(evaluate, { input: { subject, ...measure, maxTokens: 96 } })).it.run.id);
+  assert.match(await cardNow(), /"maxTokens": 96/, "what was measured after it was written");
+  assert.equal(await fileOf("README.md"), card);
   if (withoutPackages("torch", "transformers")) return;
   const tokens = [5, 17, 42, 3];
   const [found] = await runPython("load_transformers.py", [

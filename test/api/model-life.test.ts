@@ -77,10 +77,19 @@ test("what is no model is refused with the reason, and nothing is stored", async
       nowhere: "MODEL_NOT_FOUND",
     };
     for (const [path, code] of Object.entries(refusals)) {
-      const body = JSON.stringify({ query: register, variables: { input: { path } } });
+      const body = JSON.stringify({ query: register, variables: { input: { source: { path } } } });
       const response = await fetch(server.url, { method: "POST", headers: { "content-type": "application/json" }, body });
       const { errors } = (await response.json()) as Answer;
       assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, "input.source.path"], path);
+    }
+    for (const path of ["nowhere", "../ahab", ""]) {
+      const body = JSON.stringify({ query: register, variables: { input: { path } } });
+      const response = await fetch(server.url, { method: "POST", headers: { "content-type": "application/json" }, body });
+      assert.equal(
+        ((await response.json()) as Answer).errors?.[0]?.extensions["argument"],
+        "input.path",
+        `"${path}" by the older argument`,
+      );
     }
     assert.equal(await count(), stored);
   } finally {

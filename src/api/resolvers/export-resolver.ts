@@ -1,6 +1,7 @@
 import { Arg, Ctx, FieldResolver, Mutation, Resolver, Root } from "type-graphql";
 import type { FormatName } from "../../models/formats/formats.ts";
 import type { WeightType } from "../../models/formats/weight-types.ts";
+import { currentCard } from "../../services/current-card.ts";
 import { deleteExport } from "../../services/delete-export.ts";
 import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { startExport } from "../../services/start-export.ts";
@@ -85,6 +86,15 @@ export class ExportResolver {
   @FieldResolver(() => String, { description: "Where its folder is had over HTTP as a tar archive, from this server's own address on." })
   async archiveUrl(@Root() exported: ExportRecord, @Ctx() context: Context): Promise<string> {
     return archiveUrl(await named(exported, context));
+  }
+
+  @FieldResolver(() => String, {
+    description:
+      "Its card as of now, in Markdown with front matter: what was measured since it was written is in it. Its README.md tells what was known then, and stays.",
+    complexity: listCost,
+  })
+  card(@Root() exported: ExportRecord, @Ctx() context: Context): Promise<string> {
+    return currentCard(context, exported);
   }
 
   @FieldResolver(() => [ModelFile], { description: "Its files, by path.", complexity: listCost })

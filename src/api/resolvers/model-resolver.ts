@@ -104,7 +104,8 @@ export class ModelResolver {
       ["input.source", (source == null) !== (path == null), "must be given, and `path`, which it takes the place of, not with it"],
     ]);
     const from = source ? originOf(source) : ({ kind: "PATH", path: path ?? "" } as const);
-    const request = { from, name: name ?? null, idempotencyKey: idempotencyKey ?? null };
+    const given = source ? ("input.source" as const) : ("input" as const);
+    const request = { from, given, name: name ?? null, idempotencyKey: idempotencyKey ?? null };
     return { model: await registerModel(context, request, context.caller, context.signal) };
   }
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -39,8 +39,10 @@ export async function exportTo(asked: ExportArguments, server: string): Promise<
   if (before && before.length > 0) usage(`--to ${to} is not empty`);
   const client = connectTo(server);
   try {
-    const files = await written(client, asked);
+    const { files, card } = await written(client, asked);
     await fetched(files, server, accessToken(), to, before !== null);
+    // The one that lies there may be older than the last measurements.
+    await writeFile(join(to, "README.md"), card);
     const bytes = files.reduce((n, f) => n + f.sizeBytes, 0);
     console.log(`${files.length} files, ${megabytes(bytes)}, are in ${to}`);
   } finally {
@@ -48,8 +50,8 @@ export async function exportTo(asked: ExportArguments, server: string): Promise<
   }
 }
 
-/** The files of an export, once it is there. */
-async function written(client: Client, { model, format, weights, padding }: ExportArguments): Promise<readonly ExportedFile[]> {
+/** An export, once it is there. */
+async function written(client: Client, { model, format, weights, padding }: ExportArguments): Promise<ExportResult> {
   const modelId = await idOf(client, model);
   const input = { subject: { modelId }, format, padding, ...(weights === undefined ? {} : { weights }) };
   const { run } = (await client.request<{ startExport: { run: { id: string } } }>(startExport, { input })).startExport;
@@ -58,7 +60,7 @@ async function written(client: Client, { model, format, weights, padding }: Expo
     if (event.__typename === "RunProgressed") live.update(`${format}: ${percent(event.progress)}`);
   const { result } = (await client.request<{ run: { result: ExportResult } }>(exportOfRun, { id: run.id })).run;
   for (const remark of result.remarks) live.line(remark);
-  return result.files;
+  return result;
 }
 
 /** Fetches files and checks their digests. What was fetched of a broken download goes again. */

@@ -7,6 +7,8 @@ export interface ExportedFile {
 
 export interface ExportResult {
   readonly remarks: readonly string[];
+  /** As of now. */
+  readonly card: string;
   readonly files: readonly ExportedFile[];
 }
 
@@ -30,6 +32,7 @@ export const exportOfRun = /* GraphQL */ `
       ... on ExportRun {
         result {
           remarks
+          card
           files {
             path
             sha256

@@ -1,14 +1,12 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { Digests } from "../../artifacts/digests.ts";
 import { type ModelFile, modelDigest, takeFile } from "../../artifacts/model-files.ts";
 import { EspalierError } from "../../errors.ts";
-import { cardOf, pictureFile } from "../cards/card.ts";
+import { cardOfExport } from "../cards/card-of-export.ts";
 import type { CardFacts } from "../cards/facts.ts";
-import { carriedOver } from "../cards/licence.ts";
-import { removedPicture } from "../cards/removed-picture.ts";
 import { openStoredModel } from "../stored-model.ts";
+import { cardFormat } from "./card-format.ts";
 import type { ExportSource, FormatOptions, WrittenFile } from "./format.ts";
 import { formatNamed } from "./formats.ts";
 
@@ -97,17 +95,11 @@ export async function* exportModel(
 async function writeCard(
   dataDirectory: string,
   facts: CardFacts,
-  { format, ...options }: ExportOptions,
+  options: ExportOptions,
   notes: readonly string[],
   destination: string,
 ): Promise<WrittenFile[]> {
-  const place = facts.firstCard && (await (await openArtifacts(dataDirectory)).path(facts.firstCard.sha256));
-  const licence = carriedOver(place === null ? "" : await readFile(place, "utf8"));
-  const { name, library, tags } = formatNamed(format);
-  const picture = removedPicture(facts.line);
-  const asked = { ...options, executionProvider: undefined };
-  const card = cardOf(facts, { name, library, tags, options: JSON.parse(JSON.stringify(asked)), notes }, licence, picture !== null);
-  const files = { "README.md": card, ...(picture === null ? {} : { [pictureFile]: picture }) };
+  const files = await cardOfExport(dataDirectory, facts, cardFormat(options, notes));
   for (const [path, text] of Object.entries(files)) await writeFile(join(destination, path), text);
   return Object.keys(files).map((path) => ({ path, written: path }));
 }

@@ -69,7 +69,11 @@ export async function familyModel(source: ExportSource, padding: boolean): Promi
   const sample = first.blueprint(sampled);
   const read = tensorReader(source.graphFolder);
   const weights = namedWeights(source.model, sample, read) ?? tracedWeights(source.model, sample, read, indexesOf(stated["espalier"]));
-  const { family, config, notes } = loadable(first, isObject(stated["espalier"]), stating(base, { family: first, sampled, sample, weights, padding }));
+  const { family, config, notes } = loadable(
+    first,
+    isObject(stated["espalier"]),
+    stating(base, { family: first, sampled, sample, weights, padding }),
+  );
   const blueprint = family.blueprint(new Config(config));
   const layers = blueprint.layers.map((layer, i) => asFound(layer, weights.layers[i] as FoundLayer));
   requireSameNumbers({ family, blueprint, weights });
