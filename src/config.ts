@@ -142,6 +142,30 @@ export const serverHere = (environment: Readonly<Record<string, string | undefin
 export const accessToken = (environment: Readonly<Record<string, string | undefined>> = process.env): string | undefined =>
   environment["ESPALIER_TOKEN"] || undefined;
 
+/** Settings of which nobody is told the value: it may hold a password. */
+const secrets: readonly (keyof Config)[] = ["databaseUrl", "artifacts", "hubToken"];
+
+/** A setting as administrators are told it. */
+export interface ToldSetting {
+  /** Its variable. */
+  readonly name: string;
+  /** Null where it is not set, or a secret. */
+  readonly value: string | null;
+  readonly isSecret: boolean;
+  /** Whether it has a value, told or not. */
+  readonly isSet: boolean;
+  readonly must: string;
+}
+
+/** Every setting as it is, without secrets. */
+export const toldSettings = (config: Config): ToldSetting[] =>
+  (Object.keys(settings) as (keyof Config)[]).map((key) => {
+    const [name, , must] = settings[key];
+    const isSecret = secrets.includes(key);
+    const isSet = config[key] !== null && `${config[key]}` !== "";
+    return { name, value: isSecret || !isSet ? null : String(config[key]), isSecret, isSet, must };
+  });
+
 /** Every setting for people: its variable, what it must be, and what it is otherwise. */
 export const settingsInWords: readonly (readonly [variable: string, words: string])[] = Object.values(settings).map(
   ([variable, , must, fallback]) => [variable, `must ${must}${fallback === null || `${fallback}` === "" ? "" : ` (${fallback})`}`],

@@ -3,7 +3,7 @@ import { type Server, startServer } from "./api/server.ts";
 import { settleArtifacts } from "./artifacts/artifacts.ts";
 import { computeOnce } from "./compute/compute-once.ts";
 import { ModelProcesses } from "./compute/model-processes.ts";
-import type { Config } from "./config.ts";
+import { type Config, toldSettings } from "./config.ts";
 import { Queue } from "./jobs/queue.ts";
 import { startWorker } from "./jobs/worker.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
@@ -71,7 +71,8 @@ export async function start(config: Config, logger: Logger): Promise<Espalier> {
       const uploadBytes = config.uploads * 2 ** 20;
       const generators = new ModelProcesses(config.modelMemory === null ? {} : { memoryBytes: config.modelMemory * 2 ** 20 });
       stops.push(() => generators.close());
-      const services = { store, queue, generators, dataDirectory, modelRoot, datasetRoot, uploadBytes, hub };
+      const settings = toldSettings(config);
+      const services = { store, queue, generators, dataDirectory, modelRoot, datasetRoot, uploadBytes, hub, settings };
       server = await startServer(services, host, port, logger, { allowedHosts, allowedOrigins, open });
       stops.push(server.stop);
     }

@@ -37,6 +37,7 @@ const server = await startServer(
     modelRoot: dataDirectory,
     datasetRoot: dataDirectory,
     uploadBytes: 0,
+    settings: [],
     hub: { address: null, token: null },
   },
   "127.0.0.1",

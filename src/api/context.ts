@@ -7,6 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { Access, Caller } from "./access.ts";
 import type { Sender } from "./forgery.ts";
 import { createLoaders, type Loaders } from "./loaders.ts";
+import type { Setting } from "./types/server-settings.ts";
 
 /** What the API works with. */
 export interface Services {
@@ -19,6 +20,8 @@ export interface Services {
   readonly hub: HubAccess;
   /** What one client may have sent and not yet made models of. */
   readonly uploadBytes: number;
+  /** As administrators are told them. */
+  readonly settings: readonly Setting[];
 }
 
 /** What one server works with beside. */

@@ -28,7 +28,7 @@ const mostCharacters = 2000;
 export async function datasetRecords(
   { dataDirectory }: { readonly dataDirectory: string },
   { digest }: Pick<DatasetRecord, "digest">,
-  first: number,
+  count: number,
   skip: number,
 ): Promise<DatasetExcerpt[]> {
   const path = await (await openArtifacts(dataDirectory)).path(digest);
@@ -39,7 +39,7 @@ export async function datasetRecords(
   try {
     for await (const line of linesOf(file)) {
       if (index >= skip) found.push(excerptOf(JSON.parse(line), index));
-      if (found.length === first) break;
+      if (found.length === count) break;
       index++;
     }
   } finally {

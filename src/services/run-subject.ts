@@ -13,6 +13,8 @@ export interface RunSubject {
   readonly argument: string;
   /** The model itself, or while that is still being made, the one that it is made from: what fits the one fits the other. */
   readonly model: ModelRecord;
+  /** Whether it is still being made. */
+  readonly isPending: boolean;
   /** What the model was pruned and healed with, or will have been. */
   calibrations(): Promise<DatasetRecord[]>;
 }
@@ -56,6 +58,7 @@ async function subjectOn(
     subject,
     argument,
     model,
+    isPending: making.length > 0,
     calibrations: async () => {
       const used = await findDatasets(
         store.prisma,

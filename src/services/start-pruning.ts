@@ -3,7 +3,7 @@ import type { Queue } from "../jobs/queue.ts";
 import { methodNamed } from "../pruning/methods/index.ts";
 import { normalizationOf, restorationOf } from "../pruning/methods/method.ts";
 import type { PruningOptions } from "../pruning/options.ts";
-import { getModel } from "../store/models.ts";
+import { getModel, type ModelRecord } from "../store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../store/pruning-runs.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import { getRun, type Subject } from "../store/runs.ts";
@@ -33,17 +33,30 @@ export interface PruningRequest {
   readonly idempotencyKey?: string | null;
 }
 
+/** A request that can be started: all of it has been checked, and nothing stored. */
+export interface ReadyPruning {
+  /** The model itself, or while that is still being made, the one that it is made from. */
+  readonly model: ModelRecord;
+  /** Whether it is still being made. */
+  readonly isPending: boolean;
+  readonly options: PruningOptions;
+  /** How many iterations it takes over from another run. */
+  readonly takenOver: number;
+  /** Starts it. */
+  start(): Promise<PruningRunRecord>;
+}
+
 /**
- * Starts a pruning run: it waits for a worker.
+ * Checks all of a request for a pruning run.
  *
  * @param owner the token of the client; null where it has none
  * @throws EspalierError BAD_USER_INPUT, MODEL_NOT_FOUND, TOKENIZER_MISSING, what keeps the model from being pruned; DATASET_NOT_FOUND,
- *   INVALID_DATASET; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; IDEMPOTENCY_KEY_REUSED: all with the argument at fault, and nothing is stored then
+ *   INVALID_DATASET; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; IDEMPOTENCY_KEY_REUSED: all with the argument at fault
  */
-export async function startPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<PruningRunRecord> {
+export async function readyPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<ReadyPruning> {
   const { store, queue } = services;
   const { method, priority, from: fromId = null, idempotencyKey: key } = request;
-  const { subject, argument, model } = await runSubject(store, request.subject);
+  const { subject, argument, model, isPending } = await runSubject(store, request.subject);
   if (model.pruningObstacle) {
     const { code, message } = model.pruningObstacle;
     throw new EspalierError(code, message, { argument });
@@ -73,8 +86,25 @@ export async function startPruning(services: StartServices, request: PruningRequ
   const known = keyed(asked);
   if (known) await earlierResult(store.prisma, known);
   const from = fromId === null ? undefined : await beginning(store, asked, fromId);
-  const run = runOf((await dataset.keep()).id);
-  return createPruningRun(store, { ...run, from }, queue.addRun, keyed(run));
+  return {
+    model,
+    isPending,
+    options,
+    takenOver: from?.iterations ?? 0,
+    start: async () => {
+      const run = runOf((await dataset.keep()).id);
+      return createPruningRun(store, { ...run, from }, queue.addRun, keyed(run));
+    },
+  };
+}
+
+/**
+ * Starts a pruning run: it waits for a worker.
+ *
+ * @throws EspalierError what `readyPruning` throws: nothing is stored then
+ */
+export async function startPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<PruningRunRecord> {
+  return (await readyPruning(services, request, owner)).start();
 }
 
 /**

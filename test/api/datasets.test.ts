@@ -143,7 +143,7 @@ test("a file that was sent becomes a dataset, and its records can be looked at",
   const { dataset } = (await api.data(register, { input })).registerDataset;
   assert.deepEqual([dataset.form, dataset.recordCount], ["GENERATION", 2]);
   const look =
-    "query($id: ID!, $first: Int! = 5, $skip: Int! = 0) { dataset(id: $id) { origin records(first: $first, skip: $skip) { index text choices gold answer isCut } } }";
+    "query($id: ID!, $count: Int! = 5, $skip: Int! = 0) { dataset(id: $id) { origin records(count: $count, skip: $skip) { index text choices gold answer isCut } } }";
   const looked = await api.data(look, { id: dataset.id });
   const none = { choices: [], gold: null };
   assert.deepEqual(looked.dataset, {
@@ -154,11 +154,11 @@ test("a file that was sent becomes a dataset, and its records can be looked at",
     ],
   });
   const { datasets } = await api.data('{ datasets(first: 9, filter: { name: "questions" }) { nodes { id } } }');
-  assert.deepEqual((await api.data(look, { id: datasets.nodes[0].id, first: 1, skip: 1 })).dataset.records, [
+  assert.deepEqual((await api.data(look, { id: datasets.nodes[0].id, count: 1, skip: 1 })).dataset.records, [
     { index: 1, text: " of the United States", choices: ["The whale", "The Congress"], gold: 1, answer: null, isCut: false },
   ]);
-  const { errors } = await api.ask(look, { id: dataset.id, first: 51 });
-  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["BAD_USER_INPUT", "first"]);
+  const { errors } = await api.ask(look, { id: dataset.id, count: 51 });
+  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["BAD_USER_INPUT", "count"]);
   // It is gone with what was made of it; what was no dataset can be tried again.
   assert.deepEqual(await refusal(register, input), ["UPLOAD_NOT_FOUND", "input.source.uploadId"]);
   for (const [name, text, code, sha256] of [

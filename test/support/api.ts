@@ -7,6 +7,7 @@ import { WebSocket } from "ws";
 import type { Services } from "../../src/api/context.ts";
 import { type ServerOptions, startServer } from "../../src/api/server.ts";
 import { ModelProcesses } from "../../src/compute/model-processes.ts";
+import { readConfig, toldSettings } from "../../src/config.ts";
 import { Queue } from "../../src/jobs/queue.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { modelRoot } from "./ahab.ts";
@@ -74,7 +75,17 @@ export async function testApi({
   const queue = await Queue.open(store, logger);
   const worker = works ? await startWorker(queue, { store, dataDirectory, modelRoot: root, hub, logger }) : null;
   const generators = new ModelProcesses();
-  const services = { store, queue, generators, dataDirectory, modelRoot: root, datasetRoot, uploadBytes, hub };
+  const services = {
+    store,
+    queue,
+    generators,
+    dataDirectory,
+    modelRoot: root,
+    datasetRoot,
+    uploadBytes,
+    hub,
+    settings: toldSettings(readConfig({ DATABASE_URL: database.url })),
+  };
   const server = await startServer(services, "127.0.0.1", 0, logger, options);
   const sockets: ReturnType<typeof createClient>[] = [];
 

@@ -40,7 +40,7 @@ class DatasetFilter extends AgeFilter {
 }
 
 /** A file is read from its beginning, which costs as much as some lists. */
-const recordsCost = ({ args, childComplexity }: CostArguments): number => 500 + Number(args["first"]) * childComplexity;
+const recordsCost = ({ args, childComplexity }: CostArguments): number => 500 + Number(args["count"]) * childComplexity;
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
@@ -109,14 +109,14 @@ export class DatasetResolver {
   })
   async records(
     @Root() dataset: DatasetRecord,
-    @Arg("first", () => Int, { defaultValue: 5, description: `Give so many, 1 to ${mostExcerpts}.` }) first: number,
+    @Arg("count", () => Int, { defaultValue: 5, description: `Give so many, 1 to ${mostExcerpts}.` }) count: number,
     @Arg("skip", () => Int, { defaultValue: 0, description: "Leave out so many from the beginning." }) skip: number,
     @Ctx() context: Context,
   ): Promise<readonly DatasetExcerpt[]> {
     requireAll([
-      ["first", first >= 1 && first <= mostExcerpts, `must be from 1 to ${mostExcerpts}`],
+      ["count", count >= 1 && count <= mostExcerpts, `must be from 1 to ${mostExcerpts}`],
       ["skip", skip >= 0, "must not be negative"],
     ]);
-    return datasetRecords(context, dataset, first, skip);
+    return datasetRecords(context, dataset, count, skip);
   }
 }

@@ -1,6 +1,7 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
-import { startPruning } from "../../services/start-pruning.ts";
+import { planPruning } from "../../services/plan-pruning.ts";
+import { type PruningRequest, startPruning } from "../../services/start-pruning.ts";
 import { requireAll } from "../../services/validate.ts";
 import type { PruningRunRecord } from "../../store/pruning-runs.ts";
 import { listRuns, type RunOrder, type RunRecord } from "../../store/runs.ts";
@@ -14,6 +15,7 @@ import { given } from "../given.ts";
 import { Needs } from "../needs.ts";
 import { chosenOf } from "../one-of.ts";
 import { type Connection, connectionOf, PageArgs, ScorePageArgs } from "../types/connection.ts";
+import { PruningPlan } from "../types/pruning-plan.ts";
 import {
   PruningIteration,
   PruningMethodInfo,
@@ -31,6 +33,15 @@ const mostCells = 512;
 
 /** A map reads all scores of its iteration. */
 const mapCost = 500;
+
+/** A plan reads all structures of its model, and may read a dataset. */
+const planCost = 200;
+
+function requestOf(input: StartPruningInput): PruningRequest {
+  const { perturbation, uniform, ...rest } = input.options;
+  const options = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
+  return { ...input, subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), options };
+}
 
 @InputType({ description: "Which pruning runs to list." })
 class PruningRunFilter extends AnyRunFilter {
@@ -82,10 +93,20 @@ export class PruningRunResolver {
     @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
     @Ctx() context: Context,
   ): Promise<{ run: PruningRunRecord }> {
-    const { perturbation, uniform, ...rest } = input.options;
-    const options = { ...rest, perturbation: { ...perturbation }, uniform: uniform && { ...uniform } };
-    const request = { ...input, subject: chosenOf(input.subject), dataset: chosenOf(input.dataset), options };
-    return { run: await startPruning(context, request, context.caller.token?.id ?? null) };
+    return { run: await startPruning(context, requestOf(input), context.caller.token?.id ?? null) };
+  }
+
+  @Needs("PRUNE")
+  @Query(() => PruningPlan, {
+    description:
+      "What `startPruning` would do with the same input, which is checked in the same way. Nothing is started or stored. It is reckoned from counts and from earlier runs: which structures go is known when they have scores.",
+    complexity: ({ childComplexity }) => planCost + childComplexity,
+  })
+  pruningPlan(
+    @Arg("input", () => StartPruningInput, { description: "What to prune, and how." }) input: StartPruningInput,
+    @Ctx() context: Context,
+  ): Promise<PruningPlan> {
+    return planPruning(context, requestOf(input), context.caller.token?.id ?? null);
   }
 
   @FieldResolver(() => PruningRun, { nullable: true, description: "The run whose iterations it began with." })
