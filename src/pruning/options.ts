@@ -52,6 +52,10 @@ export interface PruningOptions {
   readonly normalization: Normalization | null;
   /** Of methods that take norms of gradients. */
   readonly gradientBy: GradientPoint;
+  /** Of methods that learn from masks: the method from whose scores they start. Null: from none, all structures alike. */
+  readonly startFrom: string | null;
+  /** Of methods that learn from masks: how many they draw in each iteration. Null: four runs for each sample, of about 1,024 tokens each. */
+  readonly masks: number | null;
   /** Null: the method's own (`restorationOf`). */
   readonly restore: Restoration | null;
   readonly seed: number;
@@ -76,6 +80,8 @@ export const defaultPruningOptions: PruningOptions = {
   protectLast: 0,
   normalization: null,
   gradientBy: "OUTPUT",
+  startFrom: null,
+  masks: null,
   restore: null,
   seed: 0,
   executionProvider: "AUTO",

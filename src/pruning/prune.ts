@@ -14,6 +14,7 @@ import { inputMoments } from "./evidence/activity.ts";
 import type { Scene } from "./evidence/evidence.ts";
 import { scored } from "./evidence/gatherers.ts";
 import { mean } from "./mean.ts";
+import { methodNamed } from "./methods/index.ts";
 import { type Method, normalizationOf, restorationOf } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts } from "./options.ts";
@@ -64,6 +65,8 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
   const { structures, parameterCount: total } = whole;
   const executionProvider = await resolveProvider(options.executionProvider);
   const target = total * (1 - options.targetRatio);
+  // Null too in runs that were stored before it was thought of.
+  const startFrom = options.startFrom == null ? null : methodNamed(options.startFrom);
   const texts = calibrationSamples(job.tokenizer, job.documents, options);
 
   const removed = job.done.flatMap((d) => d.removed);
@@ -79,6 +82,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
     gradientBy: options.gradientBy,
     executionProvider,
     toRemove: parametersLeft(whole, now) - target,
+    masks: options.masks,
     random: (stream) => seededRandom(options.seed, `${method.name}/${iteration}/${stream}`),
   });
   const moments =
@@ -101,7 +105,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
   for (let iteration = job.done.length; left > target; iteration++) {
     const begun = performance.now();
     const open = openGroups(whole, removed, current, options);
-    const scoring = scored(method, scene(current, iteration), open);
+    const scoring = scored(method, scene(current, iteration), open, startFrom);
     const { groups, loss, perturbedLoss } = yield* told(scoring, (samplesDone) => ({
       ...{ type: "SCORING" as const, iteration },
       ...{ samplesDone, samplesTotal: texts.length },

@@ -32,6 +32,8 @@ export interface RecoveryOptions {
   /** Texts of one pass; an update has `accumulate` of these. */
   readonly batchSize: number;
   readonly accumulate: number;
+  /** What activations of one pass may take at most, in bytes: a pass is split, and what is too much for one text is worked out anew. Null: 4 GiB. */
+  readonly activationBytes: number | null;
   /** T: tokens of a text. */
   readonly sequenceLength: number;
   /** The highest that is reached. Null: the method's own. */
@@ -64,6 +66,7 @@ export const defaultRecoveryOptions: RecoveryOptions = {
   steps: 120,
   batchSize: 4,
   accumulate: 1,
+  activationBytes: null,
   sequenceLength: 128,
   learningRate: null,
   warmupSteps: 10,

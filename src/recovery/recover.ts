@@ -15,6 +15,7 @@ import type { RecoveryOptions } from "./options.ts";
 import { rateAt } from "./rate.ts";
 import { RecoveryTexts } from "./texts.ts";
 import { lossOf, Trainer } from "./trainer.ts";
+import type { TrainingPlan } from "./training-plan.ts";
 import { wholeOfModel } from "./whole.ts";
 
 export interface RecoveryJob {
@@ -69,7 +70,9 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
   try {
     const begin = async (): Promise<Standing> => {
       const startLoss = await trainer.measure(heldBack);
-      const teacherLoss = teacher && (await lossOf(teacher, heldBack, options, executionProvider));
+      const { sequenceLength } = options;
+      const shape = { batchSize: trainer.plan.rows, sequenceLength };
+      const teacherLoss = teacher && (await lossOf(teacher, trainer.parts(heldBack), shape, executionProvider));
       return { ...beginning, startLoss, bestLoss: startLoss, teacherLoss };
     };
     let file = job.checkpoint;
@@ -137,7 +140,7 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
     const { trainedCount: trainedParameterCount } = trainer;
     return {
       summary: { bestStep, steps, trainedParameterCount, trainedTokens, startLoss, loss, teacherLoss, wonBackRatio: wonBack(now, loss) },
-      notes: [],
+      notes: noteOf(trainer.plan, options),
       weights: () => trainer.merged(best),
     };
   } finally {
@@ -174,6 +177,13 @@ async function bestWeights(trainer: Trainer, { step, bestStep }: Standing, file:
   if (bestStep > 0 && file !== null) return bestOf(file, trainer.trainedCount);
   trainer.begin();
   return trainer.vectors.weights;
+}
+
+/** For people: what was done to keep within the memory that activations may take. */
+function noteOf({ rows, worksOutAnew }: TrainingPlan, { batchSize }: Pick<RecoveryOptions, "batchSize">): string[] {
+  if (rows === batchSize && !worksOutAnew) return [];
+  const anew = worksOutAnew ? ", and activations were worked out anew in the backward pass" : "";
+  return [`to keep activations within their memory, passes were of ${rows} of the ${batchSize} texts of a batch${anew}`];
 }
 
 /** How fast it goes, in this process. */

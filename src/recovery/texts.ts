@@ -15,6 +15,20 @@ export interface TextBatch {
   readonly tokens: number;
 }
 
+/** The rows of a batch by smaller ones, whose losses and gradients add up to its own. */
+export function inParts(batch: TextBatch, rows: number): TextBatch[] {
+  const { ids, targets, weights } = batch;
+  if (ids.length === rows) return [batch];
+  const T = ids[0]?.length ?? 0;
+  const empty = Array.from({ length: T }, () => 0);
+  return Array.from({ length: Math.ceil(ids.length / rows) }, (_, k) => {
+    const own = (of: TextBatch["ids"]) => Array.from({ length: rows }, (_, i) => of[k * rows + i] ?? empty);
+    const counts = new Float32Array(rows * T);
+    counts.set(weights.subarray(k * rows * T, (k + 1) * rows * T));
+    return { ids: own(ids), targets: own(targets), weights: counts, tokens: counts.reduce((n, w) => n + (w > 0 ? 1 : 0), 0) };
+  });
+}
+
 /** Of a document so many characters are looked at to learn how long its tokens are. */
 const sampleLength = 1_000;
 

@@ -5,6 +5,7 @@ import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import { sizeAt, sizeOf, type TypedGraph } from "../onnx/ir.ts";
 import type { Trained } from "./methods/method.ts";
 import { type LossOptions, predictionObjectives, stateObjectives, weightedRows, weightedStates } from "./objectives.ts";
+import { backwardBySegments } from "./segments.ts";
 
 /** A graph of a batch [B, T], and the names by which it is fed and read; token inputs keep theirs. */
 export interface BatchGraph {
@@ -77,6 +78,7 @@ export function buildLossGraph(typed: TypedGraph, logits: string): BatchGraph {
  *
  * @param typed the model's forward pass, and the teacher's beside it
  * @param trained inputs of the graph
+ * @param ends values between which activations are worked out anew in the backward pass (`backwardBySegments`); none to keep all
  * @throws EspalierError UNSUPPORTED_OPERATOR
  */
 export function buildTrainingGraph(
@@ -85,6 +87,7 @@ export function buildTrainingGraph(
   teacher: TeacherPart | null,
   trained: readonly Trained[],
   options: LossOptions,
+  ends: readonly string[] = [],
 ): TrainingGraph {
   const b = new GraphBuilder(typed, "train");
   const { sizes, targets, weights } = portsOf(b, b.value(logits));
@@ -122,7 +125,7 @@ export function buildTrainingGraph(
     losses.push(ofRows);
   }
   const trunk = trained.map((t) => t.name).filter((name) => typed.types.has(name));
-  const { uses } = backward(b, seeds, trunk);
+  const uses = backwardBySegments(b, typed.graph, seeds, trunk, ends);
 
   const sums = trained.map(({ name, shape }) => {
     const before = b.input(`gradient/${name}`, "float32", shape);

@@ -1,3 +1,4 @@
+import { methodNamed, methods } from "../pruning/methods/index.ts";
 import type { Method } from "../pruning/methods/method.ts";
 import { type PruningOptions, prunesParts } from "../pruning/options.ts";
 import type { ModelRecord } from "../store/models.ts";
@@ -17,6 +18,24 @@ function uniformRules(options: PruningOptions): Requirement[] {
     [at("uniform.channelMultiple"), isFrom1(uniform.channelMultiple, 65_536), "must be from 1 to 65,536"],
     [at("uniform"), prunesParts(options), "is about HEAD and CHANNEL, and structureKinds names neither"],
     [at("uniform"), protectFirst === 0 && protectLast === 0, "cannot be had while layers are protected: all layers keep equally many"],
+  ];
+}
+
+/** Of what starts from another method's scores and draws masks. */
+function learningRules({ startFrom, masks, structureKinds }: PruningOptions, method: Method): Requirement[] {
+  const learning = methods.filter((m) => m.learnsFromMasks).map((m) => m.name);
+  const only = `is of ${learning.join(", ")} alone`;
+  const start = startFrom === null ? null : methodNamed(startFrom);
+  return [
+    [at("startFrom"), !start || method.learnsFromMasks === true, only],
+    [at("startFrom"), !start?.learnsFromMasks, `must be a method that scores without a start: not ${learning.join(", ")}`],
+    [
+      at("startFrom"),
+      !start || structureKinds.every((kind) => start.kinds.includes(kind)),
+      `must be able to score what structureKinds names: ${startFrom} scores ${start?.kinds.join(", ")}`,
+    ],
+    [at("masks"), masks === null || method.learnsFromMasks === true, only],
+    [at("masks"), masks === null || (masks >= 8 && masks <= 1e6), "must be from 8 to 1,000,000"],
   ];
 }
 
@@ -40,6 +59,7 @@ export function optionRules(o: PruningOptions, architecture: ModelRecord["archit
     ],
     [at("minKeepRatio"), o.minKeepRatio >= 0 && o.minKeepRatio < 1, "must be at least 0 and below 1"],
     ...uniformRules(o),
+    ...learningRules(o, method),
     [at("samples"), isFrom1(o.samples, 1024), "must be from 1 to 1024"],
     lengthRule(at("sequenceLength"), o.sequenceLength, architecture),
     [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],

@@ -31,6 +31,7 @@ export function recoveryRules(o: RecoveryOptions, architecture: ModelRecord["arc
     within("steps", o.steps, 1, 1_000_000),
     within("batchSize", o.batchSize, 1, 1024),
     within("accumulate", o.accumulate, 1, 1024),
+    within("activationBytes", o.activationBytes ?? 2 ** 32, 2 ** 24, 2 ** 40),
     lengthRule(at("sequenceLength"), o.sequenceLength, architecture),
     above0("learningRate", o.learningRate ?? 1, 1),
     within("warmupSteps", o.warmupSteps, 0, 1_000_000),

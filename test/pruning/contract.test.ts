@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { rows } from "../../scripts/generate/methods-table.ts";
 import type { IterationRecord, PruningEvent } from "../../src/pruning/events.ts";
 import { methods } from "../../src/pruning/methods/index.ts";
+import type { Method } from "../../src/pruning/methods/method.ts";
 import { defaultPruningOptions, type PruningOptions } from "../../src/pruning/options.ts";
 import { prune } from "../../src/pruning/prune.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
@@ -22,15 +23,21 @@ const quick = {
   executionProvider: "CPU",
 } as const;
 
+/** Each method, and those that learn from masks from another's scores too. */
+const ways = methods.flatMap((method): (readonly [Method, Partial<PruningOptions>, string])[] => [
+  [method, {}, ""],
+  ...(method.learnsFromMasks ? [[method, { startFrom: "MAGNITUDE_L2", masks: 9 }, " from another's scores"] as const] : []),
+]);
+
 const timeless = (events: readonly PruningEvent[]) => events.map((e) => ({ ...e, durationMs: 0, estimatedMsLeft: 0 }));
 
 for (const { name, folder, skip } of testModels)
   describe(`the contract of methods, on ${name}`, { skip }, () => {
-    for (const method of methods)
-      it(`${method.name} iterates, tells its progress, repeats, and goes on after an iteration as if never stopped`, async () => {
+    for (const [method, own, how] of ways)
+      it(`${method.name}${how} iterates, tells its progress, repeats, and goes on after an iteration as if never stopped`, async () => {
         const model = readModel(folder);
         const tokenizer = await loadTokenizer(folder);
-        const options: PruningOptions = { ...defaultPruningOptions, ...quick, structureKinds: method.kinds };
+        const options: PruningOptions = { ...defaultPruningOptions, ...quick, ...own, structureKinds: method.kinds };
         const run = async (done: readonly IterationRecord[]) => {
           const events: PruningEvent[] = [];
           const steps = prune({ model, folder: join(folder, "onnx"), scratch, tokenizer, documents: tinyStories, method, options, done });

@@ -39,8 +39,10 @@ it("POLICY_GRADIENT learns to keep the layers that cost most when they are left 
     random: (stream: string) => seededRandom(3, stream),
   };
   const groups = openGroups(whole, [], model, options);
-  const scoresBy = async (method: string): Promise<number[]> => {
-    const { groups: found } = await finished(scored(methodNamed(method), scene, groups));
+  const scoresBy = async (method: string, startFrom?: string, masks: number | null = null): Promise<number[]> => {
+    const { groups: found } = await finished(
+      scored(methodNamed(method), { ...scene, masks }, groups, startFrom ? methodNamed(startFrom) : null),
+    );
     return found.map(({ scores }) => scores[0] as number);
   };
   const [kept, losses] = [await scoresBy("POLICY_GRADIENT"), await scoresBy("LEAVE_ONE_OUT")];
@@ -53,4 +55,13 @@ it("POLICY_GRADIENT learns to keep the layers that cost most when they are left 
   // It learns in small steps: most of those that matter less are still undecided.
   const undecided = others.filter((p) => p > 0.05 && p < 0.95);
   assert.ok(undecided.length >= others.length / 2, JSON.stringify(kept));
+
+  const order = (scores: readonly number[]) => [...scores.keys()].sort((a, b) => (scores[a] as number) - (scores[b] as number));
+  // Eight masks hardly move what it starts from; a thousand put a start that is wrong right: by the weights alone the first layer would be among the first five to go.
+  const [start, few] = [await scoresBy("MAGNITUDE_L2"), await scoresBy("POLICY_GRADIENT", "MAGNITUDE_L2", 8)];
+  const sizes = groups.map((g) => g.parameterCount);
+  const places = order(start.map((score, i) => score / Math.sqrt(sizes[i] as number)));
+  assert.deepEqual(order(few).slice(0, 3).sort(), places.slice(0, 3).sort());
+  const learned = await scoresBy("POLICY_GRADIENT", "MAGNITUDE_L2", 960);
+  assert.ok(places.indexOf(0) < 5 && learned.filter((p) => p < (learned[0] as number)).length >= 6, JSON.stringify({ start, learned }));
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
+import type { EspalierError } from "../../src/errors.ts";
 import type { Model } from "../../src/onnx/ir.ts";
 import { sizeOf } from "../../src/onnx/ir.ts";
 import { readModel } from "../../src/onnx/read-model.ts";
@@ -10,7 +11,7 @@ import { Adamw, type Vectors } from "../../src/recovery/adamw.ts";
 import { recoveryMethodNamed } from "../../src/recovery/methods/index.ts";
 import type { TrainedMethod } from "../../src/recovery/methods/method.ts";
 import { needsTeacher } from "../../src/recovery/objectives.ts";
-import { defaultRecoveryOptions } from "../../src/recovery/options.ts";
+import { defaultRecoveryOptions, type RecoveryOptions } from "../../src/recovery/options.ts";
 import type { TextBatch } from "../../src/recovery/texts.ts";
 import { Trainer } from "../../src/recovery/trainer.ts";
 import { wholeOfModel } from "../../src/recovery/whole.ts";
@@ -58,7 +59,7 @@ const probes = (g: ArrayLike<number>): number[] => {
   return [norm, ...[0.11, 0.57, 1.3].map((f) => values.reduce((s, v, i) => s + v * Math.sin(f * (i + 1)), 0))];
 };
 
-async function trainerOf(method: string, objective: string): Promise<Trainer> {
+async function trainerOf(method: string, objective: string, own: Partial<RecoveryOptions> = {}): Promise<Trainer> {
   const { temperature, ...asked } = expected.objectives[objective] as (typeof expected.objectives)[string];
   const objectives = { hidden: 0, ...asked };
   const options = {
@@ -69,6 +70,7 @@ async function trainerOf(method: string, objective: string): Promise<Trainer> {
     alpha: expected.alpha,
     objectives,
     temperature,
+    ...own,
   };
   const whole = await wholeOfModel(student, folder, recoveryMethodNamed(method).divides ?? false);
   return Trainer.open({
@@ -122,6 +124,45 @@ describe("gradients of recovery", () => {
           await trainer.close();
         }
       });
+
+  for (const [method, objective] of [
+    ["FULL", "hidden"],
+    ["LORA", "distill"],
+  ] as const)
+    it(`${method}, ${objective}: they are the same text by text with activations worked out anew, and too little memory is refused with the number`, async () => {
+      const long: TextBatch = {
+        ids: expected.ids.slice(0, 2).map((row) => Array.from({ length: 96 }, (_, t) => row[t % T] as number)),
+        targets: expected.ids.slice(0, 2).map((row) => Array.from({ length: 96 }, (_, t) => row[(t + 1) % T] as number)),
+        ...{ weights: new Float32Array(2 * 96).fill(1 / (2 * 96)), tokens: 2 * 96 },
+      };
+      const gradients = async (activationBytes: number | null) => {
+        const trainer = await trainerOf(method, objective, { activationBytes, batchSize: 2, sequenceLength: 96 });
+        try {
+          if (method === "LORA") trainer.vectors.weights.set(filled(trainer.trainedCount, 0, 0));
+          const loss = await trainer.addGradient(long);
+          const { rows, worksOutAnew, activationBytes: foretold } = trainer.plan;
+          return { loss, vector: trainer.vectors.gradients.slice(), rows, worksOutAnew, foretold };
+        } finally {
+          await trainer.close();
+        }
+      };
+      const whole = await gradients(null);
+      assert.deepEqual([whole.rows, whole.worksOutAnew], [2, false]);
+      const needed: number = await gradients(1).then(
+        () => assert.fail("one byte was enough"),
+        (error: EspalierError) => {
+          assert.equal(error.code, "RECOVERY_TOO_LARGE");
+          return error.details["neededBytes"] as number;
+        },
+      );
+      const anew = await gradients(needed);
+      assert.deepEqual([anew.rows, anew.worksOutAnew, anew.foretold], [1, true, needed]);
+      assert.ok(needed < whole.foretold / 3, `${needed} of ${whole.foretold}`);
+      const norm = (v: Float32Array) => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
+      const apart = norm(anew.vector.map((x, i) => x - (whole.vector[i] as number))) / norm(whole.vector);
+      assert.ok(norm(whole.vector) > 0 && apart < 1e-5, `${apart}`);
+      assert.ok(Math.abs(anew.loss - whole.loss) < 1e-5 * whole.loss);
+    });
 
   it("makes the steps that torch.optim.AdamW makes", async () => {
     const { learningRate, weightDecay, steps } = expected.adamw;

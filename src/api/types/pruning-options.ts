@@ -16,6 +16,7 @@ import {
   gradientPointEnum,
   normalizationEnum,
   perturbationKindEnum,
+  pruningMethodEnum,
   restorationEnum,
   structureKindEnum,
 } from "../enums.ts";
@@ -113,6 +114,22 @@ export class Options implements PruningOptions {
     description: "By what of a structure the loss is differentiated, by methods that take norms of gradients: PIP and GRADIENT_NORM.",
   })
   readonly gradientBy!: GradientPoint;
+
+  @Field(() => pruningMethodEnum, {
+    nullable: true,
+    defaultValue: defaults.startFrom,
+    description:
+      "Of POLICY_GRADIENT: the method whose scores it starts from, in each iteration anew; it must be able to score the kinds that may go. Null: it starts with all structures alike.",
+  })
+  readonly startFrom!: string | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    defaultValue: defaults.masks,
+    description:
+      "Of POLICY_GRADIENT: how many random masks it draws in each iteration, 8 to 1,000,000; each costs a forward pass of a text. Null: four for each sample, times the texts that make 1,024 tokens.",
+  })
+  readonly masks!: number | null;
 
   @Field(() => restorationEnum, {
     nullable: true,

@@ -8,6 +8,7 @@ import {
 } from "../../recovery/options.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { adaptedBranchEnum, executionProviderEnum, scheduleEnum } from "../enums.ts";
+import { bigInt } from "../scalars.ts";
 
 // Each class is what a client may ask for and, recorded, what a run was asked for.
 
@@ -81,6 +82,14 @@ export class RecoveryOptions implements Omit<Options, "teacherId"> {
 
   @Field(() => Int, { defaultValue: defaults.accumulate, description: "Passes whose gradients are added up to one update, 1 to 1,024." })
   readonly accumulate!: number;
+
+  @Field(() => bigInt, {
+    nullable: true,
+    defaultValue: defaults.activationBytes,
+    description:
+      "What activations of one pass may take at most, in bytes, 16 MiB to 1 TiB. Passes that would take more are made of fewer texts, for the same sums; what is too much for one text is worked out anew in the backward pass. Null: 4 GiB.",
+  })
+  readonly activationBytes!: number | null;
 
   @Field(() => Int, { defaultValue: defaults.sequenceLength, description: "Tokens of a text, 2 to the model's context length." })
   readonly sequenceLength!: number;

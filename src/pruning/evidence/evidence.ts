@@ -22,6 +22,10 @@ export interface Scene {
   readonly executionProvider: ConcreteProvider;
   /** Parameters that are still to go in all. */
   readonly toRemove: number;
+  /** How many masks what is learned from masks may draw; null for its own number. */
+  readonly masks?: number | null;
+  /** Scores of another method that what is learned starts from, group by group, the lowest to go first; null for none. */
+  readonly start?: readonly (readonly number[])[] | null;
   /** Streams of chance by name, of this iteration's own. */
   random(stream: string): Random;
 }

@@ -1,6 +1,7 @@
-import type { Method, MethodOf } from "../methods/method.ts";
+import { told } from "../../finished.ts";
+import { type Method, type MethodOf, normalizationOf } from "../methods/method.ts";
 import type { OpenGroup } from "../open-groups.ts";
-import type { ScoredGroup } from "../select.ts";
+import { normalized, type ScoredGroup } from "../select.ts";
 import { type Activity, activity } from "./activity.ts";
 import { chance } from "./chance.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
@@ -53,12 +54,22 @@ const gatherers: { readonly [Need in keyof EvidenceTypes]: Gather<EvidenceTypes[
   chance,
 };
 
-/** What a method makes of the open structures of a scene. Yields the number of samples done so far. */
+/**
+ * What a method makes of the open structures of a scene. Yields the number of samples done so far.
+ *
+ * @param startFrom of a method that learns from masks: the method from whose scores, divided as that has it, it starts
+ */
 export async function* scored(
   method: Method,
   scene: Scene,
   groups: readonly OpenGroup[],
+  startFrom: Method | null = null,
 ): AsyncGenerator<number, Omit<Findings<never>, "evidence"> & { readonly groups: ScoredGroup[] }> {
+  if (startFrom) {
+    const first = yield* told(scored(startFrom, scene, groups), () => 0);
+    const start = normalized(first.groups, normalizationOf(startFrom)).map((g) => g.scores);
+    return yield* scored(method, { ...scene, start }, groups);
+  }
   // What a method needs and what it scores are of one type, which a union of methods no longer shows.
   const { needs, score, among } = method as MethodOf<"chance">;
   const { evidence, loss, perturbedLoss } = yield* gatherers[needs](scene, groups);

@@ -17,6 +17,8 @@ export interface MethodOf<Need extends keyof EvidenceTypes> {
   readonly needs: Need;
   /** Whether it compares a text with its perturbed view; else there is nothing to perturb. */
   readonly perturbs?: true;
+  /** Whether it learns from random masks: then it can start from another method's scores, and be given a number of masks. */
+  readonly learnsFromMasks?: true;
   /** NONE: its scores do not grow with a structure's size, and are divided by nothing unless that is asked for. */
   readonly normalization?: "NONE";
   /** What makes up for removed heads and channels, unless something else is asked for; NONE if unsaid. */
