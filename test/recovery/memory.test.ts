@@ -3,22 +3,22 @@ import { execFile } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { RecoveryOptions } from "../../src/recovery/options.ts";
 import { ahabFolder } from "../support/ahab.ts";
+import { nodeArguments } from "../support/checkout.ts";
 
 // The formula of docs/recovery.md: a process without a model, the weights of both models, 16 bytes for each number that is trained, and activations as foretold.
 
 const mebibyte = 2 ** 20;
-/** Node, ONNX Runtime, graphs: with what the loader of TypeScript takes, which only tests have. */
+/** Node, ONNX Runtime and graphs. */
 const processBytes = 256 * mebibyte;
 const weightBytes = (folder: string): number =>
   readdirSync(folder).reduce((n, name) => n + (/\.(safetensors|data|onnx)$/.test(name) ? statSync(join(folder, name)).size : 0), 0);
 
 async function step(method: string, options: Partial<RecoveryOptions>) {
-  const script = fileURLToPath(new URL("../support/train-once.ts", import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", script, ahabFolder, method, JSON.stringify(options)]);
+  const args = [...nodeArguments("test/support/train-once"), ahabFolder, method, JSON.stringify(options)];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
   return JSON.parse(stdout) as {
     rows: number;
     worksOutAnew: boolean;
