@@ -77,6 +77,76 @@ test("structures: a run's map is walked, slid over, followed and taken away", in
   await page.getByText("so they have no scores").waitFor();
 });
 
+test(
+  "trade-off: the best child under a limit is found by typing it, the front is walked by keys, and all of it leaves",
+  inBrowser,
+  async () => {
+    const { page } = there;
+    await there.go("/tradeoff", "Trade-off");
+    const plot = page.getByRole("application", { name: /Perplexity against bytes, smol/ });
+    await plot.waitFor();
+    await page.getByText(/Best of all: smol,/).waitFor();
+    await page.getByLabel("At most, MB").fill("400");
+    await page.getByText(/Best with at most 400 MB: smol-small, perplexity 51.4/).waitFor();
+    assert.match(await page.getByRole("row").nth(1).innerText(), /^smol-small/);
+    await there.check("trade-off");
+    // Along the front, from the largest down.
+    await plot.focus();
+    await page.keyboard.press("End");
+    await page.getByText(/^smol: perplexity 24.3.*on the front/).waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.getByText(/^smol-pip-20-lora: perplexity 36.2.*on the front/).waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.getByText(/^smol-small: perplexity 51.4.*on the front/).waitFor();
+    const save = async (as: string) => {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: `as ${as}` }).click()]);
+      return textOf(download);
+    };
+    const lines = (await save("CSV"))
+      .trim()
+      .split("\r\n")
+      .slice(1)
+      .map((line) => line.split(","));
+    assert.equal(lines.length, 8);
+    const front = lines.filter((line) => line.at(-1) === "1").map(([, name]) => name);
+    assert.deepEqual(front, ["smol-small", "smol-pip-20-lora", "smol"]);
+    const svg = await save("SVG");
+    assert.equal(svg.match(/<circle/g)?.length, 4);
+    assert.doesNotMatch(svg, /var\(|class=/);
+    // Faster is better: then the limit is a least, and the front goes the other way.
+    await page.getByLabel("What it costs").selectOption("speed");
+    await page.getByLabel("At least, tokens/s").fill("45");
+    await page.getByText(/Best with at least 45: smol-pip-20-lora/).waitFor();
+    await plot.or(page.getByRole("application")).focus();
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/#\/models\//);
+  },
+);
+
+test("the family leaves as a drawing of all of it, and two chosen by keys are compared", inBrowser, async () => {
+  const { page } = there;
+  await there.go("/", "Family");
+  await page.getByRole("treeitem", { name: /^smol-pip-20\s?,/ }).waitFor();
+  const [svg] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Family as SVG" }).click()]);
+  const drawing = await textOf(svg);
+  const { totalCount } = (await api.data("{ models { totalCount } }")).models;
+  assert.equal(drawing.match(/<g>/g)?.length, totalCount);
+  assert.match(drawing, /fill="rgb\(\d+, \d+, \d+\)"/);
+  assert.doesNotMatch(drawing, /<img/);
+  await page.getByRole("tree").focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Space");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Space");
+  await page.getByRole("link", { name: "Compare 2" }).press("Enter");
+  await page
+    .getByText("×1.", { exact: false })
+    .or(page.getByText("×2.", { exact: false }))
+    .first()
+    .waitFor();
+  await page.getByText("Nothing: all structures are there.").waitFor();
+});
+
 test("start: what is typed stays, bad input is said beside its field, and a run starts", inBrowser, async () => {
   const { page } = there;
   await there.go(`/start?do=PRUNING&model=${seeded.root.id}`, "Start");

@@ -33,6 +33,12 @@ export const routes: readonly Route[] = [
     menu: { label: "Compare", icon: "compare" },
   },
   {
+    pattern: "/tradeoff",
+    title: "Trade-off",
+    view: () => import("./views/TradeOff.svelte"),
+    menu: { label: "Trade-off", icon: "scatter" },
+  },
+  {
     pattern: "/structures",
     title: "Structures",
     view: () => import("./views/Structures.svelte"),

@@ -9,6 +9,18 @@ export function ticks(low: number, high: number, about = 5): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
+/** The same where logarithms are drawn: 1, 2 and 5 times powers of ten, or the powers alone where those are too many. */
+export function logarithmicTicks(low: number, high: number, about = 6): number[] {
+  const powers = Array.from({ length: 40 }, (_, i) => 10 ** (i - 20));
+  const within = (factors: readonly number[]) =>
+    powers
+      .flatMap((power) => factors.map((factor) => Number((factor * power).toPrecision(3))))
+      .filter((value) => value >= low && value <= high);
+  const all = within([1, 2, 5]);
+  if (all.length > about) return within([1]);
+  return all.length > 1 ? all : ticks(low, high, about);
+}
+
 export type Point = readonly [x: number, y: number];
 
 /** Points for a line over so many pixels: of those that share a pixel the lowest and the highest, in order. Shape and spikes stay. */
