@@ -34,11 +34,24 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** JSON with the infinities that `parseJson` reads. */
+/**
+ * Keys of configurations whose numbers are floats: classes of transformers 5 refuse `30` under them, where `30.0` was meant, and say so of how positions
+ * are scaled. A number of JavaScript knows no difference.
+ */
+const floats: ReadonlySet<string> = new Set([
+  ...["attn_logit_softcapping", "final_logit_softcapping", "clip_qkv", "logit_scale", "init_std", "initializer_range"],
+  ...["layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon", "rms_norm_eps"],
+  ...["factor", "low_freq_factor", "high_freq_factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "rope_theta"],
+]);
+
+/** JSON with the infinities that `parseJson` reads, and with floats where configurations have floats. */
 export function writeJson(value: unknown): string {
   const mark = randomUUID();
-  const json = JSON.stringify(value, (_, v: unknown) => (v === Infinity || v === -Infinity ? `${mark}${v}` : v), 2);
-  return json.replaceAll(new RegExp(`"${mark}(-?Infinity)"`, "g"), "$1");
+  const spelled = (key: string, v: unknown): unknown => {
+    if (v === Infinity || v === -Infinity) return `${mark}${v}`;
+    return Number.isSafeInteger(v) && floats.has(key) ? `${mark}${v}.0` : v;
+  };
+  return JSON.stringify(value, spelled, 2).replaceAll(new RegExp(`"${mark}(-?(?:Infinity|\\d+\\.0))"`, "g"), "$1");
 }
 
 /** What the files beside a model's graph say of it that the graph itself cannot. */

@@ -190,6 +190,18 @@ test("a child is stated in its family's own fields", async () => {
   assert.equal("espalier" in config, false);
 });
 
+test("floats of a configuration stay floats: transformers 5 refuses whole numbers in their place", async () => {
+  const parent = await parentOf("gemma2");
+  const child = await childOf(dataDirectory, parent, [{ kind: "LAYER", index: 0 }]);
+  for (const model of [parent, child]) {
+    const { folder } = await exported(dataDirectory, model, "SAFETENSORS");
+    const text = await readFile(join(folder, "config.json"), "utf8");
+    assert.match(text, /"final_logit_softcapping": 3\.0,/);
+    assert.match(text, /"rope_theta": 10000\.0,/);
+    assert.match(text, /"num_attention_heads": 6,/);
+  }
+});
+
 test("what a class cannot state is refused by name, or filled up with zeros", async () => {
   const [llama, gpt2] = [await parentOf("llama"), await parentOf("gpt2")];
   const [layer, , even, uneven, halves] = childCases;
