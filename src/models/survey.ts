@@ -85,8 +85,9 @@ export async function* survey(
       oldestOpset,
     });
   const trial = sound && external ? await triedOut(referToFile(model, file, basename(path)), place) : null;
+  const against = trial instanceof EspalierError ? trial : null;
   // Before all that follows from it, which would be no help.
-  if (trial && trial.code !== "ONNX_RUNTIME") yield trial;
+  if (against && against.code !== "ONNX_RUNTIME") yield against;
   const logits = yield* attempt(() => logitsOf(graph.outputs));
   const obstacle = logits && gradientObstacle(graph, logits.name);
   const length = config?.contextLength ?? null;
@@ -94,12 +95,18 @@ export async function* survey(
   if (facts) yield* attempt(() => cacheEntries(graph.inputs, graph.outputs));
   // Else the facts say it.
   else if (obstacle) yield obstacle;
-  if (trial?.code === "ONNX_RUNTIME") yield trial;
+  if (against?.code === "ONNX_RUNTIME") yield against;
   const beside = (name: string) => place.companions.includes(name);
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (beside("genai_config.json")) yield* attempt(() => readJson(place.folder, "genai_config.json"));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
-  return { model, built: built?.bytes ?? null, external, facts, notes: [...(built?.notes ?? []), ...notes] };
+  return {
+    model,
+    built: built?.bytes ?? null,
+    external,
+    facts,
+    notes: [...(built?.notes ?? []), ...notes, ...(trial && !against ? (trial as Trial).notes : [])],
+  };
 }
 
 /** What is known of a model that is pruned, or at least served. */
@@ -114,8 +121,16 @@ async function described(model: Model, read: TensorReader, length: number | null
   }
 }
 
-/** What a short run of the model as it is says against it; null if nothing. */
-async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError | null> {
+/** What users should know of a model that runs. */
+interface Trial {
+  readonly notes: readonly string[];
+}
+
+/** Such a model is registered for whoever wants to see why; all that computes with it fails with a code. */
+const noNumbers = "of a short text the model's logits are no numbers (NaN): its weights or its config.json hold what gives none";
+
+/** What a short run of the model as it is says against it, or else of it. */
+async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError | Trial> {
   // Unoptimised: folding constants would copy weights that are else only mapped.
   const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
   try {
@@ -123,11 +138,13 @@ async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError
     const ordered = { ...fitting, graph: constantsFirst(fitting.graph) };
     const session = await openSession(modelSource(await namedFromRoot(ordered, place), place.root, "CPU"), options);
     try {
-      await requireUsable(session, await requireCausal(session));
+      const read = await requireCausal(session);
+      await requireUsable(session, read);
+      const isNone = read?.values.some((row) => row.some((token) => token.some(Number.isNaN))) ?? false;
+      return { notes: isNone ? [noNumbers] : [] };
     } finally {
       await session.close();
     }
-    return null;
   } catch (error) {
     if (error instanceof EspalierError) return error;
     throw error;

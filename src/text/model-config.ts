@@ -2,17 +2,33 @@ import { randomUUID } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import { readBeside } from "./read-beside.ts";
 
-/** A JSON object from a model folder, or null if there is no such file. @throws EspalierError INVALID_JSON */
-export async function readJson(folder: string, name: string): Promise<Readonly<Record<string, unknown>> | null> {
+/** Nobody's file nests so deep. */
+const deepest = 200;
+
+/**
+ * A JSON object from a model folder, or null if there is no such file.
+ *
+ * @param levels how deep it may nest: whoever walks it without such a bound would run out of stack
+ * @throws EspalierError INVALID_JSON
+ */
+export async function readJson(folder: string, name: string, levels = deepest): Promise<Readonly<Record<string, unknown>> | null> {
   const text = await readBeside(folder, name);
   if (text === null) return null;
   try {
     const value = parseJson(text);
+    if (levels !== Number.POSITIVE_INFINITY && nestsPast(value, levels)) throw new SyntaxError(`it nests deeper than ${levels} levels`);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (cause) {
     throw new EspalierError("INVALID_JSON", `${name} is not JSON: ${(cause as Error).message}`, { file: name }, { cause });
   }
   throw new EspalierError("INVALID_JSON", `${name} is not a JSON object`, { file: name });
+}
+
+function nestsPast(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  for (const key in value) if (nestsPast((value as Record<string, unknown>)[key], levels - 1)) return true;
+  return false;
 }
 
 /**
@@ -41,7 +57,17 @@ export function parseJson(text: string): unknown {
 const floats: ReadonlySet<string> = new Set([
   ...["attn_logit_softcapping", "final_logit_softcapping", "clip_qkv", "logit_scale", "init_std", "initializer_range"],
   ...["layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon", "rms_norm_eps"],
-  ...["factor", "low_freq_factor", "high_freq_factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "rope_theta"],
+  ...[
+    "factor",
+    "low_freq_factor",
+    "high_freq_factor",
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "mscale",
+    "mscale_all_dim",
+    "rope_theta",
+  ],
 ]);
 
 /** JSON with the infinities that `parseJson` reads, and with floats where configurations have floats. */

@@ -40,7 +40,8 @@ export interface Tokenizer {
  */
 export async function loadTokenizer(folder: string, embeddingRows = 0): Promise<Tokenizer> {
   const [file, special, config] = await Promise.all([
-    readJson(folder, "tokenizer.json"),
+    // What reads it has bounds of its own.
+    readJson(folder, "tokenizer.json", Number.POSITIVE_INFINITY),
     readSpecialTokens(folder),
     readModelConfig(folder),
   ]);

@@ -91,6 +91,23 @@ export class Config {
     return typeof value === "number" && Number.isFinite(value) ? value : this.refuse(name, "numbers");
   }
 
+  /** A number above 0: what something is divided by, or the base of a power. @throws EspalierError UNSUPPORTED_CONFIG */
+  positive(name: string, fallback?: number): number {
+    const value = this.number(name, fallback);
+    return value > 0 ? value : this.refuse(name, "numbers above 0");
+  }
+
+  /** What is added to a variance. @throws EspalierError UNSUPPORTED_CONFIG */
+  epsilon(name: string, fallback: number): number {
+    const value = this.number(name, fallback);
+    return value >= 0 ? value : this.refuse(name, "numbers from 0 on");
+  }
+
+  /** How many tokens are seen; null if the key is absent. @throws EspalierError UNSUPPORTED_CONFIG */
+  window(name = "sliding_window"): number | null {
+    return this.value(name) === undefined ? null : this.count(name, undefined, 2 ** 31);
+  }
+
   /** Null if the key is absent. */
   optional(name: string): number | null {
     return this.value(name) === undefined ? null : this.number(name);

@@ -28,16 +28,16 @@ const plain = (base: number, width: number): number[] =>
 const scalings: Readonly<Record<string, (given: Scaled) => Frequencies>> = {
   default: ({ base, width }) => ({ values: plain(base, width), scale: 1 }),
   linear: ({ base, width, scaling }) => {
-    const factor = scaling.number("factor");
+    const factor = scaling.positive("factor");
     return { values: plain(base, width).map((f) => f / factor), scale: 1 };
   },
   dynamic: ({ base, width, length, scaling }) => {
     // transformers reads `original_max_position_embeddings` for this one, and then takes the model's length.
     scaling.value("original_max_position_embeddings");
-    return { values: plain(base, width), scale: 1, beyond: { tokens: length, values: { base, factor: scaling.number("factor") } } };
+    return { values: plain(base, width), scale: 1, beyond: { tokens: length, values: { base, factor: scaling.positive("factor") } } };
   },
   yarn: ({ base, width, length, scaling }) => {
-    const factor = scaling.number("factor");
+    const factor = scaling.positive("factor");
     const original = scaling.optional("original_max_position_embeddings") ?? length;
     const [fast, slow] = [scaling.optional("beta_fast") ?? 32, scaling.optional("beta_slow") ?? 1];
     const truncate = scaling.flag("truncate", true);
@@ -67,7 +67,7 @@ const scalings: Readonly<Record<string, (given: Scaled) => Frequencies>> = {
     return { values: by(short), scale: scaling.optional("attention_factor") ?? derived, beyond: { tokens: original, values: by(long) } };
   },
   llama3: ({ base, width, scaling }) => {
-    const factor = scaling.number("factor");
+    const factor = scaling.positive("factor");
     const [low, high] = [scaling.number("low_freq_factor"), scaling.number("high_freq_factor")];
     const original = scaling.count("original_max_position_embeddings");
     const values = plain(base, width).map((f) => {
@@ -125,6 +125,10 @@ export function scaledBy(config: Config, scaling: Config | null, width: number, 
   const named = scaling?.value("rope_type", "type") ?? "default";
   const kind = aliases[String(named)] ?? String(named);
   const make = Object.hasOwn(scalings, kind) ? scalings[kind] : undefined;
+  if (!(base > 0)) config.refuse("rope_theta", "numbers above 0");
+  // A scaling that is not named is none that is known: by what would its factor go?
+  if (scaling && scaling.value("rope_type", "type") === undefined && scaling.value("factor") !== undefined)
+    scaling.refuse("rope_type", Object.keys(scalings).join(", "));
   if (!scaling || kind === "default") return (scalings["default"] as (g: Pick<Scaled, "base" | "width">) => Frequencies)({ base, width });
   if (!make) return scaling.refuse("rope_type", Object.keys(scalings).join(", "));
   const length = config.count("max_position_embeddings", 2048);

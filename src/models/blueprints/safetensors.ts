@@ -41,6 +41,9 @@ const types: Readonly<Record<string, readonly [bytes: number, type: DataType | n
 /** The format's own limit. */
 const largestHeader = 100_000_000;
 
+/** What the largest models have is a hundredth of this. */
+const mostTensors = 500_000;
+
 /** No tensor has more axes; a header could state millions. */
 const mostAxes = 16;
 
@@ -113,6 +116,11 @@ function objectIn(bytes: Buffer, fail: Fail): Record<string, unknown> {
     return fail(`its header is not JSON: ${(error as Error).message.slice(0, 200)}`);
   }
   if (!isObject(header)) return fail("its header is not a JSON object");
+  const count = Object.keys(header).length;
+  if (count > mostTensors) fail(`its header lists ${count} tensors; at most ${mostTensors} make sense`);
+  const notes = header["__metadata__"];
+  if (notes !== undefined && !(isObject(notes) && Object.values(notes).every((note) => typeof note === "string")))
+    fail("its __metadata__ is not an object of texts");
   // A second of a name would take the first one's place unseen.
   const twice = repeatedKey(text);
   if (twice !== null) fail(`its header states ${quoted(twice)} twice`, { tensor: twice });

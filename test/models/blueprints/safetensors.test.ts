@@ -53,6 +53,7 @@ const broken: Readonly<Record<string, readonly [Buffer, RegExp]>> = {
   "bytes at the end": [file({ a: tensor("F32", [1], [0, 4]) }, 9), /its tensors end at byte \d+, but it has/],
   "a field of its own": [file({ a: { ...tensor("F32", [1], [0, 4]), extra: 1 } }, 4), /tensor "a" has the field "extra"/],
   "no object": [file({ a: 3 }, 0), /tensor "a" is not described by an object/],
+  "notes that are no texts": [file({ __metadata__: { format: ["pt"] } }, 0), /its __metadata__ is not an object of texts/],
   "a name with NUL": [file({ "a\0": tensor("F32", [1], [0, 4]) }, 4), /character NUL/],
 };
 
@@ -162,6 +163,7 @@ describe("a folder of weights", () => {
   const all = Object.fromEntries(Object.entries(base.tensors).map(([name, shape]) => [name, storedWeight(name, shape)]));
   const weights = (folder: string, tensors: typeof all, name = "model.safetensors") =>
     writeFileSync(join(folder, name), safetensors(tensors));
+  const gemma2 = variantOf("gemma2");
   const down = "model.layers.1.mlp.down_proj.weight";
 
   const refusals: Readonly<Record<string, readonly [write: (folder: string) => void, code: string, message: RegExp]>> = {
@@ -251,6 +253,49 @@ describe("a folder of weights", () => {
       "PATH_OUTSIDE_MODEL_ROOT",
       /"model.safetensors" lies outside the model root/,
     ],
+    "a base of positions that is below 0": [
+      (folder) => writeFolder(folder, changed({ rope_theta: -5 })),
+      "UNSUPPORTED_CONFIG",
+      /states rope_theta = -5; supported are numbers above 0/,
+    ],
+    "a factor of positions that is 0": [
+      (folder) => writeFolder(folder, changed({ rope_scaling: { rope_type: "dynamic", factor: 0 } })),
+      "UNSUPPORTED_CONFIG",
+      /states rope_scaling.factor = 0; supported are numbers above 0/,
+    ],
+    "a scaling without a name": [
+      (folder) => writeFolder(folder, changed({ rope_scaling: { factor: 2 } })),
+      "UNSUPPORTED_CONFIG",
+      /does not state rope_scaling.rope_type; supported are default, linear/,
+    ],
+    "an epsilon below 0": [
+      (folder) => writeFolder(folder, changed({ rms_norm_eps: -1 })),
+      "UNSUPPORTED_CONFIG",
+      /states rms_norm_eps = -1; supported are numbers from 0 on/,
+    ],
+    "a window of no tokens": [
+      (folder) => writeFolder(folder, { ...gemma2, config: { ...gemma2.config, sliding_window: 0 } }),
+      "UNSUPPORTED_CONFIG",
+      /states sliding_window = 0; supported are whole numbers from 1/,
+    ],
+    "scores capped at 0": [
+      (folder) => writeFolder(folder, { ...gemma2, config: { ...gemma2.config, attn_logit_softcapping: 0 } }),
+      "UNSUPPORTED_CONFIG",
+      /states attn_logit_softcapping = 0; supported are numbers above 0/,
+    ],
+    "a configuration that nests without end": [
+      (folder) => writeFileSync(join(folder, "config.json"), `{"model_type":${"[".repeat(100_000)}${"]".repeat(100_000)}}`),
+      "INVALID_JSON",
+      /config.json is not JSON: it nests deeper than 200 levels/,
+    ],
+    "an index that names no file": [
+      (folder) => {
+        rmSync(join(folder, "model.safetensors"));
+        writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify({ weight_map: { [down]: { a: 1 } } }));
+      },
+      "INVALID_SAFETENSORS",
+      /names \{"a":1\}, which is no .safetensors file beside it/,
+    ],
     "a tied head that is another": [
       (folder) => writeFolder(folder, changed({ tie_word_embeddings: true })),
       "WEIGHTS_MISMATCH",
@@ -263,6 +308,18 @@ describe("a folder of weights", () => {
       assert.equal(error.code, code, error.stack);
       assert.match(error.message, message);
     });
+
+  it("whose weights are no numbers is told of it", async () => {
+    const folder = writeFolder(join(scratch, "none"), base, (name, shape) => {
+      const { bytes, ...rest } = storedWeight(name, shape);
+      return {
+        ...rest,
+        bytes: name === down ? new Uint8Array(Float32Array.from({ length: bytes.length / 4 }, () => Number.NaN).buffer) : bytes,
+      };
+    });
+    const { notes } = await storeFolder(join(scratch, "none-data"), folder);
+    assert.match(notes.join(), /logits are no numbers \(NaN\)/);
+  });
 
   it("in several files, with an index, is the same model", async () => {
     const folder = writeFolder(join(scratch, "sharded"), base);

@@ -225,7 +225,7 @@ describe("what a GGUF file says", () => {
     return finished(folderOfGguf({ path, file: "a.gguf" }, join(scratch, `told-${files++}`)));
   };
   const rows: readonly (readonly [string, Readonly<Record<string, Typed>>, string, RegExp])[] = [
-    ["no architecture", { "general.name": text("x") }, "UNSUPPORTED_GGUF", /"general.architecture" is null; known are cohere2, /],
+    ["no architecture", { "general.name": text("x") }, "UNSUPPORTED_GGUF", /"general.architecture" is null; known are chatglm, cohere2, /],
     [
       "an architecture that is not known",
       { "general.architecture": text("mamba") },

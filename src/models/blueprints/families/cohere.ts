@@ -7,7 +7,7 @@ import { allButEach, layerTypes, windowsBy } from "./windows.ts";
 function cohere(config: Config): Variant {
   const biased = config.flag("attention_bias", false);
   return {
-    norm: layerNorm(config.number("layer_norm_eps", 1e-5), false),
+    norm: layerNorm(config.epsilon("layer_norm_eps", 1e-5), false),
     biases: { qkv: biased, output: biased },
     norms: { attention: { before: "input_layernorm" }, mlp: { before: "input_layernorm" } },
     rotary: { pairs: "NEIGHBOURS" },
@@ -32,7 +32,7 @@ function cohere2(config: Config): Variant {
   });
   return {
     ...cohere(config),
-    window: windowsBy(config, config.optional("sliding_window") ?? 4096, isWindowed),
+    window: windowsBy(config, config.window() ?? 4096, isWindowed),
     turns: (layer) => (kinds ? kinds[layer] === "sliding_attention" : isWindowed(layer)),
   };
 }
@@ -46,7 +46,7 @@ export const cohereFamilies: readonly Family[] = [
       const norm = (at: string, heads: number) => ({
         kind: "LAYER" as const,
         weight: `${at}.weight`,
-        epsilon: config.number("layer_norm_eps", 1e-5),
+        epsilon: config.epsilon("layer_norm_eps", 1e-5),
         heads,
       });
       return gatedDecoder(config, config.flag("use_qk_norm", false) ? { ...variant, headNorms: { over: "HEAD", norm } } : variant);

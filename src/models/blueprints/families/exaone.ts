@@ -47,7 +47,7 @@ function exaone3(config: Config): Blueprint {
 
 /** Norms after the branches and of each head; where some layers have windows, the others have no positions. */
 function exaone4(config: Config): Blueprint {
-  const window = config.stated("sliding_window") ? config.optional("sliding_window") : 4096;
+  const window = config.stated("sliding_window") ? config.window() : 4096;
   const kinds = layerTypes(config);
   // Stated as a word, as "LLLG", beside the kinds of the layers.
   if (kinds) config.passOver("sliding_window_pattern");

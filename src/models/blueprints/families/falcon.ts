@@ -52,7 +52,7 @@ export const falcon: Family = {
     if (norms !== 1 && norms !== 2) config.refuse("num_ln_in_parallel_attn", "1 and 2");
     const biased = config.flag("bias", false);
     const linear = (at: string): Linear => ({ weight: `${at}.weight`, ...(biased ? { bias: `${at}.bias` } : {}) });
-    const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));
+    const norm = layerNorm(config.epsilon("layer_norm_epsilon", 1e-5));
     const alibi = config.flag("alibi", false);
     // Stated of models without rotary positions, too.
     if (alibi) config.passOver("rope_theta", "rope_scaling", "rope_parameters");

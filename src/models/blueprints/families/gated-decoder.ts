@@ -48,7 +48,7 @@ export const linearAt = (at: string, biased = false): Linear => ({ weight: `${at
 
 export const rmsNorm =
   (config: Config, fallback = 1e-6, key = "rms_norm_eps") =>
-  (at: string): Norm => ({ kind: "RMS", weight: `${at}.weight`, epsilon: config.number(key, fallback) });
+  (at: string): Norm => ({ kind: "RMS", weight: `${at}.weight`, epsilon: config.epsilon(key, fallback) });
 
 export const layerNorm =
   (epsilon: number, biased = true) =>

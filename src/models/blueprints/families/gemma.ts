@@ -9,7 +9,7 @@ import { allButEach, layerTypes, windowsBy } from "./windows.ts";
 function gemma(config: Config): Variant {
   const biased = config.flag("attention_bias", false);
   return {
-    norm: (at): Norm => ({ kind: "RMS", weight: `${at}.weight`, epsilon: config.number("rms_norm_eps", 1e-6), aroundOne: true }),
+    norm: (at): Norm => ({ kind: "RMS", weight: `${at}.weight`, epsilon: config.epsilon("rms_norm_eps", 1e-6), aroundOne: true }),
     biases: { qkv: biased, output: biased },
     headWidth: config.heads("head_dim", 256),
     embedding: { scale: Math.sqrt(config.count("hidden_size")) },
@@ -19,8 +19,9 @@ function gemma(config: Config): Variant {
 
 /** Norms on both sides of a branch, and scores by a width that need not be that of a head. */
 function gemma2(config: Config, caps: { readonly scores?: number; readonly logits?: number }): Variant {
-  const scale = config.number("query_pre_attn_scalar", 256) ** -0.5;
-  const capOf = (key: string, fallback: number | undefined) => (config.stated(key) ? (config.optional(key) ?? undefined) : fallback);
+  const scale = config.positive("query_pre_attn_scalar", 256) ** -0.5;
+  const capAt = (key: string) => (config.optional(key) === null ? undefined : config.positive(key));
+  const capOf = (key: string, fallback: number | undefined) => (config.stated(key) ? capAt(key) : fallback);
   const softcap = capOf("attn_logit_softcapping", caps.scores);
   const last = capOf("final_logit_softcapping", caps.logits);
   return {
@@ -45,7 +46,7 @@ function gemma3(config: Config): Variant {
   const local = config.optional("rope_local_base_freq") ?? 10000;
   return {
     ...gemma2(config, {}),
-    window: windowsBy(config, config.optional("sliding_window") ?? 4096, isWindowed),
+    window: windowsBy(config, config.window() ?? 4096, isWindowed),
     headNorms: { over: "HEAD" },
     frequencies: (width) => {
       const whole = frequenciesOf(config, width, 1_000_000, "full_attention");
@@ -70,7 +71,7 @@ export const gemmaFamilies: readonly Family[] = [
     modelType: "gemma2",
     headsDivideWidth: {},
     blueprint: (config) => {
-      const window = config.optional("sliding_window") ?? 4096;
+      const window = config.window() ?? 4096;
       return gatedDecoder(config, {
         ...gemma2(config, { scores: 50, logits: 30 }),
         window: windowsBy(config, window, (layer) => layer % 2 === 0),

@@ -15,11 +15,11 @@ export const gptNeox: Family = {
     const [hiddenSize, heads] = [config.count("hidden_size"), config.heads("num_attention_heads")];
     config.requireDivides("num_attention_heads", hiddenSize);
     const headWidth = hiddenSize / heads;
-    const norm = layerNorm(config.number("layer_norm_eps", 1e-5));
+    const norm = layerNorm(config.epsilon("layer_norm_eps", 1e-5));
     const share = config.optional("rotary_pct") ?? turnedShare(config, 0.25);
     config.passOver("partial_rotary_factor");
     const width = turnedWidth(config, "rotary_pct", headWidth, share);
-    const frequencies = frequenciesOf(config, width, config.number("rotary_emb_base", 10000));
+    const frequencies = frequenciesOf(config, width, config.positive("rotary_emb_base", 10000));
     const parallel = config.flag("use_parallel_residual", true);
     const biased = config.flag("attention_bias", true);
     const activation = config.activation("hidden_act", "gelu");

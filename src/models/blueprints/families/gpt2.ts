@@ -46,7 +46,7 @@ export const gpt2: Family = {
   headWidthFollows: true,
   prefix: "transformer.",
   blueprint: (config) => {
-    const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));
+    const norm = layerNorm(config.epsilon("layer_norm_epsilon", 1e-5));
     const [hiddenSize, embedding] = [config.count("n_embd"), "transformer.wte.weight"];
     config.requireDivides("n_head", hiddenSize);
     return {

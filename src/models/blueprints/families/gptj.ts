@@ -46,7 +46,7 @@ export const gptj: Family = {
   headWidthFollows: true,
   prefix: "transformer.",
   blueprint: (config) => {
-    const norm = layerNorm(config.number("layer_norm_epsilon", 1e-5));
+    const norm = layerNorm(config.epsilon("layer_norm_epsilon", 1e-5));
     config.requireAll({ rotary: true, scale_attn_weights: true });
     const hiddenSize = config.count("n_embd");
     const embedding = "transformer.wte.weight";

@@ -12,7 +12,7 @@ export const granite: Family = {
       embedding: { scale: config.number("embedding_multiplier", 1) },
       attention: () => ({ scale: config.number("attention_multiplier", 1) }),
       layer: { branchScale: config.number("residual_multiplier", 1) },
-      head: { scale: 1 / config.number("logits_scaling", 1) },
+      head: { scale: 1 / config.positive("logits_scaling", 1) },
     });
   },
 };

@@ -14,7 +14,7 @@ const mlpBias = (config: Config) => ({ mlp: config.flag("mlp_bias", false) });
 /** Windows from `max_window_layers` on, if they are used at all. */
 function qwenWindows(config: Config): Window {
   const used = config.flag("use_sliding_window", false);
-  const [window, from] = [config.optional("sliding_window") ?? 4096, config.optional("max_window_layers") ?? 28];
+  const [window, from] = [config.window() ?? 4096, config.optional("max_window_layers") ?? 28];
   return windowsBy(config, used ? window : null, (layer) => layer >= from);
 }
 
@@ -25,7 +25,7 @@ function smollm3(config: Config): Variant {
   const every = config.optional("no_rope_layer_interval") ?? 4;
   const stated = config.value("no_rope_layers") === undefined ? null : config.numbers("no_rope_layers", layers);
   const turns = (layer: number) => (stated ? stated[layer] !== 0 : (layer + 1) % every !== 0);
-  const window = config.flag("use_sliding_window", false) ? config.optional("sliding_window") : null;
+  const window = config.flag("use_sliding_window", false) ? config.window() : null;
   return {
     biases: { ...attentionBiases(config), ...mlpBias(config) },
     window: windowsBy(config, window, (layer) => !turns(layer)),
@@ -56,7 +56,7 @@ export const llamaFamilies: readonly Family[] = [
     name: "Mistral",
     modelType: "mistral",
     blueprint: (config) => {
-      const window = config.stated("sliding_window") ? config.optional("sliding_window") : 4096;
+      const window = config.stated("sliding_window") ? config.window() : 4096;
       return gatedDecoder(config, { window: () => window ?? undefined });
     },
   },

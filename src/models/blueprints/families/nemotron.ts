@@ -9,7 +9,7 @@ export const nemotron: Family = {
   blueprint: (config) => {
     const attention = config.flag("attention_bias", false);
     const mlp = config.flag("mlp_bias", false);
-    const epsilon = config.number("norm_eps", 1e-5);
+    const epsilon = config.epsilon("norm_eps", 1e-5);
     return gatedDecoder(config, {
       norm: (at) => ({ kind: "LAYER", weight: `${at}.weight`, bias: `${at}.bias`, epsilon, aroundOne: true }),
       biases: { qkv: attention, output: attention },

@@ -23,7 +23,7 @@ function olmo3(config: Config): Variant {
   const kinds = layerTypes(config);
   return {
     ...olmo2(config),
-    window: windowsBy(config, config.optional("sliding_window") ?? 4096, isWindowed),
+    window: windowsBy(config, config.window() ?? 4096, isWindowed),
     frequencies: (width) => {
       const whole = frequenciesOf(config, width, 10000, "full_attention");
       const base = config.part("rope_parameters")?.optional("rope_theta") ?? config.optional("rope_theta") ?? 10000;

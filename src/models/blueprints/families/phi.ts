@@ -5,7 +5,7 @@ import { gatedDecoder, layerNorm, linearAt, rmsNorm, type Variant } from "./gate
 
 /** One norm, an attention and a plain MLP of the same value; biases everywhere, at the head too. */
 function phi(config: Config): Variant {
-  const norm = layerNorm(config.number("layer_norm_eps", 1e-5));
+  const norm = layerNorm(config.epsilon("layer_norm_eps", 1e-5));
   const ofHeads = config.flag("qk_layernorm", false);
   return {
     norm,
@@ -26,7 +26,7 @@ function phi(config: Config): Variant {
 
 /** A Llama whose queries, keys and values lie in one matrix, and gate and up in another. */
 function phi3(config: Config): Variant {
-  const window = config.optional("sliding_window") ?? undefined;
+  const window = config.window() ?? undefined;
   // Of positions that are scaled; it is there where they are not.
   config.passOver("original_max_position_embeddings");
   config.requireAll({ full_attn_mod: 1, interpolate_factor: 1, lm_head_bias: false });

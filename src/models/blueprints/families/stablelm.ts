@@ -9,7 +9,7 @@ export const stablelm: Family = {
   modelType: "stablelm",
   headWidthFollows: true,
   blueprint: (config) => {
-    const epsilon = config.number("layer_norm_eps", 1e-5);
+    const epsilon = config.epsilon("layer_norm_eps", 1e-5);
     const parallel = config.flag("use_parallel_residual", false);
     const before = "input_layernorm";
     // Each head has a tensor of its own.

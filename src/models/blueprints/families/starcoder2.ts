@@ -7,7 +7,7 @@ export const starcoder2: Family = {
   modelType: "starcoder2",
   blueprint: (config) => {
     const biased = config.flag("use_bias", true);
-    const window = config.optional("sliding_window") ?? undefined;
+    const window = config.window() ?? undefined;
     config.passOver("activation_function", "layer_norm_epsilon");
     config.requireAll({
       mlp_type: "default",
@@ -17,7 +17,7 @@ export const starcoder2: Family = {
       scale_attention_softmax_in_fp32: true,
     });
     return gatedDecoder(config, {
-      norm: layerNorm(config.number("norm_epsilon", 1e-5)),
+      norm: layerNorm(config.epsilon("norm_epsilon", 1e-5)),
       biases: { qkv: biased, output: biased },
       window: () => window,
       activation: ["hidden_act", "gelu_pytorch_tanh"],
