@@ -18,6 +18,8 @@ export interface Standing {
   readonly checksSinceBest: number;
   /** The mean of the losses of steps, the newer the more; null before the first. */
   readonly trend: number | null;
+  /** The same of fewer steps; missing in a checkpoint of a version that had none. */
+  readonly recent?: number | null;
   readonly trainedTokens: number;
 }
 

@@ -41,12 +41,14 @@ export interface Recovered {
   weights(): Generator<readonly [parameter: string, values: Float32Array]>;
 }
 
-/** A loss so many times its trend, or the best that there was, is taken for a training that has gone astray. */
+/** A loss of texts held back so many times the best is taken for a training that has gone astray. */
 const tooMuch = 2;
+/** Recent losses so many times their trend are a reason to look; a loss of texts held back so many times the best is then enough. */
+const suspicious = { trend: 2, heldBack: 1.25 } as const;
 /** How often it may go back. */
 const mostRetreats = 6;
-/** How much a new loss counts in the trend. */
-const newest = 0.1;
+/** How much a new loss counts in the trend, and in what is recent: losses of small batches vary, so that a single one says little. */
+const newest = { trend: 0.1, recent: 0.3 } as const;
 
 /**
  * Heals what is left of a model. A method that trains brings it to do again what its teacher does, and keeps the step that does best on texts that are held back. Its whole state is
@@ -87,6 +89,7 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
       teacherLoss: first.teacherLoss,
     };
     const clock = new Clock(options);
+    const strayed = async (standing: Standing) => tooLarge(await trainer.measure(heldBack), standing, suspicious.heldBack);
     while (now.step < options.steps && now.checksSinceBest < options.patience) {
       const step = now.step + 1;
       const begun = performance.now();
@@ -97,18 +100,19 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
         tokens += batch.tokens;
       }
       const gradientNorm = trainer.gradientNorm();
-      let reason = strayed(loss, now.trend, gradientNorm);
+      const recent = blended(now.recent ?? now.trend, loss, newest.recent);
+      let reason = notFinite(loss, gradientNorm);
+      if (reason === null && now.trend !== null && recent > suspicious.trend * now.trend) reason = await strayed(now);
       if (reason === null) {
         const gradientScale = Math.min(1, options.maxGradientNorm / (gradientNorm + 1e-6));
         await trainer.step({ step, learningRate, weightDecay: options.weightDecay, gradientScale });
-        const trend = now.trend === null ? loss : (1 - newest) * now.trend + newest * loss;
-        now = { ...now, step, trend, trainedTokens: now.trainedTokens + tokens };
+        now = { ...now, step, trend: blended(now.trend, loss, newest.trend), recent, trainedTokens: now.trainedTokens + tokens };
         clock.stepped(tokens, performance.now() - begun);
         yield { type: "STEP", step, steps: options.steps, loss, gradientNorm, learningRate, ...clock.reading(now) };
         if (step % options.checkEverySteps !== 0 && step !== options.steps) continue;
         const checking = performance.now();
         const heldBackLoss = await trainer.measure(heldBack);
-        reason = heldBackLoss <= tooMuch * now.bestLoss ? null : `the loss of the texts held back came to ${heldBackLoss.toFixed(3)}`;
+        reason = tooLarge(heldBackLoss, now, tooMuch);
         if (reason === null) {
           const isBest = heldBackLoss < now.bestLoss;
           now = isBest
@@ -159,14 +163,32 @@ async function openTrainer(
   return Trainer.open({ subject: { ...subject, whole, read, options }, teacher: used, method, options, executionProvider });
 }
 
-const beginning = { step: 0, rateFactor: 1, retreats: 0, bestStep: 0, checksSinceBest: 0, trend: null, trainedTokens: 0 } as const;
+const beginning = {
+  step: 0,
+  rateFactor: 1,
+  retreats: 0,
+  bestStep: 0,
+  checksSinceBest: 0,
+  trend: null,
+  recent: null,
+  trainedTokens: 0,
+} as const;
+
+/** A running mean with a new loss. */
+const blended = (before: number | null, loss: number, share: number): number =>
+  before === null ? loss : (1 - share) * before + share * loss;
 
 /** Why a step's loss or gradient says that training has gone astray; null if they do not. */
-function strayed(loss: number, trend: number | null, gradientNorm: number): string | null {
+function notFinite(loss: number, gradientNorm: number): string | null {
   if (!Number.isFinite(loss)) return `the loss came to ${loss}`;
-  if (!Number.isFinite(gradientNorm)) return `the norm of the gradient came to ${gradientNorm}`;
-  return trend !== null && loss > tooMuch * trend ? `the loss came to ${loss.toFixed(3)}, from about ${trend.toFixed(3)}` : null;
+  return Number.isFinite(gradientNorm) ? null : `the norm of the gradient came to ${gradientNorm}`;
 }
+
+/** Why the loss of texts held back says so. */
+const tooLarge = (heldBackLoss: number, { bestLoss }: Standing, times: number): string | null =>
+  heldBackLoss <= times * bestLoss
+    ? null
+    : `the loss of the texts held back came to ${heldBackLoss.toFixed(3)}, from ${bestLoss.toFixed(3)}`;
 
 const wonBack = ({ startLoss, teacherLoss }: Standing, loss: number): number | null =>
   teacherLoss !== null && startLoss > teacherLoss ? (startLoss - loss) / (startLoss - teacherLoss) : null;
