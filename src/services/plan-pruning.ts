@@ -1,10 +1,11 @@
-import type { PruningOptions } from "../pruning/options.ts";
+import { type PruningOptions, prunesParts } from "../pruning/options.ts";
 import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
 import type { ModelRecord } from "../store/models.ts";
 import type { PruningRunRecord } from "../store/pruning-runs.ts";
 import { structuresOfModels } from "../store/references.ts";
-import { isDivided, type StructureKind } from "../structures/structure.ts";
 import { type PruningRequest, readyPruning, type StartServices } from "./start-pruning.ts";
+
+type StructureKind = PruningOptions["structureKinds"][number];
 
 /** Structures of one kind that may go. */
 export interface PlannedStructures {
@@ -84,7 +85,7 @@ export async function planPruning(services: StartServices, request: PruningReque
 
 /** As `openGroups` of src/pruning has it. */
 function removable({ kind, count }: Pick<Group, "kind" | "count">, { minKeepRatio }: PruningOptions): number {
-  return isDivided({ kind }) ? Math.max(0, count - Math.max(1, Math.ceil(minKeepRatio * count))) : count;
+  return prunesParts({ structureKinds: [kind] }) ? Math.max(0, count - Math.max(1, Math.ceil(minKeepRatio * count))) : count;
 }
 
 /** Parameters that may go at most: those of layers hold those of their branches, and those of branches what lies in them. */

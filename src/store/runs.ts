@@ -92,6 +92,8 @@ export interface RunFilter extends AgeFilter {
   readonly methods?: readonly string[] | undefined;
   readonly modelId?: string | undefined;
   readonly datasetId?: string | undefined;
+  /** Of the run whose result they work on. */
+  readonly resultOf?: string | undefined;
   readonly comparisonKey?: string | undefined;
 }
 
@@ -251,14 +253,15 @@ export async function listRuns<Kind extends RunKind = RunKind>(
     methods,
     modelId,
     datasetId,
+    resultOf,
     comparisonKey,
     ...age
   }: RunFilter & { readonly kinds?: readonly Kind[] | undefined } = {},
   orderBy: RunOrder = "NEWEST_FIRST",
 ): Promise<Listing<RunRecord<Kind>>> {
-  if (namesNobody(modelId, datasetId)) return noRows;
+  if (namesNobody(modelId, datasetId, resultOf)) return noRows;
   const named = { kind: among(kinds), status: among(statuses), method: among(methods) };
-  const where = { ...named, modelId, datasetId, comparisonKey, createdAt: createdWithin(age) };
+  const where = { ...named, modelId, datasetId, subjectRunId: resultOf, comparisonKey, createdAt: createdWithin(age) };
   return listRows(db.run, where, page, runOrders[orderBy], toRunRecord<Kind>);
 }
 

@@ -129,4 +129,121 @@ test("queue: workers come and go, tell what they do, and the queue stands in its
   await page.getByText("No worker lives").waitFor();
 });
 
+test("start: a plan before anything starts, of what was typed", inBrowser, async () => {
+  const { page } = there;
+  await there.go(`/start?do=PRUNING&model=${seeded.root.id}`, "Start");
+  await page.getByLabel("Dataset").selectOption({ label: await page.getByRole("option", { name: /^literature-train/ }).innerText() });
+  await page.getByLabel("Target ratio").fill("0.1");
+  await page.getByRole("button", { name: "What would it do?" }).press("Enter");
+  const plan = page.getByRole("status", { name: "Plan" });
+  await plan.getByText("From 134,515,008 parameters to 121,063,507: 13.45M go (10%).").waitFor();
+  await plan.getByText("Of 12 layers 12 may go, 42.48M parameters.").waitFor();
+  await plan.getByText("4 iterations of 1 structure.").waitFor();
+  // It is reckoned by the run that was measured: of 20% by PIP.
+  await plan.getByRole("link", { name: "the last such run" }).waitFor();
+  await there.check("start-plan");
+  await page.getByLabel("Target ratio").fill("0.9");
+  await page.getByLabel("Target ratio").press("Tab");
+  await page.getByText("as it was asked for before").waitFor();
+  await page.getByRole("button", { name: "What would it do?" }).click();
+  await plan.getByText(/It cannot get there: \d+\.\d% may go at most/).waitFor();
+  await page.getByLabel("Target ratio").fill("1.5");
+  await page.getByRole("button", { name: "What would it do?" }).click();
+  await page
+    .getByText(/targetRatio must lie/)
+    .first()
+    .waitFor();
+  assert.equal(await api.services.store.prisma.run.count({ where: { status: "QUEUED", kind: "PRUNING" } }), 1);
+});
+
+test("start: a recipe starts a chain, a step that is refused is mended, and runs show what they wait for", inBrowser, async () => {
+  const { page } = there;
+  await there.go("/start?do=RECIPE", "Start");
+  await page.getByLabel("Model", { exact: true }).selectOption(seeded.root.id);
+  const steps = page.getByRole("list", { name: "Steps" }).locator("> li");
+  await until("the usual steps are there", async () => (await steps.count()) === 4);
+  const { datasets } = await api.data('{ datasets(first: 9, filter: { name: "literature" }, orderBy: NAME) { nodes { id } } }');
+  const [heldOut, train] = datasets.nodes.map(({ id }: { id: string }) => id);
+  const open = (at: number, title: string) => steps.nth(at).getByRole("button", { name: title }).press("Enter");
+  await open(0, "1. Prune");
+  await steps.nth(0).getByLabel("Dataset").selectOption(train);
+  await open(2, "3. Evaluate");
+  await steps.nth(2).getByLabel("Dataset").selectOption(train);
+  await open(1, "2. Heal");
+  await steps.nth(1).getByLabel("Dataset").selectOption(train);
+  await steps.nth(1).getByLabel("Steps", { exact: true }).fill("0");
+  await there.check("recipe");
+  await page.getByRole("button", { name: "Leave out step 4" }).press("Enter");
+  await page.getByRole("button", { name: "Start all" }).click();
+  await page.getByRole("alert").filter({ hasText: "steps must" }).first().waitFor();
+  await page.getByRole("link", { name: "Prune: it has started." }).waitFor();
+  // What has started is not started anew, after a reload neither.
+  await page.reload();
+  await open(1, "2. Heal");
+  await steps.nth(1).getByLabel("Steps", { exact: true }).fill("40");
+  await open(2, "3. Evaluate");
+  await steps.nth(2).getByLabel("Dataset").selectOption(heldOut);
+  await page.getByRole("button", { name: "Start the rest" }).click();
+  await page.waitForURL(/#\/runs\//);
+  const chain = page.getByRole("navigation", { name: "Chain" });
+  await chain.getByText("pruning").waitFor();
+  assert.match(await chain.innerText(), /pruning\s*○ queued[^a-z]*recovery\s*○ queued[^a-z]*evaluation/);
+  await there.check("run-chain");
+  const { prisma } = api.services.store;
+  const healing = await prisma.run.findFirstOrThrow({
+    where: { kind: "RECOVERY", status: "QUEUED" },
+    include: { subjectRun: true, followers: true },
+  });
+  assert.deepEqual([healing.subjectRun?.kind, healing.followers.map(({ kind }) => kind)], ["PRUNING", ["EVALUATION"]]);
+  const { runs } = await api.data("query($id: ID!) { runs(first: 9, filter: { resultOf: $id }) { nodes { id } } }", { id: healing.id });
+  assert.deepEqual(runs.nodes, [{ id: healing.followers[0]?.id }]);
+  await there.go("/runs?status=QUEUED", "Runs");
+  await page.getByRole("row").filter({ hasText: "after recovery" }).getByText("waits for another run").waitFor();
+  // One that ends takes those with it that wait for it.
+  await page.getByRole("row").filter({ hasText: "after pruning" }).getByRole("link", { name: "pruning" }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Resume" }).waitFor();
+  assert.equal(await prisma.run.count({ where: { id: healing.followers[0]?.id ?? "", status: "CANCELLED" } }), 1);
+  await page.getByRole("button", { name: "Resume" }).click();
+  await page.getByText("○ queued").first().waitFor();
+  // And runs of other kinds begin anew with what they were asked.
+  await page.goto(`${new URL(api.url).origin}/#/runs/${healing.id}`);
+  await page.getByRole("heading", { level: 1, name: /^Recovery/ }).waitFor();
+  await page.getByRole("button", { name: "Run again with changes" }).click();
+  await until("it was asked for 40 steps", async () => (await page.getByLabel("Steps", { exact: true }).inputValue()) === "40");
+  await page.keyboard.press("Escape");
+});
+
+test("settings: who one is, the server's, and tokens: the first one is this page's, and others are withdrawn", inBrowser, async () => {
+  const { page } = there;
+  await there.go("/settings", "Settings");
+  await page.getByText("everybody who reaches the server may do everything").waitFor();
+  const row = (text: string) => page.getByRole("row").filter({ hasText: text });
+  await row("DATABASE_URL").getByText("set, and told to nobody").waitFor();
+  assert.doesNotMatch(await page.getByRole("main").innerText(), /postgresql:\/\/\w/);
+  await row("register model").or(row("start pruning")).first().waitFor();
+  await there.check("settings");
+  await page.getByRole("button", { name: "New token" }).click();
+  await page.getByLabel("Name: for whom").fill("ann");
+  assert.equal(await page.getByLabel("Role").isDisabled(), true);
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByText("The server is closed to those without a token").waitFor();
+  assert.match(await page.getByLabel("Give it to whom").inputValue(), /^esp_/);
+  await page.getByRole("button", { name: "I have it" }).click();
+  await page.getByText("ann · admin").waitFor();
+  await page.getByRole("button", { name: "New token" }).click();
+  await page.getByLabel("Name: for whom").fill(hostileName);
+  await page.getByLabel("Role").selectOption("READ");
+  await page.getByLabel("Days until").fill("90");
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByRole("button", { name: "I have it" }).click();
+  await row("onerror")
+    .getByText(/ends in 89 d 23 h/)
+    .waitFor();
+  await row("onerror").getByRole("button", { name: "Withdraw" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Withdraw" }).click();
+  await row("onerror").getByText("withdrawn just now").waitFor();
+  assert.equal(await page.evaluate("sessionStorage.getItem('espalier:token')"), null);
+});
+
 test("nothing was wrong in the browser's eyes", inBrowser, () => there.close());

@@ -61,4 +61,5 @@ export const routes: readonly Route[] = [
     menu: { label: "Playground", icon: "chat" },
     needs: "GENERATE",
   },
+  { pattern: "/settings", title: "Settings", view: () => import("./views/Settings.svelte"), menu: { label: "Settings", icon: "gear" } },
 ];

@@ -86,6 +86,9 @@ export abstract class AnyRunFilter extends AgeFilter {
   @Field(() => ID, { nullable: true, description: "Those that work on this model." })
   readonly modelId?: string | null;
 
+  @Field(() => ID, { nullable: true, description: "Those that work on the result of this run." })
+  readonly resultOf?: string | null;
+
   @Field(() => ID, { nullable: true, description: "Those that work with this dataset." })
   readonly datasetId?: string | null;
 }

@@ -38,6 +38,12 @@ class Session {
     for (const leave of this.leavers) leave();
   }
 
+  /** Goes on with another token. What was followed with the one before ends. */
+  become(token: string): void {
+    for (const leave of this.leavers) leave();
+    this.token = token;
+  }
+
   onLeave(leave: () => void): void {
     this.leavers.add(leave);
   }
