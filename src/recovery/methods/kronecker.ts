@@ -1,25 +1,11 @@
-import * as attr from "../../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../../onnx/builder.ts";
-import { sizeAt, sizeOf, type Tensor } from "../../onnx/ir.ts";
-import { floatsOf } from "../../onnx/tensors.ts";
+import { sizeAt, sizeOf } from "../../onnx/ir.ts";
 import { normal } from "../normal.ts";
-import { adaptedProducts } from "./adapted.ts";
-import type { Prepared, Trained, TrainedMethod } from "./method.ts";
-import { spliced } from "./splice.ts";
+import { adapted } from "./adapted.ts";
+import type { Trained, TrainedMethod } from "./method.ts";
 
 /** Sums of so many products, of matrices A so wide. */
 const [terms, blocks] = [4, 4];
-
-/** `Y + s sum over k of X (A_k (x) B_k C_k)`. */
-interface Adapter {
-  readonly parameter: Tensor;
-  /** The axis of the parameter along which X lies. */
-  readonly axis: number;
-  /** [terms * blocks, blocks], [rows, terms * rank] and [terms * rank, columns], terms one after another. */
-  readonly a: Trained;
-  readonly b: Trained;
-  readonly c: Trained;
-}
 
 /** Inputs or outputs in so many blocks, the last filled up with what does not count. */
 const blockLength = (size: number): number => Math.ceil(size / blocks);
@@ -33,43 +19,25 @@ export const kronecker: TrainedMethod = {
   description:
     "Adapters that are sums of Kronecker products, added to the weights at the end: four times the rank of `LORA` for as many numbers.",
   learningRate: 2e-3,
-  prepare(subject): Prepared {
-    const { rank, alpha } = subject.options;
-    const adapters: Adapter[] = [];
-    const forward = spliced(subject.forward, (b, instead) => {
-      for (const { parameter, product } of adaptedProducts(subject)) {
-        const tensor = subject.initializers.get(parameter) as Tensor;
-        const [y = ""] = product.node.outputs;
-        const [rows, columns] = [product.axis, 1 - product.axis].map((axis) => blockLength(sizeAt(tensor.dims, axis))) as [number, number];
+  prepare(subject) {
+    const { rank } = subject.options;
+    return adapted(subject, "kronecker", {
+      trained(name, inputs, outputs) {
+        const [rows, columns] = [blockLength(inputs), blockLength(outputs)];
         const trained = (part: string, shape: readonly number[], deviation: number): Trained => ({
-          ...{ name: `kronecker/${adapters.length}/${part}`, shape },
+          ...{ name: name(part), shape },
           initial: (random) => (deviation === 0 ? new Float32Array(sizeOf(shape)) : normal(random, sizeOf(shape), deviation)),
         });
-        const adapter: Adapter = {
-          ...{ parameter: tensor, axis: product.axis },
-          a: trained("a", [terms * blocks, blocks], 1 / Math.sqrt(blocks)),
-          b: trained("b", [rows, terms * rank], 1 / Math.sqrt(rows)),
-          c: trained("c", [terms * rank, columns], 0),
-        };
-        const [a, bee, c] = [adapter.a, adapter.b, adapter.c].map((t) => b.input(t.name, "float32", t.shape)) as [Value, Value, Value];
-        const scale = (alpha / rank) * attr.floatOf(product.node, "alpha", 1);
-        instead.set(
-          y,
-          added(b, instead.get(y) ?? b.value(y), instead.get(product.input) ?? b.value(product.input), { a, b: bee, c }, scale),
-        );
-        adapters.push(adapter);
-      }
-    });
-    return {
-      forward,
-      trained: adapters.flatMap(({ a, b, c }) => [a, b, c]),
-      *merged(values) {
-        for (const { parameter, axis, a, b, c } of adapters) {
-          const w = floatsOf(parameter, subject.read(parameter));
-          yield [parameter.name, withSum(w, parameter.dims, axis, [values(a.name), values(b.name), values(c.name)], alpha / rank)];
-        }
+        // Terms lie one after another.
+        return [
+          trained("a", [terms * blocks, blocks], 1 / Math.sqrt(blocks)),
+          trained("b", [rows, terms * rank], 1 / Math.sqrt(rows)),
+          trained("c", [terms * rank, columns], 0),
+        ];
       },
-    };
+      added: (b, y, x, [a, bee, c], scale) => added(b, y, x, { a: a as Value, b: bee as Value, c: c as Value }, scale),
+      merged: (w, dims, axis, [a, b, c], s) => withSum(w, dims, axis, [a as Float32Array, b as Float32Array, c as Float32Array], s),
+    });
   },
 };
 

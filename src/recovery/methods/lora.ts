@@ -1,20 +1,8 @@
-import * as attr from "../../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../../onnx/builder.ts";
-import { sizeAt, sizeOf, type Tensor } from "../../onnx/ir.ts";
-import { floatsOf } from "../../onnx/tensors.ts";
+import { sizeAt, sizeOf } from "../../onnx/ir.ts";
 import { normal } from "../normal.ts";
-import { adaptedProducts } from "./adapted.ts";
-import type { Prepared, Trained, TrainedMethod } from "./method.ts";
-import { spliced } from "./splice.ts";
-
-/** A product `Y = X W` that is given a second, narrow one: `Y + s (X A) B`. */
-interface Adapter {
-  readonly parameter: Tensor;
-  /** The axis of the parameter along which X lies. */
-  readonly axis: number;
-  readonly a: Trained;
-  readonly b: Trained;
-}
+import { adapted } from "./adapted.ts";
+import type { TrainedMethod } from "./method.ts";
 
 /**
  * Low-rank adapters (Hu et al. 2021, arXiv 2106.09685): `W + (alpha / rank) A B` with A [n_in, rank] and B [rank, n_out]. A is drawn,
@@ -24,37 +12,16 @@ export const lora: TrainedMethod = {
   name: "LORA",
   description: "Low-rank adapters beside the products of attentions and MLPs, added to the weights at the end. Little memory; the default.",
   learningRate: 2e-3,
-  prepare(subject): Prepared {
-    const { rank, alpha } = subject.options;
-    const adapters: Adapter[] = [];
-    const forward = spliced(subject.forward, (b, instead) => {
-      for (const { parameter, product } of adaptedProducts(subject)) {
-        const tensor = subject.initializers.get(parameter) as Tensor;
-        const [y = ""] = product.node.outputs;
-        const [nIn, nOut] = [sizeAt(tensor.dims, product.axis), sizeAt(tensor.dims, 1 - product.axis)];
-        const name = (part: string) => `lora/${adapters.length}/${part}`;
-        const a: Trained = { name: name("a"), shape: [nIn, rank], initial: (random) => normal(random, nIn * rank, 1 / Math.sqrt(nIn)) };
-        const bee: Trained = { name: name("b"), shape: [rank, nOut], initial: () => new Float32Array(rank * nOut) };
-        const scale = (alpha / rank) * attr.floatOf(product.node, "alpha", 1);
-        const x = instead.get(product.input) ?? b.value(product.input);
-        instead.set(
-          y,
-          added(b, instead.get(y) ?? b.value(y), x, b.input(a.name, "float32", a.shape), b.input(bee.name, "float32", bee.shape), scale),
-        );
-        adapters.push({ parameter: tensor, axis: product.axis, a, b: bee });
-      }
+  prepare(subject) {
+    const { rank } = subject.options;
+    return adapted(subject, "lora", {
+      trained: (name, inputs, outputs) => [
+        { name: name("a"), shape: [inputs, rank], initial: (random) => normal(random, inputs * rank, 1 / Math.sqrt(inputs)) },
+        { name: name("b"), shape: [rank, outputs], initial: () => new Float32Array(rank * outputs) },
+      ],
+      added: (b, y, x, [a, bee], scale) => added(b, y, x, a as Value, bee as Value, scale),
+      merged: (w, dims, axis, [a, b], s) => withProduct(w, dims, axis, a as Float32Array, b as Float32Array, s),
     });
-    return {
-      forward,
-      trained: adapters.flatMap(({ a, b }) => [a, b]),
-      *merged(values) {
-        for (const { parameter, axis, a, b } of adapters)
-          yield [
-            parameter.name,
-            withProduct(floatsOf(parameter, subject.read(parameter)), parameter.dims, axis, values(a.name), values(b.name), alpha / rank),
-          ];
-      },
-    };
   },
 };
 
