@@ -6,9 +6,8 @@
  * The API, the subscribers and the writer are processes of their own. Exits with 1 if an event is lost or repeated, or if the
  * API's memory has grown by more than a tenth between the second quarter and the last.
  */
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -21,6 +20,7 @@ import { claimRun } from "../../src/store/run-progress.ts";
 import { openStore } from "../../src/store/store.ts";
 import { temporaryFolder } from "../../test/support/database.ts";
 import { newRun } from "../../test/support/records.ts";
+import { residentMiB, startApi } from "./api-process.ts";
 
 interface Report {
   readonly received: number;
@@ -55,17 +55,6 @@ async function subscribe(url: string, runId: string, count: number): Promise<voi
   process.on("message", () => process.send?.(report));
 }
 
-const residentMiB = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
-
-async function startApi(databaseUrl: string, dataDirectory: string): Promise<{ api: ChildProcess; url: string }> {
-  const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
-  const env = { ...process.env, DATABASE_URL: databaseUrl, ESPALIER_DATA_DIRECTORY: dataDirectory, PORT: "0", LOG_LEVEL: "warn" };
-  const api = spawn(process.execPath, [program, "api"], { env, stdio: ["ignore", "pipe", "inherit"] });
-  const [said] = (await once(api.stdout, "data")) as [Buffer];
-  const [url] = /http:\S+/.exec(String(said)) ?? [];
-  return { api, url: (url ?? "").replace("http", "ws") };
-}
-
 async function bench(subscribers: number, rate: number, minutes: number): Promise<boolean> {
   const dataDirectory = await temporaryFolder();
   const postgres = await startEmbeddedPostgres(dataDirectory);
@@ -75,7 +64,14 @@ async function bench(subscribers: number, rate: number, minutes: number): Promis
   const claim = await claimRun(store, runId);
   if (!claim) throw new Error("the run cannot be claimed");
   await recordStart(store, claim, { executionProvider: "CPU", parameterCount: 1000, targetParameterCount: 1, candidates: 1 });
-  const clients = fork(fileURLToPath(import.meta.url), ["--as-client", url, "--run", runId, "--subscribers", String(subscribers)]);
+  const clients = fork(fileURLToPath(import.meta.url), [
+    "--as-client",
+    url.replace("http", "ws"),
+    "--run",
+    runId,
+    "--subscribers",
+    String(subscribers),
+  ]);
   await once(clients, "message");
   console.log(`${subscribers} subscribers are connected; the API holds ${residentMiB(api.pid as number).toFixed(0)} MiB`);
 

@@ -85,6 +85,23 @@ try {
   await shot("run", `/runs/${byLayers?.id}`, words("Lowest scores"));
   await shot("model", `/models/${byLayers?.resultModel.id}`, words("What can be removed"));
   await shot("structures", `/structures?run=${byHeads}&kind=CHANNEL`, (on) => on.locator("canvas").first().waitFor());
+  const { run } = await client.request<{ run: { resultModel: { id: string } } }>(
+    "query ($id: ID!) { run(id: $id) { ... on PruningRun { resultModel { id } } } }",
+    { id: byHeads },
+  );
+  const compared = new URLSearchParams([modelId, byLayers?.resultModel.id ?? "", run.resultModel.id].map((id) => ["model", id]));
+  await shot("compare", `/compare?${compared}&kind=CHANNEL`, async (on) => {
+    await on.setViewportSize({ width: 1280, height: 1500 });
+    await on.getByLabel("Prompt", { exact: true }).fill("The white whale");
+    await on.getByLabel("Tokens", { exact: true }).fill("40");
+    await on.getByRole("button", { name: "Write", exact: true }).click();
+    await on.getByText("are marked").nth(1).waitFor();
+    await on.locator("section.text").nth(1).focus();
+    for (let i = 0; i < 2; i++) await on.keyboard.press("ArrowDown");
+    await on.evaluate("scrollTo(0, 0)");
+  });
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await shot("trade-off", "/tradeoff?limit=6", words(/Best with/));
   await shot("start", `/start?do=PRUNING&model=${modelId}`, (on) => on.getByLabel("Target ratio").waitFor());
   await shot("playground", `/playground?model=${modelId}`, async (on) => {
     await on.getByLabel("Prompt", { exact: true }).fill("The white whale");

@@ -40,8 +40,8 @@ const membersDocument = graphql(
 /** The first page is small, so that something is seen at once; the others are as large as the server gives them. */
 const [firstPage, pageSize] = [100, 500];
 
-/** While pages come in, what is shown is renewed this often; the first at once. */
-const renewMs = 250;
+/** While pages come in, what is shown is renewed this often; the first at once. Of thousands more seldom: each time all are laid out. */
+const renewMs = (many: number) => (many < 2000 ? 250 : 1000);
 
 /** All models of the server, oldest first, as they are now. */
 export class Members {
@@ -66,7 +66,7 @@ export function members(): Members {
     result.all = [...known.values()];
   };
   const showSoon = () => {
-    timer ??= setTimeout(show, Math.max(0, shownAt + renewMs - Date.now()));
+    timer ??= setTimeout(show, Math.max(0, shownAt + renewMs(known.size) - Date.now()));
   };
 
   async function readAll(signal: AbortSignal): Promise<void> {
@@ -87,8 +87,9 @@ export function members(): Members {
         else showSoon();
       }
       for (const id of known.keys()) if (!seen.has(id) && !changed.has(id)) known.delete(id);
+      if (timer) clearTimeout(timer);
+      show();
       result.isComplete = true;
-      showSoon();
     } catch (failure) {
       if (!signal.aborted) result.failure = failure;
     }
