@@ -89,7 +89,9 @@ try {
     "query ($id: ID!) { run(id: $id) { ... on PruningRun { resultModel { id } } } }",
     { id: byHeads },
   );
-  const compared = new URLSearchParams([modelId, byLayers?.resultModel.id ?? "", run.resultModel.id].map((id) => ["model", id]));
+  const compared = new URLSearchParams(
+    [modelId, byLayers?.resultModel.id ?? "", run.resultModel.id].map((id): [string, string] => ["model", id]),
+  );
   await shot("compare", `/compare?${compared}&kind=CHANNEL`, async (on) => {
     await on.setViewportSize({ width: 1280, height: 1500 });
     await on.getByLabel("Prompt", { exact: true }).fill("The white whale");
