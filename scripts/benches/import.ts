@@ -1,19 +1,20 @@
 /**
- * Measures what importing a folder of safetensors takes, beside reading its files once: seconds, and the memory that is the process's own.
+ * Measures what importing a folder of safetensors takes, beside reading its files once and working out their SHA-256 on one thread, and what exporting it
+ * as safetensors takes, beside copying them: seconds, and the memory that is the process's own.
  *
  *     npm run bench:import -- [--gigabytes 4] [--folder /where/there/is/room]
  *
  * Files of the server's own (uploads, downloads) are taken as they are; those of a folder of others are copied. As root it empties the
  * system's cache of files before each, as it is when files are new; else what it finds is what the cache holds.
  */
-import { randomBytes } from "node:crypto";
-import { createReadStream, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdir, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { constants, createReadStream, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ComputeProcess } from "../../src/compute/compute-process.ts";
-import type { ImportSource } from "../../src/models/import/import-model.ts";
+import type { Tasks } from "../../src/compute/tasks.ts";
 
 const { values } = parseArgs({ options: { gigabytes: { type: "string", default: "4" }, folder: { type: "string", default: tmpdir() } } });
 const [hidden, width, vocabulary] = [1024, 4096, 1024];
@@ -89,18 +90,26 @@ const ownMemory = (pid: number): number => {
   return Number(/RssAnon:\s*(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
 };
 
-async function imported(dataDirectory: string, source: ImportSource): Promise<{ seconds: number; peak: number }> {
+/** A task in a process of its own: what it takes, and what comes of it. */
+async function taken<Name extends "import" | "export">(
+  task: Name,
+  request: Tasks[Name]["request"],
+): Promise<{ readonly seconds: number; readonly peak: number; readonly result: Tasks[Name]["result"] }> {
   const compute = new ComputeProcess();
   let peak = 0;
   const timer = setInterval(() => {
     if (compute.pid !== undefined && existsSync(`/proc/${compute.pid}/status`)) peak = Math.max(peak, ownMemory(compute.pid));
   }, 50);
   try {
+    let result: Tasks[Name]["result"] | null = null;
     const seconds = await secondsOf(async () => {
-      const steps = compute.run("import", { dataDirectory, source, scratch: join(dataDirectory, "scratch") }, new AbortController().signal);
-      for (let step = await steps.next(); !step.done; step = await steps.next());
+      const steps = compute.run(task, request, new AbortController().signal);
+      let step = await steps.next();
+      while (!step.done) step = await steps.next();
+      result = step.value;
     });
-    return { seconds, peak };
+    if (result === null) throw new Error("the task gave nothing");
+    return { seconds, peak, result };
   } finally {
     clearInterval(timer);
     await compute.kill();
@@ -116,7 +125,22 @@ try {
   const reading = await secondsOf(async () => {
     for await (const _ of createReadStream(weights, { highWaterMark: 1 << 20 }));
   });
-  const path = await imported(join(folder, "copied"), { kind: "PATH", modelRoot: join(folder, "models"), path: "large" });
+  const hashing = await secondsOf(async () => {
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(weights, { highWaterMark: 1 << 20 })) hash.update(chunk);
+    hash.digest();
+  });
+  const copying = await secondsOf(async () => {
+    // As copies are made that share nothing with what they are of.
+    await copyFile(weights, join(folder, "copy"), constants.COPYFILE_EXCL);
+    const copy = await open(join(folder, "copy"));
+    await copy.sync();
+    await copy.close();
+  });
+  await rm(join(folder, "copy"));
+  const importing = (dataDirectory: string, source: Tasks["import"]["request"]["source"]) =>
+    taken("import", { dataDirectory, source, scratch: join(dataDirectory, "scratch") });
+  const path = await importing(join(folder, "copied"), { kind: "PATH", modelRoot: join(folder, "models"), path: "large" });
   await rm(join(folder, "copied"), { recursive: true });
   const sent = join(folder, "sent");
   await mkdir(sent);
@@ -125,15 +149,26 @@ try {
     files.push({ path: name, sizeBytes: (await stat(join(model, name))).size, sha256: null });
     await rename(join(model, name), join(sent, String(i)));
   }
-  const upload = await imported(join(folder, "taken"), { kind: "UPLOAD", folder: sent, files });
-  const row = (name: string, seconds: number, memory: string) =>
-    `| ${name} | ${seconds.toFixed(1)} | ${(seconds / reading).toFixed(2)} | ${memory} |`;
+  const dataDirectory = join(folder, "taken");
+  const upload = await importing(dataDirectory, { kind: "UPLOAD", folder: sent, files });
+  const { digest, files: stored, architecture } = upload.result;
+  const exported = await taken("export", {
+    model: { dataDirectory, digest, files: stored, vocabularySize: architecture.vocabularySize },
+    options: { format: "SAFETENSORS", weights: "AS_IS", padding: false },
+    scratch: join(dataDirectory, "scratch"),
+  });
+  const row = (name: string, seconds: number, of: number, memory = "") =>
+    `| ${name} | ${seconds.toFixed(1)} | ${(seconds / of).toFixed(2)} | ${memory} |`;
   const mega = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
   console.log(`A Llama of ${layers} layers, ${mega(size)} of float32 safetensors.\n`);
-  console.log("| | seconds | of reading once | memory of its own |\n| --- | ---: | ---: | ---: |");
-  console.log(row("reading the files once", reading, ""));
-  console.log(row("an upload or a download, taken as it is", upload.seconds, mega(upload.peak)));
-  console.log(row("a folder under the model root, copied", path.seconds, mega(path.peak)));
+  console.log("| | seconds | times reading once | memory of its own |\n| --- | ---: | ---: | ---: |");
+  console.log(row("reading the files once", reading, reading));
+  console.log(row("reading them for their SHA-256, on one thread", hashing, reading));
+  console.log(row("import of an upload or a download, taken as it is", upload.seconds, reading, mega(upload.peak)));
+  console.log(row("import of a folder under the model root, copied", path.seconds, reading, mega(path.peak)));
+  console.log("\n| | seconds | times copying once | memory of its own |\n| --- | ---: | ---: | ---: |");
+  console.log(row("copying the files once, to the disk", copying, copying));
+  console.log(row("export as SAFETENSORS", exported.seconds, copying, mega(exported.peak)));
 } finally {
   await rm(folder, { recursive: true, force: true });
 }

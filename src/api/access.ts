@@ -32,11 +32,19 @@ const unauthenticated = (why: string): EspalierError =>
 /** The key of what an open server grants to everybody: no digest. */
 const everybody = "";
 
+/**
+ * llama.cpp shows nothing but tokens of the Hub's own form, of letters and digits: `hf_` and the hexadecimal digits of a token's bytes are that token.
+ */
+const asHub = (secret: string): string => {
+  const [, digits] = /^hf_((?:[0-9a-f]{2}){16,100})$/.exec(secret) ?? [];
+  return digits === undefined ? secret : Buffer.from(digits, "hex").toString();
+};
+
 /** What a header or parameter of a client says: the token's digest, or `everybody` where it shows none. */
 function keyOf(authorization: string | undefined): string {
   const [, secret] = /^Bearer +(.*)$/i.exec(authorization?.trim() ?? "") ?? [];
   if (secret === undefined) return everybody;
-  const digest = digestOfToken(secret);
+  const digest = digestOfToken(asHub(secret));
   if (digest === null) throw unauthenticated("what was shown is not a token of this server");
   return digest;
 }

@@ -10,6 +10,7 @@ import { extract } from "tar-stream";
 import { createToken } from "../../src/store/tokens.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { type Answer, type TestApi, testApi } from "../support/api.ts";
+import { runPython, withoutPackages } from "../support/python.ts";
 import { until } from "../support/wait.ts";
 
 interface File {
@@ -162,9 +163,108 @@ test("transformers.js loads a model from here, and writes what the server writes
   }
 });
 
+/** As llama.cpp's common/hf-cache.cpp and download.cpp ask: the branch's commit, all files by it, then HEAD and ranges of each. */
+async function asLlamaCpp(token?: string): Promise<Buffer> {
+  const shown = { "user-agent": "llama-cpp/b1", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+  const json = async (path: string) => {
+    const answer = await get(path, { headers: { ...shown, accept: "application/json" } });
+    assert.equal(answer.status, 200, path);
+    return answer.json();
+  };
+  const { branches } = (await json(`/api/models/${model.repository}/refs`)) as { branches: { name: string; targetCommit: string }[] };
+  const commit = branches.find(({ name }) => name === "main")?.targetCommit ?? "";
+  assert.match(commit, /^[0-9a-f]{40}$/);
+  const tree = (await json(`/api/models/${model.repository}/tree/${commit}?recursive=true`)) as {
+    type: string;
+    path: string;
+    lfs?: { oid: string };
+  }[];
+  const file = tree.find(({ type, path }) => type === "file" && path === graph().path);
+  assert.equal(file?.lfs?.oid, graph().sha256);
+  const url = `/${model.repository}/resolve/${commit}/${file?.path}`;
+  const head = await get(url, { method: "HEAD", headers: shown });
+  assert.deepEqual(
+    [head.status, head.headers.get("etag"), Number(head.headers.get("content-length")), head.headers.get("accept-ranges")],
+    [200, `"${graph().sha256}"`, graph().sizeBytes, "bytes"],
+  );
+  const [begun, rest] = [
+    await get(url, { headers: { ...shown, range: "bytes=0-999" } }),
+    await get(url, { headers: { ...shown, range: "bytes=1000-" } }),
+  ];
+  assert.deepEqual([begun.status, rest.status], [206, 206]);
+  return Buffer.concat([Buffer.from(await begun.arrayBuffer()), Buffer.from(await rest.arrayBuffer())]);
+}
+
+test("what llama.cpp's downloader asks is answered", async () => assert.equal(sha256(await asLlamaCpp()), graph().sha256));
+
+const asPython = (token: string | null): Promise<Record<string, unknown>> =>
+  runPython("load_hub.py", { endpoint: base, repository: model.repository, token, file: graph().path });
+
+function requireAll(found: Record<string, unknown>): void {
+  const paths = model.files.map(({ path }) => path);
+  const commit = model.digest.slice(0, 40);
+  assert.deepEqual(found["whole"], Object.fromEntries(model.files.map(({ path, sha256: digest }) => [path, digest])));
+  assert.deepEqual(found["some"], paths.filter((path) => path.endsWith(".json")).sort());
+  assert.deepEqual([found["sha"], found["branches"]], [commit, [["main", commit]]]);
+  assert.deepEqual(found["files"], [...paths].sort());
+  assert.deepEqual(found["tree"], ["onnx", ...paths].sort());
+  assert.deepEqual(found["paths"], [[graph().path, graph().sizeBytes]]);
+  assert.deepEqual(found["exists"], [true, false, false]);
+  assert.deepEqual(
+    found["globbed"],
+    paths
+      .filter((path) => path.endsWith(".json"))
+      .map((path) => `${model.repository}/${path}`)
+      .sort(),
+  );
+  assert.equal(found["size"], graph().sizeBytes);
+}
+
+test("huggingface_hub finds and fetches a model, as transformers and vLLM do by it", {
+  skip: withoutPackages("huggingface_hub"),
+}, async () => {
+  const found = await asPython(null);
+  requireAll(found);
+  const bytes = Buffer.from(await (await get(graph().url)).arrayBuffer());
+  assert.equal(found["piece"], bytes.subarray(5, 25).toString("hex"));
+});
+
+test("which paths there are is asked with a form, and only with paths", async () => {
+  const ask = (body: string, type: string) =>
+    get(`/api/models/${model.repository}/paths-info/main`, { method: "POST", headers: { "content-type": type }, body });
+  const form = "application/x-www-form-urlencoded";
+  const found = (await (await ask("paths=onnx&paths=config.json&paths=no&expand=False", form)).json()) as { path: string }[];
+  assert.deepEqual(found.map(({ path }) => path).sort(), ["config.json", "onnx"]);
+  assert.equal((await ask(JSON.stringify({ paths: ["onnx"] }), "application/json")).status, 200);
+  assert.equal((await ask(JSON.stringify({ paths: [1] }), "application/json")).status, 400);
+  // No other route takes forms, which pages of other sites can send.
+  const elsewhere = await get("/graphql", { method: "POST", headers: { "content-type": form }, body: "query={__typename}" });
+  assert.equal(elsewhere.status, 415);
+});
+
 test("where there are tokens, files are for those who show one", async () => {
   const { secret } = await createToken(api.services.store.prisma, { name: "reader", role: "READ", expiresAt: null });
   await until("the token is known of", async () => (await get(graph().url, { method: "HEAD" })).status === 401);
   const allowed = await get(graph().url, { headers: { authorization: `Bearer ${secret}` }, method: "HEAD" });
   assert.equal(allowed.status, 200);
+  // In the form of the Hub's own tokens, which is all that llama.cpp shows.
+  assert.equal(sha256(await asLlamaCpp(`hf_${Buffer.from(secret).toString("hex")}`)), graph().sha256);
+  // transformers.js sends its own token to huggingface.co alone.
+  const kept = { remoteHost: env.remoteHost, allowLocalModels: env.allowLocalModels, useFSCache: env.useFSCache, fetch: env.fetch };
+  const showing: typeof fetch = (url, init) => {
+    const headers = new Headers(init?.headers);
+    headers.set("authorization", `Bearer ${secret}`);
+    return fetch(url, { ...init, headers });
+  };
+  try {
+    Object.assign(env, { remoteHost: base, allowLocalModels: false, useFSCache: false, fetch: showing });
+    assert.ok(await AutoTokenizer.from_pretrained(model.repository));
+    Object.assign(env, { fetch: kept.fetch });
+    await assert.rejects(AutoTokenizer.from_pretrained(model.repository, { revision: model.digest.slice(0, 40) }), /401|[Uu]nauthorized/);
+  } finally {
+    Object.assign(env, kept);
+  }
+  if (withoutPackages("huggingface_hub")) return;
+  requireAll(await asPython(secret));
+  assert.deepEqual(await asPython(null), { refused: "HfHubHTTPError", status: 401 });
 });

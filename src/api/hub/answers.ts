@@ -34,6 +34,14 @@ export function modelInfo({ id, repository, commit, createdAt, library, tags, fi
   };
 }
 
+/** Its one branch, as clients look up what `main` is. */
+export const refsOf = ({ commit }: PublishedModel) => ({
+  branches: [{ name: "main", ref: "refs/heads/main", targetCommit: commit }],
+  converts: [],
+  tags: [],
+  pullRequests: [],
+});
+
 interface TreeEntry {
   readonly type: "file" | "directory";
   readonly oid: string;
@@ -65,4 +73,10 @@ export function treeOf({ commit, files }: PublishedModel, folder: string, all: b
     ...[...folders].sort().map((path): TreeEntry => ({ type: "directory", oid: commit, size: 0, path })),
     ...below.filter((file) => all || isHere(file)).map(fileEntry),
   ];
+}
+
+/** Those of some paths that there are: files, and folders. */
+export function pathsInfo(published: PublishedModel, paths: readonly string[]): TreeEntry[] {
+  const wanted = new Set(paths.map((path) => path.replace(/^\/+|\/+$/g, "")));
+  return treeOf(published, "", true).filter(({ path }) => wanted.has(path));
 }

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { EspalierError } from "../../errors.ts";
+import { isObject } from "../../is-object.ts";
 import { type PublishedModel, placeOf, publishedModel } from "../../services/published-models.ts";
 import type { Services } from "../context.ts";
-import { headersOf, modelInfo, treeOf } from "./answers.ts";
+import { headersOf, modelInfo, pathsInfo, refsOf, treeOf } from "./answers.ts";
 import { sendArchive } from "./send-archive.ts";
 import { sendFile } from "./send-file.ts";
 
@@ -12,6 +13,16 @@ const errorCodes: Readonly<Record<string, string>> = {
   REVISION_NOT_FOUND: "RevisionNotFound",
   FILE_NOT_FOUND: "EntryNotFound",
 };
+
+const largestForm = 1 << 20;
+
+/** @throws EspalierError BAD_USER_INPUT */
+function pathsIn(body: unknown): string[] {
+  const stated = isObject(body) ? body["paths"] : undefined;
+  const paths = typeof stated === "string" ? [stated] : stated;
+  if (Array.isArray(paths) && paths.every((path) => typeof path === "string")) return paths;
+  throw new EspalierError("BAD_USER_INPUT", "paths must be a list of paths", { argument: "paths" });
+}
 
 /** What a header may hold. */
 const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?");
@@ -30,10 +41,10 @@ interface Params {
  */
 export function serveHub(app: FastifyInstance, { store, dataDirectory }: Pick<Services, "store" | "dataDirectory">): void {
   type Answer = (published: PublishedModel, request: FastifyRequest, reply: FastifyReply, path: string) => unknown;
-  const route = (url: string, answer: Answer) =>
-    app.route({
+  const route = (url: string, answer: Answer, method: "POST" | readonly ["GET", "HEAD"] = ["GET", "HEAD"], on = app) =>
+    on.route({
       url,
-      method: ["GET", "HEAD"],
+      method: method as "POST",
       config: { needs: "READ" },
       async handler(request, reply) {
         const { owner, name, revision = "main", "*": path = "" } = request.params as Params;
@@ -51,6 +62,15 @@ export function serveHub(app: FastifyInstance, { store, dataDirectory }: Pick<Se
 
   route("/api/models/:owner/:name", modelInfo);
   route("/api/models/:owner/:name/revision/:revision", modelInfo);
+  route("/api/models/:owner/:name/refs", refsOf);
+  // What is asked for is in a form, which this route alone takes: it changes nothing.
+  app.register(async (scope) => {
+    const parseAs = { parseAs: "string", bodyLimit: largestForm } as const;
+    scope.addContentTypeParser<string>("application/x-www-form-urlencoded", parseAs, (_, body, done) =>
+      done(null, { paths: new URLSearchParams(body).getAll("paths") }),
+    );
+    route("/api/models/:owner/:name/paths-info/:revision", (published, { body }) => pathsInfo(published, pathsIn(body)), "POST", scope);
+  });
   const tree: Answer = (published, request, _reply, path) =>
     treeOf(published, path, /^(1|true)$/i.test(String((request.query as { recursive?: unknown }).recursive)));
   route("/api/models/:owner/:name/tree/:revision", tree);
