@@ -132,7 +132,7 @@ const noNumbers = "of a short text the model's logits are no numbers (NaN): its 
 /** What a short run of the model as it is says against it, or else of it. */
 async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError | Trial> {
   // Unoptimised: folding constants would copy weights that are else only mapped.
-  const options = { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } } as const;
+  const options = { executionProvider: "CPU", threads: 1, lean: true } as const;
   try {
     const fitting = withoutTurning(model);
     const ordered = { ...fitting, graph: constantsFirst(fitting.graph) };

@@ -10,7 +10,7 @@ export async function evaluate(model: Model, values: readonly string[]): Promise
   if (values.length === 0) return {};
   const session = await openSession(
     { bytes: encode({ ...model, graph: { ...model.graph, inputs: [], outputs: [], valueInfo: [] } }, values) },
-    { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "disabled" } },
+    { executionProvider: "CPU", threads: 1, lean: true },
   );
   try {
     return await session.run({});

@@ -21,8 +21,8 @@ export interface SessionOptions {
   /** Threads within an operator; the number of physical cores unless told otherwise. */
   readonly threads?: number;
   /**
-   * Trade a little speed for much less memory (no memory pattern, no weight copies in packed form): for graphs that
-   * run a few times over large weights, as scoring does.
+   * For graphs that run a few times, as scoring does: open at once, and use much less memory (no memory pattern, no weight copies in packed
+   * form). On the CPU the graph runs as it is: to optimise a graph that is specialised already takes most of opening it, and gains nothing.
    */
   readonly lean?: boolean;
   /** Further ONNX Runtime options, for who only looks at a graph: the shape oracle, and registering. */
@@ -71,6 +71,7 @@ export class Session {
       executionProviders: [provider.toLowerCase()],
       intraOpNumThreads: options.threads ?? 0,
       enableMemPattern: !options.lean,
+      graphOptimizationLevel: options.lean && provider === "CPU" ? "disabled" : "all",
       logSeverityLevel: 3,
       ...native,
       extra: { session, ...extra },

@@ -164,10 +164,7 @@ async function typesOf(model: Model): Promise<Map<string, StaticType>> {
   const { graph } = model;
   const values = graph.nodes.flatMap((n) => n.outputs.filter((o) => o !== ""));
   const probe = encode({ ...model, graph: { ...graph, outputs: [] } }, values);
-  const session = await openSession(
-    { bytes: probe },
-    { executionProvider: "CPU", threads: 1, native: { graphOptimizationLevel: "disabled" } },
-  );
+  const session = await openSession({ bytes: probe }, { executionProvider: "CPU", threads: 1, lean: true });
   const types = new Map<string, StaticType>();
   for (const v of [...session.inputs, ...session.outputs]) {
     if (!v.shape?.every((d) => typeof d === "number"))

@@ -133,7 +133,7 @@ export async function shapedValues(
   if (computed.length === 0) return found;
   const session = await openSession(
     { bytes: encode({ ...model, graph: only }, computed), externalFolder: folder },
-    { executionProvider: "CPU", threads: 1, lean: true, native: { graphOptimizationLevel: "disabled" } },
+    { executionProvider: "CPU", threads: 1, lean: true },
   );
   try {
     const needed = Object.fromEntries(session.inputs.map(({ name }) => [name, feeds[name] as TensorValue]));

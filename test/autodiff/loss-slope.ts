@@ -54,7 +54,8 @@ function openWeights({ graph, ...rest }: TypedGraph, parameters: readonly string
   };
 }
 
-const open = (typed: TypedGraph): Promise<Session> => openSession({ bytes: bytesOf(typed) }, { executionProvider: "CPU", threads: 1 });
+const open = (typed: TypedGraph): Promise<Session> =>
+  openSession({ bytes: bytesOf(typed) }, { executionProvider: "CPU", threads: 1, lean: true });
 
 /** Compares each parameter's gradient with the slope of the loss along it, on one pair of random views. */
 export async function lossSlopes(

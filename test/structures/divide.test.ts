@@ -132,7 +132,7 @@ function feedsOf(
 
 /** Logits of the last token of texts, given at once, and given after the cache of those before it. */
 async function lastLogits(model: Model, ids: readonly number[][]): Promise<[atOnce: Float32Array, cached: Float32Array]> {
-  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1 });
+  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1, lean: true });
   try {
     const logits = logitsOutput(model.graph.outputs).name;
     const last = ({ dims, data }: TensorValue): Float32Array => {

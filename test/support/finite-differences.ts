@@ -35,7 +35,7 @@ export const floats = (dims: readonly number[], data: ArrayLike<number>): Tensor
 
 /** Runs a graph once and gives its outputs in order. */
 export async function evaluate(typed: TypedGraph, feeds: Readonly<Record<string, TensorValue>>): Promise<Float32Array[]> {
-  const session = await openSession({ bytes: bytesOf(typed) }, { executionProvider: "CPU", threads: 1 });
+  const session = await openSession({ bytes: bytesOf(typed) }, { executionProvider: "CPU", threads: 1, lean: true });
   try {
     const results = await session.run(feeds);
     return session.outputs.map((o) => (results[o.name] as TensorValue<Float32Array>).data);

@@ -36,7 +36,7 @@ export function masked(model: Model, ids: readonly StructureId[]): Model {
 }
 
 export async function logitsOf(model: Model, feeds: Record<string, TensorValue>): Promise<Float32Array> {
-  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1 });
+  const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 1, lean: true });
   try {
     const { name } = logitsOutput(session.outputs);
     return (await session.run(feeds, [name]))[name]?.data as Float32Array;

@@ -34,7 +34,7 @@ async function logits(model: Model, folder: string, rows: readonly (readonly num
     executionProvider: "CPU",
     threads: 1,
     lean: true,
-    native: { graphOptimizationLevel: "disabled", enableCpuMemArena: false },
+    native: { enableCpuMemArena: false },
   });
   try {
     const signature = signatureOf(session.inputs);
