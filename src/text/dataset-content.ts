@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { EspalierError } from "../errors.ts";
+import { isWhole } from "../is-whole.ts";
 
 /** A question with its answers: a context and choices that go on from it, or contexts that one continuation goes on from. */
 export type ChoiceItem =
@@ -64,8 +65,7 @@ const forms: readonly {
   { has: (r) => "text" in r, fits: (r) => isText(r["text"]), must: 'must have a string "text"', read: (r) => r["text"] as string },
 ];
 
-const isIndex = (value: unknown, list: readonly unknown[]): boolean =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) < list.length;
+const isIndex = (value: unknown, list: readonly unknown[]): boolean => isWhole(value, 0, list.length - 1);
 
 /** A record of a JSON file, from 1. @throws EspalierError INVALID_DATASET saying which one and what it must have */
 function recordOf(value: unknown, line: number): DatasetEntry {

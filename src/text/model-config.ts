@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { EspalierError } from "../errors.ts";
+import { isWhole } from "../is-whole.ts";
 import { readBeside } from "./read-beside.ts";
 
 /** Nobody's file nests so deep. */
@@ -91,7 +92,7 @@ export interface ModelConfig {
 }
 
 /** Some files say 10^30, 0 or -1 where they mean "no limit"; nothing that long is read anyway. */
-const isLength = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0 && (value as number) < 2 ** 31;
+const isLength = (value: unknown): value is number => isWhole(value, 1, 2 ** 31 - 1);
 
 /** The names under which model families keep their context length. */
 const contextLengthNames = ["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"];

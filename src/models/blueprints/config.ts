@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { isWhole } from "../../is-whole.ts";
 import { type Activation, activations as all } from "./blueprint.ts";
 
 /** What transformers calls the activations. */
@@ -71,8 +72,7 @@ export class Config {
   /** A whole number of at least 1. @throws EspalierError UNSUPPORTED_CONFIG */
   count(name: string, fallback?: number, most = 2 ** 24): number {
     const value = this.value(name) ?? fallback;
-    const fits = Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most;
-    return fits ? (value as number) : this.refuse(name, `whole numbers from 1 to ${most}`);
+    return isWhole(value, 1, most) ? value : this.refuse(name, `whole numbers from 1 to ${most}`);
   }
 
   /** A number of heads, or the width of one. @throws EspalierError UNSUPPORTED_CONFIG */

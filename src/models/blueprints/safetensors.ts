@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { EspalierError } from "../../errors.ts";
 import { isObject } from "../../is-object.ts";
+import { isWhole } from "../../is-whole.ts";
 import { type DataType, sizeOf } from "../../onnx/ir.ts";
 
 /** A tensor in a `.safetensors` file: what it is, and where its bytes lie. */
@@ -137,8 +138,9 @@ function tensorAt(name: string, entry: unknown, begin: number, size: number, fil
   const [width, dataType] =
     (typeof dtype === "string" && Object.hasOwn(types, dtype) ? types[dtype] : undefined) ??
     wrong(`has the type ${quoted(JSON.stringify(dtype) ?? "none")}; known are ${Object.keys(types).join(", ")}`);
-  if (!Array.isArray(shape) || shape.length > mostAxes || !shape.every(isCount)) return wrong("has no shape of whole numbers");
-  if (!Array.isArray(place) || place.length !== 2 || !place.every(isCount)) return wrong("has no data_offsets of two whole numbers");
+  if (!Array.isArray(shape) || shape.length > mostAxes || !shape.every((d) => isWhole(d))) return wrong("has no shape of whole numbers");
+  if (!Array.isArray(place) || place.length !== 2 || !place.every((p) => isWhole(p)))
+    return wrong("has no data_offsets of two whole numbers");
   const [from, to] = place as [number, number];
   const needed = sizeOf(shape) * width;
   if (!Number.isSafeInteger(needed) || to - from !== needed)
@@ -146,8 +148,6 @@ function tensorAt(name: string, entry: unknown, begin: number, size: number, fil
   if (begin + to > size) wrong(`ends at byte ${begin + to}, but the file has ${size} bytes`);
   return { name, file, stored: dtype as string, dataType, dims: shape, offset: begin + from, length: needed };
 }
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
 /** A key that an object of a JSON text states twice, at whatever depth; null if none does. The text is known to be JSON. */
 function repeatedKey(text: string): string | null {

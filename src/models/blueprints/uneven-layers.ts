@@ -1,5 +1,6 @@
 import { EspalierError } from "../../errors.ts";
 import { isObject } from "../../is-object.ts";
+import { isWhole } from "../../is-whole.ts";
 import type { Attention, Blueprint, Layer, Norm } from "./blueprint.ts";
 
 /**
@@ -48,9 +49,7 @@ function ofHeads(attention: Attention, kvHeads: number, queries: unknown, index:
 }
 
 const count = (value: unknown, name: string, layer: number): number =>
-  Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 2 ** 24
-    ? (value as number)
-    : refuse(`whole numbers of at least 1 as the ${name} of layer ${layer}`);
+  isWhole(value, 1, 2 ** 24) ? value : refuse(`whole numbers of at least 1 as the ${name} of layer ${layer}`);
 
 function refuse(supported: string): never {
   throw new EspalierError("UNSUPPORTED_CONFIG", `config.json states espalier.layers; supported are ${supported}`, {

@@ -1,5 +1,6 @@
 import { EspalierError } from "../../errors.ts";
 import { isObject } from "../../is-object.ts";
+import { isWhole } from "../../is-whole.ts";
 import { tensorReader } from "../../onnx/read-tensor.ts";
 import { readJson } from "../../text/model-config.ts";
 import type { Blueprint } from "../blueprints/blueprint.ts";
@@ -95,7 +96,7 @@ function loadable(family: Family, isChild: boolean, config: Json): Pick<FamilyMo
 function indexesOf(espalier: unknown): readonly (number | null)[] | null {
   if (!isObject(espalier)) return null;
   const layers = Array.isArray(espalier["layers"]) ? espalier["layers"] : [];
-  return layers.map((layer) => (isObject(layer) && Number.isSafeInteger(layer["registered"]) ? (layer["registered"] as number) : null));
+  return layers.map((layer) => (isObject(layer) && isWhole(layer["registered"]) ? layer["registered"] : null));
 }
 
 /** What goes by the number of a layer or head cannot be stated once some are gone. @throws EspalierError EXPORT_UNSUPPORTED */

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { isWhole } from "../../is-whole.ts";
 import type { Metadata, Value } from "./container.ts";
 
 /** What of a GGUF file, or of one that is to be written, says what the model computes. */
@@ -55,9 +56,7 @@ export class Facts {
   /** A whole number of at least 1. @throws EspalierError INVALID_GGUF */
   count(key: string, fallback?: number): number {
     const value = this.value(key) ?? fallback;
-    return Number.isSafeInteger(value) && (value as number) >= 1
-      ? (value as number)
-      : this.#wrong(key, value, "a whole number of at least 1");
+    return isWhole(value, 1) ? value : this.#wrong(key, value, "a whole number of at least 1");
   }
 
   flag(key: string, fallback: boolean): boolean {
@@ -81,7 +80,7 @@ export class Facts {
     const value = this.value(key);
     if (value === undefined && fallback) return fallback;
     if (Array.isArray(value)) {
-      if (value.length === layers && value.every((v) => Number.isSafeInteger(v) && v >= 0)) return value as number[];
+      if (value.length === layers && value.every((v) => isWhole(v))) return value;
       return this.#wrong(key, value, `a list of ${layers} whole numbers`);
     }
     return new Array<number>(layers).fill(this.count(key));

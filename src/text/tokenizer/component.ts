@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { isWhole } from "../../is-whole.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -37,7 +38,7 @@ export class Component {
 
   /** A whole number that is not negative. */
   count(name: string, otherwise?: number): number {
-    return this.#read(name, otherwise, (v) => Number.isSafeInteger(v) && (v as number) >= 0, "a whole number");
+    return this.#read(name, otherwise, (v) => isWhole(v), "a whole number");
   }
 
   number(name: string, otherwise?: number): number {

@@ -1,10 +1,11 @@
+import { isWhole } from "../../is-whole.ts";
 import type { Component } from "./component.ts";
 
 /** The two that frame a text as BERT and RoBERTa do: a token with its id before it, and one after. */
 function classification(component: Component): number[] {
   const [, id] = component.list("cls");
-  if (!Number.isSafeInteger(id)) throw component.invalid('"cls" must be a token and its id');
-  return [id as number];
+  if (!isWhole(id)) throw component.invalid('"cls" must be a token and its id');
+  return [id];
 }
 
 /** What a template puts before its text. */
@@ -16,8 +17,8 @@ function template(component: Component): number[] {
     throw component.unsupported('a template "single" without its one text');
   return pieces.slice(0, at).flatMap((piece) => {
     const ids = tokens.part(piece.part("SpecialToken").text("id")).list("ids");
-    if (!ids.every((id) => Number.isSafeInteger(id))) throw piece.invalid("its ids must be whole numbers");
-    return ids as number[];
+    if (!ids.every((id) => isWhole(id))) throw piece.invalid("its ids must be whole numbers");
+    return ids;
   });
 }
 

@@ -1,3 +1,4 @@
+import { isWhole } from "../../is-whole.ts";
 import type { Component } from "./component.ts";
 
 /** Tokens of words, by a vocabulary. */
@@ -12,9 +13,8 @@ export interface TokenModel {
 export function vocabularyOf(component: Component): Map<string, number> {
   const vocabulary = new Map<string, number>();
   for (const [token, id] of component.part("vocab").entries()) {
-    if (!Number.isSafeInteger(id) || (id as number) < 0 || (id as number) >= 2 ** 26)
-      throw component.invalid(`token ${JSON.stringify(token)} has no whole number for its id`);
-    vocabulary.set(token, id as number);
+    if (!isWhole(id, 0, 2 ** 26 - 1)) throw component.invalid(`token ${JSON.stringify(token)} has no whole number for its id`);
+    vocabulary.set(token, id);
   }
   return vocabulary;
 }

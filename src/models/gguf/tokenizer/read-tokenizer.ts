@@ -1,4 +1,5 @@
 import { EspalierError } from "../../../errors.ts";
+import { isWhole } from "../../../is-whole.ts";
 import type { Metadata, Value } from "../container.ts";
 import { type Json, preTokenizerNamed, preTokenizers } from "./pre-tokenizers.ts";
 import { mergesOfScores } from "./score-merges.ts";
@@ -63,9 +64,7 @@ class Tokenizing {
   id(key: string, count: number): number | undefined {
     const value = this.value(key);
     if (value === undefined || value === 0xffffffff || value === -1) return undefined;
-    return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < count
-      ? (value as number)
-      : this.fail(key, `a token's id, below ${count}`);
+    return isWhole(value, 0, count - 1) ? value : this.fail(key, `a token's id, below ${count}`);
   }
 }
 
