@@ -3,7 +3,7 @@ import type { Discovery } from "../structures/discover.ts";
 import { type DividedGroup, entriesOf, type Known } from "../structures/divide.ts";
 import { ownersOf } from "../structures/entries.ts";
 import { isDivided, type StructureGroup, type StructureId, type StructureKind, structureKinds } from "../structures/structure.ts";
-import type { PruningOptions } from "./options.ts";
+import { leastKept, type PruningOptions } from "./options.ts";
 
 /** What structures are of one parameter: all of it, or slices along an axis. */
 export interface Part {
@@ -72,7 +72,7 @@ export function openGroups(whole: Whole, removed: readonly StructureId[], now: M
   const parted = groups.map((group): OpenGroup => {
     const own = lost.get(group) ?? new Set();
     const left = Array.from({ length: group.count }, (_, entry) => entry).filter((entry) => !own.has(entry));
-    const floor = Math.max(1, Math.ceil(options.minKeepRatio * group.count));
+    const floor = leastKept(options, group.count);
     return {
       kind: group.kind,
       layer: group.layer,

@@ -66,6 +66,10 @@ export interface PruningOptions {
 export const prunesParts = ({ structureKinds }: Pick<PruningOptions, "structureKinds">): boolean =>
   structureKinds.some((kind) => isDivided({ kind }));
 
+/** So many heads of an attention or channels of an MLP that has `count` stay at least: one, whatever the ratio. */
+export const leastKept = ({ minKeepRatio }: Pick<PruningOptions, "minKeepRatio">, count: number): number =>
+  Math.max(1, Math.ceil(minKeepRatio * count));
+
 /** What a client gets who asks for nothing: chosen by what docs/results.md measures. */
 export const defaultPruningOptions: PruningOptions = {
   targetRatio: 0.2,

@@ -1,4 +1,4 @@
-import { type PruningOptions, prunesParts } from "../pruning/options.ts";
+import { leastKept, type PruningOptions, prunesParts } from "../pruning/options.ts";
 import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
 import type { ModelRecord } from "../store/models.ts";
 import type { PruningRunRecord } from "../store/pruning-runs.ts";
@@ -83,10 +83,8 @@ export async function planPruning(services: StartServices, request: PruningReque
   };
 }
 
-/** As `openGroups` of src/pruning has it. */
-function removable({ kind, count }: Pick<Group, "kind" | "count">, { minKeepRatio }: PruningOptions): number {
-  return prunesParts({ structureKinds: [kind] }) ? Math.max(0, count - Math.max(1, Math.ceil(minKeepRatio * count))) : count;
-}
+const removable = ({ kind, count }: Pick<Group, "kind" | "count">, options: PruningOptions): number =>
+  prunesParts({ structureKinds: [kind] }) ? Math.max(0, count - leastKept(options, count)) : count;
 
 /** Parameters that may go at most: those of layers hold those of their branches, and those of branches what lies in them. */
 function reachable(groups: readonly Group[], { structureKinds, protectFirst, protectLast }: PruningOptions): number {
