@@ -57,7 +57,7 @@ const start = `mutation ($source: ModelSourceInput!, $name: String, $key: String
 const startImport = async (source: object, more: object = {}): Promise<string> =>
   (await api.data(start, { source, ...more })).startImport.run.id;
 
-const runOf = `query ($id: ID!) { run(id: $id) { id kind status progress executionProvider error { code message } resultModel { id name digest remarks parent { id } producedBy { id } } ... on ImportRun { source } } }`;
+const runOf = `query ($id: ID!) { run(id: $id) { id kind status progress executionProvider error { code message } resultModel { id name digest remarks parent { id } producedBy { id } } ... on ImportRun { source name } } }`;
 const over = async (id: string) => {
   let run: Awaited<ReturnType<TestApi["data"]>>;
   await until("the import is over", async () => {
@@ -183,7 +183,7 @@ test("a folder of the server is imported, once for a key", async () => {
   assert.deepEqual(await codeOf(start, { source: { path: "elsewhere" }, key: "one" }), ["IDEMPOTENCY_KEY_REUSED", "input.idempotencyKey"]);
   const run = await over(id);
   assert.equal(run.resultModel.id, registerModel.model.id);
-  assert.equal(run.source, "path ahab");
+  assert.deepEqual([run.source, run.name], ["path ahab", "ahab"]);
   const lost = await over(await startImport({ path: "nothing-here" }));
   assert.equal(lost.error.code, "MODEL_NOT_FOUND");
   const out = await over(await startImport({ path: "../secret" }));

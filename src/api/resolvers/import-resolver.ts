@@ -21,6 +21,13 @@ export class ImportResolver {
     return { run: await startImport(context, request, context.caller) };
   }
 
+  @FieldResolver(() => String, {
+    description: "What its model is to be called. The same bytes are one model, under its first name: `resultModel` says which it is.",
+  })
+  name(@Root() { options: { name } }: ImportRunRecord): string {
+    return name;
+  }
+
   @FieldResolver(() => String, { description: "Where the files are: `path`, `upload` or `hub`, and which." })
   source(@Root() { options: { from } }: ImportRunRecord): string {
     if (from.kind === "PATH") return `path ${from.path}`;

@@ -10,11 +10,16 @@ import { movedGraph, usualPlace } from "./move-graph.ts";
 /** Files of the model that are written anew. */
 const own: ReadonlySet<string> = new Set(["README.md", "config.json", "genai_config.json"]);
 
+/** Keys by which transformers.js looks for what transformers writes under others, by `model_type`. */
+const alsoCalled: Readonly<Record<string, readonly [there: string, here: string]>> = { exaone: ["num_layers", "num_hidden_layers"] };
+
 /** What transformers.js needs to be told: that the graph has no suffix, and how many files of weights lie beside it. */
 function configFor(config: Readonly<Record<string, unknown>>, dataFiles: number): Record<string, unknown> {
   const known = config["transformers.js_config"];
   const data = dataFiles > 0 ? { use_external_data_format: { "model.onnx": dataFiles } } : {};
-  return { ...config, "transformers.js_config": { ...(isObject(known) ? known : {}), dtype: "fp32", ...data } };
+  const [there, here] = alsoCalled[String(config["model_type"])] ?? [];
+  const named = there !== undefined && here !== undefined && config[there] == null ? { [there]: config[here] } : {};
+  return { ...config, ...named, "transformers.js_config": { ...(isObject(known) ? known : {}), dtype: "fp32", ...data } };
 }
 
 /**
