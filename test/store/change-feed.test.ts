@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { setMaxListeners } from "node:events";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { after, before, test } from "node:test";
 import { type ChangeBatch, followChanges } from "../../src/store/change-feed.ts";
 import { deleteModel, updateModel } from "../../src/store/models.ts";
 import { cancelRun, deleteRun } from "../../src/store/runs.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
+import { followers } from "../support/followers.ts";
 import { newModel, newRun } from "../support/records.ts";
 
 let database: TestDatabase;
@@ -13,23 +14,7 @@ before(async () => {
 });
 after(() => database.close());
 
-/** What a test follows ends with it. */
-let over: AbortController;
-let followers: AsyncGenerator<ChangeBatch, void>[];
-beforeEach(() => {
-  over = new AbortController();
-  followers = [];
-});
-afterEach(async () => {
-  over.abort();
-  await Promise.all(followers.map((follower) => follower.return()));
-});
-
-function follow(cursor: string | null = null): AsyncGenerator<ChangeBatch, void> {
-  const follower = followChanges(database.store, cursor, over.signal);
-  followers.push(follower);
-  return follower;
-}
+const follow = followers((over, cursor: string | null = null) => followChanges(database.store, cursor, over));
 
 /** The first message, which says where one stands. */
 async function begun(

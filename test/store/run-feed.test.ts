@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { after, before, test } from "node:test";
 import { appendEvent, type StoredEvent } from "../../src/store/events.ts";
 import { followRun } from "../../src/store/run-feed.ts";
 import { cancelRun } from "../../src/store/runs.ts";
 import { type TestDatabase, testDatabase } from "../support/database.ts";
+import { followers } from "../support/followers.ts";
 import { newRun } from "../support/records.ts";
 
 let database: TestDatabase;
@@ -18,23 +19,9 @@ const kept = 256;
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-/** What a test follows ends with it, whether or not it came to its own end. */
-let over: AbortController;
-let followers: AsyncGenerator<StoredEvent, void>[];
-beforeEach(() => {
-  over = new AbortController();
-  followers = [];
-});
-afterEach(async () => {
-  over.abort();
-  await Promise.all(followers.map((follower) => follower.return()));
-});
-
-function follow(runId: string, after: number, signal = over.signal): AsyncGenerator<StoredEvent, void> {
-  const follower = followRun(database.store, runId, after, signal);
-  followers.push(follower);
-  return follower;
-}
+const follow = followers((over: AbortSignal, runId: string, after: number, signal: AbortSignal = over) =>
+  followRun(database.store, runId, after, signal),
+);
 
 /** Appends events, seen all at once. */
 const append = (runId: string, count: number): Promise<void> =>
