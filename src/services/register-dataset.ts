@@ -35,6 +35,8 @@ export interface DatasetCandidate {
   /** Null until it is stored. */
   readonly id: string | null;
   readonly form: DatasetForm;
+  /** Of its records, as they are stored. */
+  readonly sizeBytes: number;
   /** Where its records are, or the records themselves. */
   readonly records: StoredDataset | DatasetContent;
   /** Stores it, unless it is stored. @throws EspalierError DATASET_NAME_TAKEN */
@@ -143,8 +145,8 @@ export async function datasetOf(services: Omit<DatasetServices, "datasetRoot">, 
 }
 
 function stored({ dataDirectory }: Omit<DatasetServices, "datasetRoot">, record: DatasetRecord): DatasetCandidate {
-  const { id, form, digest } = record;
-  return { id, form, records: { dataDirectory, digest }, keep: async () => record };
+  const { id, form, sizeBytes, digest } = record;
+  return { id, form, sizeBytes, records: { dataDirectory, digest }, keep: async () => record };
 }
 
 async function candidate(
@@ -160,7 +162,8 @@ async function candidate(
   const known = await findDatasetOf(store.prisma, digest);
   if (known && (known.name !== null || name === null)) return stored(services, known);
   const described = { form, digest, recordCount: recordsIn(content), sizeBytes: bytes.length };
-  return { id: known?.id ?? null, form, records: content, keep: () => keep(services, described, bytes, name, description) };
+  const { sizeBytes } = described;
+  return { id: known?.id ?? null, form, sizeBytes, records: content, keep: () => keep(services, described, bytes, name, description) };
 }
 
 /** @throws EspalierError DATASET_NAME_TAKEN */

@@ -3,7 +3,6 @@ import { recoveryMethodNamed } from "../recovery/methods/index.ts";
 import { isTrained } from "../recovery/methods/method.ts";
 import { needsTeacher } from "../recovery/objectives.ts";
 import type { RecoveryOptions } from "../recovery/options.ts";
-import type { DatasetRecord } from "../store/datasets.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { createRecoveryRun, largerAncestor, type NewRecoveryRun, type RecoveryRunRecord } from "../store/recovery-runs.ts";
 import { earlierResult } from "../store/request-keys.ts";
@@ -72,9 +71,8 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   // A dataset that is not stored yet is that of no earlier request.
   const known = keyed(runOf(dataset.id ?? ""));
   if (known) await earlierResult(store.prisma, known);
-  const kept = await dataset.keep();
-  requireEnough(kept, options);
-  const run = runOf(kept.id);
+  requireEnough(dataset, options);
+  const run = runOf((await dataset.keep()).id);
   return createRecoveryRun(store, run, queue.addRun, keyed(run));
 }
 
@@ -131,7 +129,7 @@ async function chosenTeacher(
 }
 
 /** A token has at least a byte: of texts that are too few by that all is known. The rest is seen when they are read. @throws EspalierError */
-function requireEnough({ sizeBytes }: Pick<DatasetRecord, "sizeBytes">, o: RecoveryOptions): void {
+function requireEnough({ sizeBytes }: { readonly sizeBytes: number }, o: RecoveryOptions): void {
   const needed = (o.heldBackTexts + o.batchSize * o.accumulate) * o.sequenceLength;
   if (sizeBytes >= needed) return;
   throw new EspalierError(

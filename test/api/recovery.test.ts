@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { InspectedModel } from "../../src/models/types.ts";
 import { recoveryMethods } from "../../src/recovery/methods/index.ts";
+import { insertModel } from "../../src/store/models.ts";
 import { type TestApi, testApi } from "../support/api.ts";
+import { inspected, sha256 } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -134,12 +137,59 @@ test("without data a model is healed with what its teacher writes, and that is t
   assert.ok(events.some((e) => e.__typename === "RecoveryWriting"));
 });
 
+const inserted = (model: InspectedModel) => api.services.store.prisma.$transaction((tx) => insertModel(tx, model, model.digest, null));
+
 test("bad input is refused before anything is stored, with the argument at fault", async () => {
   const { prisma } = api.services.store;
-  const before = await prisma.run.count();
   const input = { subject: { modelId }, dataset: texts, options: {} };
   const alone = { objectives: { distill: 0, languageModel: 1 } };
+  const { id: other } = await inserted(inspected("of other tokens"));
+  const alike = inspected("with another tokenizer");
+  const { id: another } = await inserted({
+    ...alike,
+    files: alike.files.map((f) => (f.path === "tokenizer.json" ? { ...f, sha256: sha256("another tokenizer") } : f)),
+  });
+  const pruningObstacle = {
+    code: "UNSUPPORTED_OPERATORS",
+    message: "weights are quantised: the model can be served but not pruned",
+    details: {},
+  };
+  const { id: quantised } = await inserted({ ...inspected("quantised"), pruningObstacle });
+  const { id: graph } = await inserted({ ...alike, digest: sha256("graph alone"), files: alike.files.slice(0, 2) });
+  const self = (own: object) => ({ options: alone, dataset: { self: own } });
+  const option = (name: string, ...values: unknown[]) =>
+    values.map((value) => [{ teacherId: modelId, options: { [name]: value } }, "BAD_USER_INPUT", `input.options.${name}`] as const);
   const rows: readonly (readonly [change: object, code: string, argument: string])[] = [
+    [{ teacherId: other }, "TEACHER_DIFFERS", "input.teacherId"],
+    [{ subject: { modelId: other }, teacherId: another, options: { rank: 4 } }, "TEACHER_DIFFERS", "input.teacherId"],
+    [{ teacherId: graph }, "TOKENIZER_MISSING", "input.teacherId"],
+    [{ subject: { modelId: graph } }, "TOKENIZER_MISSING", "input.subject.modelId"],
+    [{ subject: { modelId: quantised }, teacherId: other }, "UNSUPPORTED_OPERATORS", "input.subject.modelId"],
+    [{ subject: { modelId: "018f0000-0000-7000-8000-000000000000" } }, "MODEL_NOT_FOUND", "input.subject.modelId"],
+    [{ subject: {} }, "BAD_USER_INPUT", "input.subject"],
+    [{ method: "MAGIC" }, "BAD_USER_INPUT", "input.method"],
+    [{ method: "LEAST_SQUARES" }, "NO_TEACHER", "input.teacherId"],
+    [{ method: "LAYER_MAP", options: alone }, "NO_TEACHER", "input.teacherId"],
+    [{ priority: 101, teacherId: modelId }, "BAD_USER_INPUT", "input.priority"],
+    [{ idempotencyKey: " ", teacherId: modelId }, "BAD_USER_INPUT", "input.idempotencyKey"],
+    ...option("steps", 0, 1_000_001),
+    ...option("batchSize", 0, 1025),
+    ...option("accumulate", 0, 1025),
+    ...option("activationBytes", 2 ** 24 - 1, 2 ** 40 + 1),
+    ...option("alpha", 0, 65_537),
+    ...option("warmupSteps", -1, 1_000_001),
+    ...option("weightDecay", -0.1, 1.1),
+    ...option("maxGradientNorm", 0, 2e6),
+    ...option("heldBackTexts", 0, 4097),
+    ...option("patience", 0),
+    ...option("adapt", ["MLP", "MLP"]),
+    ...option("sequenceLength", 65_537),
+    ...option("learningRate", -1e-3),
+    [self({ topP: 0 }), "BAD_USER_INPUT", "input.dataset.self.topP"],
+    [self({ prompts: Array(1001).fill("A") }), "BAD_USER_INPUT", "input.dataset.self.prompts"],
+    [self({ prompts: ["A".repeat(2001)] }), "BAD_USER_INPUT", "input.dataset.self.prompts"],
+    [self({ textTokens: 8, randomTokens: 8 }), "BAD_USER_INPUT", "input.dataset.self.randomTokens"],
+    [{ options: alone, dataset: { texts: [] } }, "INVALID_DATASET", "input.dataset.texts"],
     [{}, "NO_TEACHER", "input.teacherId"],
     [{ teacherId: "018f0000-0000-7000-8000-000000000000" }, "MODEL_NOT_FOUND", "input.teacherId"],
     [{ teacherId: modelId, options: { rank: 0 } }, "BAD_USER_INPUT", "input.options.rank"],
@@ -165,11 +215,13 @@ test("bad input is refused before anything is stored, with the argument at fault
     [{ options: alone, dataset: { self: {}, name: "literature-train" } }, "BAD_USER_INPUT", "input.dataset"],
     [{ options: alone, dataset: { name: "nothing" } }, "DATASET_NOT_FOUND", "input.dataset.name"],
   ];
+  const counts = () => Promise.all([prisma.run.count(), prisma.dataset.count()]);
+  const before = await counts();
   for (const [change, code, argument] of rows) {
     const { errors } = await api.ask(start, { input: { ...input, ...change } });
     assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, argument], JSON.stringify(change));
   }
-  assert.equal(await prisma.run.count(), before);
+  assert.deepEqual(await counts(), before);
 });
 
 test("the same key gives the same run", async () => {
