@@ -105,6 +105,9 @@ try {
   await page.setViewportSize({ width: 1280, height: 860 });
   await shot("trade-off", "/tradeoff?limit=6", words(/Best with/));
   await shot("start", `/start?do=PRUNING&model=${modelId}`, (on) => on.getByLabel("Target ratio").waitFor());
+  await shot("datasets", "/datasets", words("literature-train"));
+  await shot("queue", "/queue", words("process"));
+  await shot("settings", "/settings", words("ESPALIER_ROLE"));
   await shot("playground", `/playground?model=${modelId}`, async (on) => {
     await on.getByLabel("Prompt", { exact: true }).fill("The white whale");
     await on.getByLabel("Max tokens").fill("60");

@@ -55,6 +55,14 @@ export function inputType(name: string): Promise<InputType> {
   return asked;
 }
 
+/** Asks for an input and all that its fields are made of, so that a form of it stands at once. @throws Failure */
+export async function inputTypeWhole(name: string, asked: Set<string> = new Set()): Promise<void> {
+  asked.add(name);
+  const { fields } = await inputType(name);
+  const parts = fields.filter(({ kind, type }) => kind !== "SCALAR" && !asked.has(type)).map(({ type }) => type);
+  await Promise.all([...new Set(parts)].map((part) => inputTypeWhole(part, asked)));
+}
+
 async function read(name: string): Promise<InputType> {
   const headers = { "content-type": "application/json", ...authorization() };
   const body = JSON.stringify({ query, variables: { name } });
