@@ -65,7 +65,7 @@ const textsOf = async (path: string | undefined, name: string): Promise<readonly
 };
 const documents = await textsOf(values.texts, "literature-train");
 const heldOut = windows(tokenizer, await textsOf(values["held-out"], "literature-heldout"), Number(values["held-out-tokens"]));
-const selfDefaults: SelfTextOptions = { tokens: 65_536, textTokens: 256, prompts: [], randomTokens: 1, temperature: 1, topP: 1 };
+const selfDefaults: SelfTextOptions = { tokens: 65_536, textTokens: 256, prompts: [], randomTokens: 0, temperature: 1, topP: 1 };
 /** What models are healed with, and what that is called. */
 const healing: { readonly label: string; readonly documents: readonly string[] }[] = [];
 if (values.self === undefined) healing.push({ label: "", documents });

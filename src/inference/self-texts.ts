@@ -20,7 +20,7 @@ const leastMean = 8;
  * Texts that a model writes by itself, sampled by the engine that serves, until there are enough. The same model, options and seed give the same texts.
  * Yields how many tokens there are.
  *
- * @throws EspalierError SELF_TEXT_TOO_SHORT if the model ends nearly all texts at once; PROMPT_EMPTY, PROMPT_TOO_LONG; what openDecoder throws
+ * @throws EspalierError SELF_TEXT_TOO_SHORT if the model ends nearly all texts at once; PROMPT_TOO_LONG; what openDecoder throws
  */
 export async function* selfTexts(
   model: DecoderOptions,
@@ -35,8 +35,11 @@ export async function* selfTexts(
     const mayCome = Array.from({ length: tokenizer.vocabularySize }, (_, id) => id).filter((id) => !tokenizer.specialTokens.has(id));
     const promptOf = (text: number): Prompt => {
       const random = seededRandom(seed, `self/beginning/${text}`);
-      const drawn = Array.from({ length: options.randomTokens }, () => mayCome[randomInteger(random, mayCome.length)] as number);
-      const ids = [...(prompts[text % prompts.length] as number[]), ...drawn];
+      const prompt = prompts[text % prompts.length] as number[];
+      // Where nothing begins a document, a model asks for a token to go on from.
+      const count = Math.max(options.randomTokens, prompt.length === 0 ? 1 : 0);
+      const drawn = Array.from({ length: count }, () => mayCome[randomInteger(random, mayCome.length)] as number);
+      const ids = [...prompt, ...drawn];
       const maxTokens = Math.min(options.textTokens, context) - ids.length;
       if (maxTokens >= 1) return { ids, maxTokens };
       throw new EspalierError(

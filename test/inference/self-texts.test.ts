@@ -61,6 +61,12 @@ describe("texts that a model writes by itself", () => {
     assert.ok(firsts(drawn) > firsts(plain), `${firsts(drawn)} beginnings, and ${firsts(plain)} without`);
   });
 
+  it("begin with a drawn token where nothing begins a document", async () => {
+    const bare = { ...tokenizer, encodeDocument: (text: string) => tokenizer.encode(text) };
+    const { texts } = await finished(selfTexts(model, bare, options, 0));
+    assert.ok(new Set(texts.map((text) => text.slice(0, 3))).size > texts.length / 2);
+  });
+
   it("are refused where a model ends them at once, or a prompt fills them", async () => {
     const ending = { ...tokenizer, eosIds: Array.from({ length: 2048 }, (_, id) => id) };
     await assert.rejects(finished(selfTexts(model, ending, options, 0)), { code: "SELF_TEXT_TOO_SHORT" });

@@ -92,8 +92,9 @@ export class SelfTexts implements SelfTextOptions {
   readonly prompts!: readonly string[];
 
   @Field(() => Int, {
-    defaultValue: 1,
-    description: "Tokens that each text begins with after its prompt, drawn from all that are no control signs, each as likely: 0 to 64.",
+    defaultValue: 0,
+    description:
+      "Tokens that each text begins with after its prompt, drawn from all that are no control signs, each as likely: 0 to 64. One at least where there is neither a prompt nor a token that begins a document.",
   })
   readonly randomTokens!: number;
 
