@@ -93,7 +93,7 @@ try {
     [modelId, byLayers?.resultModel.id ?? "", run.resultModel.id].map((id): [string, string] => ["model", id]),
   );
   await shot("compare", `/compare?${compared}&kind=CHANNEL`, async (on) => {
-    await on.setViewportSize({ width: 1280, height: 1500 });
+    await on.setViewportSize({ width: 1280, height: 1860 });
     await on.getByLabel("Prompt", { exact: true }).fill("The white whale");
     await on.getByLabel("Tokens", { exact: true }).fill("40");
     await on.getByRole("button", { name: "Write", exact: true }).click();
