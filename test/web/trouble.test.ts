@@ -6,11 +6,15 @@ import { after, before, test } from "node:test";
 import { pino } from "pino";
 import type { Browser, Page } from "playwright-core";
 import { type Server, startServer } from "../../src/api/server.ts";
+import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { insertModel } from "../../src/store/models.ts";
+import { createPruningRun, type PruningRunRecord, recordIteration } from "../../src/store/pruning-runs.ts";
+import { claimRun } from "../../src/store/run-progress.ts";
 import { createToken, revokeToken } from "../../src/store/tokens.ts";
 import { modelRoot } from "../support/ahab.ts";
 import { type TestApi, testApi } from "../support/api.ts";
 import { inBrowser, launch } from "../support/chromium.ts";
-import { newModel } from "../support/records.ts";
+import { inspected, newDataset, newModel } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 
 let api: TestApi;
@@ -76,6 +80,38 @@ test("clocks that differ by an hour are told of, and what is told of time is tru
       },
       shifted.replace("SHIFT", String(shift)),
     );
+});
+
+test("a run with 500,000 scores is shown, on its page and as a map", inBrowser, async () => {
+  const { store } = api.services;
+  const [layers, each] = [10, 50_000];
+  const structures = Array.from({ length: layers }, (_, layer) => ({
+    ...{ kind: "CHANNEL" as const, index: layer * each, count: each, layer },
+    ...{ parameters: [`layer.${layer}.mlp`], parameterCount: 100 },
+  }));
+  const base = inspected("wide", 60_000_000);
+  const described = { ...base, architecture: { ...base.architecture, layers }, structures };
+  const model = await store.prisma.$transaction((tx) => insertModel(tx, described, "wide", null));
+  const { id: datasetId } = await newDataset(store);
+  const options = { ...defaultPruningOptions, structureKinds: ["CHANNEL" as const] };
+  const { id } = await createPruningRun(store, { modelId: model.id, method: "PIP", options, datasetId }, async () => {});
+  const run = (await claimRun(store, id)) as PruningRunRecord;
+  const scores = Array.from({ length: layers * each }, (_, i) => 0.5 + ((i * 7919) % 500_000) / 500_000);
+  await recordIteration(store, run, {
+    ...{ type: "ITERATION", iteration: 0, loss: 3, perturbedLoss: 7, durationMs: 1, estimatedMsLeft: 1 },
+    ...{ parameterCount: 59_999_900, removedRatio: 1e-6 },
+    scores: [{ kind: "CHANNEL", indexes: scores.map((_, i) => i), scores }],
+    removed: [{ kind: "CHANNEL", index: 0, score: 0.5, parameterCount: 100 }],
+  });
+  await withPage(`/structures?run=${id}&kind=CHANNEL`, async (page) => {
+    await page.getByText("1 of 500,000 channels gone").waitFor();
+    await page.goto(`${origin}/#/runs/${id}`);
+    await page.getByText("Lowest scores of iteration 1").waitFor();
+    await page
+      .getByRole("row")
+      .filter({ hasText: /channel 0\s*0\.5\s*removed/ })
+      .waitFor();
+  });
 });
 
 test("a model that is deleted elsewhere is said to be gone, where it is shown and where it was chosen", inBrowser, async () => {
