@@ -41,6 +41,7 @@ for (const [method, options, rows, worksOutAnew] of [
     const told = `${of(found.peak)} in all, ${of(found.peak - found.opened)} since it was opened; foretold of activations ${of(found.activationBytes)}`;
     const whole = processBytes + 2 * weightBytes(ahabFolder) + 16 * found.trained + found.activationBytes;
     assert.ok(found.peak < 1.1 * whole && found.peak > 0.7 * whole, `${told}, and ${of(whole)} in all`);
+    // With what a first run takes besides: garbage of JavaScript, stacks of threads, workspace of attention over long texts.
     const grown = found.peak - found.opened;
-    assert.ok(grown < 1.1 * found.activationBytes + 32 * mebibyte && grown > 0.6 * found.activationBytes, told);
+    assert.ok(grown < 1.1 * found.activationBytes + 48 * mebibyte && grown > 0.6 * found.activationBytes, told);
   });
