@@ -17,7 +17,7 @@ type FamilyQuantity = (typeof quantities)[number];
 
 /** What a picture of many models shows of each. */
 export interface FamilyMember {
-  readonly id: string;
+  readonly modelId: string;
   readonly name: string;
   readonly parentId: string | null;
   readonly parameterCount: number;
@@ -26,7 +26,7 @@ export interface FamilyMember {
   readonly createdAt: Date;
   /** How it was made; null if it was registered. */
   readonly producedBy: {
-    readonly id: string;
+    readonly runId: string;
     readonly kind: RunKind;
     readonly method: string | null;
     readonly removedRatio: number | null;
@@ -56,17 +56,17 @@ export async function listFamily(db: Database, page: PageRequest, ids: readonly 
   const among = ids === null ? Prisma.empty : Prisma.sql`AND id = ANY(${ids.filter(isId)}::uuid[])`;
   const beyond = cursor === null ? Prisma.empty : Prisma.sql`AND id ${past} ${cursor}::uuid`;
   const rows = await db.$queryRaw<MemberRow[]>`
-    SELECT id, name, "parentId", "parameterCount", "sizeBytes", tags, "createdAt" FROM "Model"
+    SELECT id AS "modelId", name, "parentId", "parameterCount", "sizeBytes", tags, "createdAt" FROM "Model"
     WHERE true ${among} ${beyond} ORDER BY id ${direction} LIMIT ${size + 1}::int`;
   const { items, ...rest } = pageOf(rows, page);
-  const found = items.map(({ id }) => id);
+  const found = items.map(({ modelId }) => modelId);
   const [origins, measures] = await Promise.all([originsOf(db, found), measuresOf(db, found)]);
   return {
     ...rest,
     items: items.map((row) => ({
       ...(toRecord(row) as MemberRow),
-      producedBy: origins.get(row.id) ?? null,
-      measures: measures.get(row.id) ?? [],
+      producedBy: origins.get(row.modelId) ?? null,
+      measures: measures.get(row.modelId) ?? [],
     })),
     cursors: found,
     total: () => db.model.count({ where: ids === null ? {} : { id: { in: ids.filter(isId) } }, take: mostCounted }),
@@ -76,7 +76,7 @@ export async function listFamily(db: Database, page: PageRequest, ids: readonly 
 /** The runs that models are the results of, the first where several imported the same. */
 async function originsOf(db: Database, modelIds: readonly string[]): Promise<Map<string, FamilyMember["producedBy"]>> {
   const rows = await db.$queryRaw<OriginRow[]>`
-    SELECT DISTINCT ON ("resultModelId") "resultModelId", id, kind, method,
+    SELECT DISTINCT ON ("resultModelId") "resultModelId", id AS "runId", kind, method,
       CASE WHEN kind = 'PRUNING' THEN "removedRatio" END AS "removedRatio"
     FROM "Run" WHERE "resultModelId" = ANY(${[...modelIds]}::uuid[]) ORDER BY "resultModelId", id`;
   return new Map(rows.map(({ resultModelId, ...run }) => [resultModelId, run]));

@@ -191,12 +191,12 @@ test("models are told in short: how each was made, and the newest of each way it
     });
   const evaluations = [await measured("a", 30), await measured("b", 31), await measured("a", 20), await measured("a", 19, "FAILED")];
   const query = `query($ids: [ID!], $first: Int, $after: String) { familyMembers(ids: $ids, first: $first, after: $after) {
-    nodes { id name parentId parameterCount sizeBytes tags producedBy { id kind method removedRatio }
+    nodes { modelId name parentId parameterCount sizeBytes tags producedBy { runId kind method removedRatio }
       measures { evaluationId comparisonKey datasetName perplexity accuracy } }
     pageInfo { hasNextPage endCursor } totalCount } }`;
   const { familyMembers } = await api.data(query, { ids: [childId, baseId, "nobody"] });
   assert.deepEqual(
-    familyMembers.nodes.map(({ id }: { id: string }) => id),
+    familyMembers.nodes.map(({ modelId }: { modelId: string }) => modelId),
     [baseId, childId],
   );
   assert.equal(familyMembers.totalCount, 2);
@@ -206,7 +206,7 @@ test("models are told in short: how each was made, and the newest of each way it
   assert.deepEqual(
     { ...child.producedBy, removedRatio: child.producedBy.removedRatio.toFixed(6) },
     {
-      ...{ id: runId, kind: "PRUNING", method: "PIP", removedRatio: "0.100000" },
+      ...{ runId, kind: "PRUNING", method: "PIP", removedRatio: "0.100000" },
     },
   );
   const none = { datasetName: null, accuracy: null };
@@ -217,10 +217,10 @@ test("models are told in short: how each was made, and the newest of each way it
   // Page after page it is all models, in the order of `models`.
   const seen: string[] = [];
   for (let after: string | null = null, isMore = true; isMore; ) {
-    const page: { nodes: { id: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } = (
+    const page: { nodes: { modelId: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } = (
       await api.data(query, { first: 3, after })
     ).familyMembers;
-    seen.push(...page.nodes.map(({ id }) => id));
+    seen.push(...page.nodes.map(({ modelId }) => modelId));
     ({ hasNextPage: isMore, endCursor: after } = page.pageInfo);
   }
   const all = await store.prisma.model.findMany({ orderBy: { id: "asc" } });

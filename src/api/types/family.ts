@@ -7,7 +7,7 @@ import { connectionType } from "./connection.ts";
 @ObjectType({ description: "The run that made or imported a model, in short." })
 export class FamilyOrigin {
   @Field(() => ID, { description: "The run's identity." })
-  readonly id!: string;
+  readonly runId!: string;
 
   @Field(() => runKindEnum, { description: "What it did." })
   readonly kind!: RunKind;
@@ -49,7 +49,7 @@ export class FamilyMeasure {
 @ObjectType({ description: "A model as a picture of all models shows it: flat, so that thousands are told in little time." })
 export class FamilyMember {
   @Field(() => ID, { description: "The model's identity." })
-  readonly id!: string;
+  readonly modelId!: string;
 
   @Field(() => String, { description: "What people call it." })
   readonly name!: string;

@@ -4,14 +4,14 @@ import { onChanges } from "./live.svelte.ts";
 
 const memberFields = graphql(`
   fragment MemberFields on FamilyMember {
-    id
+    id: modelId
     name
     parentId
     parameterCount
     sizeBytes
     createdAt
     tags
-    producedBy { id kind method removedRatio }
+    producedBy { id: runId kind method removedRatio }
     measures { evaluationId comparisonKey datasetName perplexity nextTokenAccuracy accuracy exactMatch decodeTokensPerSecond }
   }
 `);
