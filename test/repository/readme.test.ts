@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
+import { checkout } from "../support/checkout.ts";
 
-const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+const read = (path: string): string => readFileSync(join(checkout, path), "utf8");
 const pruning = read("docs/pruning.md");
 const running = read("docs/running.md");
 
@@ -28,11 +30,11 @@ test("README fits two screens, and its links lead somewhere", () => {
   const readme = read("README.md");
   assert.ok(readme.split("\n").length <= 120, "README is longer than two screens");
   for (const [, path = ""] of readme.matchAll(/\]\(([^)#]+)\)/g))
-    if (!path.startsWith("http")) assert.ok(existsSync(new URL(`../../${path}`, import.meta.url)), path);
+    if (!path.startsWith("http")) assert.ok(existsSync(join(checkout, path)), path);
 });
 
 test("every file that docs/architecture.md and CONTRIBUTING.md name is there", () => {
   const named = [...`${read("docs/architecture.md")}${read("CONTRIBUTING.md")}`.matchAll(/`((?:src|test|scripts|docs)\/[\w./-]+)`/g)];
   assert.ok(named.length > 40);
-  for (const [, path = ""] of named) if (!path.includes("your-")) assert.ok(existsSync(new URL(`../../${path}`, import.meta.url)), path);
+  for (const [, path = ""] of named) if (!path.includes("your-")) assert.ok(existsSync(join(checkout, path)), path);
 });

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { checkout } from "./checkout.ts";
 import type { Outcome, RuntimeRow } from "./runtimes.ts";
 
-const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const file = (path: string): string => join(checkout, path);
 
 /** Where the table of what loads what is. */
 export const runtimesPage = file("docs/runtimes.md");

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { nodeArguments } from "../../../test/support/checkout.ts";
 import { makeModel } from "./make.ts";
 import type { StepResult } from "./step.ts";
 
@@ -15,9 +15,10 @@ export interface Measured {
   readonly cut: StepResult;
 }
 
-const program = fileURLToPath(new URL("./step.ts", import.meta.url));
 const step = (...args: readonly string[]): StepResult =>
-  JSON.parse(execFileSync(process.execPath, ["--import", "tsx", program, ...args], { encoding: "utf8" })) as StepResult;
+  JSON.parse(
+    execFileSync(process.execPath, [...nodeArguments("scripts/benches/large-model/step"), ...args], { encoding: "utf8" }),
+  ) as StepResult;
 
 /** Makes a model of about that size in an empty folder, registers it, prunes it, cuts heads and channels off, removes layers, registers what is left; deletes it all. */
 export function measure(folder: string, size: number): Measured {
