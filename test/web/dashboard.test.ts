@@ -149,6 +149,8 @@ test("a run that failed says why; one that goes on can be cancelled, and resumed
     assert.equal(await ratio.inputValue(), "0.9");
     await examine(page, "run-again");
     await ratio.fill("2");
+    // What is typed counts once the field is left; a click that leaves it may come while the page moves.
+    await ratio.press("Tab");
     await page.getByRole("button", { name: "Prune", exact: true }).click();
     await page.getByRole("alert").filter({ hasText: "targetRatio" }).first().waitFor();
     assert.equal(await ratio.inputValue(), "2", "what was typed is still there");
@@ -279,6 +281,7 @@ test("a model and its child are compared: measures, what went, and their texts t
     const picker = page.getByLabel(label);
     await picker.locator(`option[value="${id}"]`).waitFor({ state: "attached" });
     await picker.selectOption(id);
+    await page.getByRole("button", { name: "Add", exact: true }).press("Enter");
   }
   const measures = page.getByRole("region", { name: "Measures, side by side" }).getByRole("row");
   await measures.filter({ hasText: "50.00 ± 0.84" }).waitFor();
