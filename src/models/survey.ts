@@ -85,9 +85,8 @@ export async function* survey(
       oldestOpset,
     });
   const trial = sound && external ? await triedOut(referToFile(model, file, basename(path)), place) : null;
-  const against = trial instanceof EspalierError ? trial : null;
   // Before all that follows from it, which would be no help.
-  if (against && against.code !== "ONNX_RUNTIME") yield against;
+  if (trial?.against && trial.against.code !== "ONNX_RUNTIME") yield trial.against;
   const logits = yield* attempt(() => logitsOf(graph.outputs));
   const obstacle = logits && gradientObstacle(graph, logits.name);
   const length = config?.contextLength ?? null;
@@ -95,18 +94,12 @@ export async function* survey(
   if (facts) yield* attempt(() => cacheEntries(graph.inputs, graph.outputs));
   // Else the facts say it.
   else if (obstacle) yield obstacle;
-  if (against?.code === "ONNX_RUNTIME") yield against;
+  if (trial?.against?.code === "ONNX_RUNTIME") yield trial.against;
   const beside = (name: string) => place.companions.includes(name);
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (beside("genai_config.json")) yield* attempt(() => readJson(place.folder, "genai_config.json"));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
-  return {
-    model,
-    built: built?.bytes ?? null,
-    external,
-    facts,
-    notes: [...(built?.notes ?? []), ...notes, ...(trial && !against ? (trial as Trial).notes : [])],
-  };
+  return { model, built: built?.bytes ?? null, external, facts, notes: [...(built?.notes ?? []), ...notes, ...(trial?.notes ?? [])] };
 }
 
 /** What is known of a model that is pruned, or at least served. */
@@ -121,16 +114,19 @@ async function described(model: Model, read: TensorReader, length: number | null
   }
 }
 
-/** What users should know of a model that runs. */
+/** What a short run of a model showed. */
 interface Trial {
+  /** Why it cannot be registered; null if nothing is against it. */
+  readonly against: EspalierError | null;
+  /** What users should know of it. */
   readonly notes: readonly string[];
 }
 
 /** Such a model is registered for whoever wants to see why; all that computes with it fails with a code. */
 const noNumbers = "of a short text the model's logits are no numbers (NaN): its weights or its config.json hold what gives none";
 
-/** What a short run of the model as it is says against it, or else of it. */
-async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError | Trial> {
+/** Runs the model as it is for a short text. */
+async function triedOut(model: Model, place: ModelFolder): Promise<Trial> {
   // Unoptimised: folding constants would copy weights that are else only mapped.
   const options = { executionProvider: "CPU", threads: 1, lean: true } as const;
   try {
@@ -141,12 +137,12 @@ async function triedOut(model: Model, place: ModelFolder): Promise<EspalierError
       const read = await requireCausal(session);
       await requireUsable(session, read);
       const isNone = read?.values.some((row) => row.some((token) => token.some(Number.isNaN))) ?? false;
-      return { notes: isNone ? [noNumbers] : [] };
+      return { against: null, notes: isNone ? [noNumbers] : [] };
     } finally {
       await session.close();
     }
   } catch (error) {
-    if (error instanceof EspalierError) return error;
+    if (error instanceof EspalierError) return { against: error, notes: [] };
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { EspalierError } from "../../../errors.ts";
 import type { Facts } from "../facts.ts";
+import { ropeFields } from "../rope.ts";
 import type { Fields, Names, Renamed } from "./architecture.ts";
 
 /** Heads and widths of all layers, and of each where they differ. */
@@ -81,6 +82,18 @@ export const activationOf = (facts: Facts, own: string): string => {
   const stated = facts.described.metadata.get("espalier.activation");
   return typeof stated === "string" ? stated : own;
 };
+
+/** What a Llama states: norms by the root of the mean square, a gated MLP, and heads that turn as a whole. */
+export function llamaFields(facts: Facts, modelType: string): Fields {
+  const fields = common(facts, modelType);
+  requireWholeTurned(facts, fields.head_dim);
+  return {
+    ...fields,
+    hidden_act: activationOf(facts, "silu"),
+    rms_norm_eps: facts.number("attention.layer_norm_rms_epsilon"),
+    ...ropeFields(facts, fields.head_dim),
+  };
+}
 
 /** Which layers have windows: by a list, or all but each so many-th. */
 export function layerTypes(facts: Facts, every: number): readonly string[] {

@@ -1,7 +1,6 @@
 import type { Facts } from "../facts.ts";
-import { ropeFields } from "../rope.ts";
 import type { Architecture, Fields } from "./architecture.ts";
-import { activationOf, common, llamaNames, namesLike, neighbours, ofQueriesKeysValues, requireWholeTurned } from "./common.ts";
+import { llamaFields, llamaNames, namesLike, neighbours, ofQueriesKeysValues } from "./common.ts";
 
 const names = namesLike(llamaNames, neighbours);
 
@@ -11,11 +10,8 @@ const biases = { may: [...ofQueriesKeysValues, "attn_output", "ffn_gate", "ffn_u
 function llamaConfig(facts: Facts): Fields {
   const biased = facts.has("attn_q.bias");
   const asQwen = biased && !facts.has("attn_output.bias");
-  const fields = common(facts, asQwen ? "qwen2" : "llama");
-  requireWholeTurned(facts, fields.head_dim);
-  const activation = { hidden_act: activationOf(facts, "silu"), rms_norm_eps: facts.number("attention.layer_norm_rms_epsilon") };
   const own = asQwen ? {} : { attention_bias: biased || facts.has("attn_output.bias"), mlp_bias: facts.has("ffn_up.bias") };
-  return { ...fields, ...activation, ...own, ...ropeFields(facts, fields.head_dim) };
+  return { ...llamaFields(facts, asQwen ? "qwen2" : "llama"), ...own };
 }
 
 export const llama: Architecture = { name: "llama", config: llamaConfig, names, biases, head: "EITHER", factors: "BOTH" };

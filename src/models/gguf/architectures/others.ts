@@ -5,6 +5,7 @@ import {
   common,
   headNorms,
   layerTypes,
+  llamaFields,
   llamaNames,
   namesLike,
   normsAroundOne,
@@ -162,16 +163,7 @@ const exaoneNames: Names = {
 /** EXAONE 3 and 3.5. */
 export const exaone: Architecture = {
   name: "exaone",
-  config: (facts) => {
-    const fields = common(facts, "exaone");
-    requireWholeTurned(facts, fields.head_dim);
-    return {
-      ...fields,
-      hidden_act: activationOf(facts, "silu"),
-      rms_norm_eps: facts.number("attention.layer_norm_rms_epsilon"),
-      ...ropeFields(facts, fields.head_dim),
-    };
-  },
+  config: (facts) => llamaFields(facts, "exaone"),
   names: exaoneNames,
   biases: {},
   head: "EITHER",
@@ -182,18 +174,13 @@ export const exaone: Architecture = {
 export const exaone4: Architecture = {
   name: "exaone4",
   config: (facts) => {
-    const fields = common(facts, "exaone4");
-    requireWholeTurned(facts, fields.head_dim);
     const [window, near, pattern] = [facts.optional("attention.sliding_window"), facts.value("rope.freq_base_swa"), layerTypes(facts, 4)];
     const windowed = facts.layers === 64;
     void near;
     return {
-      ...fields,
-      hidden_act: activationOf(facts, "silu"),
-      rms_norm_eps: facts.number("attention.layer_norm_rms_epsilon"),
+      ...llamaFields(facts, "exaone4"),
       sliding_window: windowed ? (window ?? 4096) : null,
       layer_types: windowed ? pattern : new Array(facts.layers).fill("full_attention"),
-      ...ropeFields(facts, fields.head_dim),
     };
   },
   names: namesLike(llamaNames, {

@@ -1,19 +1,9 @@
-import { ropeFields } from "../rope.ts";
 import type { Architecture } from "./architecture.ts";
-import { activationOf, common, headNorms, llamaNames, namesLike, ofQueriesKeysValues, requireWholeTurned } from "./common.ts";
+import { headNorms, llamaFields, llamaNames, namesLike, ofQueriesKeysValues } from "./common.ts";
 
 export const qwen2: Architecture = {
   name: "qwen2",
-  config: (facts) => {
-    const fields = common(facts, "qwen2");
-    requireWholeTurned(facts, fields.head_dim);
-    return {
-      ...fields,
-      hidden_act: activationOf(facts, "silu"),
-      rms_norm_eps: facts.number("attention.layer_norm_rms_epsilon"),
-      ...ropeFields(facts, fields.head_dim),
-    };
-  },
+  config: (facts) => llamaFields(facts, "qwen2"),
   names: llamaNames,
   biases: { may: ofQueriesKeysValues },
   head: "EITHER",
