@@ -7,7 +7,7 @@ import { type AccessRole, anyToken, digestOfToken, suffices, type TokenRecord, t
 /** Whoever asks for something. */
 export interface Caller {
   /** Null where the server is open: nobody has made a token yet. */
-  readonly token: Pick<TokenRecord, "id" | "name"> | null;
+  readonly token: Pick<TokenRecord, "id" | "name" | "expiresAt"> | null;
   readonly role: AccessRole;
   /** Aborts soon after the right is gone, with UNAUTHENTICATED. */
   readonly ended: AbortSignal;
@@ -144,7 +144,8 @@ export class Access {
     const end = new AbortController();
     // All that goes on in a token's name listens.
     setMaxListeners(0, end.signal);
-    const caller: Caller = { token: token ? { id: token.id, name: token.name } : null, role: token?.role ?? "ADMIN", ended: end.signal };
+    const shown = token ? { id: token.id, name: token.name, expiresAt: token.expiresAt } : null;
+    const caller: Caller = { token: shown, role: token?.role ?? "ADMIN", ended: end.signal };
     this.grants.set(key, { caller, expiresAt: token?.expiresAt ?? null, end, confirmedAt: Date.now() });
   }
 }

@@ -9,15 +9,16 @@ export interface StoredDataset {
   readonly digest: string;
 }
 
-/** @throws EspalierError ARTIFACT_MISSING */
-export async function readDataset({ dataDirectory, digest }: StoredDataset): Promise<DatasetContent> {
+/** The file of a dataset's records, one a line. @throws EspalierError ARTIFACT_MISSING */
+export async function recordsFile({ dataDirectory, digest }: StoredDataset): Promise<string> {
   const path = await (await openArtifacts(dataDirectory)).path(digest);
-  if (path === null)
-    throw new EspalierError("ARTIFACT_MISSING", `the dataset's records (sha256 ${digest}) are not in the artifact store`, {
-      sha256: digest,
-    });
-  return parseDataset(".jsonl", await readFile(path));
+  if (path !== null) return path;
+  throw new EspalierError("ARTIFACT_MISSING", `the dataset's records (sha256 ${digest}) are not in the artifact store`, { sha256: digest });
 }
+
+/** @throws EspalierError ARTIFACT_MISSING */
+export const readDataset = async (dataset: StoredDataset): Promise<DatasetContent> =>
+  parseDataset(".jsonl", await readFile(await recordsFile(dataset)));
 
 /** The documents of a dataset of texts. @throws EspalierError ARTIFACT_MISSING; INVALID_DATASET if it holds items */
 export async function readDocuments(dataset: StoredDataset): Promise<readonly string[]> {

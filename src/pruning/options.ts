@@ -70,6 +70,12 @@ export const prunesParts = ({ structureKinds }: Pick<PruningOptions, "structureK
 export const leastKept = ({ minKeepRatio }: Pick<PruningOptions, "minKeepRatio">, count: number): number =>
   Math.max(1, Math.ceil(minKeepRatio * count));
 
+/** How many structures an iteration removes, of so many that may go at the start. */
+export const structuresAtOnce = (
+  { structuresPerIteration: some }: Pick<PruningOptions, "structuresPerIteration">,
+  candidates: number,
+): number => (some < 1 ? Math.max(1, Math.floor(some * candidates)) : some);
+
 /** What a client gets who asks for nothing: chosen by what docs/results.md measures. */
 export const defaultPruningOptions: PruningOptions = {
   targetRatio: 0.2,

@@ -17,7 +17,7 @@ import { mean } from "./mean.ts";
 import { methodNamed } from "./methods/index.ts";
 import { type Method, normalizationOf, restorationOf } from "./methods/method.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
-import { type PruningOptions, prunesParts } from "./options.ts";
+import { type PruningOptions, prunesParts, structuresAtOnce } from "./options.ts";
 import { normalized, type ScoredGroup, Selection, tables, takeLowest } from "./select.ts";
 import { takeUniform } from "./uniform.ts";
 
@@ -98,8 +98,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
   const ratio = () => (total - left) / total;
 
   const candidates = count(openGroups(whole, [], model, options));
-  const perIteration = options.structuresPerIteration;
-  const atOnce = perIteration < 1 ? Math.max(1, Math.floor(perIteration * candidates)) : perIteration;
+  const atOnce = structuresAtOnce(options, candidates);
   yield { type: "STARTED", executionProvider, parameterCount: total, targetParameterCount: Math.floor(target), candidates };
 
   for (let iteration = job.done.length; left > target; iteration++) {

@@ -1,7 +1,5 @@
 import { createReadStream } from "node:fs";
-import { openArtifacts } from "../artifacts/artifacts.ts";
-import { EspalierError } from "../errors.ts";
-import type { DatasetRecord } from "../store/datasets.ts";
+import { recordsFile, type StoredDataset } from "../compute/stored-dataset.ts";
 import type { DatasetEntry } from "../text/dataset-content.ts";
 
 /** A record as it is shown: long texts are cut. */
@@ -25,15 +23,8 @@ const mostCharacters = 2000;
  *
  * @throws EspalierError ARTIFACT_MISSING
  */
-export async function datasetRecords(
-  { dataDirectory }: { readonly dataDirectory: string },
-  { digest }: Pick<DatasetRecord, "digest">,
-  count: number,
-  skip: number,
-): Promise<DatasetExcerpt[]> {
-  const path = await (await openArtifacts(dataDirectory)).path(digest);
-  if (path === null) throw new EspalierError("ARTIFACT_MISSING", "the dataset's records are not in the artifact store", { sha256: digest });
-  const file = createReadStream(path);
+export async function datasetRecords(dataset: StoredDataset, count: number, skip: number): Promise<DatasetExcerpt[]> {
+  const file = createReadStream(await recordsFile(dataset));
   const found: DatasetExcerpt[] = [];
   let index = 0;
   try {

@@ -1,4 +1,5 @@
-import { leastKept, type PruningOptions, prunesParts } from "../pruning/options.ts";
+import { mean } from "../pruning/mean.ts";
+import { leastKept, type PruningOptions, prunesParts, structuresAtOnce } from "../pruning/options.ts";
 import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
 import type { ModelRecord } from "../store/models.ts";
 import type { PruningRunRecord } from "../store/pruning-runs.ts";
@@ -60,13 +61,12 @@ export async function planPruning(services: StartServices, request: PruningReque
   const total = model.parameterCount;
   const targetParameterCount = Math.floor(total * (1 - options.targetRatio));
   const candidates = chosen.reduce((sum, group) => sum + (group.removable > 0 ? group.count : 0), 0);
-  const share = options.structuresPerIteration;
-  const structuresPerIteration = share < 1 ? Math.max(1, Math.floor(share * candidates)) : share;
+  const structuresPerIteration = structuresAtOnce(options, candidates);
   const iterations = (largestFirst: boolean) =>
     Math.max(0, Math.ceil(structuresNeeded(chosen, total - targetParameterCount, largestFirst) / structuresPerIteration) - takenOver);
   const [fewestIterations, mostIterations] = [iterations(true), iterations(false)];
   const measured = await likePruningRuns(prisma, { method: request.method, parameterCount: total, provider: options.executionProvider });
-  const perUnit = mean(measured.map(costPerUnit));
+  const perUnit = measured.length === 0 ? null : mean(measured.map(costPerUnit));
   const time = (count: number) => (perUnit === null ? null : perUnit * count * unit(options, (total + targetParameterCount) / 2));
   return {
     model,
@@ -137,5 +137,3 @@ const unit = ({ samples, sequenceLength }: Pick<PruningOptions, "samples" | "seq
 
 const costPerUnit = ({ run, baseParameters, iterations, ms }: MeasuredRun): number =>
   ms / (iterations * unit(run.options, baseParameters * (1 - run.removedRatio / 2)));
-
-const mean = (values: readonly number[]): number | null => (values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length);

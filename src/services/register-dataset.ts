@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifacts } from "../artifacts/artifacts.ts";
 import { folderOfUpload } from "../artifacts/upload-folder.ts";
@@ -8,6 +9,7 @@ import type { StoredDataset } from "../compute/stored-dataset.ts";
 import type { DescribedDataset, ReadDatasetRequest } from "../compute/tasks.ts";
 import { EspalierError } from "../errors.ts";
 import { dropUpload } from "../jobs/import-source.ts";
+import { sha256OfStream } from "../sha256-of-stream.ts";
 import {
   type DatasetRecord,
   type DatasetReference,
@@ -108,7 +110,7 @@ async function sentFile(services: Pick<DatasetServices, "store" | "dataDirectory
     throw new EspalierError("INVALID_DATASET", `a dataset is one file; the upload has ${files.length}`, { files: files.length });
   const { path: name, sha256 } = file;
   const datasetRoot = folderOfUpload(services.dataDirectory, id);
-  if (sha256 !== null && sha256Of(await readFile(join(datasetRoot, "0"))) !== sha256)
+  if (sha256 !== null && (await sha256OfStream(createReadStream(join(datasetRoot, "0")))).sha256 !== sha256)
     throw new EspalierError("DIGEST_MISMATCH", `"${name}" does not have the sha256 that was announced: send it again`, { path: name });
   return { datasetRoot, path: "0", name };
 }

@@ -1,7 +1,7 @@
 import type { EvaluationResult } from "../evaluation/evaluate.ts";
-import { Prisma } from "../generated/prisma/client.ts";
-import { badCursor, type Listing, mostCounted, type PageRequest, pageOf, walkOf } from "./page.ts";
-import { isId, toRecord } from "./record.ts";
+import type { Prisma } from "../generated/prisma/client.ts";
+import { type Listing, listRows, oldestFirst, type PageRequest } from "./page.ts";
+import { type DatabaseRecord, isId, toRecord } from "./record.ts";
 import type { RunKind } from "./runs.ts";
 import type { Database } from "./store.ts";
 
@@ -35,7 +35,9 @@ export interface FamilyMember {
   readonly measures: readonly FamilyMeasure[];
 }
 
-type MemberRow = Omit<FamilyMember, "producedBy" | "measures">;
+/** What is read of a model itself. */
+const columns = { id: true, name: true, parentId: true, parameterCount: true, sizeBytes: true, tags: true, createdAt: true } as const;
+type Row = Prisma.ModelGetPayload<{ select: typeof columns }>;
 type OriginRow = FamilyMember["producedBy"] & { readonly resultModelId: string };
 
 interface MeasureRow extends Omit<FamilyMeasure, FamilyQuantity> {
@@ -44,32 +46,28 @@ interface MeasureRow extends Omit<FamilyMeasure, FamilyQuantity> {
 }
 
 /**
- * Models with what a picture of them all shows: three statements a page, however many there are.
+ * Models with what a picture of them all shows, the oldest first: three statements a page, however many there are.
  *
  * @param ids only these; all if it is null
  * @throws EspalierError BAD_CURSOR
  */
 export async function listFamily(db: Database, page: PageRequest, ids: readonly string[] | null): Promise<Listing<FamilyMember>> {
-  const { size, cursor, backward } = walkOf(page);
-  if (cursor !== null && !isId(cursor)) throw badCursor(cursor);
-  const [past, direction] = backward ? [Prisma.raw("<"), Prisma.raw("DESC")] : [Prisma.raw(">"), Prisma.raw("ASC")];
-  const among = ids === null ? Prisma.empty : Prisma.sql`AND id = ANY(${ids.filter(isId)}::uuid[])`;
-  const beyond = cursor === null ? Prisma.empty : Prisma.sql`AND id ${past} ${cursor}::uuid`;
-  const rows = await db.$queryRaw<MemberRow[]>`
-    SELECT id AS "modelId", name, "parentId", "parameterCount", "sizeBytes", tags, "createdAt" FROM "Model"
-    WHERE true ${among} ${beyond} ORDER BY id ${direction} LIMIT ${size + 1}::int`;
-  const { items, ...rest } = pageOf(rows, page);
-  const found = items.map(({ modelId }) => modelId);
+  const { model } = db;
+  const table = {
+    findMany: (query: object) => model.findMany({ ...query, select: columns }),
+    count: (query: object) => model.count(query),
+  };
+  const among = ids === null ? {} : { id: { in: ids.filter(isId) } };
+  const { items, ...rest } = await listRows<Row, DatabaseRecord<Row>>(table, among, page, oldestFirst, toRecord);
+  const found = items.map(({ id }) => id);
   const [origins, measures] = await Promise.all([originsOf(db, found), measuresOf(db, found)]);
   return {
     ...rest,
-    items: items.map((row) => ({
-      ...(toRecord(row) as MemberRow),
-      producedBy: origins.get(row.modelId) ?? null,
-      measures: measures.get(row.modelId) ?? [],
+    items: items.map(({ id, ...member }) => ({
+      ...{ modelId: id, ...member },
+      producedBy: origins.get(id) ?? null,
+      measures: measures.get(id) ?? [],
     })),
-    cursors: found,
-    total: () => db.model.count({ where: ids === null ? {} : { id: { in: ids.filter(isId) } }, take: mostCounted }),
   };
 }
 

@@ -108,15 +108,15 @@ export class DatasetResolver {
     complexity: recordsCost,
   })
   async records(
-    @Root() dataset: DatasetRecord,
+    @Root() { digest }: DatasetRecord,
     @Arg("count", () => Int, { defaultValue: 5, description: `Give so many, 1 to ${mostExcerpts}.` }) count: number,
     @Arg("skip", () => Int, { defaultValue: 0, description: "Leave out so many from the beginning." }) skip: number,
-    @Ctx() context: Context,
+    @Ctx() { dataDirectory }: Context,
   ): Promise<readonly DatasetExcerpt[]> {
     requireAll([
       ["count", count >= 1 && count <= mostExcerpts, `must be from 1 to ${mostExcerpts}`],
       ["skip", skip >= 0, "must not be negative"],
     ]);
-    return datasetRecords(context, dataset, count, skip);
+    return datasetRecords({ dataDirectory, digest }, count, skip);
   }
 }
