@@ -1,44 +1,28 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
+import { test } from "node:test";
 import { keepWorker, removeWorker } from "../../src/store/workers.ts";
-import { type TestApi, testApi } from "../support/api.ts";
-import { inBrowser, launch } from "../support/chromium.ts";
+import { inBrowser } from "../support/chromium.ts";
 import { withFolder } from "../support/folders.ts";
 import { until } from "../support/wait.ts";
 import { dropOn } from "./drop-on.ts";
-import { hostileName, type Seeded, seed } from "./seeded.ts";
-import { type Visit, visit } from "./visit.ts";
+import { hostileName } from "./seeded.ts";
+import { visited } from "./visited.ts";
 
-let api: TestApi;
-let seeded: Seeded;
-let browser: Browser;
-let there: Visit;
-before(async () => {
-  if (inBrowser.skip) return;
-  api = await testApi({ worker: false });
-  seeded = await seed(api.services.store);
-  browser = await launch();
-  there = await visit(browser, new URL(api.url).origin);
-});
-after(async () => {
-  await browser?.close();
-  await api?.close();
-});
+const web = visited();
 
 test("datasets: one is typed and one is dropped, looked at, renamed, kept while it is used, and deleted", inBrowser, async () => {
-  const { page } = there;
-  await there.go("/datasets", "Datasets");
+  const { page } = web.there;
+  await web.there.go("/datasets", "Datasets");
   await page.getByRole("link", { name: "literature-train" }).waitFor();
-  await there.check("datasets");
+  await web.there.check("datasets");
   await page.getByRole("button", { name: "New dataset" }).click();
   await page.getByLabel("Name").fill("typed");
   await page.getByLabel("What the lines are").selectOption({ label: "Each line is a record of JSON" });
   const typed = page.getByLabel("Texts", { exact: true });
   await typed.fill('{"context": "The white", "choices": [" whale", " house"], "gold": 0}\n{"context": "Call me", "choices": ["x"]}');
-  await there.check("dataset-new");
+  await web.there.check("dataset-new");
   await page.getByRole("button", { name: "Make it" }).click();
   // What is wrong is said, and the line shown; then the name, beside its field.
   await page.getByRole("alert").filter({ hasText: 'record 2 must have a string "context"' }).waitFor();
@@ -59,7 +43,7 @@ test("datasets: one is typed and one is dropped, looked at, renamed, kept while 
   await page.getByRole("heading", { level: 1, name: hostileName }).waitFor();
   await page.getByText("whale · right").waitFor();
   await page.getByText("No run has worked with it yet.").waitFor();
-  await there.check("dataset");
+  await web.there.check("dataset");
   await page.getByRole("button", { name: "Edit" }).click();
   await page.getByLabel("Name").fill("questions");
   await page.getByLabel("Tags").fill("mine");
@@ -84,14 +68,14 @@ test("datasets: one is typed and one is dropped, looked at, renamed, kept while 
         await page.getByRole("button", { name: "Next" }).press("Enter");
         await page.getByText("Line 7").waitFor();
         await page.getByRole("button", { name: "Next" }).isDisabled();
-        await there.go("/datasets", "Datasets");
+        await web.there.go("/datasets", "Datasets");
       } else await page.getByText("These records are there already").waitFor();
     }
   });
   // One that runs work with is kept.
-  const { prisma } = api.services.store;
+  const { prisma } = web.api.services.store;
   const { id } = await prisma.dataset.findFirstOrThrow({ where: { runs: { some: { kind: "EVALUATION" } } } });
-  await there.go(`/datasets/${id}`, "Texts of a request");
+  await web.there.go(`/datasets/${id}`, "Texts of a request");
   await page.getByRole("alert").filter({ hasText: "ARTIFACT_MISSING" }).waitFor();
   await page.getByRole("row").filter({ hasText: "smol-pip-20" }).first().waitFor();
   await page.getByRole("button", { name: "Delete" }).click();
@@ -102,24 +86,24 @@ test("datasets: one is typed and one is dropped, looked at, renamed, kept while 
 });
 
 test("queue: workers come and go, tell what they do, and the queue stands in its order", inBrowser, async () => {
-  const { page } = there;
-  const { prisma } = api.services.store;
-  await there.go("/queue", "Workers and queue");
+  const { page } = web.there;
+  const { prisma } = web.api.services.store;
+  await web.there.go("/queue", "Workers and queue");
   await page.getByText("No worker lives").waitFor();
   await page.getByText("No worker says that it does these").waitFor();
   const about = { host: hostileName, processId: 71, providers: ["CPU", "CUDA"], computesOn: ["CPU"], concurrency: 2, version: "0.0.1" };
   const worker = { ...about, id: randomUUID(), startedAt: new Date(Date.now() - 7_200_000) };
-  await keepWorker(prisma, worker, [seeded.running.id]);
+  await keepWorker(prisma, worker, [web.seeded.running.id]);
   const card = page.getByRole("list", { name: "Workers" }).getByRole("listitem");
   await card.filter({ hasText: "CPU; up to 2 of each kind at a time; started 2 hours ago; version 0.0.1" }).waitFor();
   await card.getByRole("link", { name: "Pruning of smol" }).waitFor();
-  await there.check("queue");
+  await web.there.check("queue");
   // What is urgent goes to the front, and one that goes makes room.
   const rows = page.getByRole("table", { name: "Queue" }).getByRole("row");
   assert.equal(await rows.count(), 3);
-  const input = { subject: { modelId: seeded.root.id }, dataset: { name: "literature-train" }, priority: 7 };
+  const input = { subject: { modelId: web.seeded.root.id }, dataset: { name: "literature-train" }, priority: 7 };
   const start = "mutation($input: StartPruningInput!) { startPruning(input: $input) { run { id } } }";
-  await api.data(start, { input });
+  await web.api.data(start, { input });
   await rows.nth(3).waitFor();
   assert.match(await rows.nth(1).innerText(), /^1\s+pruning\s+smol\s+7\s/);
   assert.match(await rows.nth(2).innerText(), /^2\s+pruning\s+smol-flap-20\s+0\s/);
@@ -130,8 +114,8 @@ test("queue: workers come and go, tell what they do, and the queue stands in its
 });
 
 test("start: a plan before anything starts, of what was typed", inBrowser, async () => {
-  const { page } = there;
-  await there.go(`/start?do=PRUNING&model=${seeded.root.id}`, "Start");
+  const { page } = web.there;
+  await web.there.go(`/start?do=PRUNING&model=${web.seeded.root.id}`, "Start");
   await page.getByLabel("Dataset").selectOption({ label: await page.getByRole("option", { name: /^literature-train/ }).innerText() });
   await page.getByLabel("Target ratio").fill("0.1");
   await page.getByRole("button", { name: "What would it do?" }).press("Enter");
@@ -141,7 +125,7 @@ test("start: a plan before anything starts, of what was typed", inBrowser, async
   await plan.getByText("4 iterations of 1 structure.").waitFor();
   // It is reckoned by the run that was measured: of 20% by PIP.
   await plan.getByRole("link", { name: "the last such run" }).waitFor();
-  await there.check("start-plan");
+  await web.there.check("start-plan");
   await page.getByLabel("Target ratio").fill("0.9");
   await page.getByLabel("Target ratio").press("Tab");
   await page.getByText("as it was asked for before").waitFor();
@@ -153,16 +137,16 @@ test("start: a plan before anything starts, of what was typed", inBrowser, async
     .getByText(/targetRatio must lie/)
     .first()
     .waitFor();
-  assert.equal(await api.services.store.prisma.run.count({ where: { status: "QUEUED", kind: "PRUNING" } }), 1);
+  assert.equal(await web.api.services.store.prisma.run.count({ where: { status: "QUEUED", kind: "PRUNING" } }), 1);
 });
 
 test("start: a recipe starts a chain, a step that is refused is mended, and runs show what they wait for", inBrowser, async () => {
-  const { page } = there;
-  await there.go("/start?do=RECIPE", "Start");
-  await page.getByLabel("Model", { exact: true }).selectOption(seeded.root.id);
+  const { page } = web.there;
+  await web.there.go("/start?do=RECIPE", "Start");
+  await page.getByLabel("Model", { exact: true }).selectOption(web.seeded.root.id);
   const steps = page.getByRole("list", { name: "Steps" }).locator("> li");
   await until("the usual steps are there", async () => (await steps.count()) === 4);
-  const { datasets } = await api.data('{ datasets(first: 9, filter: { name: "literature" }, orderBy: NAME) { nodes { id } } }');
+  const { datasets } = await web.api.data('{ datasets(first: 9, filter: { name: "literature" }, orderBy: NAME) { nodes { id } } }');
   const [heldOut, train] = datasets.nodes.map(({ id }: { id: string }) => id);
   const open = (at: number, title: string) => steps.nth(at).getByRole("button", { name: title }).press("Enter");
   await open(0, "1. Prune");
@@ -172,7 +156,7 @@ test("start: a recipe starts a chain, a step that is refused is mended, and runs
   await open(1, "2. Heal");
   await steps.nth(1).getByLabel("Dataset").selectOption(train);
   await steps.nth(1).getByLabel("Steps", { exact: true }).fill("0");
-  await there.check("recipe");
+  await web.there.check("recipe");
   await page.getByRole("button", { name: "Leave out step 4" }).press("Enter");
   await page.getByRole("button", { name: "Start all" }).click();
   await page.getByRole("alert").filter({ hasText: "steps must" }).first().waitFor();
@@ -188,16 +172,16 @@ test("start: a recipe starts a chain, a step that is refused is mended, and runs
   const chain = page.getByRole("navigation", { name: "Chain" });
   await chain.getByText("pruning").waitFor();
   assert.match(await chain.innerText(), /pruning\s*○ queued[^a-z]*recovery\s*○ queued[^a-z]*evaluation/);
-  await there.check("run-chain");
-  const { prisma } = api.services.store;
+  await web.there.check("run-chain");
+  const { prisma } = web.api.services.store;
   const healing = await prisma.run.findFirstOrThrow({
     where: { kind: "RECOVERY", status: "QUEUED" },
     include: { subjectRun: true, followers: true },
   });
   assert.deepEqual([healing.subjectRun?.kind, healing.followers.map(({ kind }) => kind)], ["PRUNING", ["EVALUATION"]]);
-  const { runs } = await api.data("query($id: ID!) { runs(first: 9, filter: { resultOf: $id }) { nodes { id } } }", { id: healing.id });
+  const { runs } = await web.api.data("query($id: ID!) { runs(first: 9, filter: { resultOf: $id }) { nodes { id } } }", { id: healing.id });
   assert.deepEqual(runs.nodes, [{ id: healing.followers[0]?.id }]);
-  await there.go("/runs?status=QUEUED", "Runs");
+  await web.there.go("/runs?status=QUEUED", "Runs");
   await page.getByRole("row").filter({ hasText: "after recovery" }).getByText("waits for another run").waitFor();
   // One that ends takes those with it that wait for it.
   await page.getByRole("row").filter({ hasText: "after pruning" }).getByRole("link", { name: "pruning" }).click();
@@ -207,7 +191,7 @@ test("start: a recipe starts a chain, a step that is refused is mended, and runs
   await page.getByRole("button", { name: "Resume" }).click();
   await page.getByText("○ queued").first().waitFor();
   // And runs of other kinds begin anew with what they were asked.
-  await page.goto(`${new URL(api.url).origin}/#/runs/${healing.id}`);
+  await page.goto(`${new URL(web.api.url).origin}/#/runs/${healing.id}`);
   await page.getByRole("heading", { level: 1, name: /^Recovery/ }).waitFor();
   await page.getByRole("button", { name: "Run again with changes" }).click();
   await until("it was asked for 40 steps", async () => (await page.getByLabel("Steps", { exact: true }).inputValue()) === "40");
@@ -215,14 +199,14 @@ test("start: a recipe starts a chain, a step that is refused is mended, and runs
 });
 
 test("settings: who one is, the server's, and tokens: the first one is this page's, and others are withdrawn", inBrowser, async () => {
-  const { page } = there;
-  await there.go("/settings", "Settings");
+  const { page } = web.there;
+  await web.there.go("/settings", "Settings");
   await page.getByText("everybody who reaches the server may do everything").waitFor();
   const row = (text: string) => page.getByRole("row").filter({ hasText: text });
   await row("DATABASE_URL").getByText("set, and told to nobody").waitFor();
   assert.doesNotMatch(await page.getByRole("main").innerText(), /postgresql:\/\/\w/);
   await row("register model").or(row("start pruning")).first().waitFor();
-  await there.check("settings");
+  await web.there.check("settings");
   await page.getByRole("button", { name: "New token" }).click();
   await page.getByLabel("Name: for whom").fill("ann");
   assert.equal(await page.getByLabel("Role").isDisabled(), true);
@@ -246,4 +230,4 @@ test("settings: who one is, the server's, and tokens: the first one is this page
   assert.equal(await page.evaluate("sessionStorage.getItem('espalier:token')"), null);
 });
 
-test("nothing was wrong in the browser's eyes", inBrowser, () => there.close());
+test("nothing was wrong in the browser's eyes", inBrowser, () => web.there.close());

@@ -2,37 +2,21 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import type { Browser, Download } from "playwright-core";
+import { test } from "node:test";
+import type { Download } from "playwright-core";
 import { recordIteration } from "../../src/store/pruning-runs.ts";
-import { type TestApi, testApi } from "../support/api.ts";
-import { inBrowser, launch } from "../support/chromium.ts";
-import { type Seeded, seed } from "./seeded.ts";
-import { type Visit, visit } from "./visit.ts";
+import { inBrowser } from "../support/chromium.ts";
+import { visited } from "./visited.ts";
 
-let api: TestApi;
-let seeded: Seeded;
-let browser: Browser;
-let there: Visit;
-before(async () => {
-  if (inBrowser.skip) return;
-  api = await testApi({ worker: false });
-  seeded = await seed(api.services.store);
-  browser = await launch();
-  there = await visit(browser, new URL(api.url).origin);
-});
-after(async () => {
-  await browser?.close();
-  await api?.close();
-});
+const web = visited();
 
 const textOf = async (download: Download) => readFile(await download.path(), "utf8");
 
 test("structures: a run's map is walked, slid over, followed and taken away", inBrowser, async () => {
-  const { page } = there;
-  await there.go(`/structures?run=${seeded.running.id}`, "Structures");
+  const { page } = web.there;
+  await web.there.go(`/structures?run=${web.seeded.running.id}`, "Structures");
   await page.getByText("6 of 108 heads gone").waitFor();
-  await there.check("structures");
+  await web.there.check("structures");
   // The keys walk it.
   await page.getByRole("application", { name: /Heads after iteration 3/ }).focus();
   await page.keyboard.press("End");
@@ -49,7 +33,7 @@ test("structures: a run's map is walked, slid over, followed and taken away", in
   await page.getByText("6 of 108 heads gone").waitFor();
   // The run goes on, and so does the page.
   const scores = Array.from({ length: 102 }, (_, i) => 0.01 + i / 1000);
-  await recordIteration(api.services.store, seeded.running, {
+  await recordIteration(web.api.services.store, web.seeded.running, {
     type: "ITERATION",
     iteration: 3,
     scores: [{ kind: "HEAD", indexes: scores.map((_, i) => i), scores }],
@@ -81,15 +65,15 @@ test(
   "trade-off: the best child under a limit is found by typing it, the front is walked by keys, and all of it leaves",
   inBrowser,
   async () => {
-    const { page } = there;
-    await there.go("/tradeoff", "Trade-off");
+    const { page } = web.there;
+    await web.there.go("/tradeoff", "Trade-off");
     const plot = page.getByRole("application", { name: /Perplexity against bytes, smol/ });
     await plot.waitFor();
     await page.getByText(/Best of all: smol,/).waitFor();
     await page.getByLabel("At most, MB").fill("400");
     await page.getByText(/Best with at most 400 MB: smol-small, perplexity 51.4/).waitFor();
     assert.match(await page.getByRole("row").nth(1).innerText(), /^smol-small/);
-    await there.check("trade-off");
+    await web.there.check("trade-off");
     // Along the front, from the largest down.
     await plot.focus();
     await page.keyboard.press("End");
@@ -124,12 +108,12 @@ test(
 );
 
 test("the family leaves as a drawing of all of it, and two chosen by keys are compared", inBrowser, async () => {
-  const { page } = there;
-  await there.go("/", "Family");
+  const { page } = web.there;
+  await web.there.go("/", "Family");
   await page.getByRole("treeitem", { name: /^smol-pip-20\s?,/ }).waitFor();
   const [svg] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Family as SVG" }).click()]);
   const drawing = await textOf(svg);
-  const { totalCount } = (await api.data("{ models { totalCount } }")).models;
+  const { totalCount } = (await web.api.data("{ models { totalCount } }")).models;
   assert.equal(drawing.match(/<g>/g)?.length, totalCount);
   assert.match(drawing, /fill="rgb\(\d+, \d+, \d+\)"/);
   assert.doesNotMatch(drawing, /<img/);
@@ -148,13 +132,13 @@ test("the family leaves as a drawing of all of it, and two chosen by keys are co
 });
 
 test("start: what is typed stays, bad input is said beside its field, and a run starts", inBrowser, async () => {
-  const { page } = there;
-  await there.go(`/start?do=PRUNING&model=${seeded.root.id}`, "Start");
+  const { page } = web.there;
+  await web.there.go(`/start?do=PRUNING&model=${web.seeded.root.id}`, "Start");
   const [targetRatio, samples] = [page.getByLabel("Target ratio"), page.getByLabel("Samples")];
   await targetRatio.waitFor();
   assert.equal(await targetRatio.inputValue(), "0.2");
   await page.getByText("Calibration texts, 1 to 1,024").waitFor();
-  await there.check("start");
+  await web.there.check("start");
   await targetRatio.fill("1.5");
   await samples.fill("3");
   await page.getByLabel("Dataset").selectOption({ index: 1 });
@@ -175,17 +159,17 @@ test("start: what is typed stays, bad input is said beside its field, and a run 
   await page.getByRole("button", { name: "Prune" }).last().click();
   await page.waitForURL(/#\/runs\//);
   const id = page.url().split("/runs/")[1] as string;
-  const { pruningRun } = await api.data("query($id: ID!) { pruningRun(id: $id) { options { targetRatio samples } } }", { id });
+  const { pruningRun } = await web.api.data("query($id: ID!) { pruningRun(id: $id) { options { targetRatio samples } } }", { id });
   assert.deepEqual(pruningRun.options, { targetRatio: 0.5, samples: 3 });
 });
 
 test("start: files of this computer become an import, with paths as in their folder", inBrowser, async () => {
-  const { page } = there;
-  await there.go("/start?do=IMPORT", "Start");
+  const { page } = web.there;
+  await web.there.go("/start?do=IMPORT", "Start");
   await page.getByLabel("A Hub").check();
   await page.getByLabel(/^Repository/).waitFor();
   await page.getByLabel("Files of this computer").check();
-  await there.check("start-import");
+  await web.there.check("start-import");
   const folder = await mkdtemp(join(tmpdir(), "espalier-dropped-"));
   try {
     await mkdir(join(folder, "onnx"));
@@ -197,10 +181,10 @@ test("start: files of this computer become an import, with paths as in their fol
     await page.getByRole("button", { name: "Import" }).last().click();
     await page.waitForURL(/#\/runs\//);
     const id = page.url().split("/runs/")[1] as string;
-    const { options } = await api.services.store.prisma.run.findUniqueOrThrow({ where: { id } });
+    const { options } = await web.api.services.store.prisma.run.findUniqueOrThrow({ where: { id } });
     const { from, name } = options as unknown as { from: { uploadId: string }; name: string };
     assert.equal(name, "from my computer");
-    const { upload } = await api.data("query($id: ID!) { upload(id: $id) { files { path receivedBytes } } }", { id: from.uploadId });
+    const { upload } = await web.api.data("query($id: ID!) { upload(id: $id) { files { path receivedBytes } } }", { id: from.uploadId });
     const sorted = upload.files.sort((a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : 1));
     assert.deepEqual(sorted, [
       { path: "config.json", receivedBytes: 2 },
@@ -212,10 +196,10 @@ test("start: files of this computer become an import, with paths as in their fol
 });
 
 test("playground: a prompt goes on by two seeds, tokens tell their chances, and what is too long is stopped", inBrowser, async () => {
-  const { page } = there;
+  const { page } = web.there;
   const query = 'mutation { registerModel(input: { path: "ahab" }) { model { id } } }';
-  const { registerModel } = await api.data(query);
-  await there.go(`/playground?model=${registerModel.model.id}`, "Playground");
+  const { registerModel } = await web.api.data(query);
+  await web.there.go(`/playground?model=${registerModel.model.id}`, "Playground");
   await page.getByLabel("Prompt", { exact: true }).fill("The whale");
   await page.getByLabel("Max tokens").fill("12");
   await page.getByLabel("N", { exact: true }).fill("2");
@@ -227,7 +211,7 @@ test("playground: a prompt goes on by two seeds, tokens tell their chances, and 
   await page.getByRole("heading", { name: "Seed 8" }).waitFor();
   const input = { modelId: registerModel.model.id, prompt: "The whale", maxTokens: 12, n: 2, temperature: 1, seed: 7, topLogprobs: 5 };
   const asked = "mutation($input: GenerateInput!) { generate(input: $input) { choices { text logprobs { text logprob } } } }";
-  const { generate } = await api.data(asked, { input });
+  const { generate } = await web.api.data(asked, { input });
   const written = page.locator("section.text");
   for (const i of [0, 1]) assert.equal(await written.nth(i).innerText(), generate.choices[i].text);
   await written.first().focus();
@@ -255,7 +239,7 @@ test("playground: a prompt goes on by two seeds, tokens tell their chances, and 
   await page.getByRole("button", { name: "Stop" }).waitFor({ state: "detached" });
   assert.ok((await written.first().innerText()).length > 0);
   assert.equal(await page.getByLabel("Prompt", { exact: true }).inputValue(), "The whale");
-  await there.check("playground");
+  await web.there.check("playground");
 });
 
-test("nothing was wrong in the browser's eyes", inBrowser, () => there.close());
+test("nothing was wrong in the browser's eyes", inBrowser, () => web.there.close());
