@@ -49,7 +49,11 @@ greedy text. transformers is 4.57, and 5.24 for EXAONE 3, which 4 has not.
 Of *out*, four marks stand for the model, a child with a layer less, one with heads and channels less in each layer, and one whose layers are of unlike widths. Filled up with zeros means
 \`padding: true\`.
 
-● yes · ◐ filled up with zeros · ○ refused, with the reason · ✕ loads, and gives something else, or does not load · the dot · not tried
+- ● yes
+- ◐ filled up with zeros
+- ○ refused, with the reason
+- ✕ loads and gives something else, or does not load
+- · not tried
 
 transformers.js 4.3 knows no \`glm4\`, \`nemotron\` and \`exaone4\`, and feeds a Falcon of one key and value for all heads another cache than its graph has.
 
