@@ -14,15 +14,18 @@ const directions = {
   inference: ["onnx", "runtime", "serving-graph", "signature", "text"],
   evaluation: ["inference", "onnx", "runtime", "signature", "text"],
   pruning: ["autodiff", "onnx", "runtime", "signature", "structures", "text"],
-  recovery: ["autodiff", "onnx", "pruning", "runtime", "signature", "structures", "text"],
+  algebra: ["onnx", "runtime"],
+  compression: ["algebra", "autodiff", "onnx", "operators", "runtime", "signature", "structures", "text"],
+  recovery: ["algebra", "autodiff", "onnx", "pruning", "runtime", "signature", "structures", "text"],
   artifacts: [],
   models: ["artifacts", "autodiff", "onnx", "operators", "runtime", "signature", "structures", "text"],
   postgres: [],
   store: ["generated"],
-  compute: ["artifacts", "evaluation", "inference", "models", "pruning", "recovery", "runtime", "text"],
+  compute: ["artifacts", "compression", "evaluation", "inference", "models", "pruning", "recovery", "runtime", "text"],
   jobs: ["artifacts", "compute", "store"],
   services: [
     "artifacts",
+    "compression/(?:methods|options)",
     "compute",
     "jobs",
     "models/cards/card-of-export",
@@ -34,6 +37,7 @@ const directions = {
     "text",
   ],
   api: [
+    "compression/(?:methods|options)",
     "compute",
     "jobs",
     "models/formats/formats",
@@ -51,11 +55,11 @@ const directions = {
 const typesOnly = {
   signature: ["runtime"],
   structures: ["onnx"],
-  store: ["artifacts", "evaluation", "models", "pruning", "recovery", "structures", "text"],
+  store: ["artifacts", "compression", "evaluation", "models", "pruning", "recovery", "structures", "text"],
   compute: ["structures"],
   jobs: ["models", "runtime", "structures"],
-  services: ["evaluation", "models", "recovery"],
-  api: ["artifacts", "inference", "models", "recovery", "runtime", "structures"],
+  services: ["compression", "evaluation", "models", "recovery"],
+  api: ["artifacts", "compression", "inference", "models", "recovery", "runtime", "structures"],
 };
 
 /** The same for web/src/. A view is shown by its address, and imports no other. */
