@@ -1,0 +1,80 @@
+import type { CompressionOptions } from "../options.ts";
+import { nearestFloat16 } from "./float16.ts";
+import type { Blocks } from "./method.ts";
+
+/** Codes of so many bits, and how blocks of them lie. */
+export interface Grid {
+  readonly bits: 4 | 8;
+  readonly blockSize: number;
+  readonly symmetric: boolean;
+}
+
+export const gridOf = ({ scheme, blockSize, symmetric }: CompressionOptions): Grid => ({
+  bits: scheme === "INT8" ? 8 : 4,
+  blockSize,
+  symmetric,
+});
+
+/** Codes that are yet to be found of weights [inputs, outputs]. */
+export const emptyBlocks = (bits: Blocks["bits"], blockSize: number, inputs: number, outputs: number): Blocks => ({
+  kind: "BLOCKS",
+  bits,
+  blockSize,
+  codes: new Uint8Array(inputs * outputs),
+  scales: new Float32Array(Math.ceil(inputs / blockSize) * outputs),
+  zeroPoints: new Uint8Array(Math.ceil(inputs / blockSize) * outputs),
+});
+
+/**
+ * Scale and zero point of each output, from the least and the most of its weights in a block.
+ *
+ * Symmetric codes give what is largest the code 0, whichever its sign: there is one code more on that side. Others span
+ * from the least to the most, and hold 0 exactly.
+ *
+ * @param low [m], at most 0
+ * @param high [m], at least 0
+ * @param scales [m], which is written
+ * @param zeroPoints [m], which is written
+ */
+export function span({ bits, symmetric }: Grid, low: Float64Array, high: Float64Array, scales: Float32Array, zeroPoints: Uint8Array): void {
+  const last = 2 ** bits - 1;
+  const middle = 2 ** (bits - 1);
+  for (let c = 0; c < low.length; c++) {
+    const [min, max] = [low[c] as number, high[c] as number];
+    if (symmetric) {
+      scales[c] = nearestFloat16((max > -min ? max : min) / -middle);
+      zeroPoints[c] = middle;
+    } else {
+      const scale = nearestFloat16((max - min) / last);
+      scales[c] = scale;
+      zeroPoints[c] = scale === 0 ? 0 : Math.max(0, Math.min(last, Math.round(-min / scale)));
+    }
+  }
+}
+
+/** The least and the most of each column of rows [count, m], and of 0. */
+export function extremes(rows: Float32Array | Float64Array, m: number): { low: Float64Array; high: Float64Array } {
+  const [low, high] = [new Float64Array(m), new Float64Array(m)];
+  for (let at = 0; at < rows.length; at += m)
+    for (let c = 0; c < m; c++) {
+      const w = rows[at + c] as number;
+      if (w < (low[c] as number)) low[c] = w;
+      if (w > (high[c] as number)) high[c] = w;
+    }
+  return { low, high };
+}
+
+/** The nearest codes of weights [m] of one input. Where a scale is 0, all codes are the zero point. */
+export function nearestCodes(
+  { bits }: Pick<Grid, "bits">,
+  weights: Float32Array | Float64Array,
+  scales: Float32Array,
+  zeroPoints: Uint8Array,
+  codes: Uint8Array,
+): void {
+  const last = 2 ** bits - 1;
+  for (let c = 0; c < codes.length; c++) {
+    const [scale, zero] = [scales[c] as number, zeroPoints[c] as number];
+    codes[c] = scale === 0 ? zero : Math.max(0, Math.min(last, Math.round((weights[c] as number) / scale) + zero));
+  }
+}

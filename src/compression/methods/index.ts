@@ -1,0 +1,14 @@
+import { EspalierError } from "../../errors.ts";
+import type { CompressionMethod } from "./method.ts";
+import { rtn } from "./rtn.ts";
+
+/** THE list of the ways of compressing; the first is the default. The API's enum, the docs' table and the contract test follow from it. */
+export const compressionMethods: readonly CompressionMethod[] = [rtn];
+
+/** @throws EspalierError UNKNOWN_METHOD */
+export function compressionMethodNamed(name: string): CompressionMethod {
+  const found = compressionMethods.find((m) => m.name === name);
+  if (found) return found;
+  const known = compressionMethods.map((m) => m.name);
+  throw new EspalierError("UNKNOWN_METHOD", `there is no way of compressing "${name}"; there are: ${known.join(", ")}`, { name, known });
+}
