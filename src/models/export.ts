@@ -2,7 +2,7 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { encode } from "../onnx/encode.ts";
-import type { Model } from "../onnx/ir.ts";
+import { dataTypes, type Model, sizeOf, type Tensor } from "../onnx/ir.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
 import { besideGraph, writeData } from "../onnx/write-data.ts";
 import { discover } from "../structures/discover.ts";
@@ -39,7 +39,7 @@ const rewritten = new Set(["README.md", "config.json", "genai_config.json"]);
 export async function exportPruned({ model, folder, files, removed, known, destination }: ExportRequest): Promise<string[]> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   const { whole, pruned } = known ?? (await removedFrom(model, removed, tensorReader(dirname(join(folder, graph)))));
-  await writeGraph(model, pruned, folder, files, destination);
+  await writeGraph(besideGraph(model.graph), pruned, folder, files, destination);
   const beside = await copyBeside(folder, files, destination, rewritten);
   const changes = changesOf(whole.anatomy, whole.divided?.groups ?? [], removed);
   const rewrite = async (path: string, state: (config: Record<string, unknown>) => Record<string, unknown> | null): Promise<boolean> => {
@@ -60,13 +60,31 @@ export interface ReweightedRequest extends Pick<ExportRequest, "model" | "folder
 
 /** Writes the folder of a model with other weights: all else is as it is there, but for the card, which does not speak of it. */
 export async function exportReweighted({ model, healed, folder, files, destination }: ReweightedRequest): Promise<void> {
-  await writeGraph(model, healed, folder, files, destination);
+  await writeGraph(besideGraph(model.graph), healed, folder, files, destination);
   await copyBeside(folder, files, destination, new Set(["README.md"]));
 }
 
-/** @returns its file, relative to the folder */
+export interface CompressedRequest extends Pick<ExportRequest, "folder" | "files" | "destination"> {
+  /** Another graph, with other weights. */
+  readonly compressed: Model;
+}
+
+/** Smaller tensors stay in the graph. */
+const leastBeside = 4096;
+
+/** Writes the folder of a compressed model: its weights beside its graph, all else as it is there, but for the card. */
+export async function exportCompressed({ compressed, folder, files, destination }: CompressedRequest): Promise<void> {
+  const isLarge = ({ dims, dataType }: Tensor) => sizeOf(dims) * dataTypes[dataType].bytes >= leastBeside;
+  await writeGraph(isLarge, compressed, folder, files, destination);
+  await copyBeside(folder, files, destination, new Set(["README.md"]));
+}
+
+/**
+ * @param isBeside of a tensor, whether it goes to a file beside the graph
+ * @returns its file, relative to the folder
+ */
 async function writeGraph(
-  model: Model,
+  isBeside: (tensor: Tensor) => boolean,
   written: Model,
   folder: string,
   files: ExportRequest["files"],
@@ -75,7 +93,7 @@ async function writeGraph(
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   await mkdir(dirname(join(destination, graph)), { recursive: true });
   const data = join(destination, dataFile(graph));
-  const stored = await writeData(written.graph, besideGraph(model.graph), dirname(join(folder, graph)), data);
+  const stored = await writeData(written.graph, isBeside, dirname(join(folder, graph)), data);
   await writeFile(join(destination, graph), encode({ ...written, graph: stored }));
   return graph;
 }

@@ -115,6 +115,22 @@ function halfToNumber(bits: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
+/** What each binary16 stands for: made once, for matrices have millions. */
+let halves: Float32Array | undefined;
+
+function widened(bits: Uint16Array): Float32Array {
+  halves ??= Float32Array.from({ length: 1 << 16 }, (_, i) => halfToNumber(i));
+  const values = new Float32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) values[i] = halves[bits[i] as number] as number;
+  return values;
+}
+
+function upperHalves(bits: Uint16Array): Float32Array {
+  const wide = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) wide[i] = (bits[i] as number) << 16;
+  return new Float32Array(wide.buffer);
+}
+
 /** The elements of a tensor of floats of any width, whose bytes have been read. @throws EspalierError TENSOR_TYPE */
 export function floatsOf({ name, dataType }: Pick<Tensor, "name" | "dataType">, bytes: Uint8Array): Float32Array {
   const own = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
@@ -123,9 +139,9 @@ export function floatsOf({ name, dataType }: Pick<Tensor, "name" | "dataType">, 
   const read: Partial<Record<DataType, () => Float32Array>> = {
     float32: () => as(Float32Array, 4),
     float64: () => Float32Array.from(as(Float64Array, 8)),
-    float16: () => Float32Array.from(as(Uint16Array, 2), halfToNumber),
+    float16: () => widened(as(Uint16Array, 2)),
     // The upper half of a float32.
-    bfloat16: () => new Float32Array(Uint32Array.from(as(Uint16Array, 2), (bits) => bits << 16).buffer),
+    bfloat16: () => upperHalves(as(Uint16Array, 2)),
   };
   const values = read[dataType]?.();
   if (!values) throw new EspalierError("TENSOR_TYPE", `tensor "${name}" is ${dataType}, not of floats`);

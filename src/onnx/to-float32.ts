@@ -1,5 +1,5 @@
 import * as attr from "./attributes.ts";
-import { replaceUses } from "./edit.ts";
+import { consumers, replaceUses } from "./edit.ts";
 import { type Attribute, dataTypes, type Graph, isHalfPrecision, type Model, type Node, type ValueInfo } from "./ir.ts";
 
 /** Attributes that name an element type, by their values for the narrow ones. */
@@ -13,8 +13,14 @@ const narrowCodes: ReadonlySet<bigint> = new Set([BigInt(dataTypes.float16.onnx)
  */
 export const toFloat32 = (model: Model): Model => ({ ...model, graph: widened(model.graph) });
 
+/** Casts of one type to the other that are there stay. */
+const isWidening = (node: Node): boolean => node.opType === "Cast" && attr.intOf(node, "to", 0) === dataTypes.float32.onnx;
+
 function widened(graph: Graph): Graph {
-  const stored = [...graph.initializers.values()].filter((t) => isHalfPrecision(t.dataType)).map((t) => t.name);
+  const readers = consumers(graph);
+  const stored = [...graph.initializers.values()]
+    .filter((t) => isHalfPrecision(t.dataType) && !(readers.get(t.name) ?? []).every(isWidening))
+    .map((t) => t.name);
   const wide = (v: ValueInfo): ValueInfo =>
     isHalfPrecision(v.dataType) && !graph.initializers.has(v.name) ? { ...v, dataType: "float32" } : v;
   const { nodes } = replaceUses(graph, new Map(stored.map((name) => [name, `${name}/float32`])));

@@ -14,7 +14,7 @@ export const besideGraph =
 
 /**
  * Copies some of a graph's weights into one new file beside it, in the graph's order and a piece at a time, so that memory stays
- * that of the graph.
+ * that of the graph. What is the same in memory is written once.
  *
  * @param source folder of the graph's external data as it is now
  * @param target path of the file, which is written only if there is something to write
@@ -28,10 +28,18 @@ export async function writeData(graph: Graph, which: (tensor: Tensor) => boolean
   const file = await open(target, "w");
   try {
     let position = 0;
+    const written = new Map<TensorData, TensorData>();
     for (const t of chosen) {
+      const known = written.get(t.data);
+      if (known) {
+        initializers.set(t.name, { ...t, data: known });
+        continue;
+      }
       const length = sizeOf(t.dims) * dataTypes[t.dataType].bytes;
       position = Math.ceil(position / alignment) * alignment;
-      initializers.set(t.name, { ...t, data: { kind: "external", location, offset: position, length } });
+      const data: TensorData = { kind: "external", location, offset: position, length };
+      initializers.set(t.name, { ...t, data });
+      written.set(t.data, data);
       for await (const chunk of bytesOf(t.data, source)) {
         await file.write(chunk, 0, chunk.length, position);
         position += chunk.length;

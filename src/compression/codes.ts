@@ -1,0 +1,85 @@
+import type { Blocks } from "./methods/method.ts";
+import type { Scheme } from "./options.ts";
+
+/** Bits of a code by scheme; null where weights stay numbers. */
+export const codesOf = (scheme: Scheme): { readonly bits: Blocks["bits"] } | null =>
+  ({ INT4: { bits: 4 as const }, INT8: { bits: 8 as const }, TERNARY: { bits: 2 as const }, SPARSE: null })[scheme];
+
+/** The zero point that operators take where none is given: the middle of all codes. */
+export const middleOf = (bits: number): number => 2 ** (bits - 1);
+
+/** Codes as `MatMulNBits` and `GatherBlockQuantized` of ONNX Runtime read them: several to a byte, the first lowest. */
+export interface Packed {
+  readonly bits: Blocks["bits"];
+  readonly blockSize: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  /** By output: blocks of codes [m, blocks, blockSize bits / 8]. The last is filled up with zero points. */
+  readonly codes: Uint8Array;
+  /** [m, blocks] */
+  readonly scales: Float32Array;
+  /** [m, ceil(blocks bits / 8)]; null where all are the middle. */
+  readonly zeroPoints: Uint8Array | null;
+}
+
+export function pack({ bits, blockSize, codes, scales, zeroPoints }: Blocks, inputs: number, outputs: number): Packed {
+  const blocks = Math.ceil(inputs / blockSize);
+  const perByte = 8 / bits;
+  const blockBytes = blockSize / perByte;
+  const zeroBytes = Math.ceil(blocks / perByte);
+  const packed = new Uint8Array(outputs * blocks * blockBytes);
+  const turned = new Float32Array(outputs * blocks);
+  const zeros = new Uint8Array(outputs * zeroBytes);
+  let isEven = true;
+  for (let b = 0; b < blocks; b++) {
+    const [zeroByte, zeroShift] = [Math.floor(b / perByte), bits * (b % perByte)];
+    const end = Math.min(inputs, (b + 1) * blockSize);
+    for (let j = 0; j < outputs; j++) {
+      const zero = zeroPoints[b * outputs + j] as number;
+      if (zero !== middleOf(bits)) isEven = false;
+      turned[j * blocks + b] = scales[b * outputs + j] as number;
+      zeros[j * zeroBytes + zeroByte] = (zeros[j * zeroBytes + zeroByte] as number) | (zero << zeroShift);
+      let i = b * blockSize;
+      let at = i * outputs + j;
+      const from = (j * blocks + b) * blockBytes;
+      for (let byte = from; byte < from + blockBytes; byte++) {
+        let value = 0;
+        for (let shift = 0; shift < 8; shift += bits, i++, at += outputs) value |= (i < end ? (codes[at] as number) : zero) << shift;
+        packed[byte] = value;
+      }
+    }
+  }
+  return { bits, blockSize, inputs, outputs, codes: packed, scales: turned, zeroPoints: isEven ? null : zeros };
+}
+
+/** The weights that codes stand for: W' [n, m], inputs as rows. */
+export function unpack({ bits, blockSize, inputs, outputs, codes, scales, zeroPoints }: Packed): Float32Array {
+  const blocks = Math.ceil(inputs / blockSize);
+  const perByte = 8 / bits;
+  const blockBytes = blockSize / perByte;
+  const mask = 2 ** bits - 1;
+  const zeroBytes = Math.ceil(blocks / perByte);
+  const weights = new Float32Array(inputs * outputs);
+  for (let b = 0; b < blocks; b++) {
+    const [zeroByte, zeroShift] = [Math.floor(b / perByte), bits * (b % perByte)];
+    const end = Math.min(inputs, (b + 1) * blockSize);
+    for (let j = 0; j < outputs; j++) {
+      const scale = scales[j * blocks + b] as number;
+      const zero = zeroPoints ? ((zeroPoints[j * zeroBytes + zeroByte] as number) >> zeroShift) & mask : middleOf(bits);
+      let byte = (j * blocks + b) * blockBytes;
+      for (let i = b * blockSize, shift = 0; i < end; i++) {
+        weights[i * outputs + j] = scale * ((((codes[byte] as number) >> shift) & mask) - zero);
+        shift += bits;
+        if (shift === 8) {
+          shift = 0;
+          byte++;
+        }
+      }
+    }
+  }
+  return weights;
+}
+
+/** Bytes of codes, scales and zero points. */
+export const bytesOfPacked = ({ codes, scales, zeroPoints }: Packed): number =>
+  codes.byteLength + scales.byteLength + (zeroPoints?.byteLength ?? 0);
