@@ -43,16 +43,14 @@ export function withCodes(model: Model, coded: readonly Coded[]): Model {
       const dims = [outputs, blocks, (blockSize * bits) / 8];
       return asProduct(of, packed, [add("codes", "uint8", dims, codes), scaleName, zeroName]);
     };
-    if (target.axis === 1 && node.opType === "Gather") {
-      // The same bytes as those of the head, in another shape: the file has them once.
-      const table = `${parameter}/table`;
-      const own = tensorOf(table, { dataType: "uint8", dims: [outputs, (blocks * blockSize * bits) / 8], data: codes });
-      initializers.set(table, own);
+    if (node.opType === "Gather") {
+      if (head) instead.set(head, product(head));
+      const rows = unfilled(packed);
+      const table = add("table", "uint8", [outputs, (inputs * bits) / 8], rows);
+      // The same bytes as those of the head: the file has them once.
+      const own = initializers.get(`${parameter}/codes`);
+      if (own && rows === codes) initializers.set(table, { ...(initializers.get(table) as Tensor), data: own.data });
       instead.set(node, [asTable(node, packed, [table, scaleName, zeroName])]);
-      if (head) {
-        instead.set(head, product(head));
-        initializers.set(table, { ...own, data: (initializers.get(`${parameter}/codes`) as Tensor).data });
-      }
     } else instead.set(node, product(node));
   }
   const nodes = graph.nodes.flatMap((n) => instead.get(n) ?? [n]);
@@ -60,6 +58,16 @@ export function withCodes(model: Model, coded: readonly Coded[]): Model {
   const result = { ...model, opsets, graph: removeDead({ ...graph, nodes, initializers }) };
   verify(result);
   return result;
+}
+
+/** Codes by row without what the last block is filled up with: a table has as many columns as it says. */
+function unfilled({ bits, blockSize, inputs, outputs, codes }: Packed): Uint8Array {
+  if (inputs % blockSize === 0) return codes;
+  const width = codes.length / outputs;
+  const kept = (inputs * bits) / 8;
+  const rows = new Uint8Array(outputs * kept);
+  for (let j = 0; j < outputs; j++) rows.set(codes.subarray(j * width, j * width + kept), j * kept);
+  return rows;
 }
 
 type Operands = readonly [codes: string, scales: string, zeroPoints: string];

@@ -118,10 +118,14 @@ export function targetsOf(
       left.push({ parameter, reason: `no product reads it alone (layer ${layer})` });
   const products = [...byInput].map(([input, targets]): Step => ({ input, targets }));
   if (!codes || !options.embedding) return { steps: products, left };
-  const ofTables = [...tables].map(([parameter, node]): Step => {
+  const ofTables = [...tables].flatMap(([parameter, node]): Step[] => {
     const tensor = graph.initializers.get(parameter) as Tensor;
+    if ((sizeAt(tensor.dims, 1) * codes.bits) % 8 !== 0) {
+      left.push({ parameter, reason: "its rows of codes are no whole bytes" });
+      return [];
+    }
     const head = products.flatMap((s) => s.targets).find((t) => t.parameter === headOf(parameter) && t.axis === 1)?.node ?? null;
-    return { input: null, targets: [{ parameter, tensor, axis: 1, node, head, layer: null }] };
+    return [{ input: null, targets: [{ parameter, tensor, axis: 1, node, head, layer: null }] }];
   });
   const tied = new Set(ofTables.flatMap((s) => s.targets.map((t) => t.head)));
   const others = products.map((s) => ({ ...s, targets: s.targets.filter((t) => !tied.has(t.node)) }));
