@@ -1,9 +1,10 @@
 import { EspalierError } from "../../errors.ts";
+import { gptq } from "./gptq.ts";
 import type { CompressionMethod } from "./method.ts";
 import { rtn } from "./rtn.ts";
 
 /** THE list of the ways of compressing; the first is the default. The API's enum, the docs' table and the contract test follow from it. */
-export const compressionMethods: readonly CompressionMethod[] = [rtn];
+export const compressionMethods: readonly CompressionMethod[] = [gptq, rtn];
 
 /** @throws EspalierError UNKNOWN_METHOD */
 export function compressionMethodNamed(name: string): CompressionMethod {
