@@ -14,6 +14,8 @@ interface Product {
   readonly columns: number;
   /** What makes that of what is stored, if it is stored in another type or turned. */
   readonly makers: readonly Node[];
+  /** The axis of its matrix along which its columns lie: of codes, and of their scales and zero points, the first. */
+  readonly axis: 0 | 1;
 }
 
 /**
@@ -37,13 +39,7 @@ export function mergeProducts(graph: Graph): Graph {
     if (!attention && rows * columns.reduce((a, b) => a + b) < worthASplit) continue;
     const first = products[0]?.node as Node;
     const name = `${first.outputs[0]}/merged`;
-    const weights = make(
-      "Concat",
-      ordered.map(({ node }) => node.inputs[1] as string),
-      [`${name}/weights`],
-      { axis: attr.int(1) },
-    );
-    const merged = [weights, make("MatMul", [first.inputs[0] as string, `${name}/weights`], [name])];
+    const merged = joined(ordered, name);
     if (attention) instead.set(attention.node, [{ ...attention.node, inputs: [name, "", "", ...attention.node.inputs.slice(3)] }]);
     else {
       initializers.set(`${name}/columns`, int64Tensor(`${name}/columns`, [columns.length], columns));
@@ -66,9 +62,36 @@ export function mergeProducts(graph: Graph): Graph {
   return { ...graph, initializers, nodes };
 }
 
+/** One product with all their columns, and what joins its matrices. */
+function joined(products: readonly Product[], name: string): Node[] {
+  const [{ node, axis }] = products as [Product];
+  const [x = "", ...matrices] = node.inputs;
+  const parts = matrices.map((_, i) =>
+    make(
+      "Concat",
+      products.map((p) => p.node.inputs[i + 1] as string),
+      [i === 0 ? `${name}/weights` : `${name}/weights/${i}`],
+      { axis: attr.int(axis) },
+    ),
+  );
+  const columns = products.reduce((n, p) => n + p.columns, 0);
+  const attributes = node.attributes["N"] ? { ...node.attributes, N: attr.int(columns) } : node.attributes;
+  const operands = [x, ...parts.map((p) => p.outputs[0] as string)];
+  return [...parts, { ...make(node.opType, operands, [name], attributes), domain: node.domain }];
+}
+
 /** Makes a matrix of a stored one. */
 const isMaker = (node: Node): boolean =>
   node.domain === "" && (node.opType === "Cast" || (node.opType === "Transpose" && (attr.intsOf(node, "perm") ?? [1, 0]).join() === "1,0"));
+
+/** Columns that products of codes sum together: where one begins at a multiple of so many, its result keeps its bits. */
+const columnsTogether = 16;
+
+/** A product of codes that are stored, with scales and at most zero points, each by output first. */
+const isPlain = (graph: Graph, node: Node): boolean =>
+  attr.intOf(node, "N", 0) % columnsTogether === 0 &&
+  node.inputs.length <= 4 &&
+  node.inputs.slice(1).every((name) => (graph.initializers.get(name)?.dims.length ?? 0) >= 2);
 
 /** Two or more each, in the graph's order, of matrices of one type. */
 function productsOfOneValue(graph: Graph): readonly (readonly Product[])[] {
@@ -76,6 +99,12 @@ function productsOfOneValue(graph: Graph): readonly (readonly Product[])[] {
   const groups = new Map<string, Product[]>();
   for (const node of graph.nodes) {
     const [x = "", weight = ""] = node.inputs;
+    if (node.opType === "MatMulNBits" && isPlain(graph, node)) {
+      const [rows, columns] = [attr.intOf(node, "K", 0), attr.intOf(node, "N", 0)];
+      const own = ["bits", "block_size", "accuracy_level"].map((name) => attr.intOf(node, name, 0));
+      const key = `${own} ${node.inputs.length} ${x}`;
+      groups.set(key, [...(groups.get(key) ?? []), { node, rows, columns, makers: [], axis: 0 }]);
+    }
     if (node.opType !== "MatMul" || node.domain !== "") continue;
     const makers: Node[] = [];
     let source = weight;
@@ -89,7 +118,7 @@ function productsOfOneValue(graph: Graph): readonly (readonly Product[])[] {
     const [rows, columns] = (turns % 2 === 0 ? stored.dims : [...stored.dims].reverse()) as [number, number];
     const cast = makers.find((m) => m.opType === "Cast");
     const key = `${stored.dataType} ${cast ? attr.intOf(cast, "to", 0) : ""} ${x}`;
-    groups.set(key, [...(groups.get(key) ?? []), { node, rows, columns, makers }]);
+    groups.set(key, [...(groups.get(key) ?? []), { node, rows, columns, makers, axis: 1 }]);
   }
   return [...groups.values()].filter((products) => products.length > 1);
 }

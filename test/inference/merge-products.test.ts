@@ -95,6 +95,49 @@ describe("products of one value become one product", () => {
     assert.deepEqual(operators, ["Cast", "Cast", "Concat", "MatMul", "Split", "Concat"]);
   });
 
+  for (const bits of [2, 4, 8])
+    it(`of matrices of ${bits} bits, whose rows are the same in any company`, async () => {
+      const [block, blocks] = [32, H / 32];
+      const bytes = (name: string, dims: number[]): Tensor => {
+        const data = Uint8Array.from({ length: dims.reduce((a, b) => a * b) }, () => Math.floor(random() * 256));
+        return { name, dataType: "uint8", dims, data: { kind: "inline", bytes: data } };
+      };
+      const coded = (name: string, columns: number): Tensor[] => [
+        bytes(`${name}/codes`, [columns, blocks, (block * bits) / 8]),
+        float32Tensor(`${name}/scales`, [columns, blocks], floats(columns * blocks)),
+        bytes(`${name}/zeros`, [columns, Math.ceil((blocks * bits) / 8)]),
+      ];
+      const product = (name: string, columns: number): Node => {
+        const sizes = {
+          K: attr.int(H),
+          N: attr.int(columns),
+          bits: attr.int(bits),
+          block_size: attr.int(block),
+          accuracy_level: attr.int(4),
+        };
+        return node("MatMulNBits", ["x", `${name}/codes`, `${name}/scales`, `${name}/zeros`], `x${name}`, sizes, "com.microsoft");
+      };
+      const nodes = [product("a", 704), product("b", 16), product("c", 912), product("d", 13)];
+      nodes.push(node("Concat", ["xc", "xb", "xa", "xd"], "y", { axis: attr.int(2) }));
+      const weights = [
+        ["a", 704],
+        ["b", 16],
+        ["c", 912],
+        ["d", 13],
+      ].flatMap(([name, columns]) => coded(name as string, columns as number));
+      const model = modelOf(nodes, weights, [], ["y"]);
+      const operators = await sameBits(model, {}, rows);
+      assert.deepEqual(operators, ["Concat", "Concat", "Concat", "MatMulNBits", "Split", "MatMulNBits", "Concat"]);
+
+      const session = await openSession({ bytes: encode(model) }, { executionProvider: "CPU", threads: 2 });
+      const run = async (dims: number[], data: Float32Array) => (await session.run({ x: { dataType: "float32", dims, data } }))["y"]?.data;
+      const data = floats(64 * H);
+      const all = await run([1, 64, H], data);
+      for (const t of [0, 5, 63])
+        assert.deepEqual(await run([1, 1, H], data.slice(t * H, (t + 1) * H)), all?.slice(t * 1645, (t + 1) * 1645), `row ${t}`);
+      await session.close();
+    });
+
   it("queries, keys and values in the order in which attention takes them", async () => {
     const [heads, groups, width, room] = [6, 2, 16, 16];
     const cache = { dataType: "float32" as const, dims: [1, groups, room, width], data: floats(groups * room * width) };
