@@ -2,8 +2,8 @@ import type { Algebra } from "../../algebra/algebra.ts";
 import { inverseFactorInPlace } from "../../algebra/inverse-factor.ts";
 import { EspalierError } from "../../errors.ts";
 
-/** Inputs between two products with all inputs that follow. What is decided for several inputs at once begins at a multiple of it. */
-export const together = 32;
+/** Inputs between two products with all inputs that follow. */
+const together = 32;
 
 /**
  * U with `H^-1 = U' U`, H the statistics of inputs with something added to their diagonal: `damping` of its mean, and ten
@@ -44,8 +44,8 @@ function reordered(gram: Float64Array, n: number, order: readonly number[]): Flo
  * (Frantar and others, arXiv 2210.17323 and 2301.00774.) Inputs far ahead are changed some at a time, by one product.
  *
  * @param w weights [n, m], which become q
- * @param decide is given the place and the weights w_i, and makes them q_i. When it is asked for a multiple of `together`, all
- *   weights from there on are as they are changed so far
+ * @param decide is given the place and the weights w_i, and makes them q_i. Weights of inputs ahead are as they have become if they come before the next
+ *   multiple of 32; if i is such a multiple itself, all are
  */
 export async function feedErrors(
   w: Float64Array,

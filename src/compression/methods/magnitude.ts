@@ -1,0 +1,11 @@
+import type { CompressionMethod } from "./method.ts";
+import { prunedByScore } from "./pruned-by-score.ts";
+
+/** The least weights of each output become 0. */
+export const magnitude: CompressionMethod = {
+  name: "MAGNITUDE",
+  description: "The smallest weights of each output become 0. No text is read.",
+  schemes: ["SPARSE"],
+  needsGram: false,
+  compress: (group, options) => prunedByScore(group, options, () => 1),
+};
