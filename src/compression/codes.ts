@@ -1,9 +1,15 @@
 import type { Blocks } from "./methods/method.ts";
 import type { Scheme } from "./options.ts";
 
-/** Bits of a code by scheme; null where weights stay numbers. */
-export const codesOf = (scheme: Scheme): { readonly bits: Blocks["bits"] } | null =>
-  ({ INT4: { bits: 4 as const }, INT8: { bits: 8 as const }, TERNARY: { bits: 2 as const }, SPARSE: null })[scheme];
+/** Which matrices become codes, by scheme: those within layers, and those before and after them too. */
+const coded = {
+  INT4: { within: true, outside: true },
+  INT8: { within: true, outside: true },
+  TERNARY: { within: true, outside: false },
+  SPARSE: { within: false, outside: false },
+} as const satisfies Record<Scheme, { readonly within: boolean; readonly outside: boolean }>;
+
+export const codedBy = ({ scheme }: { readonly scheme: Scheme }) => coded[scheme];
 
 /** The zero point that operators take where none is given: the middle of all codes. */
 export const middleOf = (bits: number): number => 2 ** (bits - 1);

@@ -15,7 +15,7 @@ import { signatureOf } from "../signature/signature.ts";
 import { discover } from "../structures/discover.ts";
 import { calibrationSamples, view } from "../text/calibration.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { bytesOfPacked, codesOf, pack, unpack } from "./codes.ts";
+import { bytesOfPacked, codedBy, pack, unpack } from "./codes.ts";
 import type { CompressedProduct, CompressionEvent, CompressionSummary } from "./events.ts";
 import type { Compressed, CompressionMethod } from "./methods/method.ts";
 import type { CompressionOptions } from "./options.ts";
@@ -62,7 +62,7 @@ export async function* compress(job: CompressionJob): AsyncGenerator<Compression
   const executionProvider = await resolveProvider(options.executionProvider);
   const read = tensorReader(folder);
   const found = discover(job.model, read);
-  const wide = toFloat32(isCoded(options) ? untied(job.model, found.anatomy.flow.stream) : job.model);
+  const wide = toFloat32(codedBy(options).within ? untied(job.model, found.anatomy.flow.stream) : job.model);
   const matrices = [...wide.graph.initializers.values()].filter((t) => t.dims.length === 2).map((t) => t.name);
   const { sequenceLength: T } = options;
   const B = Math.max(1, Math.floor(tokensPerRun / T));
@@ -109,9 +109,6 @@ export async function* compress(job: CompressionJob): AsyncGenerator<Compression
   const compressed = assembled(job.model, wide, steps, results);
   return { compressed, summary: summaryOf(job.model, compressed, results, left), notes: notesOf(steps, options, left) };
 }
-
-/** Whether weights become codes. */
-const isCoded = ({ scheme }: Pick<CompressionOptions, "scheme">): boolean => codesOf(scheme) !== null;
 
 const workOf = ({ targets }: Step): number => targets.reduce((n, { tensor }) => n + sizeOf(tensor.dims), 0);
 
@@ -170,7 +167,9 @@ async function compressStep(
 ): Promise<DoneStep> {
   const matrices = targets.map((t) => ({ parameter: t.parameter, outputs: shapeOf(t)[1], weights: matrixOf(t, read) }));
   const inputs = shapeOf(targets[0] as Target)[0];
-  const found = await method.compress({ inputs, gram, matrices }, options, algebra);
+  // Outside of the layers 4 bits lose more than in all of them: 8 are taken, as others do too.
+  const isOuter = targets.some((t) => t.layer === null);
+  const found = await method.compress({ inputs, gram, matrices }, isOuter ? { ...options, scheme: "INT8" } : options, algebra);
   const products: CompressedProduct[] = [];
   const kept: Kept[] = [];
   for (const [i, target] of targets.entries()) {
@@ -242,7 +241,7 @@ function summaryOf(model: Model, compressed: Model, results: readonly DoneStep[]
 
 /** What users should know of it. */
 function notesOf(steps: readonly Step[], { blockSize, ...options }: CompressionOptions, left: CompressionSummary["left"]): string[] {
-  const uneven = isCoded(options) ? steps.flatMap((s) => s.targets).filter((t) => shapeOf(t)[0] % blockSize !== 0) : [];
+  const uneven = codedBy(options).within ? steps.flatMap((s) => s.targets).filter((t) => shapeOf(t)[0] % blockSize !== 0) : [];
   return [
     ...(uneven.length > 0
       ? [
@@ -257,6 +256,8 @@ function notesOf(steps: readonly Step[], { blockSize, ...options }: CompressionO
             .join(", ")}${left.length > 3 ? ", ..." : ""}`,
         ]
       : []),
-    ...(isCoded(options) ? [] : ["its zeros are stored as numbers: they make no file smaller and no run faster (docs/compression.md)"]),
+    ...(codedBy(options).within
+      ? []
+      : ["its zeros are stored as numbers: they make no file smaller and no run faster (docs/compression.md)"]),
   ];
 }

@@ -30,9 +30,9 @@ export interface CompressionOptions {
   readonly pattern: Pattern;
   /** Share of weights that become 0, above 0 and below 1. Of UNSTRUCTURED alone. */
   readonly sparsity: number;
-  /** Whether the product that gives logits is compressed too; what it shares with the embedding then has the same codes. */
+  /** Whether the product that gives logits is compressed too, to 8 bits; what it shares with the embedding then has the same codes. Of INT4 and INT8. */
   readonly head: boolean;
-  /** Whether the table of token embeddings is. Of INT4 and INT8. */
+  /** Whether the table of token embeddings is, to 8 bits. Of INT4 and INT8. */
   readonly embedding: boolean;
   /** Texts that the statistics are of; and tokens of each. */
   readonly samples: number;

@@ -4,7 +4,7 @@ import { consumers, producers } from "../onnx/edit.ts";
 import { isFloat, type Model, type Node, operatorKey, sizeAt, type Tensor, type TypedGraph } from "../onnx/ir.ts";
 import { operatorOf } from "../operators/operators.ts";
 import type { Discovery } from "../structures/discover.ts";
-import { codesOf } from "./codes.ts";
+import { codedBy } from "./codes.ts";
 import type { CompressionOptions } from "./options.ts";
 
 /** A matrix that is compressed. */
@@ -93,7 +93,7 @@ export function targetsOf(
 ): Targets {
   const { graph } = model;
   const layerOf = new Map(structures.filter((s) => s.kind === "LAYER").flatMap((s) => s.parameters.map((p) => [p, s.layer] as const)));
-  const codes = codesOf(options.scheme);
+  const codes = codedBy(options);
   const tables = tablesOf(model, anatomy.flow.stream);
   const parameters = [...graph.initializers.values()].filter((t) => isMatrix(t) && !tables.has(t.name)).map((t) => t.name);
   const readers = consumers(graph);
@@ -105,9 +105,9 @@ export function targetsOf(
   for (const [parameter, { input, axis }] of inOrder) {
     const tensor = graph.initializers.get(parameter) as Tensor;
     const layer = layerOf.get(parameter) ?? null;
-    if (layer === null && !(codes && options.head)) continue;
+    if (layer === null && !(codes.outside && options.head)) continue;
     const node = readerOf(readers, parameter);
-    const reason = obstacleOf(node, codes !== null);
+    const reason = obstacleOf(node, codes.within);
     if (node && reason === null) {
       const target = { parameter, tensor, axis, node, head: null, layer };
       byInput.set(input, [...(byInput.get(input) ?? []), target]);
@@ -117,15 +117,11 @@ export function targetsOf(
     if (isMatrix(graph.initializers.get(parameter)) && !found.has(parameter))
       left.push({ parameter, reason: `no product reads it alone (layer ${layer})` });
   const products = [...byInput].map(([input, targets]): Step => ({ input, targets }));
-  if (!codes || !options.embedding) return { steps: products, left };
-  const ofTables = [...tables].flatMap(([parameter, node]): Step[] => {
+  if (!codes.outside || !options.embedding) return { steps: products, left };
+  const ofTables = [...tables].map(([parameter, node]): Step => {
     const tensor = graph.initializers.get(parameter) as Tensor;
-    if ((sizeAt(tensor.dims, 1) * codes.bits) % 8 !== 0) {
-      left.push({ parameter, reason: "its rows of codes are no whole bytes" });
-      return [];
-    }
     const head = products.flatMap((s) => s.targets).find((t) => t.parameter === headOf(parameter) && t.axis === 1)?.node ?? null;
-    return [{ input: null, targets: [{ parameter, tensor, axis: 1, node, head, layer: null }] }];
+    return { input: null, targets: [{ parameter, tensor, axis: 1, node, head, layer: null }] };
   });
   const tied = new Set(ofTables.flatMap((s) => s.targets.map((t) => t.head)));
   const others = products.map((s) => ({ ...s, targets: s.targets.filter((t) => !tied.has(t.node)) }));
