@@ -1,10 +1,11 @@
 /**
- * Writes the tables of docs/methods.md and docs/recovery.md from the lists of methods:
+ * Writes the tables of docs/methods.md, docs/recovery.md and docs/compression.md from the lists of methods:
  *
  *     node --import tsx scripts/generate/methods-table.ts
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { compressionMethods } from "../../src/compression/methods/index.ts";
 import { methods } from "../../src/pruning/methods/index.ts";
 import { recoveryMethods } from "../../src/recovery/methods/index.ts";
 
@@ -16,10 +17,20 @@ export const rows = (): string =>
 export const recoveryRows = (): string =>
   recoveryMethods.map(({ name, learningRate, description }) => `| \`${name}\` | ${learningRate ?? "none"} | ${description} |`).join("\n");
 
+/** Those of the ways of compressing. */
+export const compressionRows = (): string =>
+  compressionMethods
+    .map(
+      ({ name, schemes, needsGram, description }) =>
+        `| \`${name}\` | ${schemes.join(", ")} | ${needsGram ? "yes" : "no"} | ${description} |`,
+    )
+    .join("\n");
+
 /** Each page, and what stands between the head of its table and the sign of its end. */
 const pages: Readonly<Record<string, { readonly head: string; readonly rows: () => string }>> = {
   methods: { head: "| --- | --- | --- | --- |\n", rows },
   recovery: { head: "| --- | --- | --- |\n", rows: recoveryRows },
+  compression: { head: "| --- | --- | --- | --- |\n", rows: compressionRows },
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

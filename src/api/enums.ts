@@ -1,4 +1,6 @@
 import { registerEnumType } from "type-graphql";
+import { compressionMethods } from "../compression/methods/index.ts";
+import type { Pattern, Scheme } from "../compression/options.ts";
 import type { FinishReason } from "../inference/choice.ts";
 import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
@@ -47,6 +49,30 @@ export const recoveryMethodEnum = enumOf(
   "RecoveryMethod",
   "What is trained of a model that is healed.",
   Object.fromEntries(recoveryMethods.map((method) => [method.name, method.description])),
+);
+
+export const compressionMethodEnum = enumOf(
+  "CompressionMethod",
+  "How codes or zeros are found for the weights of a model that is compressed.",
+  Object.fromEntries(compressionMethods.map((method) => [method.name, method.description])),
+);
+
+export const compressionSchemeEnum = enumOf<Scheme>("CompressionScheme", "What weights become.", {
+  INT4: "Codes of 4 bits, with a scale for each block of inputs of each output.",
+  INT8: "Codes of 8 bits, with a scale for each block of inputs of each output.",
+  TERNARY: "Codes of three levels, in 2 bits: minus a scale, 0 and the scale, for each block of inputs of each output.",
+  SPARSE: "Numbers as they were, many of which are 0. No product is faster for it, and no file smaller.",
+});
+
+export const compressionPatternEnum = enumOf<Pattern>(
+  "CompressionPattern",
+  "Which weights of a sparse matrix stay. Neighbours are inputs of one output.",
+  {
+    UNSTRUCTURED: "A share of each matrix.",
+    TWO_OF_FOUR: "Two of each four neighbours.",
+    FOUR_OF_EIGHT: "Four of each eight neighbours.",
+    SIX_OF_EIGHT: "Six of each eight neighbours.",
+  },
 );
 
 export const scheduleEnum = enumOf<Schedule>("LearningRateSchedule", "How the learning rate goes after its warm-up.", {

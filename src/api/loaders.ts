@@ -1,4 +1,5 @@
 import DataLoader from "dataloader";
+import { productsOfRuns } from "../store/compression-runs.ts";
 import { findDatasets } from "../store/datasets.ts";
 import { comparableOfParents } from "../store/evaluations.ts";
 import { exportsOfModels, exportsOfRuns, filesOfExports } from "../store/exports.ts";
@@ -80,6 +81,7 @@ export function createLoaders(db: Database) {
     structures: batched((ids) => structuresOfModels(db, ids)),
     iterations: batched((ids) => iterationsOfRuns(db, ids)),
     scores: batchedScores(db),
+    compressedProducts: batched((ids) => productsOfRuns(db, ids)),
     children: batchedPages(db, "children"),
     modelRuns: batchedPages(db, "runs"),
     evaluations: batchedPages(db, "evaluations"),

@@ -8,6 +8,7 @@ import { requireTexts } from "./require-texts.ts";
 import { AuditResolver } from "./resolvers/audit-resolver.ts";
 import { ChangesResolver } from "./resolvers/changes-resolver.ts";
 import { ComparisonResolver, ComparisonRowResolver } from "./resolvers/comparison-resolver.ts";
+import { CompressionRunResolver, CompressionSucceededResolver } from "./resolvers/compression-run-resolver.ts";
 import { DatasetResolver } from "./resolvers/dataset-resolver.ts";
 import { EvaluationResolver } from "./resolvers/evaluation-resolver.ts";
 import { ExportResolver, ExportRunResolver } from "./resolvers/export-resolver.ts";
@@ -25,6 +26,7 @@ import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { UploadResolver } from "./resolvers/upload-resolver.ts";
 import { ViewerResolver } from "./resolvers/viewer-resolver.ts";
 import { WorkerResolver } from "./resolvers/worker-resolver.ts";
+import { compressionEventTypes } from "./types/compression-event.ts";
 import { ImportProgressed } from "./types/import.ts";
 import { pruningEventTypes } from "./types/pruning-event.ts";
 import { recoveryEventTypes } from "./types/recovery-event.ts";
@@ -52,6 +54,8 @@ export function buildSchema(): GraphQLSchema {
       PruningSucceededResolver,
       RecoveryRunResolver,
       RecoverySucceededResolver,
+      CompressionRunResolver,
+      CompressionSucceededResolver,
       ComparisonResolver,
       ComparisonRowResolver,
       DatasetResolver,
@@ -68,7 +72,7 @@ export function buildSchema(): GraphQLSchema {
       ViewerResolver,
       WorkerResolver,
     ],
-    orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ImportProgressed, ...runEventTypes],
+    orphanedTypes: [...pruningEventTypes, ...recoveryEventTypes, ...compressionEventTypes, ImportProgressed, ...runEventTypes],
     validate: false,
     authChecker,
     pubSub: noPubSub,

@@ -20,6 +20,7 @@ const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   import: async () => (await import("./tasks/import.ts")).importTask,
   prune: async () => (await import("./tasks/prune.ts")).pruneTask,
   recover: async () => (await import("./tasks/recover.ts")).recoverTask,
+  compress: async () => (await import("./tasks/compress.ts")).compressTask,
   readDataset: async () => (await import("./tasks/read-dataset.ts")).readDatasetTask,
   overlap: async () => (await import("./tasks/overlap.ts")).overlapTask,
   evaluate: async () => (await import("./tasks/evaluate.ts")).evaluateTask,

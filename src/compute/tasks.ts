@@ -1,4 +1,6 @@
 import type { ModelFile } from "../artifacts/model-files.ts";
+import type { CompressionEvent, CompressionSummary } from "../compression/events.ts";
+import type { CompressionOptions } from "../compression/options.ts";
 import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import type { TextEvent, TextOptions, TextSummary } from "../inference/generate.ts";
 import type { ContinuationScore, EmbedOptions, ScoreOptions } from "../inference/measure.ts";
@@ -111,6 +113,30 @@ export interface RecoverResult {
   readonly peakMemoryBytes: number;
 }
 
+export interface CompressRequest {
+  readonly model: StoredModel;
+  readonly method: string;
+  readonly options: CompressionOptions;
+  /** Texts that statistics are of; null for a method that reads none. */
+  readonly dataset: StoredDataset | null;
+  /** Artifacts of the steps that are done, in order; it goes on after them. */
+  readonly done: readonly string[];
+  /** Path of a folder that the process may make for a while, on the file system of the artifacts. */
+  readonly scratch: string;
+}
+
+type Compressed = Extract<CompressionEvent, { type: "COMPRESSED" }>;
+
+/** What the loop tells; the files of its steps are artifacts. */
+export type CompressEvent = Exclude<CompressionEvent, Compressed> | (Omit<Compressed, "file"> & { readonly file: StoredBytes });
+
+export interface CompressResult {
+  readonly compressed: InspectedModel;
+  readonly summary: CompressionSummary;
+  /** The most memory that the process held: its resident set. */
+  readonly peakMemoryBytes: number;
+}
+
 export interface EvaluationRequest {
   readonly model: StoredModel;
   /** The model that it is held against, where there is one. */
@@ -171,6 +197,8 @@ export interface Tasks {
   readonly prune: { readonly request: PruneRequest; readonly event: PruningEvent | RestoringEvent; readonly result: PruneResult };
   /** Heals a model, and stores what came of it as artifacts; checkpoints too. */
   readonly recover: { readonly request: RecoverRequest; readonly event: RecoverEvent; readonly result: RecoverResult };
+  /** Gives a model fewer bits or zeros, and stores what came of it as artifacts; the files of steps too. */
+  readonly compress: { readonly request: CompressRequest; readonly event: CompressEvent; readonly result: CompressResult };
   /** Reads a file of texts or items, checks it, and writes its records to the destination. */
   readonly readDataset: { readonly request: ReadDatasetRequest; readonly event: never; readonly result: DescribedDataset };
   /** How much of one dataset is in another. */

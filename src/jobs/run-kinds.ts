@@ -1,6 +1,7 @@
 import type { PayloadOf } from "../store/events.ts";
 import type { RunKind, RunRecord } from "../store/runs.ts";
 import type { Database } from "../store/store.ts";
+import { compression } from "./kinds/compression.ts";
 import { evaluation } from "./kinds/evaluation.ts";
 import { exporting } from "./kinds/export.ts";
 import { importing } from "./kinds/import.ts";
@@ -13,6 +14,7 @@ export const runKinds: { readonly [Kind in RunKind]: KindOfRun<Kind> } = {
   PRUNING: pruning,
   EVALUATION: evaluation,
   RECOVERY: recovery,
+  COMPRESSION: compression,
   IMPORT: importing,
   EXPORT: exporting,
 };

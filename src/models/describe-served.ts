@@ -60,12 +60,24 @@ const isQuantised = (graph: Graph, name = ""): boolean => {
   return tensor !== undefined && tensor.dims.length > 1 && !isFloat(tensor.dataType) && tensor.dataType !== "int64";
 };
 
+const isScales = (graph: Graph, name: string): boolean => {
+  const tensor = graph.initializers.get(name);
+  return tensor !== undefined && tensor.dims.length > 1 && isFloat(tensor.dataType);
+};
+
 /** Elements of the whole-number matrix that a node reads; one that is packed states its shape in attributes. */
 function weightsOf(graph: Graph, node: Node, seen: Set<string>): number {
   const [name] = node.inputs
     .filter((i) => isQuantised(graph, i) && !seen.has(i))
     .sort((a, b) => sizeOf(graph.initializers.get(b)?.dims ?? []) - sizeOf(graph.initializers.get(a)?.dims ?? []));
   if (name === undefined) return 0;
-  seen.add(name);
-  return intOf(node, "K", 0) * intOf(node, "N", 0) || sizeOf(graph.initializers.get(name)?.dims ?? []);
+  // A table that is the head too stands there twice, with the codes laid out for each; the scales of its blocks are the same.
+  const blocks = node.inputs.filter((i) => isScales(graph, i));
+  const isKnown = blocks.some((i) => seen.has(i));
+  for (const own of [name, ...blocks]) seen.add(own);
+  if (isKnown) return 0;
+  const { dims = [], dataType } = graph.initializers.get(name) ?? {};
+  // Whole bytes hold several codes of fewer bits.
+  const inEach = dataType === "uint8" ? 8 / intOf(node, "bits", 8) : 1;
+  return intOf(node, "K", 0) * intOf(node, "N", 0) || sizeOf(dims) * inEach;
 }

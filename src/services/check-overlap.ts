@@ -9,10 +9,10 @@ import type { DatasetCandidate } from "./register-dataset.ts";
 const tolerated = 0.02;
 
 /**
- * How much of a dataset a model has been pruned or healed with, itself or as its ancestors: the share of its passages that are in
+ * How much of a dataset a model has been pruned, healed or compressed with, itself or as its ancestors: the share of its passages that are in
  * calibration texts too. What a method was calibrated on says little about what it lost.
  *
- * @param calibrations what it was pruned and healed with, or will have been
+ * @param calibrations what it was pruned, healed and compressed with, or will have been
  * @param allow tell, but do not refuse
  * @throws EspalierError DATASET_OVERLAP if more than 2% is, naming the calibration dataset; OVERLOADED; the signal's reason
  */
@@ -31,7 +31,7 @@ export async function checkOverlap(
     const share = `${(100 * ratio).toFixed(1)}%`;
     throw new EspalierError(
       "DATASET_OVERLAP",
-      `${share} of the dataset's passages are in the texts that the model was pruned or healed with (${calibration.name ?? calibration.id})${example ? `, for instance "${example}"` : ""}: ` +
+      `${share} of the dataset's passages are in the texts that the model was pruned, healed or compressed with (${calibration.name ?? calibration.id})${example ? `, for instance "${example}"` : ""}: ` +
         "measure it on other texts, or say that overlap is allowed (allowOverlap: true)",
       { overlapRatio: ratio, calibrationDatasetId: calibration.id },
     );

@@ -11,11 +11,11 @@ export interface RunSubject {
   readonly subject: Subject;
   /** The argument that names it. */
   readonly argument: string;
-  /** The model itself, or while that is still being made, the one that it is made from: what fits the one fits the other. */
+  /** The model itself, or while that is still being made, the one that it is made from: what fits the one fits the other, unless it is compressed between. */
   readonly model: ModelRecord;
-  /** Whether it is still being made. */
-  readonly isPending: boolean;
-  /** What the model was pruned and healed with, or will have been. */
+  /** Runs that are to make it of that, the nearest to it first; none of a model that is there. */
+  readonly making: readonly RunRecord[];
+  /** What the model was pruned, healed and compressed with, or will have been. */
   calibrations(): Promise<DatasetRecord[]>;
 }
 
@@ -58,7 +58,7 @@ async function subjectOn(
     subject,
     argument,
     model,
-    isPending: making.length > 0,
+    making,
     calibrations: async () => {
       const used = await findDatasets(
         store.prisma,

@@ -17,7 +17,7 @@ export interface EvaluationRequest {
   readonly subject: Subject;
   readonly dataset: DatasetChoice;
   readonly settings: EvaluationSettings;
-  /** Measure even on texts that the model was pruned or healed with. */
+  /** Measure even on texts that the model was pruned, healed or compressed with. */
   readonly allowOverlap: boolean;
 }
 

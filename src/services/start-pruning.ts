@@ -1,4 +1,3 @@
-import { EspalierError } from "../errors.ts";
 import type { Queue } from "../jobs/queue.ts";
 import { methodNamed } from "../pruning/methods/index.ts";
 import { normalizationOf, restorationOf } from "../pruning/methods/method.ts";
@@ -10,6 +9,7 @@ import { getRun, type Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { optionRules, requireStructures } from "./pruning-rules.ts";
+import { requireGradients } from "./require-gradients.ts";
 import { runSubject } from "./run-subject.ts";
 import { requireAlike, sharedIterations } from "./shared-iterations.ts";
 import { blaming, keyRule, requireAll } from "./validate.ts";
@@ -56,11 +56,9 @@ export interface ReadyPruning {
 export async function readyPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<ReadyPruning> {
   const { store, queue } = services;
   const { method, priority, from: fromId = null, idempotencyKey: key } = request;
-  const { subject, argument, model, isPending } = await runSubject(store, request.subject);
-  if (model.pruningObstacle) {
-    const { code, message } = model.pruningObstacle;
-    throw new EspalierError(code, message, { argument });
-  }
+  const named = await runSubject(store, request.subject);
+  await requireGradients(store, named);
+  const { subject, model, making } = named;
   const chosen = methodNamed(method);
   const { normalization, restore } = request.options;
   const own = { normalization: normalization ?? normalizationOf(chosen), restore: restore ?? restorationOf(chosen) };
@@ -88,7 +86,7 @@ export async function readyPruning(services: StartServices, request: PruningRequ
   const from = fromId === null ? undefined : await beginning(store, asked, fromId);
   return {
     model,
-    isPending,
+    isPending: making.length > 0,
     options,
     takenOver: from?.iterations ?? 0,
     start: async () => {

@@ -11,6 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { SelfTextOptions } from "../text/self-text-options.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
 import { recoveryRules } from "./recovery-rules.ts";
+import { requireGradients } from "./require-gradients.ts";
 import { runSubject } from "./run-subject.ts";
 import { modelOfSameTokens } from "./same-tokens.ts";
 import type { StartServices } from "./start-pruning.ts";
@@ -41,11 +42,9 @@ export interface RecoveryRequest {
 export async function startRecovery(services: StartServices, request: RecoveryRequest, owner: string | null): Promise<RecoveryRunRecord> {
   const { store, queue } = services;
   const { priority, idempotencyKey: key } = request;
-  const { subject, argument, model } = await runSubject(store, request.subject);
-  if (model.pruningObstacle) {
-    const { code, message } = model.pruningObstacle;
-    throw new EspalierError(code, message, { argument });
-  }
+  const named = await runSubject(store, request.subject);
+  await requireGradients(store, named);
+  const { subject, model } = named;
   const method = recoveryMethodNamed(request.method);
   requireAll([
     ...recoveryRules({ ...request.options, teacherId: null }, model.architecture),

@@ -122,7 +122,7 @@ export async function listDatasets(
   return listRows<Dataset, DatasetRecord>(db.dataset, where, page, datasetOrders[orderBy], toRecord);
 }
 
-/** What a model and its ancestors were pruned and healed with, each once. */
+/** What a model and its ancestors were pruned, healed and compressed with, each once. */
 export async function calibrationDatasets(db: Database, modelId: string): Promise<DatasetRecord[]> {
   const rows = await db.$queryRaw<{ id: string }[]>`
     WITH RECURSIVE line AS (

@@ -13,7 +13,7 @@ export type NewEvaluation = Subject & EvaluationRequest;
 interface EvaluationRequest {
   readonly dataset: DatasetRecord;
   readonly settings: EvaluationSettings;
-  /** Share of the dataset that the model was pruned or healed with. */
+  /** Share of the dataset that the model was pruned, healed or compressed with. */
   readonly overlapRatio: number;
 }
 

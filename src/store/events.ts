@@ -1,3 +1,4 @@
+import type { CompressionEvent, CompressionSummary } from "../compression/events.ts";
 import type { Event, Prisma } from "../generated/prisma/client.ts";
 import type { ImportProgress } from "../models/import/import-model.ts";
 import type { PruningEvent } from "../pruning/events.ts";
@@ -15,6 +16,11 @@ type LoopEvent<Type extends PruningEvent["type"], Omitted extends string = never
 
 type TrainingEvent<Type extends RecoveryEvent["type"], Omitted extends string = never> = Omit<
   Extract<RecoveryEvent, { type: Type }>,
+  "type" | Omitted
+>;
+
+type CompressingEvent<Type extends CompressionEvent["type"], Omitted extends string = never> = Omit<
+  Extract<CompressionEvent, { type: Type }>,
   "type" | Omitted
 >;
 
@@ -70,6 +76,13 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
     readonly CHECK: TrainingEvent<"CHECK", "checkpoint">;
     readonly RETREATED: TrainingEvent<"RETREATED">;
     readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number } & RecoverySummary;
+    /** It goes on after so many steps. */
+    readonly RESUMED: { readonly step: number };
+  };
+  readonly COMPRESSION: CommonEvents & {
+    readonly STARTED: CompressingEvent<"STARTED">;
+    readonly COMPRESSED: CompressingEvent<"COMPRESSED", "file">;
+    readonly SUCCEEDED: { readonly modelId: string } & CompressionSummary;
     /** It goes on after so many steps. */
     readonly RESUMED: { readonly step: number };
   };

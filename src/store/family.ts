@@ -30,6 +30,7 @@ export interface FamilyMember {
     readonly kind: RunKind;
     readonly method: string | null;
     readonly removedRatio: number | null;
+    readonly scheme: string | null;
   } | null;
   /** Of each way of measuring the newest, the newest first. */
   readonly measures: readonly FamilyMeasure[];
@@ -75,7 +76,8 @@ export async function listFamily(db: Database, page: PageRequest, ids: readonly 
 async function originsOf(db: Database, modelIds: readonly string[]): Promise<Map<string, FamilyMember["producedBy"]>> {
   const rows = await db.$queryRaw<OriginRow[]>`
     SELECT DISTINCT ON ("resultModelId") "resultModelId", id AS "runId", kind, method,
-      CASE WHEN kind = 'PRUNING' THEN "removedRatio" END AS "removedRatio"
+      CASE WHEN kind = 'PRUNING' THEN "removedRatio" END AS "removedRatio",
+      CASE WHEN kind = 'COMPRESSION' THEN options->>'scheme' END AS scheme
     FROM "Run" WHERE "resultModelId" = ANY(${[...modelIds]}::uuid[]) ORDER BY "resultModelId", id`;
   return new Map(rows.map(({ resultModelId, ...run }) => [resultModelId, run]));
 }

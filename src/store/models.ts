@@ -3,6 +3,7 @@ import { EspalierError } from "../errors.ts";
 import type { Model } from "../generated/prisma/client.ts";
 import type { Architecture, InspectedModel } from "../models/types.ts";
 import { type AgeFilter, createdWithin, holding, namesNobody } from "./filters.ts";
+import { keptByRuns } from "./kept-files.ts";
 import { type Listing, type ListOrder, listRows, newestFirst, noRows, oldestFirst, type PageRequest } from "./page.ts";
 import { type DatabaseRecord, inOrder, isId, toRecord } from "./record.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
@@ -192,7 +193,7 @@ export interface Leftovers {
  * Deletes a model with its runs and their scores, its evaluations and exports, and the rows of its files.
  *
  * @param keepDescendants models made from it lose their parent; otherwise a model that has any is not deleted
- * @throws EspalierError MODEL_NOT_FOUND; MODEL_HAS_DESCENDANTS; MODEL_IN_USE while runs prune or heal it
+ * @throws EspalierError MODEL_NOT_FOUND; MODEL_HAS_DESCENDANTS; MODEL_IN_USE while runs prune, heal or compress it
  */
 export function deleteModel(store: Store, id: string, keepDescendants: boolean): Promise<Leftovers> {
   return store.prisma.$transaction(async (tx) => {
@@ -200,10 +201,10 @@ export function deleteModel(store: Store, id: string, keepDescendants: boolean):
     if (isId(id)) await tx.$executeRaw`SELECT 1 FROM "Model" WHERE id = ${id}::uuid FOR UPDATE`;
     const { id: modelId, digest } = await getModel(tx, id);
     const running = await tx.run.count({
-      where: { modelId, kind: { in: ["PRUNING", "RECOVERY"] }, status: { in: ["QUEUED", "RUNNING"] } },
+      where: { modelId, kind: { in: ["PRUNING", "RECOVERY", "COMPRESSION"] }, status: { in: ["QUEUED", "RUNNING"] } },
     });
     if (running > 0)
-      throw new EspalierError("MODEL_IN_USE", `${running} runs that prune or heal the model are not over: cancel them first`, {
+      throw new EspalierError("MODEL_IN_USE", `${running} runs that prune, heal or compress the model are not over: cancel them first`, {
         id,
         running,
       });
@@ -220,11 +221,11 @@ export function deleteModel(store: Store, id: string, keepDescendants: boolean):
     await tx.requestKey.deleteMany({ where: { resultId: { in: [modelId, ...runs.map((run) => run.id)] } } });
     const exported = await tx.exportFile.findMany({ where: { export: { modelId } }, select: { sha256: true } });
     await tx.modelExport.deleteMany({ where: { modelId } });
-    const checkpoints = await tx.checkpoint.findMany({ where: { run: { modelId } }, select: { sha256: true } });
+    const kept = await keptByRuns(tx, { modelId });
     await tx.run.deleteMany({ where: { modelId } });
     await tx.model.delete({ where: { id: modelId } });
     const twins = await tx.model.count({ where: { digest } });
-    return { digest: twins > 0 ? null : digest, sha256s: [...files, ...exported, ...checkpoints].map((file) => file.sha256) };
+    return { digest: twins > 0 ? null : digest, sha256s: [...[...files, ...exported].map((file) => file.sha256), ...kept] };
   });
 }
 
@@ -239,7 +240,8 @@ export function removeUnused(store: Store, sha256s: readonly string[], remove: (
     await tx.$executeRaw`SELECT pg_advisory_xact_lock(${filesLock}::bigint)`;
     const used = await tx.$queryRaw<{ sha256: string }[]>`
       SELECT sha256 FROM "ModelFile" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT sha256 FROM "ExportFile" WHERE sha256 = ANY(${[...sha256s]})
-      UNION SELECT sha256 FROM "Checkpoint" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
+      UNION SELECT sha256 FROM "Checkpoint" WHERE sha256 = ANY(${[...sha256s]}) UNION SELECT sha256 FROM "CompressionStep" WHERE sha256 = ANY(${[...sha256s]})
+      UNION SELECT digest FROM "Dataset" WHERE digest = ANY(${[...sha256s]})`;
     const unused = [...new Set(sha256s)].filter((sha256) => !used.some((file) => file.sha256 === sha256));
     for (const sha256 of unused) await remove(sha256);
     await tx.artifact.deleteMany({ where: { sha256: { in: unused } } });
@@ -266,6 +268,7 @@ export async function filesInUse(db: Database): Promise<FileInUse[]> {
       UNION ALL SELECT f.sha256, m.name || ' as ' || e.format, NULL, NULL FROM "ExportFile" f
         JOIN "ModelExport" e ON e.id = f."exportId" JOIN "Model" m ON m.id = e."modelId"
       UNION ALL SELECT sha256, 'the run ' || "runId", NULL, NULL FROM "Checkpoint"
+      UNION ALL SELECT sha256, 'the run ' || "runId", NULL, NULL FROM "CompressionStep" WHERE sha256 IS NOT NULL
       UNION ALL SELECT digest, coalesce(name, 'the dataset ' || id), NULL, NULL FROM "Dataset"
     ) used GROUP BY sha256 ORDER BY sha256`;
 }

@@ -1,3 +1,5 @@
+import type { CompressionSummary } from "../compression/events.ts";
+import type { CompressionOptions } from "../compression/options.ts";
 import { EspalierError } from "../errors.ts";
 import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { Prisma, type Run } from "../generated/prisma/client.ts";
@@ -37,6 +39,7 @@ export interface RunKinds {
     readonly options: RecoveryOptions & { readonly self?: SelfTextOptions | null };
     readonly result: RecoverySummary | null;
   };
+  readonly COMPRESSION: { readonly method: string; readonly options: CompressionOptions; readonly result: CompressionSummary | null };
   readonly IMPORT: { readonly method: null; readonly options: ImportOptions & CommonOptions; readonly result: null };
   readonly EXPORT: { readonly method: null; readonly options: ExportOptions & CommonOptions; readonly result: null };
 }

@@ -7,15 +7,17 @@ import { fileURLToPath } from "node:url";
 import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
 import { migrationStatus, schemaDiff } from "../../scripts/checks/schema-diff.ts";
+import { defaultCompressionOptions } from "../../src/compression/options.ts";
 import { PrismaClient } from "../../src/generated/prisma/client.ts";
 import { kindOf, standsOf } from "../../src/jobs/run-kinds.ts";
+import { createCompressionRun, recordCompressed } from "../../src/store/compression-runs.ts";
 import { listDatasets } from "../../src/store/datasets.ts";
 import { comparableOfParents, getEvaluation } from "../../src/store/evaluations.ts";
 import { eventsAfter } from "../../src/store/events.ts";
 import { migrate } from "../../src/store/migrate.ts";
-import { listModels } from "../../src/store/models.ts";
+import { deleteModel, filesInUse, listModels } from "../../src/store/models.ts";
 import { claimRun } from "../../src/store/run-progress.ts";
-import { listRuns, resumeRun } from "../../src/store/runs.ts";
+import { cancelRun, listRuns, resumeRun } from "../../src/store/runs.ts";
 import { listScores } from "../../src/store/scores.ts";
 import { openStore, type Store } from "../../src/store/store.ts";
 import { program } from "../support/checkout.ts";
@@ -25,6 +27,7 @@ const migrations = fileURLToPath(new URL("../../prisma/migrations/", import.meta
 const scoresInPages = "20261125014000_scores_in_pages";
 const oneThing = "20261126053000_runs_are_one_thing";
 const tagsAndOrders = "20261126110000_tags_and_orders";
+const compressionSteps = "20261127060000_compression_steps";
 
 const apply = (pool: pg.Pool, name: string) => pool.query(readFileSync(`${migrations}${name}/migration.sql`, "utf8"));
 
@@ -308,6 +311,42 @@ test("models and datasets of the version before are as they were, without note a
         (await listDatasets(prisma, { first: 10 })).items.map(({ name, tags }) => [name, tags]),
         [["d", []]],
       );
+      await prisma.$disconnect();
+    });
+  }));
+
+test("runs of the version before keep their checkpoints, and runs that compress are stored beside them", () =>
+  withEmptyDatabase("uncompressed", async (url) => {
+    await withPool(url, async (pool) => {
+      await versionBefore(pool, compressionSteps);
+      await pool.query(`
+        INSERT INTO "Artifact" VALUES (repeat('c', 64), 6);
+        INSERT INTO "Model" (id, name, digest, "sizeBytes", "parameterCount", opset, operators, architecture)
+          VALUES (uuidv7(), 'm', repeat('0', 64), 1, 1, 21, '{}', '{}');
+        INSERT INTO "Run" (id, kind, status, "modelId", method, options)
+          SELECT uuidv7(), 'RECOVERY', 'CANCELLED', id, 'LORA', '{"executionProvider": "AUTO"}' FROM "Model";
+        INSERT INTO "Checkpoint" ("runId", step, sha256) SELECT id, 20, repeat('c', 64) FROM "Run";`);
+      const rows = async () =>
+        (await pool.query(`SELECT to_jsonb(r) AS run, to_jsonb(c) AS checkpoint FROM "Run" r LEFT JOIN "Checkpoint" c ON c."runId" = r.id`))
+          .rows;
+      const earlier = await rows();
+      await apply(pool, compressionSteps);
+      assert.deepEqual(await rows(), earlier);
+      const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+      const store = { prisma } as Store;
+      const [c, e] = ["c".repeat(64), "e".repeat(64)] as const;
+      const { modelId } = await prisma.run.findFirstOrThrow();
+      const asked = { modelId: modelId ?? "", method: "RTN", options: defaultCompressionOptions };
+      const { id } = await createCompressionRun(store, asked, async () => {});
+      const claim = await claimRun(store, id);
+      const step = { step: 1, steps: 2, products: [], estimatedMsLeft: 0 };
+      await recordCompressed(store, claim ?? { id, attempt: 0 }, step, { sha256: e, sizeBytes: 1 });
+      assert.deepEqual(
+        (await filesInUse(prisma)).map(({ sha256 }) => sha256),
+        [c, e],
+      );
+      await cancelRun(store, id);
+      assert.deepEqual([...(await deleteModel(store, modelId ?? "", false)).sha256s].sort(), [c, e]);
       await prisma.$disconnect();
     });
   }));

@@ -52,7 +52,7 @@ export class EvaluationResolver {
   @Needs("GENERATE")
   @Mutation(() => StartEvaluationPayload, {
     description:
-      "Measures a model: perplexity on texts, accuracy on items with choices, exact matches of the answers that it writes to prompts. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned or healed with the same texts.",
+      "Measures a model: perplexity on texts, accuracy on items with choices, exact matches of the answers that it writes to prompts. It waits for a worker; `runProgress` tells how it goes. Refused with DATASET_OVERLAP where the model was pruned, healed or compressed with the same texts.",
   })
   async startEvaluation(
     @Arg("input", () => StartEvaluationInput, { description: "What to measure, and on what." }) input: StartEvaluationInput,

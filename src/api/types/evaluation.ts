@@ -138,7 +138,7 @@ export class Evaluation extends Run {
   @Field(() => Float, {
     nullable: true,
     description:
-      "Share of the dataset's passages that the model or an ancestor was pruned or healed with, 0 to 1. Above 0.02 it must be allowed.",
+      "Share of the dataset's passages that the model or an ancestor was pruned, healed or compressed with, 0 to 1. Above 0.02 it must be allowed.",
   })
   readonly overlapRatio!: number | null;
 }
@@ -259,7 +259,7 @@ export class StartEvaluationInput {
   @Field(() => RunSubjectInput, { description: "What to measure." })
   readonly subject!: RunSubjectInput;
 
-  @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned or healed with." })
+  @Field(() => DatasetInput, { description: "The texts or items to measure on; not those that it was pruned, healed or compressed with." })
   readonly dataset!: DatasetInput;
 
   @Field(() => Int, { defaultValue: 256, description: "For texts: tokens of a window, 2 to the model's context length." })
@@ -311,7 +311,7 @@ export class StartEvaluationInput {
 
   @Field(() => Boolean, {
     defaultValue: false,
-    description: "Measure even on texts that the model was pruned or healed with; it is recorded.",
+    description: "Measure even on texts that the model was pruned, healed or compressed with; it is recorded.",
   })
   readonly allowOverlap!: boolean;
 

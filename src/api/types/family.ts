@@ -1,6 +1,7 @@
 import { Field, Float, ID, ObjectType } from "type-graphql";
+import type { Scheme } from "../../compression/options.ts";
 import type { RunKind } from "../../store/runs.ts";
-import { runKindEnum } from "../enums.ts";
+import { compressionSchemeEnum, runKindEnum } from "../enums.ts";
 import { bigInt, dateTime } from "../scalars.ts";
 import { connectionType } from "./connection.ts";
 
@@ -12,11 +13,17 @@ export class FamilyOrigin {
   @Field(() => runKindEnum, { description: "What it did." })
   readonly kind!: RunKind;
 
-  @Field(() => String, { nullable: true, description: "By which method, where its kind has several: of pruning, or of healing." })
+  @Field(() => String, {
+    nullable: true,
+    description: "By which method, where its kind has several: of pruning, of healing or of compressing.",
+  })
   readonly method!: string | null;
 
   @Field(() => Float, { nullable: true, description: "Of a pruning run: share of the parameters that it removed, 0 to 1." })
   readonly removedRatio!: number | null;
+
+  @Field(() => compressionSchemeEnum, { nullable: true, description: "Of a compression run: what weights became." })
+  readonly scheme!: Scheme | null;
 }
 
 @ObjectType({ description: "What was measured of a model in one way, in short." })

@@ -36,6 +36,12 @@ const particular: { readonly [Kind in RunKind]?: Readonly<Partial<Record<EventTy
     SUCCEEDED: "RecoverySucceeded",
     RESUMED: "RecoveryResumed",
   },
+  COMPRESSION: {
+    STARTED: "CompressionStarted",
+    COMPRESSED: "ProductsCompressed",
+    SUCCEEDED: "CompressionSucceeded",
+    RESUMED: "CompressionResumed",
+  },
   IMPORT: { PROGRESS: "ImportProgressed" },
 };
 

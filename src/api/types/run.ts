@@ -14,6 +14,7 @@ export const runTypeNames: Readonly<Record<RunKind, string>> = {
   PRUNING: "PruningRun",
   EVALUATION: "Evaluation",
   RECOVERY: "RecoveryRun",
+  COMPRESSION: "CompressionRun",
   IMPORT: "ImportRun",
   EXPORT: "ExportRun",
 };
