@@ -11,7 +11,7 @@ const memberFields = graphql(`
     sizeBytes
     createdAt
     tags
-    producedBy { id: runId kind method removedRatio }
+    producedBy { id: runId kind method removedRatio scheme }
     measures { evaluationId comparisonKey datasetName perplexity nextTokenAccuracy accuracy exactMatch decodeTokensPerSecond }
   }
 `);

@@ -23,6 +23,7 @@ export const runFields = graphql(`
     dataset { id name }
     ... on PruningRun { pruningMethod: method removedRatio }
     ... on RecoveryRun { recoveryMethod: method }
+    ... on CompressionRun { compressionMethod: method scheme }
     ... on ExportRun { format }
     ... on ImportRun { source }
   }

@@ -4,6 +4,9 @@ import type { Role } from "./session.svelte.ts";
 
 const pruning = graphql(`mutation StartPruning($input: StartPruningInput!) { started: startPruning(input: $input) { run { id } } }`);
 const recovery = graphql(`mutation StartRecovery($input: StartRecoveryInput!) { started: startRecovery(input: $input) { run { id } } }`);
+const compression = graphql(
+  `mutation StartCompression($input: StartCompressionInput!) { started: startCompression(input: $input) { run { id } } }`,
+);
 const evaluation = graphql(
   `mutation StartEvaluation($input: StartEvaluationInput!) { started: startEvaluation(input: $input) { run { id } } }`,
 );
@@ -27,6 +30,7 @@ const by =
 export const starts: Readonly<Record<string, Start>> = {
   PRUNING: { title: "Prune", type: "StartPruningInput", needs: "PRUNE", start: by(pruning) },
   RECOVERY: { title: "Heal", type: "StartRecoveryInput", needs: "PRUNE", start: by(recovery as never) },
+  COMPRESSION: { title: "Compress", type: "StartCompressionInput", needs: "PRUNE", start: by(compression as never) },
   EVALUATION: { title: "Evaluate", type: "StartEvaluationInput", needs: "GENERATE", start: by(evaluation as never) },
   EXPORT: { title: "Export", type: "StartExportInput", needs: "GENERATE", start: by(exporting as never) },
 };

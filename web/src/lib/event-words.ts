@@ -54,7 +54,10 @@ interface Fields
       | "bestStep"
       | "loss"
       | "tokensPerSecond"
-      | "rateFactor",
+      | "rateFactor"
+      | "tokens"
+      | "bytesBefore"
+      | "bytesAfter",
       number
     >
   > {
@@ -65,6 +68,8 @@ interface Fields
   readonly reason: string;
   readonly executionProvider: string;
   readonly removed: readonly Removed[];
+  readonly meanRelativeError: number | null;
+  readonly products: readonly { readonly parameter: string; readonly relativeError: number | null }[];
   readonly error: { readonly message: string };
 }
 
@@ -97,6 +102,13 @@ const sentences: Readonly<Record<string, (event: Fields) => string>> = {
     `Step ${count(step)} went astray (${reason}): back to step ${count(backToStep)}, rates times ${measured(rateFactor)}`,
   RecoverySucceeded: ({ bestStep, loss, wonBackRatio }) =>
     `Done: the weights of step ${count(bestStep)} are kept, held-back loss ${measured(loss)}, ${percent(wonBackRatio)} won back`,
+  CompressionStarted: ({ executionProvider, steps, tokens }) =>
+    `Runs on ${executionProvider}: ${count(steps)} steps${tokens > 0 ? `, by ${count(tokens)} tokens` : ""}`,
+  ProductsCompressed: ({ step, steps, products }) =>
+    `Step ${count(step)} of ${count(steps)}: ${products.map(({ parameter, relativeError }) => `${parameter}${relativeError === null ? "" : ` (error ${percent(relativeError)})`}`).join(", ")}`,
+  CompressionSucceeded: ({ bytesBefore, bytesAfter, meanRelativeError }) =>
+    `Done: weights of ${bytes(bytesBefore)} are ${bytes(bytesAfter)} now${meanRelativeError === null ? "" : `, with a relative error of ${percent(meanRelativeError)} on the average`}`,
+  CompressionResumed: ({ step }) => `Goes on after step ${count(step)}`,
   RecoveryResumed: ({ step }) => `Goes on after step ${count(step)}`,
 };
 
