@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
 import { compare } from "./compare.ts";
+import { compress } from "./compress.ts";
 import { demo } from "./demo.ts";
 import { evaluate } from "./evaluate.ts";
 import { exportModel } from "./export.ts";
@@ -26,6 +27,7 @@ export const commands: readonly ((program: Argv) => Argv)[] = [
   importModel,
   prune,
   heal,
+  compress,
   evaluate,
   exportModel,
   inspect,

@@ -23,6 +23,8 @@ export interface Arguments {
   readonly options: Readonly<Record<string, unknown>>;
   /** How each child is healed; null for not at all. */
   readonly heal: { readonly method: string; readonly options: Readonly<Record<string, unknown>> } | null;
+  /** How each child is compressed before it is measured; null for not at all. */
+  readonly compress: { readonly method: string; readonly scheme: string | null } | null;
 }
 
 export interface Settings {
@@ -55,9 +57,18 @@ export const comparisonOptions = {
   options: { ...text, default: "{}", describe: "further pruning options, as JSON, as in the API" },
   heal: { ...text, describe: "heal each child too, by this method: LORA, FULL, ...", defaultDescription: "not at all" },
   "heal-options": { ...text, default: "{}", describe: "options of healing, as JSON, as in the API" },
+  compress: {
+    ...text,
+    describe: "compress each child before it is measured, by this method and scheme: gptq:INT4, rtn:INT8, ...",
+    defaultDescription: "not at all",
+  },
   rounds: { ...number, default: 3, describe: "times that speed is measured" },
   data: { ...text, default: "data/compare", describe: "where the server keeps its data" },
-  out: { ...text, describe: "where the results go, without ending", defaultDescription: "DATA/MODEL-KINDS-RATIO, and -METHOD of healing" },
+  out: {
+    ...text,
+    describe: "where the results go, without ending",
+    defaultDescription: "DATA/MODEL-KINDS-RATIO, and -METHOD of healing, -METHOD-SCHEME of compressing",
+  },
 } as const satisfies Readonly<Record<string, Options>>;
 
 /** What the options come to; paths start from the caller's folder. @throws EspalierError USAGE */
@@ -85,11 +96,23 @@ export function settingsOf(values: InferredOptionTypes<typeof comparisonOptions>
         values.heal === undefined
           ? null
           : { method: values.heal.toUpperCase().replaceAll("-", "_"), options: objectOf("--heal-options", values["heal-options"]) },
+      compress: values.compress === undefined ? null : compressionOf(values.compress),
     },
     data,
     out:
       values.out === undefined
-        ? join(data, [basename(model), kinds.join("+").toLowerCase(), values.ratio, values.heal?.toLowerCase() ?? []].flat().join("-"))
+        ? join(
+            data,
+            [
+              basename(model),
+              kinds.join("+").toLowerCase(),
+              values.ratio,
+              values.heal?.toLowerCase() ?? [],
+              values.compress?.toLowerCase().replaceAll(":", "-") ?? [],
+            ]
+              .flat()
+              .join("-"),
+          )
         : at(values.out),
     rounds: values.rounds,
   };
@@ -101,6 +124,14 @@ function objectOf(option: string, json: string): Record<string, unknown> {
   } catch (cause) {
     throw new EspalierError("USAGE", `${option} must be JSON: ${(cause as Error).message}`);
   }
+}
+
+/** @throws EspalierError USAGE */
+function compressionOf(value: string): NonNullable<Arguments["compress"]> {
+  const [method = "", scheme = null, ...more] = value.toUpperCase().split(":");
+  if (method === "" || scheme === "" || more.length > 0)
+    throw new EspalierError("USAGE", `--compress ${value} must be a method, or a method and a scheme: gptq:INT4`);
+  return { method: method.replaceAll("-", "_"), scheme };
 }
 
 /** Whether a dataset is a file and not a built-in one. */

@@ -53,7 +53,8 @@ class Comparison {
         const row = await this.#prune(method, seed, model.id, calibration);
         if (!row.model) this.#keep(row);
         else {
-          const measured = await this.#measure(row, row.model, text, tasks);
+          const left = await this.#compressed(`${method}, seed ${seed}`, row.model, seed, calibration);
+          const measured = await this.#measure(row, left, text, tasks);
           if (this.#args.heal) await this.#heal(measured, row.model, this.#args.heal, calibration, text, tasks);
         }
       }
@@ -113,9 +114,21 @@ class Comparison {
       this.#live.line(`${what}: the run ended ${run.status}: ${run.error?.message} [${run.error?.code}]`);
       return this.#keep({ ...row, healed: { run, text: null, tasks: {} } });
     }
-    const found = await this.#measured(what, run.resultModel, text, tasks, { modelId: this.#baseId });
+    const left = await this.#compressed(what, run.resultModel, row.seed ?? 0, dataset);
+    const found = await this.#measured(what, left, text, tasks, { modelId: this.#baseId });
     this.#live.line(`${what}: perplexity ${found.text.result?.perplexity?.toFixed(2)}`);
     this.#keep({ ...row, healed: { run, ...found } });
+  }
+
+  /** What is measured of a model: itself, or compressed if that was asked for. @throws EspalierError if it cannot be */
+  async #compressed(what: string, model: api.Model, seed: number, dataset: DatasetInput): Promise<api.Model> {
+    const { compress } = this.#args;
+    if (compress === null) return model;
+    const reads = (await api.readingMethods(this.client)).includes(compress.method);
+    const input = { subject: { modelId: model.id }, ...compress, options: { seed }, ...(reads ? { dataset } : {}) };
+    const run = await api.compress(this.client, input, (p) => this.#live.update(`${what}: compressing, ${percent(p)} ...`));
+    if (run.resultModel) return run.resultModel;
+    throw new EspalierError(run.error?.code ?? "NO_RESULT", `the compression of ${what} ended ${run.status}: ${run.error?.message}`);
   }
 
   async #measured(

@@ -110,7 +110,7 @@ export async function prune(client: Client, input: object, progress: (ratio: num
   return (await client.request<{ pruningRun: Run }>(query, { id })).pruningRun;
 }
 
-/** What came of healing a model. */
+/** What came of healing or compressing a model. */
 export interface Healed {
   readonly id: string;
   readonly status: string;
@@ -124,11 +124,30 @@ export interface Healed {
 export async function heal(client: Client, input: object, progress: (ratio: number) => void): Promise<Healed> {
   const mutation = "mutation($input: StartRecoveryInput!) { startRecovery(input: $input) { run { id } } }";
   const { id } = (await client.request<{ startRecovery: { run: { id: string } } }>(mutation, { input })).startRecovery.run;
+  return ended(client, id, progress);
+}
+
+/** The ways of compressing that read texts. */
+export async function readingMethods(client: Client): Promise<string[]> {
+  const query = "{ compressionMethods { name needsDataset } }";
+  const { compressionMethods } = await client.request<{ compressionMethods: { name: string; needsDataset: boolean }[] }>(query);
+  return compressionMethods.filter((m) => m.needsDataset).map((m) => m.name);
+}
+
+/** Starts a compression run and waits for its end, whatever it is. */
+export async function compress(client: Client, input: object, progress: (ratio: number) => void): Promise<Healed> {
+  const mutation = "mutation($input: StartCompressionInput!) { startCompression(input: $input) { run { id } } }";
+  const { id } = (await client.request<{ startCompression: { run: { id: string } } }>(mutation, { input })).startCompression.run;
+  return ended(client, id, progress);
+}
+
+/** Waits for the end of a run that makes a model. */
+async function ended(client: Client, id: string, progress: (ratio: number) => void): Promise<Healed> {
   const subscription = "subscription($runId: ID!) { runProgress(runId: $runId) { run { progress } } }";
   type Event = { readonly runProgress: { readonly run: { readonly progress: number } } };
   for await (const event of client.subscribe<Event>(subscription, { runId: id })) progress(event.runProgress.run.progress);
-  const query = `query($id: ID!) { recoveryRun(id: $id) { id status startedAt finishedAt error { code message } resultModel { ${model} } } }`;
-  return (await client.request<{ recoveryRun: Healed }>(query, { id })).recoveryRun;
+  const query = `query($id: ID!) { run(id: $id) { id status startedAt finishedAt error { code message } resultModel { ${model} } } }`;
+  return (await client.request<{ run: Healed }>(query, { id })).run;
 }
 
 /** Asks for an evaluation and waits for it. @throws EspalierError if it does not succeed */

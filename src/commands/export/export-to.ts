@@ -28,6 +28,13 @@ const usage = (message: string): never => {
   throw new EspalierError("USAGE", message);
 };
 
+/** @returns whether the folder is there @throws EspalierError USAGE if there is something in it */
+export async function requireEmpty(to: string): Promise<boolean> {
+  const before = await readdir(to).catch(unlessAbsent);
+  if (before && before.length > 0) usage(`--to ${to} is not empty`);
+  return before !== null;
+}
+
 /**
  * Exports a model and fetches its files.
  *
@@ -35,12 +42,11 @@ const usage = (message: string): never => {
  */
 export async function exportTo(asked: ExportArguments, server: string): Promise<void> {
   const { to } = asked;
-  const before = await readdir(to).catch(unlessAbsent);
-  if (before && before.length > 0) usage(`--to ${to} is not empty`);
+  const wasThere = await requireEmpty(to);
   const client = connectTo(server);
   try {
     const { files, card } = await written(client, asked);
-    await fetched(files, server, accessToken(), to, before !== null);
+    await fetched(files, server, accessToken(), to, wasThere);
     // The one that lies there may be older than the last measurements.
     await writeFile(join(to, "README.md"), card);
     const bytes = files.reduce((n, f) => n + f.sizeBytes, 0);
