@@ -43,6 +43,7 @@ const variants = [
   { start: "startPruning", options: { ...shared, structureKinds: ["LAYER"], targetRatio: 0.4 } },
   { start: "startPruning", options: { ...shared, structureKinds: ["ATTENTION", "MLP"], targetRatio: 0.3, structuresPerIteration: 2 } },
   { start: "startRecovery", options: training },
+  { start: "startCompression", options: { samples: 64, sequenceLength: 32 } },
   { start: "startPruning", options: { ...shared, structureKinds: ["LAYER", "MLP"], targetRatio: 0.35, seed: 7 } },
 ] as const;
 
@@ -125,7 +126,7 @@ async function kill(
 }
 
 /**
- * Prunes and heals with two API processes, three workers and one PostgreSQL while kill -9 falls on all of them, and holds every run
+ * Prunes, heals and compresses with two API processes, three workers and one PostgreSQL while kill -9 falls on all of them, and holds every run
  * against an undisturbed one.
  *
  * @throws Error saying what was lost, repeated or different
