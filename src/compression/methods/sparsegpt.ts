@@ -4,7 +4,7 @@ import type { CompressionMethod } from "./method.ts";
 import { weightsByTiles } from "./tiles.ts";
 
 /** Inputs among which a share of weights is chosen. */
-const within = 128;
+export const within = 128;
 
 /**
  * Weights become 0 input by input; the inputs that follow make up for it (Frantar and Alistarh, arXiv 2301.00774). Which ones go is chosen when the first of
@@ -24,7 +24,7 @@ export const sparseGpt: CompressionMethod = {
     const found = [];
     for (const matrix of group.matrices) {
       const weights = await weightsByTiles(group, matrix, async ({ weights: w, outputs: m }) => {
-        await feedErrors(w, u, n, m, algebra, prune(w, u, n, m, quotas));
+        await feedErrors(w, u, n, m, algebra, chooseZeros(w, u, n, m, quotas));
         return w;
       });
       found.push({ result: { kind: "WEIGHTS" as const, weights } });
@@ -33,8 +33,8 @@ export const sparseGpt: CompressionMethod = {
   },
 };
 
-/** Sets weights of an input to 0, by what is chosen when the first of its neighbours is reached. */
-function prune(
+/** For `feedErrors`: sets weights of an input to 0, by what is chosen when the first of its neighbours is reached. */
+export function chooseZeros(
   w: Float64Array,
   u: Float64Array,
   n: number,
