@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cardOf } from "../../src/models/cards/card.ts";
-import type { CardFacts } from "../../src/models/cards/facts.ts";
+import type { CardFacts, Generation } from "../../src/models/cards/facts.ts";
 import { carriedOver } from "../../src/models/cards/licence.ts";
 import { leftOf, removedPicture } from "../../src/models/cards/removed-picture.ts";
 import { runPython, withoutPackages } from "../support/python.ts";
@@ -71,6 +71,22 @@ test("the picture shows what is left of each layer, and nothing of what people w
   assert.equal(picture.match(/<rect/g)?.length, 5);
   assert.match(picture, /height="31" fill="#3b6ea8"/);
   assert.equal(removedPicture(facts.line.slice(0, 1)), null);
+});
+
+test("what is compressed is called so, and quantised where weights are codes", () => {
+  const [base, child] = facts.line as [Generation, Generation];
+  const made = (kind: string, scheme: string): Generation => ({
+    ...child,
+    making: { kind, method: "A", options: { scheme }, dataset: null, groups: [] },
+  });
+  const saysOf = (...made: readonly Generation[]) => {
+    const card = cardOf({ ...facts, line: [base, ...made] }, format, licence, false);
+    return [/- "?pruned/.test(card), /- "?compressed/.test(card), /base_model_relation: "?(\w+)/.exec(card)?.[1]];
+  };
+  assert.deepEqual(saysOf(child), [true, false, "finetune"]);
+  assert.deepEqual(saysOf(made("COMPRESSION", "INT4")), [false, true, "quantized"]);
+  assert.deepEqual(saysOf(made("COMPRESSION", "SPARSE")), [false, true, "finetune"]);
+  assert.deepEqual(saysOf(child, made("COMPRESSION", "INT4")), [true, true, "quantized"]);
 });
 
 test("a card is the same for the same facts, and says them", () => {

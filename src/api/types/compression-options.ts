@@ -48,13 +48,13 @@ export class CompressionOptions implements Omit<Options, "scheme"> {
   @Field(() => Boolean, {
     defaultValue: defaults.head,
     description:
-      "Of INT4, INT8 and TERNARY: whether the product that gives logits is compressed too. Where it shares its weights with the embedding, both have the same codes.",
+      "Of INT4 and INT8: whether the product that gives logits is compressed too, to 8 bits. Where it shares its weights with the embedding, both have the same codes.",
   })
   readonly head!: boolean;
 
   @Field(() => Boolean, {
     defaultValue: defaults.embedding,
-    description: "Of INT4 and INT8: whether the table of token embeddings is compressed too.",
+    description: "Of INT4 and INT8: whether the table of token embeddings is compressed too, to 8 bits.",
   })
   readonly embedding!: boolean;
 

@@ -55,8 +55,10 @@ export function cardOf(facts: CardFacts, format: CardFormat, licence: ReturnType
     ...licence,
     library_name: format.library,
     pipeline_tag: "text-generation",
-    tags: [...new Set([...format.tags, ...(isChild ? ["pruned"] : []), "espalier"])],
-    ...(isChild ? { base_model: first.repository, base_model_relation: "finetune" } : {}),
+    tags: [
+      ...new Set([...format.tags, ...line.slice(1).map(({ making }) => (isCompression(making) ? "compressed" : "pruned")), "espalier"]),
+    ],
+    ...(isChild ? { base_model: first.repository, base_model_relation: isQuantisation(own.making) ? "quantized" : "finetune" } : {}),
     ...(datasets.length > 0 ? { datasets } : {}),
     ...(evaluations.length > 0 ? { "model-index": [{ name: own.name, results: evaluations.map(resultOf) }] } : {}),
   };
@@ -75,6 +77,10 @@ export function cardOf(facts: CardFacts, format: CardFormat, licence: ReturnType
   ];
   return `${parts.join("\n\n")}\n`;
 }
+
+const isCompression = (making: Making | null): boolean => making?.kind === "COMPRESSION";
+/** Zeros are weights like others. */
+const isQuantisation = (making: Making | null): boolean => isCompression(making) && making?.options["scheme"] !== "SPARSE";
 
 const lineage = (line: readonly Generation[]): string =>
   [
