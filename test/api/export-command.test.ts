@@ -61,7 +61,7 @@ test("a model is exported into a folder by a command, with a token and without",
   assert.deepEqual(await readdir(join(folder, "two", "onnx")), ["model.onnx"]);
 });
 
-test("a model is pruned, healed and measured by commands", async () => {
+test("a model is pruned, healed, compressed and measured by commands", async () => {
   const { secret } = await createToken(api.services.store.prisma, { name: "pruner", role: "PRUNE", expiresAt: null });
   const server = ["--server", new URL(api.url).origin];
   const pruned = await command(
@@ -74,7 +74,18 @@ test("a model is pruned, healed and measured by commands", async () => {
   const [, id] = /^healed: [\d,]+ parameters, id (\S+)\n {2}loss of texts held back \d+\.\d{3} -> \d+\.\d{3}/m.exec(healed.out) ?? [];
   const { model } = (await api.ask("query ($id: ID!) { model(id: $id) { name parent { name } } }", { id }, secret)).data;
   assert.deepEqual(model, { name: "healed", parent: { name: "thin" } });
-  const measured = await command(["evaluate", "healed", "--max-tokens", "500", ...server], secret);
+  const to = join(folder, "small");
+  const compressed = await command(
+    ["compress", "healed", "--method", "rtn", "--scheme", "int8", "--name", "small", "--to", to, ...server],
+    secret,
+  );
+  assert.equal(compressed.status, 0, compressed.err);
+  const sizes = /^small: id \S+\n {2}weights ([\d.]+) MB -> ([\d.]+) MB, \d+\.\d% of them 0\n/m.exec(compressed.out) ?? [];
+  assert.ok(Number(sizes[2]) < 0.5 * Number(sizes[1]), compressed.out);
+  assert.ok((await readdir(join(to, "onnx"))).includes("model.onnx"));
+  const again = await command(["compress", "healed", "--to", to, ...server], secret);
+  assert.deepEqual([again.status, /is not empty/.test(again.err)], [2, true]);
+  const measured = await command(["evaluate", "small", "--max-tokens", "500", ...server], secret);
   assert.equal(measured.status, 0, measured.err);
-  assert.match(measured.out, /^healed on literature-heldout: perplexity \d+\.\d\d, \d+\.\d% of next tokens right, \d+ tokens read, /m);
+  assert.match(measured.out, /^small on literature-heldout: perplexity \d+\.\d\d, \d+\.\d% of next tokens right, \d+ tokens read, /m);
 });

@@ -88,6 +88,7 @@ test("the packed file, installed in an empty folder, is the whole program", { ti
       "import",
       "prune",
       "heal",
+      "compress",
       "evaluate",
       "export",
       "inspect",

@@ -4,8 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Download } from "playwright-core";
+import { recordCompressed, recordCompressionStart } from "../../src/store/compression-runs.ts";
 import { recordIteration } from "../../src/store/pruning-runs.ts";
+import { claimRun } from "../../src/store/run-progress.ts";
 import { inBrowser } from "../support/chromium.ts";
+import { sha256 } from "../support/records.ts";
+import { until } from "../support/wait.ts";
 import { visited } from "./visited.ts";
 
 const web = visited();
@@ -161,6 +165,50 @@ test("start: what is typed stays, bad input is said beside its field, and a run 
   const id = page.url().split("/runs/")[1] as string;
   const { pruningRun } = await web.api.data("query($id: ID!) { pruningRun(id: $id) { options { targetRatio samples } } }", { id });
   assert.deepEqual(pruningRun.options, { targetRatio: 0.5, samples: 3 });
+});
+
+test("start: a model is compressed by a form of the schema, and its run shows each matrix as it comes", inBrowser, async () => {
+  const { page } = web.there;
+  await web.there.go(`/start?do=COMPRESSION&model=${web.seeded.root.id}`, "Start");
+  await page.getByLabel("Block size").waitFor();
+  assert.equal(await page.getByLabel("Block size").inputValue(), "32");
+  await web.there.check("start-compression");
+  await page.getByRole("button", { name: "Compress" }).last().click();
+  await page
+    .getByText(/dataset must be given/)
+    .first()
+    .waitFor();
+  await page.getByLabel("Dataset").selectOption({ index: 1 });
+  await page.getByRole("button", { name: "Compress" }).last().click();
+  await page.waitForURL(/#\/runs\//);
+  const id = page.url().split("/runs/")[1] as string;
+  await page.getByText("INT4 GPTQ").waitFor();
+  const { store } = web.api.services;
+  const run = await claimRun(store, id);
+  const product = {
+    layer: 0,
+    inputs: 576,
+    outputs: 576,
+    relativeError: 0.0123,
+    zeroRatio: 0.004,
+    bytesBefore: 1_327_104,
+    bytesAfter: 212_000,
+  };
+  const products = ["q", "k"].map((name) => ({ ...product, parameter: `layers.0.${name}.weight`, certificate: null }));
+  const step = { step: 1, steps: 2, products, estimatedMsLeft: 60_000 };
+  if (run) {
+    await recordCompressionStart(store, run, { executionProvider: "CPU", steps: 2, tokens: 16_384 });
+    await recordCompressed(store, run, step, { sha256: sha256("a step"), sizeBytes: 1 });
+  }
+  await page.getByText("Runs on CPU: 2 steps, by 16,384 tokens").waitFor();
+  await page.getByText("Step 1 of 2: layers.0.q.weight (error 1.2%), layers.0.k.weight (error 1.2%)").waitFor();
+  const rows = page.getByRole("table", { name: "What was compressed, by matrix" }).getByRole("row");
+  await until("both matrices are there", async () => (await rows.count()) === 3);
+  assert.match(await rows.nth(1).innerText(), /layers\.0\.q\.weight\s+1\.2%\s+0\.4%\s+1\.33 MB → 212 kB/);
+  await web.there.check("run-compression");
+  await web.api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { id } } }", { id });
+  await web.api.data("mutation($id: ID!) { deleteRun(input: { id: $id }) { deletedId } }", { id });
+  await page.getByRole("heading", { name: "There is no such run" }).waitFor();
 });
 
 test("start: files of this computer become an import, with paths as in their folder", inBrowser, async () => {
