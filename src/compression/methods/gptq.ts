@@ -1,5 +1,6 @@
+import { bestSpan } from "./best-span.ts";
 import { errorFactor, feedErrors } from "./feed-errors.ts";
-import { extremes, gridOf, nearestCodes, span } from "./grid.ts";
+import { gridOf, nearestCodes } from "./grid.ts";
 import type { CompressionMethod } from "./method.ts";
 import { rtn } from "./rtn.ts";
 import { blocksByTiles } from "./tiles.ts";
@@ -7,8 +8,8 @@ import { blocksByTiles } from "./tiles.ts";
 /**
  * Codes of one input after the other; the inputs that follow make up for what rounding changed (Frantar and others, arXiv 2210.17323).
  *
- * A block's scale is found when its first input is reached, from its weights as they have become by then. If inputs come by how strong they are, blocks are
- * still those of the inputs as they lie, and their scales those of the weights as they were.
+ * A block's scale is searched when its first input is reached, from its weights as they have become by then, with `1 / U_ii^2` for what an error in an
+ * input costs. If inputs come by how strong they are, blocks are still those of the inputs as they lie, and their scales those of the weights as they were.
  */
 export const gptq: CompressionMethod = {
   name: "GPTQ",
@@ -23,14 +24,14 @@ export const gptq: CompressionMethod = {
     const { blockSize } = grid;
     const order = options.activationOrder ? strongestFirst(gram, n) : null;
     const u = await errorFactor(gram, n, options.damping, algebra, order);
+    const costs = new Float64Array(n);
+    for (let i = 0; i < n; i++) costs[order ? (order[i] as number) : i] = (u[i * (n + 1)] as number) ** -2;
     const found = [];
     for (const matrix of matrices) {
       const result = await blocksByTiles(group, matrix, grid, async ({ weights, outputs: m }, { codes, scales, zeroPoints }) => {
         const rows = (of: Float64Array, from: number, count: number) => of.subarray(from * m, Math.min(from + count, n) * m);
-        const fit = (b: number, of: Float64Array) => {
-          const { low, high } = extremes(of, m);
-          span(grid, low, high, scales.subarray(b * m, (b + 1) * m), zeroPoints.subarray(b * m, (b + 1) * m));
-        };
+        const fit = (b: number, of: Float64Array) =>
+          bestSpan(grid, of, costs.subarray(b * blockSize), scales.subarray(b * m, (b + 1) * m), zeroPoints.subarray(b * m, (b + 1) * m));
         let w = weights;
         if (order) {
           for (let b = 0; b * blockSize < n; b++) fit(b, rows(weights, b * blockSize, blockSize));

@@ -31,29 +31,32 @@ export const emptyBlocks = (bits: Blocks["bits"], blockSize: number, inputs: num
  * Symmetric codes give what is largest the code 0, whichever its sign: there is one code more on that side. Others span
  * from the least to the most, and hold 0 exactly.
  *
- * @param low [m], at most 0
- * @param high [m], at least 0
+ * @param rows weights [count, m] of a block
  * @param scales [m], which is written
  * @param zeroPoints [m], which is written
+ * @param share of what they span, for weights at the ends to have the last code
  */
-export function span({ bits, symmetric }: Grid, low: Float64Array, high: Float64Array, scales: Float32Array, zeroPoints: Uint8Array): void {
+export function span(
+  { bits, symmetric }: Grid,
+  rows: Float32Array | Float64Array,
+  scales: Float32Array,
+  zeroPoints: Uint8Array,
+  share = 1,
+): void {
+  const m = scales.length;
   const last = 2 ** bits - 1;
   const middle = 2 ** (bits - 1);
-  for (let c = 0; c < low.length; c++) {
-    const [min, max] = [low[c] as number, high[c] as number];
-    if (symmetric) {
-      scales[c] = nearestFloat16((max > -min ? max : min) / -middle);
-      zeroPoints[c] = middle;
-    } else {
-      const scale = nearestFloat16((max - min) / last);
-      scales[c] = scale;
-      zeroPoints[c] = scale === 0 ? 0 : Math.max(0, Math.min(last, Math.round(-min / scale)));
-    }
+  const [low, high] = extremes(rows, m);
+  for (let c = 0; c < m; c++) {
+    const [min, max] = [share * (low[c] as number), share * (high[c] as number)];
+    const scale = nearestFloat16(symmetric ? (max > -min ? max : min) / -middle : (max - min) / last);
+    scales[c] = scale;
+    zeroPoints[c] = symmetric ? middle : scale === 0 ? 0 : Math.max(0, Math.min(last, Math.round(-min / scale)));
   }
 }
 
-/** The least and the most of each column of rows [count, m], and of 0. */
-export function extremes(rows: Float32Array | Float64Array, m: number): { low: Float64Array; high: Float64Array } {
+/** The least and the most of each column, and of 0. */
+function extremes(rows: Float32Array | Float64Array, m: number): [Float64Array, Float64Array] {
   const [low, high] = [new Float64Array(m), new Float64Array(m)];
   for (let at = 0; at < rows.length; at += m)
     for (let c = 0; c < m; c++) {
@@ -61,7 +64,7 @@ export function extremes(rows: Float32Array | Float64Array, m: number): { low: F
       if (w < (low[c] as number)) low[c] = w;
       if (w > (high[c] as number)) high[c] = w;
     }
-  return { low, high };
+  return [low, high];
 }
 
 /** The nearest codes of weights [m] of one input. Where a scale is 0, all codes are the zero point. */

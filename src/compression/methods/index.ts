@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { clip } from "./clip.ts";
 import { fista } from "./fista.ts";
 import { gptq } from "./gptq.ts";
 import { magnitude } from "./magnitude.ts";
@@ -9,7 +10,7 @@ import { sparseGpt } from "./sparsegpt.ts";
 import { wanda } from "./wanda.ts";
 
 /** THE list of the ways of compressing; the first is the default. The API's enum, the docs' table and the contract test follow from it. */
-export const compressionMethods: readonly CompressionMethod[] = [gptq, rtn, sparseGpt, wanda, fista, magnitude, pbs2p];
+export const compressionMethods: readonly CompressionMethod[] = [gptq, clip, rtn, sparseGpt, wanda, fista, magnitude, pbs2p];
 
 /** @throws EspalierError UNKNOWN_METHOD */
 export function compressionMethodNamed(name: string): CompressionMethod {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { RuntimeAlgebra } from "../../../src/algebra/runtime-algebra.ts";
+import { compressionMethodNamed } from "../../../src/compression/methods/index.ts";
+import { defaultCompressionOptions } from "../../../src/compression/options.ts";
 import { alike, blocksOf, compressed, expected, objective, smallGroup, weightsOf } from "./support.ts";
 
 let algebra: RuntimeAlgebra;
@@ -8,6 +10,22 @@ before(async () => {
   algebra = await RuntimeAlgebra.open();
 });
 after(() => algebra.close());
+
+describe("CLIP", () => {
+  for (const { codes, bits, ...options } of expected.clip)
+    it(`finds what plain search finds: ${bits} bits, ${JSON.stringify(options)}`, async () => {
+      const found = await compressed("CLIP", smallGroup(), { scheme: `INT${bits as 4 | 8}`, ...options }, algebra);
+      assert.deepEqual([...blocksOf(found).codes], codes);
+    });
+
+  it("without statistics it is round to nearest", async () => {
+    const given = { ...smallGroup(), gram: null };
+    const [found, plain] = await Promise.all(
+      ["CLIP", "RTN"].map((name) => compressionMethodNamed(name).compress(given, defaultCompressionOptions, algebra)),
+    );
+    assert.deepEqual(found, plain);
+  });
+});
 
 describe("GPTQ", () => {
   for (const { codes, objective: wanted, bits, ...options } of expected.gptq)
@@ -36,18 +54,18 @@ describe("GPTQ", () => {
     }
   });
 
-  it("an input that is always 0 has the codes of rounding to nearest, and statistics of nothing give those of all", async () => {
+  it("an input that is always 0 has the nearest codes, and statistics of nothing give those of a search by itself", async () => {
     const group = smallGroup();
     const row = 11 * group.outputs;
-    const [found, plain] = [await compressed("GPTQ", group, {}, algebra), await compressed("RTN", group, {}, algebra)];
-    const own = { ...group, gram: new Float64Array(group.gram.length) };
-    assert.deepEqual((await compressed("GPTQ", own, {}, algebra)).result, plain.result);
-    const { codes, scales, zeroPoints } = blocksOf(found);
+    const { codes, scales, zeroPoints } = blocksOf(await compressed("GPTQ", group, {}, algebra));
     for (let c = 0; c < group.outputs; c++) {
       const [scale, zero] = [scales[c] as number, zeroPoints[c] as number];
       const nearest = Math.max(0, Math.min(15, Math.round((group.weights[row + c] as number) / scale) + zero));
       assert.equal(codes[row + c], nearest);
     }
+    const alike = { ...group, gram: group.gram.map((_, at) => (at % (group.inputs + 1) === 0 ? 1 : 0)) };
+    const nothing = { ...group, gram: new Float64Array(group.gram.length) };
+    assert.deepEqual((await compressed("GPTQ", nothing, {}, algebra)).result, (await compressed("CLIP", alike, {}, algebra)).result);
   });
 
   it("without damping, statistics of fewer tokens than inputs are damped for as much as it takes", async () => {
