@@ -12,7 +12,10 @@ export interface Matrix {
 /** Products that are given the same, and what that is known by. */
 export interface Group {
   readonly inputs: number;
-  /** `G = X' X` [n, n] over all tokens, in float64, of what the compressed part of the model gives; null for a method that asks for none. */
+  /**
+   * `G = X' X` [n, n] over all tokens, in float64, of what the compressed part of the model gives. Null for a method that asks for none, and
+   * where nothing is multiplied: a table of embeddings.
+   */
   readonly gram: Float64Array | null;
   readonly matrices: readonly Matrix[];
 }
