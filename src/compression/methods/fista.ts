@@ -9,9 +9,9 @@ import { chooseZeros, within } from "./sparsegpt.ts";
 import { type Tile, weightsByTiles } from "./tiles.ts";
 
 /** Values of lambda that are tried, and steps for each. */
-const [lambdas, steps] = [4, 15];
+const [lambdas, steps] = [3, 10];
 /** Times that the weights that stay are exchanged for others. */
-const exchanges = 5;
+const exchanges = 4;
 /** Steps of least squares to judge a mask by, and at most to end with; and what is left then of the pull on the weights that stay. */
 const [judging, ending, enough] = [4, 60, 1e-6];
 
@@ -21,7 +21,7 @@ const [judging, ending, enough] = [4, 60, 1e-6];
  * number of the diagonal. Inputs are taken as strong as one another (V times the root of H's diagonal), which the steps want, and by which the weights
  * compare as Wanda's do.
  *
- * Masks that compete: Wanda's and SparseGPT's; those of lambda from four values, halved between where more and where fewer stay than should; and five
+ * Masks that compete: Wanda's and SparseGPT's; those of three values of lambda, each nearer to where as many stay as should; and four
  * exchanges of the best, by a step down its slope. Each output keeps the one that loses least. So no output loses more than Wanda's, or SparseGPT's with
  * the same H.
  *
