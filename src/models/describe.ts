@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { intOf } from "../onnx/attributes.ts";
 import { producers } from "../onnx/edit.ts";
 import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
@@ -100,11 +101,21 @@ async function parts(model: Model, { anatomy, parameters }: Discovery): Promise<
   }
 }
 
+const lookups: ReadonlySet<string> = new Set(["Gather", "com.microsoft::GatherBlockQuantized"]);
+
 /** The table that the token ids are looked up in: rows V, columns H. Tied to a head, it may be stored the other way round. */
 function embeddingOf(graph: Graph, stream: ReadonlySet<string>): { rows: number; columns: number; dataType: DataType } | null {
-  const lookup = graph.nodes.find((n) => n.opType === "Gather" && !stream.has(n.inputs[0] as string) && stream.has(n.inputs[1] as string));
+  const lookup = graph.nodes.find(
+    (n) => lookups.has(operatorKey(n)) && !stream.has(n.inputs[0] as string) && stream.has(n.inputs[1] as string),
+  );
   if (!lookup) return null;
   const stored = graph.initializers.get(lookup.inputs[0] as string);
+  const scales = operatorKey(lookup) === "Gather" ? undefined : graph.initializers.get(lookup.inputs[2] as string);
+  // Codes, several of which whole bytes hold; what is looked up has the type of their scales.
+  if (stored && scales) {
+    const inEach = stored.dataType === "uint8" ? 8 / intOf(lookup, "bits", 4) : 1;
+    return { rows: stored.dims[0] ?? 0, columns: (stored.dims[1] ?? 0) * inEach, dataType: scales.dataType };
+  }
   if (stored) return { rows: stored.dims[0] ?? 0, columns: stored.dims[1] ?? 0, dataType: stored.dataType };
   const turn = producers(graph).get(lookup.inputs[0] as string);
   const turned = turn?.opType === "Transpose" ? graph.initializers.get(turn.inputs[0] as string) : undefined;

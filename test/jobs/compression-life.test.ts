@@ -79,6 +79,7 @@ test("it makes a child of a model, the same for the same options, and leaves no 
   assert.equal(child.name, `ahab-${method.name.toLowerCase()}-int4`);
   assert.ok((child.operators["com.microsoft::MatMulNBits"] ?? 0) > 0);
   assert.deepEqual([child.pruningObstacle?.code, child.parameterCount], ["QUANTISED_WEIGHTS", bench.ahab.parameterCount]);
+  assert.deepEqual(child.architecture, bench.ahab.architecture);
   const used = new Set((await bench.store.prisma.artifact.findMany()).map((a) => a.sha256));
   for await (const { sha256 } of (await openArtifacts(bench.dataDirectory)).list()) assert.ok(used.has(sha256), `${sha256} is nobody's`);
 });
