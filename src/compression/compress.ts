@@ -178,10 +178,10 @@ async function compressStep(
     const own: Kept =
       result.kind === "BLOCKS" ? { kind: "CODES", packed: pack(result, inputs, outputs) } : { kind: "WEIGHTS", weights: result.weights };
     const now = own.kind === "CODES" ? unpack(own.packed) : own.weights;
-    const { tensor, parameter, layer } = target;
+    const { tensor, parameter, node, layer } = target;
     const bytesBefore = sizeOf(tensor.dims) * dataTypes[tensor.dataType].bytes;
     products.push({
-      ...{ parameter, layer, inputs, outputs, bytesBefore },
+      ...{ parameter, node: node.name, layer, inputs, outputs, bytesBefore },
       relativeError: gram ? await relativeError(algebra, gram, inputs, weights, now) : null,
       zeroRatio: zeroRatioOf(now),
       bytesAfter: own.kind === "CODES" ? bytesOfPacked(own.packed) : bytesBefore,

@@ -2,6 +2,8 @@
 export interface CompressedProduct {
   /** Of the weights, in the model. */
   readonly parameter: string;
+  /** The node that reads them: what exporters name after the module. */
+  readonly node: string;
   /** The layer that it lies in, from 0; null before and after all layers. */
   readonly layer: number | null;
   readonly inputs: number;

@@ -2,10 +2,11 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { gradientObstacle } from "../autodiff/gradient-obstacle.ts";
 import { EspalierError } from "../errors.ts";
+import { intOf } from "../onnx/attributes.ts";
 import { decode } from "../onnx/decode.ts";
 import { constantsFirst } from "../onnx/edit.ts";
 import { referToFile } from "../onnx/file-references.ts";
-import type { Model } from "../onnx/ir.ts";
+import { type Model, operatorKey } from "../onnx/ir.ts";
 import { bringInSmall } from "../onnx/passes/bring-in-small.ts";
 import { canonical } from "../onnx/passes/canonical.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
@@ -99,7 +100,22 @@ export async function* survey(
   if (beside("tokenizer.json")) yield* attempt(() => loadTokenizer(place.folder, facts?.architecture.vocabularySize));
   if (beside("genai_config.json")) yield* attempt(() => readJson(place.folder, "genai_config.json"));
   if (chatTemplateFiles.some(beside)) yield* attempt(() => loadChatTemplate(place.folder));
-  return { model, built: built?.bytes ?? null, external, facts, notes: [...(built?.notes ?? []), ...notes, ...(trial?.notes ?? [])] };
+  return {
+    model,
+    built: built?.bytes ?? null,
+    external,
+    facts,
+    notes: [...(built?.notes ?? []), ...notes, ...slowCodes(graph), ...(trial?.notes ?? [])],
+  };
+}
+
+/** Products of codes are fast at one accuracy level: at others they are unpacked in each run. */
+function slowCodes({ nodes }: Model["graph"]): string[] {
+  const slow = nodes.filter((n) => operatorKey(n) === "com.microsoft::MatMulNBits" && intOf(n, "accuracy_level", 0) !== 4);
+  if (slow.length === 0) return [];
+  return [
+    `${slow.length} products of codes (MatMulNBits) do not state accuracy_level 4: on the CPU ONNX Runtime then unpacks their weights in each run, which takes up to thirty times as long`,
+  ];
 }
 
 /** What is known of a model that is pruned, or at least served. */

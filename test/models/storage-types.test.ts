@@ -41,6 +41,8 @@ describe("a model of quantised weights", () => {
       assert.match(stored.pruningObstacle.message, /register the float32 or float16 export/);
       const { layers, hiddenSize, vocabularySize, cache } = stored.architecture;
       assert.deepEqual([layers, hiddenSize, vocabularySize, cache[0]], [2, 40, 97, { heads: 3, headWidth: 16 }]);
+      const isSlow = stored.notes.some((note) => /accuracy_level 4.* up to thirty times as long/.test(note));
+      assert.equal(isSlow, kind === "matmul-nbits", "codes that are unpacked in each run are told of");
       await generates(await materialise({ dataDirectory, ...stored }), [5, 17, 42, 3], 6);
     });
 });

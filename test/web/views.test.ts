@@ -186,6 +186,7 @@ test("start: a model is compressed by a form of the schema, and its run shows ea
   const { store } = web.api.services;
   const run = await claimRun(store, id);
   const product = {
+    node: "",
     layer: 0,
     inputs: 576,
     outputs: 576,

@@ -17,6 +17,9 @@ export class CompressedProduct implements Product {
   @Field(() => String, { description: "Its name in the model." })
   readonly parameter!: string;
 
+  @Field(() => String, { description: "The node that reads it, which exporters name after the module it was. Empty where it has no name." })
+  readonly node!: string;
+
   @Field(() => Int, { nullable: true, description: "The layer that it lies in, from 0; null before and after all layers." })
   readonly layer!: number | null;
 
