@@ -14,7 +14,7 @@ const directions = {
   inference: ["onnx", "runtime", "serving-graph", "signature", "text"],
   evaluation: ["inference", "onnx", "runtime", "signature", "text"],
   pruning: ["autodiff", "onnx", "runtime", "signature", "structures", "text"],
-  recovery: ["autodiff", "onnx", "pruning", "runtime", "signature", "structures", "text"],
+  recovery: ["autodiff", "onnx", "operators", "pruning", "runtime", "signature", "structures", "text"],
   artifacts: [],
   models: ["artifacts", "autodiff", "onnx", "operators", "runtime", "signature", "structures", "text"],
   postgres: [],
