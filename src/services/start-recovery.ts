@@ -1,10 +1,11 @@
 import { EspalierError } from "../errors.ts";
 import { recoveryMethodNamed } from "../recovery/methods/index.ts";
-import { isTrained } from "../recovery/methods/method.ts";
+import { type ClosedForm, isTrained, leastTokensPerInput } from "../recovery/methods/method.ts";
 import { needsTeacher } from "../recovery/objectives.ts";
-import type { RecoveryOptions } from "../recovery/options.ts";
-import type { ModelRecord } from "../store/models.ts";
+import { defaultRecoveryOptions, type RecoveryOptions } from "../recovery/options.ts";
+import { getModel, type ModelRecord } from "../store/models.ts";
 import { createRecoveryRun, largerAncestor, type NewRecoveryRun, type RecoveryRunRecord } from "../store/recovery-runs.ts";
+import { structuresOfModels } from "../store/references.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import type { Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +25,8 @@ export interface RecoveryRequest {
   readonly method: string;
   /** Which texts, or what the teacher is to write. */
   readonly dataset: DatasetChoice | { readonly self: SelfTextOptions };
-  readonly options: Omit<RecoveryOptions, "teacherId">;
+  /** `rank` null: as much of the usual rank as the model is wide. */
+  readonly options: Omit<RecoveryOptions, "teacherId" | "rank"> & { readonly rank: number | null };
   readonly priority: number;
   /** A request with the key of an earlier one of the same owner gives what that one gave. */
   readonly idempotencyKey?: string | null;
@@ -47,18 +49,21 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
     throw new EspalierError(code, message, { argument });
   }
   const method = recoveryMethodNamed(request.method);
+  const asked = { ...request.options, rank: request.options.rank ?? rankFor(model.architecture) };
   requireAll([
-    ...recoveryRules({ ...request.options, teacherId: null }, model.architecture),
+    ...recoveryRules({ ...asked, teacherId: null }, model.architecture),
     ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
     keyRule(key),
   ]);
-  const learningRate = request.options.learningRate ?? method.learningRate;
+  const learningRate = asked.learningRate ?? method.learningRate;
   const isThere = "modelId" in subject;
   const self = "self" in request.dataset ? request.dataset.self : null;
-  if (self) requireAll(selfRules(self, request.options, model));
-  const asksForTeacher = self !== null || !isTrained(method) || needsTeacher(request.options.objectives);
+  if (self) requireAll(selfRules(self, asked, model));
+  const asksForTeacher = self !== null || !isTrained(method) || needsTeacher(asked.objectives);
   const teacherId = await chosenTeacher(store, model, isThere, asksForTeacher, request.teacherId);
-  const options = { ...request.options, learningRate, teacherId, ...(self ? { self } : {}) };
+  const options = { ...asked, learningRate, teacherId, ...(self ? { self } : {}) };
+  const inputs = isTrained(method) || !isThere ? 0 : await inputsOf(store, method, model, teacherId);
+  if (self) requireForInputs(inputs, self.tokens, "input.dataset.self.tokens", method.name, options);
   if ("self" in request.dataset) {
     const run: NewRecoveryRun = { ...subject, method: method.name, options, priority };
     const keyed = key == null ? undefined : { operation: "startRecovery", owner, key, request: run };
@@ -72,6 +77,7 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   const known = keyed(runOf(dataset.id ?? ""));
   if (known) await earlierResult(store.prisma, known);
   requireEnough(dataset, options);
+  requireForInputs(inputs, dataset.sizeBytes, "input.dataset", method.name, options);
   const run = runOf((await dataset.keep()).id);
   return createRecoveryRun(store, run, queue.addRun, keyed(run));
 }
@@ -126,6 +132,31 @@ async function chosenTeacher(
   requireAll([[argument, !isThere || teacherId.toLowerCase() !== model.id, "must be another model: of itself there is nothing to learn"]]);
   const teacher = await modelOfSameTokens(store, model, { id: teacherId, argument, what: "teacher", code: "TEACHER_DIFFERS" });
   return teacher.id;
+}
+
+/** The usual rank, where the model is that wide. */
+const rankFor = ({ hiddenSize }: ModelRecord["architecture"]): number => Math.min(defaultRecoveryOptions.rank, hiddenSize || Infinity);
+
+/** How many inputs the widest product has at least that a closed form solves for. */
+async function inputsOf({ prisma }: Store, method: ClosedForm, model: ModelRecord, teacherId: string | null): Promise<number> {
+  if (teacherId === null) return 0;
+  const teacher = await getModel(prisma, teacherId);
+  const [own = [], its = []] = await structuresOfModels(prisma, [model.id, teacher.id]);
+  const recorded = (of: ModelRecord, structures: typeof own) => ({ hiddenSize: of.architecture.hiddenSize, structures });
+  return method.leastInputs(recorded(model, own), recorded(teacher, its));
+}
+
+/** Texts of so many tokens at most, read once, must be enough for a closed form. What they have is seen when they are read. @throws EspalierError */
+function requireForInputs(inputs: number, most: number, argument: string, name: string, o: RecoveryOptions): void {
+  const needed = leastTokensPerInput * inputs;
+  const read = o.steps * o.accumulate * o.batchSize * o.sequenceLength;
+  const tokens = Math.min(most, read);
+  if (tokens >= needed) return;
+  throw new EspalierError(
+    "RECOVERY_TEXT_TOO_SHORT",
+    `${name} needs ${needed} tokens, four for each of ${inputs} inputs; the texts of ${o.steps} steps, each once, have ${tokens} at most: ask for more steps or give it more texts`,
+    { argument: read < most ? "input.options.steps" : argument, neededTokens: needed, tokens },
+  );
 }
 
 /** A token has at least a byte: of texts that are too few by that all is known. The rest is seen when they are read. @throws EspalierError */
