@@ -236,7 +236,7 @@ export async function getRun<Kind extends RunKind = RunKind>(db: Database, id: s
 }
 
 /** How runs can be listed. */
-const runOrders = {
+export const runOrders = {
   NEWEST_FIRST: newestFirst,
   OLDEST_FIRST: oldestFirst,
   QUEUE: { column: "priority", holds: "number", descending: true, oldestFirst: true },
