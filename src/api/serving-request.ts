@@ -1,6 +1,6 @@
 import type { StoredModel } from "../compute/tasks.ts";
-import { tokenizedModel } from "../services/tokenized-model.ts";
-import type { Requirement } from "../services/validate.ts";
+import { tokenizedModel } from "../rules/tokenized-model.ts";
+import type { Requirement } from "../rules/validate.ts";
 import type { Context } from "./context.ts";
 import type { GenerateInput } from "./types/generation.ts";
 

@@ -1,18 +1,21 @@
 import { kindOf } from "../jobs/run-kinds.ts";
+import { tokenizedModel } from "../rules/tokenized-model.ts";
+import { blaming, requireAll } from "../rules/validate.ts";
 import { calibrationDatasets, type DatasetRecord, findDatasets } from "../store/datasets.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { getRun, type RunRecord, requireResult, type Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
-import { tokenizedModel } from "./tokenized-model.ts";
-import { blaming, requireAll } from "./validate.ts";
 
 /** What a run is to work on. */
 export interface RunSubject {
   readonly subject: Subject;
   /** The argument that names it. */
   readonly argument: string;
-  /** The model itself, or while that is still being made, the one that it is made from: what fits the one fits the other. */
-  readonly model: ModelRecord;
+  /**
+   * The model itself, or while that is still being made, the one that it is made from: what fits the one fits the other. Null while that is being
+   * imported: what must hold of it is required when it is there, before the run begins.
+   */
+  readonly model: ModelRecord | null;
   /** Whether it is still being made. */
   readonly isPending: boolean;
   /** What the model was pruned and healed with, or will have been. */
@@ -37,23 +40,20 @@ export async function runSubject(store: Store, subject: Subject, find: FindModel
   for (; run.resultModelId === null; run = await blaming(argument, getRun(store.prisma, run.subjectRunId ?? ""))) {
     await blaming(argument, Promise.resolve(run).then(requireResult));
     making.push(run);
-    if (run.modelId !== null) break;
-    requireAll([
-      [argument, run.subjectRunId !== null, "must be a run of which it is known what it works on: an import must be over first"],
-    ]);
+    if (run.modelId !== null || run.subjectRunId === null) break;
   }
-  return subjectOn(store, subject, argument, run.resultModelId ?? run.modelId ?? "", making, find);
+  return subjectOn(store, subject, argument, run.resultModelId ?? run.modelId, making, find);
 }
 
 async function subjectOn(
   store: Store,
   subject: Subject,
   argument: string,
-  modelId: string,
+  modelId: string | null,
   making: readonly RunRecord[],
   find: FindModel,
 ): Promise<RunSubject> {
-  const { model } = await find(store, argument, modelId);
+  const model = modelId === null ? null : (await find(store, argument, modelId)).model;
   return {
     subject,
     argument,
@@ -64,7 +64,7 @@ async function subjectOn(
         store.prisma,
         making.flatMap(({ datasetId }) => datasetId ?? []),
       );
-      return [...(await calibrationDatasets(store.prisma, model.id)), ...used.filter((dataset) => dataset !== null)];
+      return [...(model ? await calibrationDatasets(store.prisma, model.id) : []), ...used.filter((dataset) => dataset !== null)];
     },
   };
 }

@@ -1,6 +1,6 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
 import type { GenerationRequest } from "../../compute/tasks.ts";
-import { requireAll } from "../../services/validate.ts";
+import { requireAll } from "../../rules/validate.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { merged } from "../merged.ts";

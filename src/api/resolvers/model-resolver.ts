@@ -1,9 +1,9 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { blaming, requireAll } from "../../rules/validate.ts";
 import { deleteModel } from "../../services/delete-model.ts";
 import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
 import { updateModel } from "../../services/update-model.ts";
-import { blaming, requireAll } from "../../services/validate.ts";
 import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelOrder, type ModelRecord, noModel } from "../../store/models.ts";

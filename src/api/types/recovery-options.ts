@@ -55,7 +55,7 @@ export class RecoveryOptions implements Omit<Options, "teacherId" | "rank"> {
   @Field(() => Int, {
     nullable: true,
     defaultValue: null,
-    description: `Of LORA and KRONECKER: the rank of each adapter; of SPARSITY_PRESERVING: groups of outputs. 1 to 1,024 and no more than the model's width. Null: ${defaults.rank}, or the width where that is less; it is recorded.`,
+    description: `Of LORA and KRONECKER: the rank of each adapter; of SPARSITY_PRESERVING: groups of outputs. 1 to 1,024 and no more than the model's width. Null: ${defaults.rank}, or the width where that is less; it is recorded, but for a model that is still being imported.`,
   })
   readonly rank!: number | null;
 

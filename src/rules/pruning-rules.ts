@@ -1,3 +1,4 @@
+import { EspalierError } from "../errors.ts";
 import { methodNamed, methods } from "../pruning/methods/index.ts";
 import type { Method } from "../pruning/methods/method.ts";
 import { type PruningOptions, prunesParts } from "../pruning/options.ts";
@@ -5,6 +6,11 @@ import type { ModelRecord } from "../store/models.ts";
 import { structuresOfModels } from "../store/references.ts";
 import type { Database } from "../store/store.ts";
 import { lengthRule, type Requirement, requireAll } from "./validate.ts";
+
+/** @throws EspalierError what keeps the model's gradients from being had */
+export function requireGradients({ pruningObstacle }: Pick<ModelRecord, "pruningObstacle">): void {
+  if (pruningObstacle) throw new EspalierError(pruningObstacle.code, pruningObstacle.message);
+}
 
 const at = (name: string): string => `input.options.${name}`;
 
@@ -39,10 +45,8 @@ function learningRules({ startFrom, masks, structureKinds }: PruningOptions, met
   ];
 }
 
-/** What a run's options must be for a model and a method. */
-export function optionRules(o: PruningOptions, architecture: ModelRecord["architecture"], method: Method): Requirement[] {
-  const { layers } = architecture;
-  const free = layers - o.protectFirst - o.protectLast;
+/** What a run's options must be for a method. */
+export function optionRules(o: PruningOptions, method: Method): Requirement[] {
   return [
     [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
     [at("structureKinds"), o.structureKinds.length > 0, "must name at least one kind"],
@@ -61,11 +65,9 @@ export function optionRules(o: PruningOptions, architecture: ModelRecord["archit
     ...uniformRules(o),
     ...learningRules(o, method),
     [at("samples"), isFrom1(o.samples, 1024), "must be from 1 to 1024"],
-    lengthRule(at("sequenceLength"), o.sequenceLength, architecture),
     [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],
     [at("protectFirst"), o.protectFirst >= 0, "must not be negative"],
     [at("protectLast"), o.protectLast >= 0, "must not be negative"],
-    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
     [
       at("structureKinds"),
       o.structureKinds.every((kind) => method.kinds.includes(kind)),
@@ -84,9 +86,24 @@ export function optionRules(o: PruningOptions, architecture: ModelRecord["archit
   ];
 }
 
-/** Some models have no heads or channels that can go. @throws EspalierError BAD_USER_INPUT */
-export async function requireStructures(db: Database, modelId: string, { structureKinds }: PruningOptions): Promise<void> {
-  const [structures = []] = await structuresOfModels(db, [modelId]);
+/**
+ * Requires of a model that a run with such options can prune it: some have no heads or channels that can go.
+ *
+ * @throws EspalierError BAD_USER_INPUT; what keeps the model from being pruned
+ */
+export async function requirePrunable(
+  db: Database,
+  { id, architecture, pruningObstacle }: ModelRecord,
+  { structureKinds, sequenceLength, protectFirst, protectLast }: PruningOptions,
+): Promise<void> {
+  requireGradients({ pruningObstacle });
+  const { layers } = architecture;
+  const free = layers - protectFirst - protectLast;
+  requireAll([
+    lengthRule(at("sequenceLength"), sequenceLength, architecture),
+    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
+  ]);
+  const [structures = []] = await structuresOfModels(db, [id]);
   const known = new Set(structures.map(({ kind }) => kind));
   requireAll(
     structureKinds.map(
