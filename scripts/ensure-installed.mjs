@@ -85,7 +85,9 @@ install();
 generateClient();
 copyPage();
 const { buildWeb } = await import("./web/build.mjs");
+const { writeTypes } = await import("./web/types.mjs");
 try {
+  await writeTypes();
   buildWeb();
 } catch (error) {
   fail(error.message);

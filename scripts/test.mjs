@@ -7,6 +7,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compile } from "./compile.mjs";
+import { buildWeb } from "./web/build.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const wanted = process.argv.slice(2);
@@ -21,6 +22,7 @@ if (files.length === 0) {
 
 // One more than two cores: many tests wait, for leases to end or clients to be given up.
 const options = ["--enable-source-maps", "--test", "--test-reporter=spec", "--test-concurrency=3", "--test-timeout=600000"];
+buildWeb();
 const copy = await compile();
 const programs = files.map((file) => join(copy, file.replace(/\.ts$/, ".js")));
 const runner = spawn(process.execPath, [...options, ...programs], { cwd: root, stdio: "inherit" });

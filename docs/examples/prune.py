@@ -69,7 +69,7 @@ if child is None:
 
 for event in follow(
     "subscription ($input: GenerateInput!) { generate(input: $input) { ... on GenerationDelta { text } } }",
-    input={"modelId": child["id"], "prompt": "The white whale", "maxTokens": 20},
+    input={"modelId": child["id"], "prompt": {"text": "The white whale"}, "maxTokens": 20},
 ):
     print(event["generate"].get("text", ""), end="", flush=True)
 print()

@@ -32,5 +32,5 @@ ask "subscription { runProgress(runId: \\\"$run\\\") { sequence ... on PruningIt
   -H 'accept: text/event-stream'
 
 child=$(ask "{ pruningRun(id: \\\"$run\\\") { resultModel { id } } }" | id_in)
-ask "mutation { generate(input: { modelId: \\\"$child\\\", prompt: \\\"The white whale\\\", maxTokens: 20 }) { text } }"
+ask "mutation { generate(input: { modelId: \\\"$child\\\", prompt: { text: \\\"The white whale\\\" }, maxTokens: 20 }) { text } }"
 echo

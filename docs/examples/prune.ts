@@ -62,7 +62,7 @@ if (!child) throw new Error("the run did not succeed");
 
 const text = client.iterate<{ generate: { text?: string } }>({
   query: "subscription ($input: GenerateInput!) { generate(input: $input) { ... on GenerationDelta { text } } }",
-  variables: { input: { modelId: child, prompt: "The white whale", maxTokens: 20 } },
+  variables: { input: { modelId: child, prompt: { text: "The white whale" }, maxTokens: 20 } },
 });
 for await (const { data } of text) process.stdout.write(data?.generate.text ?? "");
 process.stdout.write("\n");

@@ -73,7 +73,7 @@ subscription Generate($input: GenerateInput!) {
   }
 }
 `,
-    variables: { input: { modelId: yourModel, prompt: "The whale", maxTokens: 64 } },
+    variables: { input: { modelId: yourModel, prompt: { text: "The whale" }, maxTokens: 64 } },
   },
   {
     query: `# 6. Let a pruned model and its parent write side by side.
@@ -84,6 +84,6 @@ subscription Compare($input: CompareInput!) {
   }
 }
 `,
-    variables: { input: { modelIds: [yourModel, "the id of its child"], prompt: "The whale", maxTokens: 64 } },
+    variables: { input: { modelIds: [yourModel, "the id of its child"], prompt: { text: "The whale" }, maxTokens: 64 } },
   },
 ];

@@ -4,9 +4,9 @@ import { findDatasets } from "../store/datasets.ts";
 import { comparableOfParents } from "../store/evaluations.ts";
 import { exportsOfModels, exportsOfRuns, filesOfExports } from "../store/exports.ts";
 import { ancestorsOfModels } from "../store/lineage.ts";
-import { findModels } from "../store/models.ts";
+import { findModels, modelOrders } from "../store/models.ts";
 import { findNodes } from "../store/nodes.ts";
-import type { Listing, Page, PageRequest } from "../store/page.ts";
+import { cursorOf, type Listing, type ListOrder, type Page, type PageRequest } from "../store/page.ts";
 import {
   type Belongings,
   filesOfModels,
@@ -17,7 +17,7 @@ import {
   structuresOfModels,
   totalsOfModels,
 } from "../store/references.ts";
-import { queuePositions } from "../store/runs.ts";
+import { queuePositions, runOrders } from "../store/runs.ts";
 import { listScores, type ScoreFilter, type ScoreOrder, type StructureScore, scoreCursor, totalScores } from "../store/scores.ts";
 import type { Database } from "../store/store.ts";
 
@@ -29,15 +29,20 @@ const batched = <Value>(load: (ids: readonly string[]) => Promise<readonly Value
   new DataLoader<string, Value>(load, { cache: false });
 
 /** Pages of what models have: requests for the same page, of many models, are one query, and so are those for totals. */
-function batchedPages<What extends keyof Belongings>(db: Database, what: What) {
+function batchedPages<What extends keyof Belongings, Order extends string>(
+  db: Database,
+  what: What,
+  orders: Readonly<Record<Order, ListOrder>>,
+) {
   const byPage = new Map<string, DataLoader<string, Page<Belongings[What]>>>();
   const totals = batched((ids) => totalsOfModels(db, what, ids));
-  return async (modelId: string, request: PageRequest): Promise<Listing<Belongings[What]>> => {
-    const key = JSON.stringify(request);
-    const loader = byPage.get(key) ?? batched((ids) => pagesOfModels(db, what, ids, request));
+  return async (modelId: string, request: PageRequest, orderBy: Order): Promise<Listing<Belongings[What]>> => {
+    const key = JSON.stringify([request, orderBy]);
+    const order = orders[orderBy];
+    const loader = byPage.get(key) ?? batched((ids) => pagesOfModels(db, what, ids, request, order));
     byPage.set(key, loader);
     const page = await loader.load(modelId);
-    return { ...page, cursors: page.items.map(({ id }) => id), total: () => totals.load(modelId) };
+    return { ...page, cursors: page.items.map((item) => cursorOf({ ...item }, order)), total: () => totals.load(modelId) };
   };
 }
 
@@ -82,9 +87,9 @@ export function createLoaders(db: Database) {
     iterations: batched((ids) => iterationsOfRuns(db, ids)),
     scores: batchedScores(db),
     compressedProducts: batched((ids) => productsOfRuns(db, ids)),
-    children: batchedPages(db, "children"),
-    modelRuns: batchedPages(db, "runs"),
-    evaluations: batchedPages(db, "evaluations"),
+    children: batchedPages(db, "children", modelOrders),
+    modelRuns: batchedPages(db, "runs", runOrders),
+    evaluations: batchedPages(db, "evaluations", runOrders),
   };
 }
 export type Loaders = ReturnType<typeof createLoaders>;

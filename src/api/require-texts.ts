@@ -1,5 +1,5 @@
 import { type GraphQLFieldResolver, type GraphQLSchema, isObjectType } from "graphql";
-import { requireAll } from "../services/validate.ts";
+import { requireAll } from "../rules/validate.ts";
 
 /** What is in no text, and is not stored as it is: PostgreSQL refuses NUL, and half of a surrogate pair becomes U+FFFD without a word. */
 const noText = /\0|\p{Surrogate}/u;

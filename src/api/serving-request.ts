@@ -1,6 +1,6 @@
 import type { StoredModel } from "../compute/tasks.ts";
-import { tokenizedModel } from "../services/tokenized-model.ts";
-import type { Requirement } from "../services/validate.ts";
+import { tokenizedModel } from "../rules/tokenized-model.ts";
+import type { Requirement } from "../rules/validate.ts";
 import type { Context } from "./context.ts";
 import type { GenerateInput } from "./types/generation.ts";
 
@@ -19,13 +19,17 @@ const within = (value: number, least: number, most: number): boolean => value >=
 
 /** What must hold of whatever asks for a text. */
 export function writingRules(input: Omit<GenerateInput, "modelId" | "echo" | "n">): Requirement[] {
-  const { prompt, messages, maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty } = input;
+  const { prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty } = input;
   const { logitBias, stop, timeLimitMs } = input;
-  const characters = (prompt?.length ?? 0) + (messages ?? []).reduce((n, { content, role }) => n + content.length + role.length, 0);
+  const { text, messages } = prompt;
+  const characters = (text?.length ?? 0) + (messages ?? []).reduce((n, { content, role }) => n + content.length + role.length, 0);
   return [
-    ["input.prompt", (prompt == null) !== (messages == null), "or input.messages must be given, and not both"],
-    [messages ? "input.messages" : "input.prompt", characters <= longestPrompt, `must have at most ${longestPrompt} characters`],
-    ["input.messages", messages == null || within(messages.length, 1, 1000), "must be 1 to 1000 messages"],
+    [
+      messages ? "input.prompt.messages" : "input.prompt.text",
+      characters <= longestPrompt,
+      `must have at most ${longestPrompt} characters`,
+    ],
+    ["input.prompt.messages", messages == null || within(messages.length, 1, 1000), "must be 1 to 1000 messages"],
     ["input.maxTokens", within(maxTokens, 1, mostTokens), `must be from 1 to ${mostTokens}`],
     ["input.temperature", within(temperature, 0, 10), "must be from 0 to 10"],
     ["input.topK", topK >= 0, "must not be negative"],

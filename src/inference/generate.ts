@@ -7,8 +7,7 @@ import type { Engine } from "./engine.ts";
 
 export interface TextOptions extends ChoiceOptions {
   /** A text to go on from, or a conversation to answer. */
-  readonly prompt?: string;
-  readonly messages?: readonly ChatMessage[];
+  readonly prompt: string | readonly ChatMessage[];
   /** Texts to write, with seeds that count up. */
   readonly n?: number;
   /** Leave out the beginning of a prompt that is too long for the context, rather than refuse it. */
@@ -105,12 +104,11 @@ export async function* generate(
 }
 
 /** @throws EspalierError CHAT_TEMPLATE_MISSING, INVALID_CHAT_TEMPLATE */
-function promptOf({ tokenizer, chatTemplate }: ServedModel, { prompt, messages }: TextOptions): number[] {
-  if (!messages) return tokenizer.encodeDocument(prompt ?? "");
-  if (!chatTemplate)
-    throw new EspalierError("CHAT_TEMPLATE_MISSING", "the model has no chat template: give it a prompt instead of messages");
+function promptOf({ tokenizer, chatTemplate }: ServedModel, { prompt }: TextOptions): number[] {
+  if (typeof prompt === "string") return tokenizer.encodeDocument(prompt);
+  if (!chatTemplate) throw new EspalierError("CHAT_TEMPLATE_MISSING", "the model has no chat template: give it a text instead of messages");
   // A template writes the beginning of the document itself.
-  return tokenizer.encode(chatTemplate(messages));
+  return tokenizer.encode(chatTemplate(prompt));
 }
 
 /** @throws EspalierError PROMPT_TOO_LONG */

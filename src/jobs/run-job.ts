@@ -76,6 +76,7 @@ export async function runJob(services: JobServices, { id, priority, progress }: 
   const either = AbortSignal.any([signal, lost.signal]);
   const watching = watchClaim(services, id, () => holdsClaim(store, run), lost, over.signal);
   try {
+    if (run.subjectRunId !== null) await throughReconnects(either, () => kind.fits(services, run));
     const result = await computeAgain(services, id, workOf(services, kind, run, either), either);
     await throughReconnects(either, () => kind.succeed(services, run, result));
   } catch (error) {

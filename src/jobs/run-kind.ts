@@ -21,6 +21,12 @@ export interface KindOfRun<Kind extends RunKind = RunKind, Name extends TaskName
   readonly task: Name;
   /** Whether a model comes of it, which other runs can wait for. */
   readonly makesModel: boolean;
+  /**
+   * Requires of the model what was asked of it before it was there, once that is.
+   *
+   * @throws EspalierError what asking for the run would have thrown
+   */
+  fits(services: JobServices, run: RunRecord<Kind>): Promise<void>;
   /** What is left to do. Asked for anew for each compute process. */
   request(services: JobServices, run: RunRecord<Kind>, scratch: string): Promise<Tasks[Name]["request"]>;
   /** Whether an event only says how far the work is. Such come faster than people look: they are stored now and then, and may be lost. */

@@ -56,12 +56,16 @@ export async function* inspecting(
 ): AsyncGenerator<StoringProgress, InspectedModel> {
   const found = await findModel(modelRoot, path);
   const digests = known?.digests ?? new Digests();
-  if (found.gguf !== undefined) requireSmall((await stat(join(found.folder, found.gguf))).size, known?.mostBytes);
+  const ggufs = await Promise.all((found.gguf ?? []).map((name) => stat(join(found.folder, name))));
+  requireSmall(
+    ggufs.reduce((sum, { size }) => sum + size, 0),
+    known?.mostBytes,
+  );
   // Reading another file format is about half of the work.
   const share = found.gguf === undefined ? 0 : 0.5;
   try {
     const { place, notes } = yield* told(asFolder(found, scratch), ({ done, total }) => ({
-      ...{ file: found.gguf ?? "", doneBytes: done, totalBytes: total },
+      ...{ file: found.gguf?.[0] ?? "", doneBytes: done, totalBytes: total },
       ofStage: (share * done) / (total || 1),
     }));
     const whose = found.gguf === undefined ? files : "OURS";

@@ -4,6 +4,7 @@ import { EspalierError } from "../errors.ts";
 import type { Graph, Model, Tensor } from "../onnx/ir.ts";
 import { leadsOut, placeUnder, within } from "../under-root.ts";
 import { weightFiles } from "./blueprints/stored-weights.ts";
+import { oneModel, partsWith } from "./gguf/parts.ts";
 
 /** A model as files: a folder in the Hugging Face layout, or a graph alone. */
 export interface ModelFolder {
@@ -15,8 +16,8 @@ export interface ModelFolder {
   readonly graph: string;
   /** Whether there is no such file, and the graph is built over the folder's `.safetensors` by what its config.json says. */
   readonly built?: boolean;
-  /** The GGUF file, relative to the folder, that a folder with weights is to be made of; then there is nothing else yet. */
-  readonly gguf?: string;
+  /** The GGUF file, or the parts of one that was split, relative to the folder, of which a folder with weights is to be made; then there is nothing else yet. */
+  readonly gguf?: readonly string[];
   /** Files beside the graph that belong to the model, relative to the folder. */
   readonly companions: readonly string[];
 }
@@ -72,23 +73,29 @@ export async function findModel(modelRoot: string, path: string): Promise<ModelF
   if (found === null) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at "${path}" under the model root`, { path });
   if (found.isFile() && place.endsWith(".onnx")) return folderAround(root, place);
   if (found.isFile() && place.endsWith(".gguf"))
-    return { root, folder: dirname(place), graph: "model.onnx", gguf: basename(place), companions: [] };
+    return {
+      root,
+      folder: dirname(place),
+      graph: "model.onnx",
+      gguf: await allParts(root, dirname(place), basename(place)),
+      companions: [],
+    };
   if (!found.isDirectory()) throw new EspalierError("MODEL_NOT_FOUND", `"${path}" is neither a folder nor a .onnx or .gguf file`, { path });
   for (const graph of graphs)
     if ((await sizeWithin(root, join(place, graph))) !== null)
       return { root, folder: place, graph, companions: await companionsIn(root, place) };
   const weights = (await sizeWithin(root, join(place, "config.json"))) === null ? null : await weightFiles({ root, folder: place });
   if (weights) return { root, folder: place, graph: "model.onnx", built: true, companions: await companionsIn(root, place) };
-  const [gguf, ...others] = await filesIn(root, place, ".gguf");
+  const ggufs = await filesIn(root, place, ".gguf");
   const beside = [
     ...(await filesIn(root, place, ".onnx")),
     ...(await filesIn(root, join(place, "onnx"), ".onnx")).map((name) => `onnx/${name}`),
   ];
-  if (gguf !== undefined && others.length === 0 && beside.length === 0) {
+  if (oneModel(ggufs) && beside.length === 0) {
     const own = (await companionsIn(root, place)).filter((name) => aboutAnyForm.has(name));
-    return { root, folder: place, graph: "model.onnx", gguf, companions: own };
+    return { root, folder: place, graph: "model.onnx", gguf: await allParts(root, place, ggufs[0] as string), companions: own };
   }
-  const there = [...beside, ...(gguf === undefined ? [] : [gguf, ...others])];
+  const there = [...beside, ...ggufs].slice(0, 20);
   const instead =
     there.length > 0
       ? `; it holds ${there.join(", ")}: name the one you mean, "${posix.join(path, there[0] as string)}"`
@@ -132,9 +139,20 @@ async function companionsIn(root: string, folder: string): Promise<string[]> {
   return names;
 }
 
+/** A GGUF file with all other parts of the same model. @throws EspalierError INVALID_GGUF naming one that is not there */
+async function allParts(root: string, folder: string, name: string): Promise<readonly string[]> {
+  const parts = partsWith(name);
+  for (const file of parts)
+    if ((await sizeWithin(root, join(folder, file))) === null)
+      throw new EspalierError("INVALID_GGUF", `the model was split into ${parts.length} files, and ${file} is not beside ${name}`, {
+        file,
+      });
+  return parts;
+}
+
 /** Names of the first files of a kind in a folder under the root. */
 async function filesIn(root: string, folder: string, ending: ".onnx" | ".gguf"): Promise<string[]> {
-  const names = (await namesIn(root, folder)).filter((name) => name.endsWith(ending)).slice(0, 20);
+  const names = (await namesIn(root, folder)).filter((name) => name.endsWith(ending)).slice(0, 1000);
   const sizes = await Promise.all(names.map((name) => sizeWithin(root, join(folder, name)).catch(() => null)));
   return names.filter((_, i) => sizes[i] !== null);
 }

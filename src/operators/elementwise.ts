@@ -12,6 +12,8 @@ const pointwise = (gradient: Operator["gradient"], more: Partial<Operator> = {})
   tokenWise: true,
   ...more,
 });
+/** One that may write its results over what it reads. */
+const inPlace = (gradient: Operator["gradient"], more: Partial<Operator> = {}): Operator => pointwise(gradient, { inPlace: true, ...more });
 const compound = (lower: LoweringRule): Operator => pointwise({ lower });
 
 /** Max and Min: to the input that was taken, in equal shares where several tie. */
@@ -68,10 +70,10 @@ const unfusedSum = (node: Node): readonly Node[] => {
 const none = pointwise("none");
 
 export const elementwiseOperators = {
-  Add: pointwise((_, __, dy) => [dy, dy], { adds: true, weights: "element" }),
-  Sub: pointwise((b, _, dy) => [dy, b.neg(dy)], { weights: "element" }),
-  Mul: pointwise((b, { inputs: [p, q] }, dy) => [b.mul(dy, q), b.mul(dy, p)], { weights: "element" }),
-  Div: pointwise((b, { inputs: [, q], outputs: [y] }, dy) => [b.div(dy, q), b.neg(b.div(b.mul(dy, y), q))], { weights: "element" }),
+  Add: inPlace((_, __, dy) => [dy, dy], { adds: true, weights: "element" }),
+  Sub: inPlace((b, _, dy) => [dy, b.neg(dy)], { weights: "element" }),
+  Mul: inPlace((b, { inputs: [p, q] }, dy) => [b.mul(dy, q), b.mul(dy, p)], { weights: "element" }),
+  Div: inPlace((b, { inputs: [, q], outputs: [y] }, dy) => [b.div(dy, q), b.neg(b.div(b.mul(dy, y), q))], { weights: "element" }),
   Sum: pointwise((_, { inputs }, dy) => inputs.map(() => dy), { unfused: unfusedSum }),
   Mean: pointwise((b, { inputs }, dy) => inputs.map(() => scaled(b, dy, 1 / inputs.length))),
   Max: pointwise(taken),
@@ -79,18 +81,18 @@ export const elementwiseOperators = {
   Pow: pointwise(pow),
   Mod: pointwise("unknown"),
 
-  Neg: pointwise((b, _, dy) => [b.neg(dy)]),
-  Abs: pointwise((b, { inputs: [x] }, dy) => [b.mul(dy, b.op("Sign", [x], x.shape))]),
-  Sqrt: pointwise((b, { outputs: [y] }, dy) => [b.div(scaled(b, dy, 0.5), y)]),
-  Reciprocal: pointwise((b, { outputs: [y] }, dy) => [b.neg(b.mul(dy, b.mul(y, y)))]),
-  Exp: pointwise((b, { outputs: [y] }, dy) => [b.mul(dy, y)]),
+  Neg: inPlace((b, _, dy) => [b.neg(dy)]),
+  Abs: inPlace((b, { inputs: [x] }, dy) => [b.mul(dy, b.op("Sign", [x], x.shape))]),
+  Sqrt: inPlace((b, { outputs: [y] }, dy) => [b.div(scaled(b, dy, 0.5), y)]),
+  Reciprocal: inPlace((b, { outputs: [y] }, dy) => [b.neg(b.mul(dy, b.mul(y, y)))]),
+  Exp: inPlace((b, { outputs: [y] }, dy) => [b.mul(dy, y)]),
   Log: pointwise((b, { inputs: [x] }, dy) => [b.div(dy, x)]),
   Sin: pointwise((b, { inputs: [x] }, dy) => [b.mul(dy, b.cos(x))]),
   Cos: pointwise((b, { inputs: [x] }, dy) => [b.neg(b.mul(dy, b.sin(x)))]),
-  Tanh: pointwise((b, { outputs: [y] }, dy) => [b.sub(dy, b.mul(dy, b.mul(y, y)))]),
-  Sigmoid: pointwise((b, { outputs: [y] }, dy) => [b.mul(dy, b.sub(y, b.mul(y, y)))]),
-  Erf: pointwise((b, { inputs: [x] }, dy) => [b.mul(dy, scaled(b, b.exp(b.neg(b.mul(x, x))), 2 / Math.sqrt(Math.PI)))]),
-  Relu: pointwise((b, { outputs: [y] }, dy) => [b.where(positive(b, y), dy, zero(b, dy))]),
+  Tanh: inPlace((b, { outputs: [y] }, dy) => [b.sub(dy, b.mul(dy, b.mul(y, y)))]),
+  Sigmoid: inPlace((b, { outputs: [y] }, dy) => [b.mul(dy, b.sub(y, b.mul(y, y)))]),
+  Erf: inPlace((b, { inputs: [x] }, dy) => [b.mul(dy, scaled(b, b.exp(b.neg(b.mul(x, x))), 2 / Math.sqrt(Math.PI)))]),
+  Relu: inPlace((b, { outputs: [y] }, dy) => [b.where(positive(b, y), dy, zero(b, dy))]),
   Clip: pointwise((b, { inputs: [x], outputs: [y] }, dy) => [b.where(b.op("Equal", [x, y], y.shape, {}, "bool"), dy, zero(b, dy))]),
   LeakyRelu: pointwise((b, { node, inputs: [x] }, dy) => [b.where(positive(b, x), dy, scaled(b, dy, attr.floatOf(node, "alpha", 0.01)))]),
   Elu: pointwise((b, { node, inputs: [x], outputs: [y] }, dy) => [

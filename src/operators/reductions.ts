@@ -68,11 +68,13 @@ export const reductions = {
     gradient: (b, { node, inputs: [x], outputs: [y] }, dy) => [b.mul(y, b.sub(dy, b.reduceSum(b.mul(dy, y), [axisOf(node, x, -1)])))],
     axes: softmax,
     tokenWise: false,
+    inPlace: true,
   },
   LogSoftmax: {
     gradient: (b, { node, inputs: [x], outputs: [y] }, dy) => [b.sub(dy, b.mul(b.exp(y), b.reduceSum(dy, [axisOf(node, x, -1)])))],
     axes: softmax,
     tokenWise: false,
+    inPlace: true,
   },
   CumSum: {
     gradient: cumulative,

@@ -3,14 +3,12 @@ import { mean } from "../pruning/mean.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type Moments, noMoments } from "./correction.ts";
 import type { RecoveryEvent } from "./events.ts";
-import type { ClosedForm, Fit } from "./methods/method.ts";
+import { type ClosedForm, type Fit, leastTokensPerInput } from "./methods/method.ts";
 import type { Recovered, RecoveryJob } from "./recover.ts";
 import { Solver } from "./solver.ts";
 import { RecoveryTexts } from "./texts.ts";
 import { lossOf } from "./trainer.ts";
 
-/** So many tokens an input has at least. */
-const leastTokensPerInput = 4;
 /** Of all sums of one pass over the texts, in bytes. */
 const mostSumBytes = 512 * 2 ** 20;
 

@@ -1,5 +1,6 @@
 import { consumers, producers } from "../onnx/edit.ts";
 import { dataTypes, type Graph, type Node, sizeOf, type TypedGraph } from "../onnx/ir.ts";
+import { operatorOf } from "../operators/operators.ts";
 
 /**
  * The most bytes that inner values of a graph take at a time while ONNX Runtime runs it: of values that are computed and not all read yet. Inputs, weights and
@@ -33,7 +34,7 @@ export function liveBytes(typed: TypedGraph): number {
     const dying = new Set(ends[at]);
     for (const output of node.outputs) {
       if (output === "" || !counts(output)) continue;
-      const reused = isElementwise(node)
+      const reused = operatorOf(node)?.inPlace
         ? node.inputs.find((i) => i !== "" && dying.has(homeOf(i)) && counts(homeOf(i)) && bytes(homeOf(i)) === bytes(output))
         : undefined;
       if (reused !== undefined) {
@@ -49,28 +50,11 @@ export function liveBytes(typed: TypedGraph): number {
   return most;
 }
 
-const views = new Set(["Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"]);
-const isView = (node: Node): boolean => node.domain === "" && views.has(node.opType);
-
-/** Operators whose results ONNX Runtime may write over what they read. */
-const isElementwise = (node: Node): boolean => node.domain === "" && inPlace.has(node.opType);
-const inPlace = new Set([
-  "Add",
-  "Sub",
-  "Mul",
-  "Div",
-  "Sqrt",
-  "Exp",
-  "Neg",
-  "Sigmoid",
-  "Tanh",
-  "Erf",
-  "Relu",
-  "Softmax",
-  "LogSoftmax",
-  "Reciprocal",
-  "Abs",
-]);
+/** Whether its result is what it reads, in other dims. */
+function isView(node: Node): boolean {
+  const moves = operatorOf(node)?.moves;
+  return moves !== undefined && moves.steps === null && !moves.converts;
+}
 
 /**
  * The order in which ONNX Runtime runs a graph: depth first from the nodes that nothing reads, the last of them first, and of what a node reads the later

@@ -1,6 +1,6 @@
+import { blaming } from "../rules/validate.ts";
 import type { DatasetReference } from "../store/datasets.ts";
 import { type DatasetCandidate, type DatasetServices, datasetFrom, datasetOf } from "./register-dataset.ts";
-import { blaming } from "./validate.ts";
 
 /** Which dataset to use: one that is stored or comes with the program, or one's own texts. */
 export type DatasetChoice = DatasetReference | { readonly texts: readonly string[] };

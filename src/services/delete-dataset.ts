@@ -1,9 +1,9 @@
 import { openArtifacts } from "../artifacts/artifacts.ts";
+import { blaming } from "../rules/validate.ts";
 import { deleteDataset as deleteRows } from "../store/datasets.ts";
 import { removeUnused } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 import { requireOwnDataset } from "./update-dataset.ts";
-import { blaming } from "./validate.ts";
 
 /**
  * Deletes a dataset, and its records if nothing else has them. If that is cut short, a file is left that `npm run fsck` finds.

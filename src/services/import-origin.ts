@@ -1,8 +1,8 @@
+import { blaming, isPath, nameRule, type Requirement, requireAll } from "../rules/validate.ts";
 import type { ImportOrigin } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { UploadRecord } from "../store/uploads.ts";
 import { type Client, completeUpload } from "./uploads.ts";
-import { blaming, isPath, nameRule, type Requirement, requireAll } from "./validate.ts";
 
 const isRepository = (text: string): boolean => /^[\w.-]{1,96}(?:\/[\w.-]{1,96})?$/.test(text) && !/(?:^|\/)\.\.?(?:\/|$)/.test(text);
 const isRevision = (text: string): boolean => /^[\w./-]{1,200}$/.test(text) && !text.includes("..");
@@ -29,8 +29,8 @@ function nameAfter(from: ImportOrigin, files: readonly { readonly path: string }
   const last = (path: string) => path.split(/[\\/]/).findLast((part) => part !== "" && part !== ".") ?? "";
   if (from.kind === "PATH") return last(from.path);
   if (from.kind === "HUB") return last(from.repository);
-  const [{ path } = { path: "" }, ...more] = files;
-  return more.length === 0 ? last(path).replace(/\.(?:tar|zip|gguf|onnx)$/i, "") : "upload";
+  const bare = files.map(({ path }) => last(path).replace(/(?:-\d{5}-of-\d{5})?\.gguf$|\.(?:tar|zip|onnx)$/i, ""));
+  return new Set(bare).size === 1 ? (bare[0] as string) : "upload";
 }
 
 /** A source that can be imported, and what its model is to be called. */

@@ -1,3 +1,4 @@
+import { EspalierError } from "../errors.ts";
 import { mean } from "../pruning/mean.ts";
 import { leastKept, type PruningOptions, prunesParts, structuresAtOnce } from "../pruning/options.ts";
 import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
@@ -54,6 +55,10 @@ interface Group {
 export async function planPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<PruningPlan> {
   const { prisma } = services.store;
   const { model, isPending, options, takenOver } = await readyPruning(services, request, owner);
+  if (!model)
+    throw new EspalierError("BAD_USER_INPUT", "nothing can be told of a model before it is imported", {
+      argument: "input.subject.resultOf",
+    });
   const [stored = []] = await structuresOfModels(prisma, [model.id]);
   const isOpen = (layer: number) => layer >= options.protectFirst && layer < model.architecture.layers - options.protectLast;
   const groups = stored.filter(({ layer }) => isOpen(layer)).map((group): Group => ({ ...group, removable: removable(group, options) }));

@@ -9,6 +9,7 @@ import type { StoredDataset } from "../compute/stored-dataset.ts";
 import type { DescribedDataset, ReadDatasetRequest } from "../compute/tasks.ts";
 import { EspalierError } from "../errors.ts";
 import { dropUpload } from "../jobs/import-source.ts";
+import { blaming, isPath, requireAll, textRule } from "../rules/validate.ts";
 import { sha256OfStream } from "../sha256-of-stream.ts";
 import {
   type DatasetRecord,
@@ -24,7 +25,6 @@ import { contentOf, type DatasetContent, type DatasetForm, recordsIn, serialise,
 import { datasets, loadDataset } from "../text/datasets.ts";
 import { datasetNameRules, longestDescription } from "./update-dataset.ts";
 import { type Client, completeUpload } from "./uploads.ts";
-import { blaming, isPath, requireAll, textRule } from "./validate.ts";
 
 export interface DatasetServices {
   readonly store: Store;

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { requireFiles } from "../artifacts/model-files.ts";
 import { computeOnce } from "../compute/compute-once.ts";
 import { dropUpload, importSource, type OriginServices } from "../jobs/import-source.ts";
+import { blaming, keyRule, requireAll } from "../rules/validate.ts";
 import { getModel, type ModelRecord, registerRootModel } from "../store/models.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import type { ImportOrigin } from "../store/runs.ts";
 import { originRules, readyOrigin } from "./import-origin.ts";
 import type { Client } from "./uploads.ts";
-import { blaming, keyRule, requireAll } from "./validate.ts";
 
 /** What to register: plain data. Errors call it `input`. */
 export interface RegisterRequest {

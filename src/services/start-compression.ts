@@ -1,16 +1,15 @@
 import { compressionMethodNamed } from "../compression/methods/index.ts";
 import type { CompressionOptions, Scheme } from "../compression/options.ts";
 import { EspalierError } from "../errors.ts";
+import { compressionRules, requireCompressible } from "../rules/compression-rules.ts";
+import { blaming, keyRule, requireAll } from "../rules/validate.ts";
 import { type CompressionRunRecord, createCompressionRun, type NewCompressionRun } from "../store/compression-runs.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import type { Subject } from "../store/runs.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
-import { compressionRules } from "./compression-rules.ts";
 import type { DatasetCandidate } from "./register-dataset.ts";
-import { requireUnquantised } from "./require-gradients.ts";
 import { runSubject } from "./run-subject.ts";
 import type { StartServices } from "./start-pruning.ts";
-import { keyRule, requireAll } from "./validate.ts";
 
 /** What to compress, how, and with which texts: plain data. Errors call it `input`. */
 export interface CompressionRequest {
@@ -40,13 +39,12 @@ export async function startCompression(
 ): Promise<CompressionRunRecord> {
   const { store, queue } = services;
   const { priority, idempotencyKey: key } = request;
-  const named = await runSubject(store, request.subject);
-  const { subject, model } = named;
-  await requireUnquantised(store, named);
+  const { subject, argument, model, requireUnquantising } = await runSubject(store, request.subject);
+  requireUnquantising();
   const method = compressionMethodNamed(request.method);
   const options: CompressionOptions = { ...request.options, scheme: request.scheme ?? (method.schemes[0] as Scheme) };
   requireAll([
-    ...compressionRules(options, method, model.architecture),
+    ...compressionRules(options, method),
     ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
     keyRule(key),
     [
@@ -57,6 +55,7 @@ export async function startCompression(
         : `must be left out: ${method.name} reads no texts`,
     ],
   ]);
+  if (model) await blaming(argument, requireCompressible(store.prisma, model, options, method));
   const dataset = request.dataset && (await chosenDataset(services, "input.dataset", request.dataset));
   requireAll([["input.dataset", dataset === null || dataset.form === "TEXT", "must be of texts; it has items"]]);
   const runOf = (datasetId: string | null): NewCompressionRun => ({
@@ -68,26 +67,22 @@ export async function startCompression(
   // A dataset that is not stored yet is that of no earlier request.
   const known = keyed(runOf(dataset && (dataset.id ?? "")));
   if (known) await earlierResult(store.prisma, known);
-  if (dataset) requireTokens(dataset, options, model.architecture.hiddenSize);
+  if (dataset && model) requireTokens(dataset, model.architecture.hiddenSize);
   const run = runOf(dataset && (await dataset.keep()).id);
   return createCompressionRun(store, run, queue.addRun, keyed(run));
 }
 
 /**
- * Of fewer tokens than a product has inputs, statistics say nothing of some directions. Most products have as many inputs as the model is wide; a token has at least a byte.
- * The rest is seen when texts are read.
+ * A token has at least a byte: of texts that are too few by that all is known. The rest is seen when they are read.
  *
  * @param width 0 if it is not known
  * @throws EspalierError CALIBRATION_TOO_SHORT
  */
-function requireTokens({ sizeBytes }: Pick<DatasetCandidate, "sizeBytes">, o: CompressionOptions, width: number): void {
-  const [asked, argument] = sizeBytes < width ? [sizeBytes, "input.dataset"] : [o.samples * o.sequenceLength, "input.options.samples"];
-  if (asked >= width) return;
-  const few =
-    argument === "input.dataset" ? `the dataset has ${sizeBytes} bytes` : `${o.samples} samples of ${o.sequenceLength} tokens are ${asked}`;
-  throw new EspalierError("CALIBRATION_TOO_SHORT", `${few}, and statistics of products with ${width} inputs need as many tokens at least`, {
-    argument,
-    neededTokens: width,
-    sizeBytes,
-  });
+function requireTokens({ sizeBytes }: Pick<DatasetCandidate, "sizeBytes">, width: number): void {
+  if (sizeBytes >= width) return;
+  throw new EspalierError(
+    "CALIBRATION_TOO_SHORT",
+    `the dataset has ${sizeBytes} bytes, and statistics of products with ${width} inputs need as many tokens at least`,
+    { argument: "input.dataset", neededTokens: width, sizeBytes },
+  );
 }

@@ -3,13 +3,13 @@ import { EspalierError } from "../errors.ts";
 import type { ExportOptions } from "../models/formats/export-model.ts";
 import type { FormatOptions } from "../models/formats/format.ts";
 import { formatNamed } from "../models/formats/formats.ts";
+import { blaming, requireAll } from "../rules/validate.ts";
 import { createExportRun, type ExportRunRecord, sameExport } from "../store/exports.ts";
 import { getModel, type ModelRecord, modelFiles } from "../store/models.ts";
 import type { Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { runSubject } from "./run-subject.ts";
 import type { StartServices } from "./start-pruning.ts";
-import { blaming, requireAll } from "./validate.ts";
 
 /** What to write, and in which format: plain data. Errors call it `input`. */
 export interface StartExportRequest {
@@ -45,7 +45,7 @@ export async function startExport(services: StartServices, request: StartExportR
   const known = await sameExport(store.prisma, subject, asked);
   if (known) return known;
   // Of a model that is still being made, the worker asks.
-  if ("modelId" in subject) {
+  if (model && "modelId" in subject) {
     const { id, digest, architecture } = model;
     const stored = { dataDirectory, digest, files: await modelFiles(store.prisma, id), vocabularySize: architecture.vocabularySize };
     const refusal = await blaming(argument, computeOnce("exportObstacle", { model: stored, options }, signal));

@@ -1,10 +1,10 @@
+import { keyRule, requireAll } from "../rules/validate.ts";
 import { createImportRun, type ImportRunRecord } from "../store/imports.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import { getRun, type ImportOrigin } from "../store/runs.ts";
 import { originRules, readyOrigin } from "./import-origin.ts";
 import type { StartServices } from "./start-pruning.ts";
 import type { Client } from "./uploads.ts";
-import { keyRule, requireAll } from "./validate.ts";
 
 /** What to make a model of: plain data. Errors call it `input`. */
 export interface StartImportRequest {

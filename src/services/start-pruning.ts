@@ -2,17 +2,16 @@ import type { Queue } from "../jobs/queue.ts";
 import { methodNamed } from "../pruning/methods/index.ts";
 import { normalizationOf, restorationOf } from "../pruning/methods/method.ts";
 import type { PruningOptions } from "../pruning/options.ts";
+import { optionRules, requirePrunable } from "../rules/pruning-rules.ts";
+import { blaming, keyRule, requireAll } from "../rules/validate.ts";
 import { getModel, type ModelRecord } from "../store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../store/pruning-runs.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import { getRun, type Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
-import { optionRules, requireStructures } from "./pruning-rules.ts";
-import { requireGradients } from "./require-gradients.ts";
 import { runSubject } from "./run-subject.ts";
 import { requireAlike, sharedIterations } from "./shared-iterations.ts";
-import { blaming, keyRule, requireAll } from "./validate.ts";
 
 export interface StartServices {
   readonly store: Store;
@@ -35,8 +34,8 @@ export interface PruningRequest {
 
 /** A request that can be started: all of it has been checked, and nothing stored. */
 export interface ReadyPruning {
-  /** The model itself, or while that is still being made, the one that it is made from. */
-  readonly model: ModelRecord;
+  /** The model itself, or while that is still being made, the one that it is made from; null while that is being imported. */
+  readonly model: ModelRecord | null;
   /** Whether it is still being made. */
   readonly isPending: boolean;
   readonly options: PruningOptions;
@@ -56,15 +55,14 @@ export interface ReadyPruning {
 export async function readyPruning(services: StartServices, request: PruningRequest, owner: string | null): Promise<ReadyPruning> {
   const { store, queue } = services;
   const { method, priority, from: fromId = null, idempotencyKey: key } = request;
-  const named = await runSubject(store, request.subject);
-  await requireGradients(store, named);
-  const { subject, model, making } = named;
+  const { subject, argument, model, isPending, requireUnquantising } = await runSubject(store, request.subject);
+  requireUnquantising();
   const chosen = methodNamed(method);
   const { normalization, restore } = request.options;
   const own = { normalization: normalization ?? normalizationOf(chosen), restore: restore ?? restorationOf(chosen) };
   const options = { ...request.options, ...own };
   requireAll([
-    ...optionRules(options, model.architecture, chosen),
+    ...optionRules(options, chosen),
     ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
     [
       "input.from",
@@ -73,7 +71,7 @@ export async function readyPruning(services: StartServices, request: PruningRequ
     ],
     keyRule(key),
   ]);
-  await requireStructures(store.prisma, model.id, options);
+  if (model) await blaming(argument, requirePrunable(store.prisma, model, options));
   const dataset = await chosenDataset(services, "input.dataset", request.dataset);
   requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items"]]);
   const runOf = (datasetId: string) => ({ ...subject, method, options, datasetId, priority });
@@ -86,7 +84,7 @@ export async function readyPruning(services: StartServices, request: PruningRequ
   const from = fromId === null ? undefined : await beginning(store, asked, fromId);
   return {
     model,
-    isPending: making.length > 0,
+    isPending,
     options,
     takenOver: from?.iterations ?? 0,
     start: async () => {

@@ -1,21 +1,20 @@
 import { EspalierError } from "../errors.ts";
 import { recoveryMethodNamed } from "../recovery/methods/index.ts";
-import { isTrained } from "../recovery/methods/method.ts";
+import { type ClosedForm, isTrained, leastTokensPerInput } from "../recovery/methods/method.ts";
 import { needsTeacher } from "../recovery/objectives.ts";
-import type { RecoveryOptions } from "../recovery/options.ts";
-import type { ModelRecord } from "../store/models.ts";
+import { type AskedRecovery, rankFor, recoveryRules, requireHealable, selfRules } from "../rules/recovery-rules.ts";
+import { modelOfSameTokens } from "../rules/same-tokens.ts";
+import { blaming, keyRule, requireAll } from "../rules/validate.ts";
+import { getModel, type ModelRecord } from "../store/models.ts";
 import { createRecoveryRun, largerAncestor, type NewRecoveryRun, type RecoveryRunRecord } from "../store/recovery-runs.ts";
+import { structuresOfModels } from "../store/references.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import type { Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { SelfTextOptions } from "../text/self-text-options.ts";
 import { chosenDataset, type DatasetChoice } from "./chosen-dataset.ts";
-import { recoveryRules } from "./recovery-rules.ts";
-import { requireGradients } from "./require-gradients.ts";
 import { runSubject } from "./run-subject.ts";
-import { modelOfSameTokens } from "./same-tokens.ts";
 import type { StartServices } from "./start-pruning.ts";
-import { keyRule, type Requirement, requireAll } from "./validate.ts";
 
 /** What to heal, how, and with which texts: plain data. Errors call it `input`. */
 export interface RecoveryRequest {
@@ -25,7 +24,8 @@ export interface RecoveryRequest {
   readonly method: string;
   /** Which texts, or what the teacher is to write. */
   readonly dataset: DatasetChoice | { readonly self: SelfTextOptions };
-  readonly options: Omit<RecoveryOptions, "teacherId">;
+  /** `rank` null: as much of the usual rank as the model is wide. */
+  readonly options: AskedRecovery;
   readonly priority: number;
   /** A request with the key of an earlier one of the same owner gives what that one gave. */
   readonly idempotencyKey?: string | null;
@@ -42,22 +42,21 @@ export interface RecoveryRequest {
 export async function startRecovery(services: StartServices, request: RecoveryRequest, owner: string | null): Promise<RecoveryRunRecord> {
   const { store, queue } = services;
   const { priority, idempotencyKey: key } = request;
-  const named = await runSubject(store, request.subject);
-  await requireGradients(store, named);
-  const { subject, model } = named;
+  const { subject, argument, model, requireUnquantising } = await runSubject(store, request.subject);
+  requireUnquantising();
   const method = recoveryMethodNamed(request.method);
-  requireAll([
-    ...recoveryRules({ ...request.options, teacherId: null }, model.architecture),
-    ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"],
-    keyRule(key),
-  ]);
-  const learningRate = request.options.learningRate ?? method.learningRate;
+  const asked = { ...request.options, rank: request.options.rank ?? (model && rankFor(model.architecture)) };
+  requireAll([...recoveryRules(asked), ["input.priority", Math.abs(priority) <= 100, "must be from -100 to 100"], keyRule(key)]);
+  const learningRate = asked.learningRate ?? method.learningRate;
   const isThere = "modelId" in subject;
   const self = "self" in request.dataset ? request.dataset.self : null;
-  if (self) requireAll(selfRules(self, request.options, model));
-  const asksForTeacher = self !== null || !isTrained(method) || needsTeacher(request.options.objectives);
+  if (self) requireAll(selfRules(self, asked));
+  if (model) await blaming(argument, requireHealable(store.prisma, model, asked, self));
+  const asksForTeacher = self !== null || !isTrained(method) || needsTeacher(asked.objectives);
   const teacherId = await chosenTeacher(store, model, isThere, asksForTeacher, request.teacherId);
-  const options = { ...request.options, learningRate, teacherId, ...(self ? { self } : {}) };
+  const options = { ...asked, learningRate, teacherId, ...(self ? { self } : {}) };
+  const inputs = isTrained(method) || !isThere || !model ? 0 : await inputsOf(store, method, model, teacherId);
+  if (self) requireForInputs(inputs, self.tokens, "input.dataset.self.tokens", method.name, options);
   if ("self" in request.dataset) {
     const run: NewRecoveryRun = { ...subject, method: method.name, options, priority };
     const keyed = key == null ? undefined : { operation: "startRecovery", owner, key, request: run };
@@ -71,32 +70,9 @@ export async function startRecovery(services: StartServices, request: RecoveryRe
   const known = keyed(runOf(dataset.id ?? ""));
   if (known) await earlierResult(store.prisma, known);
   requireEnough(dataset, options);
+  requireForInputs(inputs, dataset.sizeBytes, "input.dataset", method.name, options);
   const run = runOf((await dataset.keep()).id);
   return createRecoveryRun(store, run, queue.addRun, keyed(run));
-}
-
-/** What the teacher may be asked to write. */
-function selfRules(self: SelfTextOptions, options: Omit<RecoveryOptions, "teacherId">, model: ModelRecord): Requirement[] {
-  const at = (name: keyof SelfTextOptions) => `input.dataset.self.${name}`;
-  const needed = Math.max(1024, (options.heldBackTexts + options.batchSize * options.accumulate) * options.sequenceLength);
-  const longest = model.architecture.contextLength ?? 65_536;
-  const { tokens, textTokens, prompts, randomTokens, temperature, topP } = self;
-  return [
-    [
-      at("tokens"),
-      tokens >= needed && tokens <= 4_194_304,
-      `must be from ${needed.toLocaleString("en-US")}, which a step and the texts held back need, to 4,194,304`,
-    ],
-    [at("textTokens"), textTokens >= 8 && textTokens <= longest, `must be from 8 to the model's context length, ${longest}`],
-    [at("prompts"), prompts.length <= 1000 && prompts.every((p) => p.length <= 2000), "must be at most 1,000, of up to 2,000 characters"],
-    [
-      at("randomTokens"),
-      randomTokens >= 0 && randomTokens <= 64 && randomTokens < textTokens,
-      "must be from 0 to 64, and less than textTokens",
-    ],
-    [at("temperature"), temperature > 0 && temperature <= 2, "must be above 0 and up to 2"],
-    [at("topP"), topP > 0 && topP <= 1, "must be above 0 and up to 1"],
-  ];
 }
 
 /**
@@ -106,29 +82,52 @@ function selfRules(self: SelfTextOptions, options: Omit<RecoveryOptions, "teache
  */
 async function chosenTeacher(
   store: Store,
-  model: ModelRecord,
+  model: ModelRecord | null,
   isThere: boolean,
   asksForTeacher: boolean,
   teacherId: string | null,
 ): Promise<string | null> {
   if (teacherId === null) {
-    const found = isThere ? await largerAncestor(store.prisma, model) : null;
-    if (!found && isThere && asksForTeacher)
+    const known = isThere ? model : null;
+    const found = known && (await largerAncestor(store.prisma, known));
+    if (known && !found && asksForTeacher)
       throw new EspalierError(
         "NO_TEACHER",
-        `the model ${model.name} was made of no larger one: name a teacher (input.teacherId), or train a way that needs none for the next token alone (input.options.objectives: { distill: 0, languageModel: 1 })`,
+        `the model ${known.name} was made of no larger one: name a teacher (input.teacherId), or train a way that needs none for the next token alone (input.options.objectives: { distill: 0, languageModel: 1 })`,
         { argument: "input.teacherId" },
       );
     return found?.id ?? null;
   }
   const argument = "input.teacherId";
-  requireAll([[argument, !isThere || teacherId.toLowerCase() !== model.id, "must be another model: of itself there is nothing to learn"]]);
+  requireAll([[argument, !isThere || teacherId.toLowerCase() !== model?.id, "must be another model: of itself there is nothing to learn"]]);
   const teacher = await modelOfSameTokens(store, model, { id: teacherId, argument, what: "teacher", code: "TEACHER_DIFFERS" });
   return teacher.id;
 }
 
+/** How many inputs the widest product has at least that a closed form solves for. */
+async function inputsOf({ prisma }: Store, method: ClosedForm, model: ModelRecord, teacherId: string | null): Promise<number> {
+  if (teacherId === null) return 0;
+  const teacher = await getModel(prisma, teacherId);
+  const [own = [], its = []] = await structuresOfModels(prisma, [model.id, teacher.id]);
+  const recorded = (of: ModelRecord, structures: typeof own) => ({ hiddenSize: of.architecture.hiddenSize, structures });
+  return method.leastInputs(recorded(model, own), recorded(teacher, its));
+}
+
+/** Texts of so many tokens at most, read once, must be enough for a closed form. What they have is seen when they are read. @throws EspalierError */
+function requireForInputs(inputs: number, most: number, argument: string, name: string, o: AskedRecovery): void {
+  const needed = leastTokensPerInput * inputs;
+  const read = o.steps * o.accumulate * o.batchSize * o.sequenceLength;
+  const tokens = Math.min(most, read);
+  if (tokens >= needed) return;
+  throw new EspalierError(
+    "RECOVERY_TEXT_TOO_SHORT",
+    `${name} needs ${needed} tokens, four for each of ${inputs} inputs; the texts of ${o.steps} steps, each once, have ${tokens} at most: ask for more steps or give it more texts`,
+    { argument: read < most ? "input.options.steps" : argument, neededTokens: needed, tokens },
+  );
+}
+
 /** A token has at least a byte: of texts that are too few by that all is known. The rest is seen when they are read. @throws EspalierError */
-function requireEnough({ sizeBytes }: { readonly sizeBytes: number }, o: RecoveryOptions): void {
+function requireEnough({ sizeBytes }: { readonly sizeBytes: number }, o: AskedRecovery): void {
   const needed = (o.heldBackTexts + o.batchSize * o.accumulate) * o.sequenceLength;
   if (sizeBytes >= needed) return;
   throw new EspalierError(

@@ -1,7 +1,7 @@
+import { blaming, nameRule, type Requirement, requireAll, tagRules, textRule } from "../rules/validate.ts";
 import { type DatasetChanges, type DatasetRecord, getDataset, updateDataset as updateRow } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
 import { datasets } from "../text/datasets.ts";
-import { blaming, nameRule, type Requirement, requireAll, tagRules, textRule } from "./validate.ts";
 
 export const longestDescription = 2000;
 

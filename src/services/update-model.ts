@@ -1,6 +1,6 @@
+import { blaming, nameRule, requireAll, tagRules, textRule } from "../rules/validate.ts";
 import { type ModelChanges, type ModelRecord, updateModel as updateRow } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
-import { blaming, nameRule, requireAll, tagRules, textRule } from "./validate.ts";
 
 export const longestNote = 10_000;
 

@@ -5,11 +5,11 @@ import { requireRoom } from "../artifacts/require-room.ts";
 import { folderOfUpload, uploadsIn } from "../artifacts/upload-folder.ts";
 import { EspalierError } from "../errors.ts";
 import { clashIn, isFilePath } from "../models/import/file-paths.ts";
+import { requireAll } from "../rules/validate.ts";
 import type { Store } from "../store/store.ts";
 import { type AccessRole, suffices } from "../store/tokens.ts";
 import { type AnnouncedFile, createUpload, extendUpload, getUpload, removeExpiredUploads, type UploadRecord } from "../store/uploads.ts";
 import { unlessAbsent } from "../unless-absent.ts";
-import { requireAll } from "./validate.ts";
 
 export interface UploadServices {
   readonly store: Store;

@@ -149,7 +149,7 @@ export async function holdModel(tx: Database, id: string): Promise<ModelRecord> 
 }
 
 /** How models can be listed. */
-const modelOrders = {
+export const modelOrders = {
   NEWEST_FIRST: newestFirst,
   OLDEST_FIRST: oldestFirst,
   NAME: { column: "name", holds: "string", descending: false },

@@ -71,11 +71,15 @@ export const oldestFirst: ListOrder = { column: "id", holds: "id", descending: f
 type Row = Readonly<Record<string, unknown>> & { readonly id: string };
 
 /** A row's place in an order, as a client keeps it: a row that comes or goes moves no other to another page. */
-const cursorOf = (row: Row, { column, holds }: ListOrder): string =>
+export const cursorOf = (row: Row, { column, holds }: ListOrder): string =>
   holds === "id" ? row.id : Buffer.from(JSON.stringify([row[column], row.id])).toString("base64url");
 
-/** @throws EspalierError BAD_CURSOR */
-function placeOf(cursor: string, { holds }: ListOrder): readonly [value: unknown, id: string] {
+/**
+ * Where a cursor of an order stands.
+ *
+ * @throws EspalierError BAD_CURSOR
+ */
+export function placeOf(cursor: string, { holds }: ListOrder): readonly [value: unknown, id: string] {
   if (holds === "id") {
     if (isId(cursor)) return [cursor, cursor];
     throw badCursor(cursor);
@@ -88,6 +92,15 @@ function placeOf(cursor: string, { holds }: ListOrder): readonly [value: unknown
     // Not even JSON: a bad cursor all the same.
   }
   throw badCursor(cursor);
+}
+
+/** Which way a walk reads: whether the column descends, and whether of equal values the newer follow. */
+export function waysOf(
+  { descending: down, oldestFirst: old }: ListOrder,
+  backward: boolean,
+): readonly [descending: boolean, newer: boolean] {
+  const descending = down !== backward;
+  return [descending, old === true ? !backward : !descending];
 }
 
 /** What lies beyond a place. The first condition follows from the second; an index can be read by it. */
@@ -123,9 +136,8 @@ export async function listRows<Stored extends object, Item extends object>(
   toRecord: (row: Stored) => Item,
 ): Promise<Listing<Item>> {
   const { size, cursor, backward } = walkOf(request);
-  const descending = order.descending !== backward;
+  const [descending, newer] = waysOf(order, backward);
   const direction = descending ? "desc" : "asc";
-  const newer = order.oldestFirst === true ? !backward : !descending;
   const query = {
     where: { AND: [where, cursor === null ? {} : beyond(cursor, order, descending, newer)] },
     orderBy: order.holds === "id" ? { id: direction } : [{ [order.column]: direction }, { id: newer ? "asc" : "desc" }],

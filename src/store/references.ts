@@ -3,7 +3,7 @@ import { Prisma } from "../generated/prisma/client.ts";
 import type { StructureGroup, StructureKind } from "../structures/structure.ts";
 import type { EvaluationRecord } from "./evaluations.ts";
 import type { ModelRecord } from "./models.ts";
-import { badCursor, mostCounted, type Page, type PageRequest, pageOf, walkOf } from "./page.ts";
+import { type ListOrder, mostCounted, type Page, type PageRequest, pageOf, placeOf, type Walk, walkOf, waysOf } from "./page.ts";
 import type { IterationRow, PruningRunRecord } from "./pruning-runs.ts";
 import { inOrder, isId, toRecord } from "./record.ts";
 import { type RunKind, type RunRecord, toRunRecord } from "./runs.ts";
@@ -96,8 +96,23 @@ export interface Belongings {
   readonly evaluations: EvaluationRecord;
 }
 
+const columnTypes = { id: "uuid", string: "text", number: "bigint" } as const satisfies Record<ListOrder["holds"], string>;
+
+/** What lies beyond a walk's cursor, and the order in which it is read. */
+function walked({ cursor, backward }: Walk, order: ListOrder): readonly [beyond: Prisma.Sql, orderBy: Prisma.Sql] {
+  const [descending, newer] = waysOf(order, backward);
+  const column = Prisma.raw(`"${order.column}"`);
+  const [past, then] = [descending, !newer].map((down) => Prisma.raw(down ? "<" : ">"));
+  const orderBy = Prisma.sql`${column} ${Prisma.raw(descending ? "DESC" : "ASC")}, id ${Prisma.raw(newer ? "ASC" : "DESC")}`;
+  if (cursor === null) return [Prisma.empty, orderBy];
+  const [value, id] = placeOf(cursor, order);
+  const at = Prisma.sql`${String(value)}::text::${Prisma.raw(columnTypes[order.holds])}`;
+  if (order.holds === "id") return [Prisma.sql`AND id ${past} ${at}`, orderBy];
+  return [Prisma.sql`AND (${column} ${past} ${at} OR (${column} = ${at} AND id ${then} ${id}::uuid))`, orderBy];
+}
+
 /**
- * For each of many models the same page of what it has, newest first.
+ * For each of many models the same page of what it has.
  *
  * @throws EspalierError BAD_CURSOR
  */
@@ -106,16 +121,15 @@ export async function pagesOfModels<What extends keyof Belongings>(
   what: What,
   modelIds: readonly string[],
   request: PageRequest,
+  order: ListOrder,
 ): Promise<Page<Belongings[What]>[]> {
-  const { size, cursor, backward } = walkOf(request);
-  if (cursor !== null && !isId(cursor)) throw badCursor(cursor);
+  const walk = walkOf(request);
   const { table, where, records } = belongings[what];
-  const [beyond, direction] = backward ? [Prisma.raw(">"), Prisma.raw("ASC")] : [Prisma.raw("<"), Prisma.raw("DESC")];
-  const rest = cursor === null ? Prisma.empty : Prisma.sql`AND id ${beyond} ${cursor}::uuid`;
+  const [beyond, orderBy] = walked(walk, order);
   const rows = await db.$queryRaw<{ modelId: string; id: string }[]>`
     SELECT m.id AS "modelId", r.id
     FROM unnest(${[...new Set(modelIds)]}::uuid[]) AS m(id) CROSS JOIN LATERAL (
-      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${where} ${rest} ORDER BY id ${direction} LIMIT ${size + 1}::int
+      SELECT id FROM ${Prisma.raw(`"${table}"`)} WHERE ${where} ${beyond} ORDER BY ${orderBy} LIMIT ${walk.size + 1}::int
     ) r`;
   const found = await records(
     db,

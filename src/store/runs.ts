@@ -35,8 +35,11 @@ export interface RunKinds {
   readonly EVALUATION: { readonly method: null; readonly options: EvaluationSettings; readonly result: EvaluationResult | null };
   readonly RECOVERY: {
     readonly method: string;
-    /** `self`: what the teacher is to write, where there was no dataset. Of runs from before it could, nothing. */
-    readonly options: RecoveryOptions & { readonly self?: SelfTextOptions | null };
+    /**
+     * `self`: what the teacher is to write, where there was no dataset. Of runs from before it could, nothing. `rank` null: the usual one, of a model
+     * that was not there yet.
+     */
+    readonly options: Omit<RecoveryOptions, "rank"> & { readonly rank: number | null; readonly self?: SelfTextOptions | null };
     readonly result: RecoverySummary | null;
   };
   readonly COMPRESSION: { readonly method: string; readonly options: CompressionOptions; readonly result: CompressionSummary | null };
@@ -239,7 +242,7 @@ export async function getRun<Kind extends RunKind = RunKind>(db: Database, id: s
 }
 
 /** How runs can be listed. */
-const runOrders = {
+export const runOrders = {
   NEWEST_FIRST: newestFirst,
   OLDEST_FIRST: oldestFirst,
   QUEUE: { column: "priority", holds: "number", descending: true, oldestFirst: true },

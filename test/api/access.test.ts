@@ -129,7 +129,7 @@ test("an event stream, and a text that is being written, end with the token that
   const register = "mutation ($input: RegisterModelInput!) { registerModel(input: $input) { model { id } } }";
   const { id: modelId } = (await api.ask(register, { input: { path: "ahab" } }, writer.secret)).data.registerModel.model;
   const generate = "mutation ($input: GenerateInput!) { generate(input: $input) { text } }";
-  const input = { modelId, prompt: "The whale", maxTokens: 4, timeLimitMs: 600_000 };
+  const input = { modelId, prompt: { text: "The whale" }, maxTokens: 4, timeLimitMs: 600_000 };
   assert.equal((await api.ask(generate, { input }, writer.secret)).errors, undefined);
   // More than is written before the token is looked up again.
   const long = { ...input, n: 8, maxTokens: 480 };

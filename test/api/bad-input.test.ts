@@ -33,7 +33,7 @@ const options = (options: object, more: object = {}) => [start, { input: { subje
 const evaluation = (input: object) => [evaluate, { input: { subject: { modelId }, dataset, ...input } }] as const;
 const score = "query($input: ScoreInput!) { score(input: $input) { logprob } }";
 const embed = "query($input: EmbedInput!) { embed(input: $input) }";
-const generation = (input: object) => [generate, { input: { modelId, prompt: "A", ...input } }] as const;
+const generation = (input: object) => [generate, { input: { modelId, prompt: { text: "A" }, ...input } }] as const;
 
 type Row = readonly [query: string, variables: object, code: string, argument: string | undefined];
 const bad = "BAD_USER_INPUT";
@@ -74,7 +74,7 @@ const rows = (): Record<string, Row> => ({
   "prune nobody": [start, { input: { subject: { modelId: nobody }, dataset } }, "MODEL_NOT_FOUND", "input.subject.modelId"],
   "prune a graph alone": [start, { input: { subject: { modelId: graphId }, dataset } }, "TOKENIZER_MISSING", "input.subject.modelId"],
   "evaluate a graph alone": [evaluate, { input: { subject: { modelId: graphId }, dataset } }, "TOKENIZER_MISSING", "input.subject.modelId"],
-  "let a graph alone write": [generate, { input: { modelId: graphId, prompt: "A" } }, "TOKENIZER_MISSING", "input.modelId"],
+  "let a graph alone write": [generate, { input: { modelId: graphId, prompt: { text: "A" } } }, "TOKENIZER_MISSING", "input.modelId"],
   "no texts": [start, { input: { subject: { modelId }, dataset: {} } }, bad, "input.dataset"],
   "texts twice": [start, { input: { subject: { modelId }, dataset: { ...dataset, texts: ["a"] } } }, bad, "input.dataset"],
   "unknown dataset": [
@@ -145,7 +145,7 @@ const rows = (): Record<string, Row> => ({
   "evaluate no tokens": [...evaluation({ maxTokens: 0 }), bad, "input.maxTokens"],
   "evaluate on an unknown dataset": [...evaluation({ dataset: { name: "" } }), "DATASET_NOT_FOUND", "input.dataset.name"],
   "generate with nobody": [...generation({ modelId: nobody }), "MODEL_NOT_FOUND", "input.modelId"],
-  "generate from too much": [...generation({ prompt: "a".repeat(100_001) }), bad, "input.prompt"],
+  "generate from too much": [...generation({ prompt: { text: "a".repeat(100_001) } }), bad, "input.prompt.text"],
   "generate nothing": [...generation({ maxTokens: 0 }), bad, "input.maxTokens"],
   "generate too much": [...generation({ maxTokens: 4097 }), bad, "input.maxTokens"],
   "negative temperature": [...generation({ temperature: -0.1 }), bad, "input.temperature"],
@@ -163,8 +163,9 @@ const rows = (): Record<string, Row> => ({
   "too many log probabilities": [...generation({ topLogprobs: 21 }), bad, "input.topLogprobs"],
   "no texts at all": [...generation({ n: 0 }), bad, "input.n"],
   "no time": [...generation({ timeLimitMs: 0 }), bad, "input.timeLimitMs"],
-  "a prompt and messages": [...generation({ messages: [{ role: "user", content: "A" }] }), bad, "input.prompt"],
-  "neither prompt nor messages": [...generation({ prompt: null }), bad, "input.prompt"],
+  "a text and messages": [...generation({ prompt: { text: "A", messages: [{ role: "user", content: "A" }] } }), bad, "input.prompt"],
+  "neither text nor messages": [...generation({ prompt: {} }), bad, "input.prompt"],
+  "no messages": [...generation({ prompt: { messages: [] } }), bad, "input.prompt.messages"],
   "score with nobody": [score, { input: { modelId: nobody, prompt: "A", continuations: ["b"] } }, "MODEL_NOT_FOUND", "input.modelId"],
   "score nothing": [score, { input: { modelId, prompt: "A", continuations: [] } }, bad, "input.continuations"],
   "score an empty text": [score, { input: { modelId, prompt: "A", continuations: ["b", ""] } }, bad, "input.continuations"],
@@ -194,7 +195,7 @@ test("it is refused alike over WebSocket", async (t) => {
     "progress from before the start": [`subscription { runProgress(runId: "${runId}", after: -1) { sequence } }`, {}, bad, "after"],
     "stream too much": [
       "subscription($input: GenerateInput!) { generate(input: $input) { ... on GenerationDelta { text } } }",
-      { input: { modelId, prompt: "A", maxTokens: 0 } },
+      { input: { modelId, prompt: { text: "A" }, maxTokens: 0 } },
       bad,
       "input.maxTokens",
     ],

@@ -17,10 +17,11 @@ test("a name that is nearly right is told beside what is right", () => {
 });
 
 const long = "x".repeat(4_000_000);
+const prompt = { text: "The whale" };
 for (const [what, given] of Object.entries({
-  "an enum's value": { modelId: "1", executionProvider: long },
-  "a field's name": { modelId: "1", [long]: 0 },
-  "an enum's value, within a list": { modelId: "1", executionProvider: [long] },
+  "an enum's value": { modelId: "1", prompt, executionProvider: long },
+  "a field's name": { modelId: "1", prompt, [long]: 0 },
+  "an enum's value, within a list": { modelId: "1", prompt, executionProvider: [long] },
 }))
   test(`nothing alike is looked for where ${what} has 4 MB`, async () => {
     const taken = [];

@@ -281,7 +281,7 @@ test("answers that a model writes are those that it gives when it is asked, and 
   const written: string[] = [];
   for (const prompt of prompts) {
     const ask = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
-    written.push((await api.data(ask, { input: { modelId, prompt, maxTokens: 8, temperature: 0 } })).generate.text);
+    written.push((await api.data(ask, { input: { modelId, prompt: { text: prompt }, maxTokens: 8, temperature: 0 } })).generate.text);
   }
   const items = [...prompts.map((prompt, i) => ({ prompt, answer: written[i] })), { prompt: "The", answer: "Leviathan never" }];
   await writeFile(join(root, "prompts.json"), JSON.stringify(items));

@@ -79,13 +79,13 @@ test("the standard client gets all four subscriptions: each event once, in order
     [4],
   );
 
-  const text = await results(generate, { input: { modelId, prompt: "Call me", maxTokens: 12 } });
+  const text = await results(generate, { input: { modelId, prompt: { text: "Call me" }, maxTokens: 12 } });
   assert.equal(text.at(-1)?.data.generate.summary.completionTokens, 12);
   const written = text.map(({ data }) => data.generate.text ?? "").join("");
   const whole = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
-  assert.equal(written, (await api.data(whole, { input: { modelId, prompt: "Call me", maxTokens: 12 } })).generate.text);
+  assert.equal(written, (await api.data(whole, { input: { modelId, prompt: { text: "Call me" }, maxTokens: 12 } })).generate.text);
   const compare = "subscription($input: CompareInput!) { compare(input: $input) { __typename } }";
-  const compared = await results(compare, { input: { modelIds: [modelId], prompt: "Call me", maxTokens: 3 } });
+  const compared = await results(compare, { input: { modelIds: [modelId], prompt: { text: "Call me" }, maxTokens: 3 } });
   assert.equal(compared.at(-1)?.data.compare.__typename, "GenerationCompleted");
 
   const evaluate = `mutation { startEvaluation(input: { subject: { modelId: "${modelId}" }, dataset: { texts: ["It was the best of times."] }, measureSpeed: false }) { run { id } } }`;
@@ -185,7 +185,7 @@ test("leaving a generation stops it", async () => {
   const { generators } = api.services;
   const active = () =>
     [...(generators as unknown as { loaded: Map<string, { active: number }> }).loaded.values()].some((m) => m.active > 0);
-  const input = { modelId, prompt: "Call me", maxTokens: 4096, n: 2 };
+  const input = { modelId, prompt: { text: "Call me" }, maxTokens: 4096, n: 2 };
   const computed = () => computeProcesses.reduce((sum, { pid }) => sum + processorMsOf(pid as number), 0);
   const before = computed();
   await results(generate, { input });

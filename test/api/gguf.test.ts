@@ -45,7 +45,7 @@ test("a GGUF file is registered by its path and by its folder, and writes", asyn
   const named = (await api.data(register, { input: { path: "named.gguf" } })).registerModel.model;
   assert.equal(named.id, model.id);
   const query = "mutation($input: GenerateInput!) { generate(input: $input) { summary { completionTokens } } }";
-  const { summary } = (await api.data(query, { input: { modelId: model.id, prompt: "and the", maxTokens: 4 } })).generate;
+  const { summary } = (await api.data(query, { input: { modelId: model.id, prompt: { text: "and the" }, maxTokens: 4 } })).generate;
   assert.ok(summary.completionTokens > 0);
   assert.deepEqual(scratch(), []);
 });

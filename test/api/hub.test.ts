@@ -149,7 +149,7 @@ test("transformers.js loads a model from here, and writes what the server writes
   try {
     const prompt = "The whale";
     const { generate } = await api.data(`mutation($input: GenerateInput!) { generate(input: $input) { text } }`, {
-      input: { modelId: model.id, prompt, maxTokens: 12, temperature: 0 },
+      input: { modelId: model.id, prompt: { text: prompt }, maxTokens: 12, temperature: 0 },
     });
     const write = await pipeline("text-generation", model.repository, { dtype: "fp32", device: "cpu" });
     // The server begins a text as the model's documents begin.

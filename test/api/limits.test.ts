@@ -67,19 +67,25 @@ test("a document of too many tokens is not parsed", async () => {
 const generate = "mutation($i: GenerateInput!) { generate(input: $i) { text } }";
 const compare = "query($i: [ID!]) { comparison(modelId: 1, runIds: $i) { rows { model { id } } } }";
 const long = "x".repeat(3_500_000);
+const prompt = { text: "The whale" };
 const unknownFields = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, 0]));
 
 /** Of each what the first error says of the argument at fault. */
 const wrongVariables: Record<string, readonly [query: string, variables: Record<string, unknown>, code: string, argument?: string]> = {
-  "unknown fields beside a long text": [generate, { i: { modelId: "1", prompt: long, ...unknownFields(1500) } }, "BAD_USER_INPUT", "i"],
-  "a long text for a number": [generate, { i: { modelId: "1", maxTokens: long } }, "BAD_USER_INPUT", "i.maxTokens"],
+  "unknown fields beside a long text": [
+    generate,
+    { i: { modelId: "1", prompt: { text: long }, ...unknownFields(1500) } },
+    "BAD_USER_INPUT",
+    "i",
+  ],
+  "a long text for a number": [generate, { i: { modelId: "1", prompt, maxTokens: long } }, "BAD_USER_INPUT", "i.maxTokens"],
   "a long text for one of a few names": [
     generate,
-    { i: { modelId: "1", executionProvider: long } },
+    { i: { modelId: "1", prompt, executionProvider: long } },
     "BAD_USER_INPUT",
     "i.executionProvider",
   ],
-  "a long name of a field": [generate, { i: { modelId: "1", [long]: 1 } }, "BAD_USER_INPUT", "i"],
+  "a long name of a field": [generate, { i: { modelId: "1", prompt, [long]: 1 } }, "BAD_USER_INPUT", "i"],
   "a list of nothing": [compare, { i: Array(150_000).fill(null) }, "BAD_USER_INPUT", "i[0]"],
   "lists within lists": [compare, { i: JSON.parse(`${"[".repeat(2000)}${"]".repeat(2000)}`) }, "BAD_USER_INPUT", "i[0]"],
   "a long cursor": ["query($i: String) { models(after: $i) { nodes { id } } }", { i: long }, "BAD_CURSOR"],

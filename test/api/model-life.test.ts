@@ -104,7 +104,7 @@ const generate = `subscription($input: GenerateInput!) { generate(input: $input)
 } }`;
 
 test("it writes: streamed and at once, the same text", async () => {
-  const input = { modelId: ahab.id, prompt: "The whale", maxTokens: 24 };
+  const input = { modelId: ahab.id, prompt: { text: "The whale" }, maxTokens: 24 };
   let [text, tokens] = ["", 0];
   let summary: { finishReason: string; completionTokens: number } | undefined;
   for await (const { data, errors } of api.socket().iterate({ query: generate, variables: { input } })) {
@@ -124,7 +124,7 @@ test("it writes: streamed and at once, the same text", async () => {
 test("a client that leaves stops what it asked for", async () => {
   const { loaded } = api.services.generators as unknown as { loaded: Map<string, { active: number }> };
   const active = () => [...loaded.values()].reduce((sum, model) => sum + model.active, 0);
-  const input = { modelId: ahab.id, prompt: "The whale", maxTokens: 500, temperature: 1 };
+  const input = { modelId: ahab.id, prompt: { text: "The whale" }, maxTokens: 500, temperature: 1 };
   for await (const { errors } of api.socket().iterate({ query: generate, variables: { input } })) {
     assert.equal(errors, undefined);
     assert.equal(active(), 1);
@@ -198,7 +198,7 @@ test("it is pruned while the API goes on answering, and its child is its family"
 });
 
 test("the child writes and is measured like any model", async () => {
-  const writing = { modelId: prunedId, prompt: "The whale", maxTokens: 8 };
+  const writing = { modelId: prunedId, prompt: { text: "The whale" }, maxTokens: 8 };
   const { generate: written } = await api.data("mutation($input: GenerateInput!) { generate(input: $input) { tokenIds } }", {
     input: writing,
   });

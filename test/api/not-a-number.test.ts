@@ -56,7 +56,7 @@ test("what is no number fails its run, its evaluation and its request with that 
     assert.equal(it?.error.code, code);
   }
   const asked = [
-    `mutation { generate(input: { modelId: "${modelId}", prompt: "Call me" }) { text } }`,
+    `mutation { generate(input: { modelId: "${modelId}", prompt: { text: "Call me" } }) { text } }`,
     `query { score(input: { modelId: "${modelId}", prompt: "Call", continuations: [" me"] }) { logprob } }`,
   ];
   for (const query of asked) assert.equal((await api.ask(query)).errors?.[0]?.extensions["code"], "NON_FINITE_LOGITS", query);

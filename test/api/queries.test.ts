@@ -293,18 +293,23 @@ test("lists go from either end, tell how many they have, and by each order to th
   const { store } = api.services;
   const parent = await newModel(store, "walked");
   const names = ["b", "a", "c", "a", "b"];
-  for (const name of names) await newModel(store, name, parent.id);
+  for (const [i, name] of names.entries()) {
+    const { id } = await newModel(store, name, parent.id);
+    await store.prisma.model.update({ where: { id }, data: { parameterCount: [7e9, 3, 7e9, 2, 5][i] as number } });
+  }
   type Listed = { nodes: { id: string; name: string }[]; totalCount: number; pageInfo: Record<string, string | boolean | null> };
   const fields = "nodes { id name } totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }";
   const filter = `filter: { parentId: "${parent.id}" }`;
   const list = async (args: string): Promise<Listed> => (await api.data(`{ models(${filter}, ${args}) { ${fields} } }`)).models;
   const nested = async (args: string): Promise<Listed> =>
     (await api.data(`{ model(id: "${parent.id}") { children(${args}) { ${fields} } } }`)).model.children;
-  const ways: [order: string, ask: (args: string) => Promise<Listed>][] = ["NEWEST_FIRST", "OLDEST_FIRST", "NAME", "LARGEST_FIRST"].map(
-    (order) => [order, (args) => list(`orderBy: ${order}, ${args}`)],
+  const orders = ["NEWEST_FIRST", "OLDEST_FIRST", "NAME", "LARGEST_FIRST", "SMALLEST_FIRST"];
+  const ways = orders.flatMap((order) =>
+    [list, nested].map((from) => [order, (args: string) => from(`orderBy: ${order}, ${args}`)] as const),
   );
   for (const [order, ask] of [...ways, ["children", nested] as const]) {
     const whole = await ask("first: 100");
+    if (order !== "children") assert.deepEqual(whole, await list(`orderBy: ${order}, first: 100`));
     assert.deepEqual([whole.nodes.length, whole.totalCount], [5, 5], order);
     const walked = { forward: [] as string[], backward: [] as string[] };
     for (let after: unknown = null, more: unknown = true; more; ) {
@@ -326,6 +331,10 @@ test("lists go from either end, tell how many they have, and by each order to th
     (await list("orderBy: NAME")).nodes.map(({ name }) => name),
     names.toSorted(),
   );
+  assert.deepEqual(
+    (await nested("orderBy: SMALLEST_FIRST")).nodes.map(({ name }) => name),
+    ["a", "a", "b", "b", "c"],
+  );
   for (const [args, code, argument] of [
     ["first: 1, last: 1", "BAD_USER_INPUT", "last"],
     ['last: 1, after: "x"', "BAD_USER_INPUT", "after"],
@@ -334,9 +343,36 @@ test("lists go from either end, tell how many they have, and by each order to th
     [`orderBy: NAME, after: "${parent.id}"`, "BAD_CURSOR", "after"],
     ['last: 1, before: "x"', "BAD_CURSOR", "before"],
   ] as const) {
-    const { errors } = await api.ask(`{ models(${args}) { nodes { id } } }`);
-    assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, argument], args);
+    for (const query of [`{ models(${args}) { nodes { id } } }`, `{ model(id: "${parent.id}") { children(${args}) { nodes { id } } } }`]) {
+      const { errors } = await api.ask(query);
+      assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], [code, argument], query);
+    }
   }
+});
+
+test("a model's runs are listed in every order as they are at the top", async () => {
+  const { store } = api.services;
+  const run = await newRun(store);
+  const subject = { modelId: run.modelId as string, datasetId: run.datasetId as string };
+  for (const priority of [1, 0, 2, 1])
+    await createPruningRun(store, { ...subject, priority, method: "PIP", options: defaultPruningOptions }, async () => {});
+  for (const orderBy of ["NEWEST_FIRST", "OLDEST_FIRST", "QUEUE"])
+    for (const page of ["first: 2", "last: 2"]) {
+      const cursors: Record<string, string> = { top: "", nested: "" };
+      for (let more = true; more; ) {
+        const list = (after: string) =>
+          `(${page}, orderBy: ${orderBy} ${after}) { nodes { id priority } pageInfo { startCursor endCursor hasNextPage hasPreviousPage } }`;
+        const { pruningRuns: top } = await api.data(
+          `{ pruningRuns${list(`, filter: { modelId: "${subject.modelId}" } ${cursors["top"]}`)} }`,
+        );
+        const { model } = await api.data(`{ model(id: "${subject.modelId}") { pruningRuns${list(cursors["nested"] as string)} } }`);
+        assert.deepEqual(model.pruningRuns, top, `${orderBy} ${page}`);
+        const [name, cursor] = page.startsWith("first") ? ["after", top.pageInfo.endCursor] : ["before", top.pageInfo.startCursor];
+        cursors["top"] = cursors["nested"] = `, ${name}: "${cursor}"`;
+        more = page.startsWith("first") ? top.pageInfo.hasNextPage : top.pageInfo.hasPreviousPage;
+      }
+    }
+  await store.prisma.run.deleteMany({ where: { modelId: subject.modelId } });
 });
 
 test("lists are filtered by when their records came, and runs by what they do", async () => {

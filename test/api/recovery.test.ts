@@ -224,6 +224,41 @@ test("bad input is refused before anything is stored, with the argument at fault
   assert.deepEqual(await counts(), before);
 });
 
+test("a rank that nobody asked for is no more than the model is wide", async () => {
+  const { id: narrow } = await inserted(inspected("eight wide"));
+  const input = { subject: { modelId: narrow }, dataset: texts, options: { objectives: { distill: 0, languageModel: 1 } } };
+  const { run } = (await api.data(start, { input })).startRecovery;
+  assert.equal(run.options.rank, 8);
+  await api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { status } } }", { id: run.id });
+  const { errors } = await api.ask(start, { input: { ...input, options: { ...input.options, rank: 9 } } });
+  assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["BAD_USER_INPUT", "input.options.rank"]);
+});
+
+test("texts that cannot be enough for a closed form are refused before it starts, with the number", async () => {
+  const channels = (count: number) => [{ kind: "CHANNEL" as const, index: 0, count, layer: 0, parameters: ["down"], parameterCount: 16 }];
+  const { id: parent } = await inserted({ ...inspected("of 100 channels", 3000), structures: channels(100) });
+  const left = { ...inspected("of 60 of them", 2000), structures: channels(60) };
+  const child = await api.services.store.prisma.$transaction((tx) => insertModel(tx, left, "of 60 of them", parent));
+  const few = { steps: 1, batchSize: 1, sequenceLength: 16, heldBackTexts: 1 };
+  const short = { texts: ["Call me Ishmael. Some years ago - never mind how long precisely"] };
+  const self = { self: { tokens: 1024 } };
+  const rows: readonly (readonly [method: string, dataset: object, options: object, argument: string, needed: number, most: number])[] = [
+    ["LEAST_SQUARES", texts, few, "input.options.steps", 240, 16],
+    ["LEAST_SQUARES", self, { ...few, steps: 14 }, "input.options.steps", 240, 224],
+    ["LEAST_SQUARES", short, { ...few, steps: 100 }, "input.dataset", 240, 66],
+    ["LAYER_MAP", texts, few, "input.options.steps", 32, 16],
+  ];
+  for (const [method, dataset, options, argument, neededTokens, tokens] of rows) {
+    const { errors } = await api.ask(start, { input: { subject: { modelId: child.id }, method, dataset, options } });
+    const { code, ...told } = errors?.[0]?.extensions ?? {};
+    assert.deepEqual(
+      [code, told["argument"], told["neededTokens"], told["tokens"]],
+      ["RECOVERY_TEXT_TOO_SHORT", argument, neededTokens, tokens],
+      `${method} ${JSON.stringify(options)}`,
+    );
+  }
+});
+
 test("the same key gives the same run", async () => {
   const input = {
     subject: { modelId },

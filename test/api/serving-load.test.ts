@@ -13,7 +13,7 @@ before(async () => {
   api = await testApi({ worker: false });
   const { store, dataDirectory } = api.services;
   modelId = (await registerFolder({ store, dataDirectory, modelRoot }, "ahab")).id;
-  await api.data(mutation, { input: { modelId, prompt: "A", maxTokens: 1 } });
+  await api.data(mutation, { input: { modelId, prompt: { text: "A" }, maxTokens: 1 } });
 });
 after(() => api.close());
 
@@ -25,7 +25,7 @@ const subscription = `subscription($input: GenerateInput!) {
 /** Eight long texts; a client may have 64 under way, of which 16 are written at once. */
 const eight = () => ({
   modelId,
-  prompt: "The whale",
+  prompt: { text: "The whale" },
   maxTokens: 200,
   temperature: 1,
   n: 8,
@@ -62,7 +62,7 @@ test("a socket that asks for too much at once is refused with OVERLOADED, and ot
   );
   assert.ok(refused(errors), "one is refused");
   assert.equal(active(), 8, "and the others go on");
-  const { generate } = await api.data(mutation, { input: { modelId, prompt: "The whale", maxTokens: 4 } });
+  const { generate } = await api.data(mutation, { input: { modelId, prompt: { text: "The whale" }, maxTokens: 4 } });
   assert.ok(generate.text.length > 0, "over HTTP, another client");
   await socket.dispose();
   await until("all have left", () => active() === 0);
@@ -87,7 +87,7 @@ test("over HTTP too; and requests that are given up leave their places to the ne
 
 test("a socket that is cut off leaves its places to others at once", async () => {
   const firstToken = async () => {
-    const { generate } = await api.data(mutation, { input: { modelId, prompt: "The whale", maxTokens: 1 } });
+    const { generate } = await api.data(mutation, { input: { modelId, prompt: { text: "The whale" }, maxTokens: 1 } });
     return generate.summary.timeToFirstTokenMs as number;
   };
   /** Takes all 16 places. Resolves when a text is being written. */

@@ -38,7 +38,7 @@ const fields = `__typename
 const generate = `subscription($input: GenerateInput!) { generate(input: $input) { ${fields} } }`;
 
 test("who waits for a model to be loaded is told how far it is; then it is there", async () => {
-  const input = { modelId: ids[0], prompt: "The whale", maxTokens: 4 };
+  const input = { modelId: ids[0], prompt: { text: "The whale" }, maxTokens: 4 };
   const first = await events(generate, input);
   const stages = first.filter((e) => e.__typename === "GenerationLoading").map((e) => e.loading);
   assert.ok(stages.length > 0 && ["READING", "REWRITING", "OPENING", "CHECKING"].includes(stages[0]), `${stages}`);
@@ -49,7 +49,7 @@ test("who waits for a model to be loaded is told how far it is; then it is there
 test("everything that can be asked of a text comes through", async () => {
   const input = {
     modelId: ids[0],
-    prompt: "The whale",
+    prompt: { text: "The whale" },
     maxTokens: 12,
     temperature: 0.9,
     minP: 0.02,
@@ -94,7 +94,7 @@ test("everything that can be asked of a text comes through", async () => {
 
 test("models write side by side, and alike models write alike", async () => {
   const compare = `subscription($input: CompareInput!) { compare(input: $input) { ${fields} } }`;
-  const all = await events(compare, { modelIds: ids, prompt: "The whale", maxTokens: 16 });
+  const all = await events(compare, { modelIds: ids, prompt: { text: "The whale" }, maxTokens: 16 });
   const texts = ids.map((id) =>
     all
       .filter((e) => e.__typename === "GenerationDelta" && e.modelId === id)
@@ -105,9 +105,12 @@ test("models write side by side, and alike models write alike", async () => {
   assert.equal(texts[0], texts[1]);
   assert.deepEqual(new Set(all.filter((e) => e.summary).map((e) => e.modelId)), new Set(ids));
   const told = `subscription($input: CompareInput!) { compare(input: $input) { ... on GenerationDelta { logprobs { logprob top { logprob } } } } }`;
-  const [{ logprobs }] = await events(told, { modelIds: ids.slice(0, 1), prompt: "The whale", maxTokens: 1, topLogprobs: 2 }).then((of) =>
-    of.filter((e) => e.logprobs),
-  );
+  const [{ logprobs }] = await events(told, {
+    modelIds: ids.slice(0, 1),
+    prompt: { text: "The whale" },
+    maxTokens: 1,
+    topLogprobs: 2,
+  }).then((of) => of.filter((e) => e.logprobs));
   assert.equal(logprobs[0].top.length, 2);
   assert.equal(logprobs[0].logprob, logprobs[0].top[0].logprob);
   const { active } = [...(api.services.generators as unknown as { loaded: Map<string, { active: number }> }).loaded.values()][0] ?? {};
@@ -116,9 +119,9 @@ test("models write side by side, and alike models write alike", async () => {
 
 test("a conversation is refused where the model has no template, and time that is up is told", async () => {
   const query = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
-  const chat = await api.ask(query, { input: { modelId: ids[0], messages: [{ role: "user", content: "Who are you?" }] } });
+  const chat = await api.ask(query, { input: { modelId: ids[0], prompt: { messages: [{ role: "user", content: "Who are you?" }] } } });
   assert.equal(chat.errors?.[0]?.extensions["code"], "CHAT_TEMPLATE_MISSING");
-  const long = await api.ask(query, { input: { modelId: ids[0], prompt: "whale ".repeat(600) } });
+  const long = await api.ask(query, { input: { modelId: ids[0], prompt: { text: "whale ".repeat(600) } } });
   assert.deepEqual([long.errors?.[0]?.extensions["code"], long.errors?.[0]?.extensions["contextLength"]], ["PROMPT_TOO_LONG", 512]);
 });
 
@@ -145,7 +148,7 @@ test("a client that leaves a comparison leaves nothing behind", async () => {
   const compare = "subscription($input: CompareInput!) { compare(input: $input) { ... on GenerationDelta { text } } }";
   for await (const { errors } of api
     .socket()
-    .iterate({ query: compare, variables: { input: { modelIds: ids, prompt: "A", maxTokens: 400, temperature: 1 } } })) {
+    .iterate({ query: compare, variables: { input: { modelIds: ids, prompt: { text: "A" }, maxTokens: 400, temperature: 1 } } })) {
     assert.equal(errors, undefined);
     break;
   }

@@ -13,7 +13,7 @@ after(() => api.close());
 
 test("requests that are not done within the grace are told that the server stops", { timeout: 60_000 }, async () => {
   const generate = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
-  const input = { modelId, prompt: "The whale", maxTokens: 4096, n: 8 };
+  const input = { modelId, prompt: { text: "The whale" }, maxTokens: 4096, n: 8 };
   const headers = { "content-type": "application/json" };
   const asked = fetch(api.url, { method: "POST", headers, body: JSON.stringify({ query: generate, variables: { input } }) });
   const { loaded } = api.services.generators as unknown as { loaded: Map<string, { active: number }> };

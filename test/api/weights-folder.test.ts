@@ -42,7 +42,7 @@ test("a folder of weights is the model that its exported graph is", async () => 
 
 const write = async (modelId: string): Promise<string> => {
   const query = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
-  return (await api.data(query, { input: { modelId, prompt: "The white whale", maxTokens: 24 } })).generate.text;
+  return (await api.data(query, { input: { modelId, prompt: { text: "The white whale" }, maxTokens: 24 } })).generate.text;
 };
 
 test("it writes what that writes", async () => {

@@ -173,10 +173,10 @@ describe("generate", () => {
 
   it("answers conversations only where the model has a template for them", async () => {
     const messages = [{ role: "user", content: "Who are you?" }];
-    await assert.rejects(written(writer, { ...greedy, messages }), { code: "CHAT_TEMPLATE_MISSING" });
+    await assert.rejects(written(writer, { ...greedy, prompt: messages }), { code: "CHAT_TEMPLATE_MISSING" });
     const chatTemplate = (all: typeof messages | readonly { role: string; content: string }[]) =>
       all.map((m) => `${m.role}: ${m.content}\n`).join("");
-    const chat = await written({ ...writer, chatTemplate }, { ...greedy, messages });
+    const chat = await written({ ...writer, chatTemplate }, { ...greedy, prompt: messages });
     const plain = tokenizer.encode("user: Who are you?\n");
     assert.equal(chat.summaries[0]?.promptTokens, plain.length);
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openArtifacts } from "../../src/artifacts/artifacts.ts";
 import { standsOf } from "../../src/jobs/run-kinds.ts";
@@ -68,13 +69,20 @@ async function finished({ id }: RecoveryRunRecord): Promise<{ digest: string; ty
   return { digest, types: events.map((e) => e.type) };
 }
 
+/** Artifacts of which the database does not know. */
+async function nobodys(): Promise<string[]> {
+  const used = new Set((await bench.store.prisma.artifact.findMany()).map((a) => a.sha256));
+  const found: string[] = [];
+  for await (const { sha256 } of (await openArtifacts(bench.dataDirectory)).list()) if (!used.has(sha256)) found.push(sha256);
+  return found;
+}
+
 test("it makes a child of the model that it heals, the same for the same seed, and leaves no checkpoint behind", async () => {
   const { digest } = await finished(await heal());
   undisturbed = digest;
   assert.notEqual(digest, (await getModel(bench.store.prisma, pruned)).digest);
   assert.equal((await finished(await heal())).digest, digest);
-  const used = new Set((await bench.store.prisma.artifact.findMany()).map((a) => a.sha256));
-  for await (const { sha256 } of (await openArtifacts(bench.dataDirectory)).list()) assert.ok(used.has(sha256), `${sha256} is nobody's`);
+  assert.deepEqual(await nobodys(), []);
 });
 
 test("when its worker is killed, and then its compute process, it goes on from its last check each time, to the same bytes", async () => {
@@ -93,6 +101,46 @@ test("when its worker is killed, and then its compute process, it goes on from i
   );
   compute?.kill("SIGKILL");
   assert.equal((await finished(run)).digest, undisturbed);
+});
+
+test("when its worker is killed with a checkpoint stored that no row names yet, it ends with the same bytes, and nothing is left over", async () => {
+  await worker.stop();
+  const run = await heal();
+  // While this lock is held, files of checks are stored and their rows are not.
+  await bench.store.prisma.$transaction(
+    async (tx) => {
+      await tx.$executeRaw`LOCK TABLE "Checkpoint" IN EXCLUSIVE MODE`;
+      const child = await bench.workerProcess();
+      await until("a checkpoint without a row", async () => ((await nobodys()).length > 0 ? true : null), 60_000);
+      assert.equal(await checkpointOf(bench.store.prisma, run.id), null);
+      const gone = once(child, "exit");
+      child.kill("SIGKILL");
+      await gone;
+    },
+    { timeout: 120_000 },
+  );
+  worker = await startWorker(bench.queue, bench);
+  assert.equal((await finished(run)).digest, undisturbed);
+  assert.deepEqual(await nobodys(), []);
+});
+
+test("a run that failed goes on from its last check once what was missing is back, to the same bytes", async () => {
+  const { digest } = await bench.dataset("literature-train");
+  const file = (await (await openArtifacts(bench.dataDirectory)).path(digest)) ?? "";
+  const away = join(bench.dataDirectory, "away");
+  const run = await heal();
+  await eventOf(bench, run.id, "CHECK");
+  await rename(file, away);
+  for (const compute of runningComputeProcesses()) compute.kill("SIGKILL");
+  await allEvents(bench, run.id);
+  const failed = await getRun(bench.store.prisma, run.id);
+  await rename(away, file);
+  assert.deepEqual([failed.status, failed.error?.code], ["FAILED", "ARTIFACT_MISSING"]);
+  assert.notEqual(await checkpointOf(bench.store.prisma, run.id), null, "what was done is kept");
+  await resumeRun(bench.store, run.id, standsOf, bench.queue.addRun);
+  const { digest: found, types } = await finished(run);
+  assert.equal(found, undisturbed);
+  assert.ok(types.includes("FAILED") && types.includes("RESUMED"));
 });
 
 const self = { tokens: 2048, textTokens: 40, prompts: ["The whale"], randomTokens: 1, temperature: 1, topP: 1 };

@@ -61,7 +61,7 @@ for (const [name, work] of Object.entries(stuck))
 
 test("a chat template's loop ends by itself", async () => {
   const messages = [{ role: "user", content: "The whale" }];
-  await assert.rejects(result("generate", { ...base, messages }), { code: "INVALID_CHAT_TEMPLATE" });
+  await assert.rejects(result("generate", { ...base, prompt: messages }), { code: "INVALID_CHAT_TEMPLATE" });
 });
 
 test("a request's own time limit holds while its process is stuck with another's text", { timeout: 60_000 }, async () => {

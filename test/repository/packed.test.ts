@@ -51,7 +51,8 @@ async function work(client: Client): Promise<string> {
   assert.ok(child.parameterCount <= 0.95 * model.parameterCount);
   const generate = "mutation ($input: GenerateInput!) { generate(input: $input) { text } }";
   type Written = { generate: { text: string } };
-  return (await client.request<Written>(generate, { input: { modelId: child.id, prompt: "The whale", maxTokens: 8 } })).generate.text;
+  return (await client.request<Written>(generate, { input: { modelId: child.id, prompt: { text: "The whale" }, maxTokens: 8 } })).generate
+    .text;
 }
 
 test("the packed file, installed in an empty folder, is the whole program", { timeout: 900_000 }, async (t) => {

@@ -312,7 +312,7 @@ test("a model and its child are compared: measures, what went, and their texts t
   await page.getByRole("button", { name: "Write", exact: true }).click();
   await page.getByText("are marked").waitFor();
   const text = page.getByRole("region", { name: `Text of ${child.name}`, exact: true });
-  const input = { modelId: child.id, prompt: "The white whale", maxTokens: 24 };
+  const input = { modelId: child.id, prompt: { text: "The white whale" }, maxTokens: 24 };
   const asked =
     "mutation($input: GenerateInput!) { generate(input: $input) { text tokenIds logprobs { text logprob top { tokenId text logprob } } } }";
   const { generate: own } = await api.data(asked, { input });
@@ -328,7 +328,7 @@ test("a model and its child are compared: measures, what went, and their texts t
     return text;
   });
   const { generate: other } = await api.data(asked, {
-    input: { modelId: parent.id, prompt: `The white whale${before}`, maxTokens: 1, topLogprobs: 1 },
+    input: { modelId: parent.id, prompt: { text: `The white whale${before}` }, maxTokens: 1, topLogprobs: 1 },
   });
   const wanted = other.logprobs[0];
   const chance = new Intl.NumberFormat("en-US", { style: "percent", maximumFractionDigits: 1 }).format(Math.exp(wanted.logprob));

@@ -140,7 +140,7 @@ test("a conversation goes on, and texts are by its template", inBrowser, async (
     await page.getByRole("button", { name: "Send" }).click();
     await page.getByText("8 tokens after").waitFor();
     const first = await page.locator("section.text").innerText();
-    const input = { modelId: id, messages: [{ role: "user", content: "The whale" }], maxTokens: 8 };
+    const input = { modelId: id, prompt: { messages: [{ role: "user", content: "The whale" }] }, maxTokens: 8 };
     const { generate } = await api.data("mutation($input: GenerateInput!) { generate(input: $input) { choices { text } } }", { input });
     assert.equal(first, generate.choices[0].text);
     await page.getByLabel("Next message").fill("And then?");

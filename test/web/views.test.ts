@@ -258,7 +258,15 @@ test("playground: a prompt goes on by two seeds, tokens tell their chances, and 
   const texts = page.getByRole("region", { name: /^Text \d$/ });
   await page.getByText("12 tokens after").nth(1).waitFor();
   await page.getByRole("heading", { name: "Seed 8" }).waitFor();
-  const input = { modelId: registerModel.model.id, prompt: "The whale", maxTokens: 12, n: 2, temperature: 1, seed: 7, topLogprobs: 5 };
+  const input = {
+    modelId: registerModel.model.id,
+    prompt: { text: "The whale" },
+    maxTokens: 12,
+    n: 2,
+    temperature: 1,
+    seed: 7,
+    topLogprobs: 5,
+  };
   const asked = "mutation($input: GenerateInput!) { generate(input: $input) { choices { text logprobs { text logprob } } } }";
   const { generate } = await web.api.data(asked, { input });
   const written = page.locator("section.text");

@@ -56,7 +56,7 @@ export async function door(folder: string, tokenizer: Tokenizer): Promise<Contes
       const times: number[] = [];
       const prompt = tokenizer.decode(promptIds);
       const logitBias = tokenizer.eosIds.map((tokenId) => ({ tokenId, bias: -100 }));
-      const input = { modelId, prompt, maxTokens: tokens, logitBias, executionProvider: "CPU" };
+      const input = { modelId, prompt: { text: prompt }, maxTokens: tokens, logitBias, executionProvider: "CPU" };
       for await (const { data, errors } of client.iterate<{ generate: { tokenIds?: number[] } }>({
         query: subscription,
         variables: { input },

@@ -100,7 +100,9 @@ const documents: Record<string, Attack> = {
 const variables: Record<string, Attack> = {
   "unknown fields beside a prompt of 4 MB": both(
     generate,
-    JSON.stringify({ i: { prompt: text(fourMegabytes), ...Object.fromEntries(Array.from({ length: 1500 }, (_, i) => [`f${i}`, 0])) } }),
+    JSON.stringify({
+      i: { prompt: { text: text(fourMegabytes) }, ...Object.fromEntries(Array.from({ length: 1500 }, (_, i) => [`f${i}`, 0])) },
+    }),
     invalid,
   ),
   "150,000 nulls": both(compare, JSON.stringify({ i: Array(150_000).fill(null) }), invalid),
@@ -249,13 +251,13 @@ const work: Record<string, Attack> = {
     for (const { code } of outcomes) assert.ok(code === null || code === "OVERLOADED", String(code));
   },
   "texts by the dozen": async (target, { requests }, { ahab }) => {
-    const input = { modelId: ahab, prompt: "The whale", maxTokens: 200 };
+    const input = { modelId: ahab, prompt: { text: "The whale" }, maxTokens: 200 };
     const outcomes = await Promise.all(Array.from({ length: requests }, () => target.ask(generate, { i: input })));
     for (const { code } of outcomes) assert.ok(code === null || code === "OVERLOADED", String(code));
   },
   "prompts of 100,000 characters": async (target, { repeats }, { ahab }) => {
     for (let i = 0; i < repeats; i++)
-      refusedWith("PROMPT_TOO_LONG")(await target.ask(generate, { i: { modelId: ahab, prompt: "The whale. ".repeat(9000) } }));
+      refusedWith("PROMPT_TOO_LONG")(await target.ask(generate, { i: { modelId: ahab, prompt: { text: "The whale. ".repeat(9000) } } }));
   },
   "100,000 texts as a dataset": async (target, { repeats }) => {
     const register = 'mutation($t: [String!]!) { registerDataset(input: { name: "many", source: { texts: $t } }) { dataset { id } } }';
@@ -271,9 +273,9 @@ const work: Record<string, Attack> = {
     refusedWith("null", "DATASET_NAME_TAKEN", "INVALID_DATASET")(await target.ask(register));
   },
   "a tokenizer that does not end": async (target, _scale, { hostile, ahab }) => {
-    refusedWith("COMPUTE_STALLED")(await target.ask(generate, { i: { modelId: hostile, prompt: catastrophe } }));
+    refusedWith("COMPUTE_STALLED")(await target.ask(generate, { i: { modelId: hostile, prompt: { text: catastrophe } } }));
     for (const modelId of [hostile, ahab])
-      assert.equal((await target.ask(generate, { i: { modelId, prompt: "The whale", maxTokens: 2 } })).code, null);
+      assert.equal((await target.ask(generate, { i: { modelId, prompt: { text: "The whale" }, maxTokens: 2 } })).code, null);
   },
   "a chat template that does not end": async (target, _scale, { hostile }) => {
     const messages = [{ role: "user", content: "The whale" }];

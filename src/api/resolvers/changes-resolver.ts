@@ -1,5 +1,5 @@
 import { Arg, Ctx, Query, Resolver, Root, Subscription } from "type-graphql";
-import { blaming } from "../../services/validate.ts";
+import { blaming } from "../../rules/validate.ts";
 import { type ChangeBatch, followChanges } from "../../store/change-feed.ts";
 import { type Change, cursorOf, positionOf, settledPosition } from "../../store/changes.ts";
 import { cancellable } from "../cancellable.ts";

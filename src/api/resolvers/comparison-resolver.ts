@@ -1,5 +1,5 @@
 import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from "type-graphql";
-import { blaming, requireAll } from "../../services/validate.ts";
+import { blaming, requireAll } from "../../rules/validate.ts";
 import { compareRuns } from "../../store/comparison.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { listCost } from "../complexity.ts";

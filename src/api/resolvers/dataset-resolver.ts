@@ -1,9 +1,9 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { requireAll } from "../../rules/validate.ts";
 import { type DatasetExcerpt, datasetRecords, mostExcerpts } from "../../services/dataset-records.ts";
 import { deleteDataset } from "../../services/delete-dataset.ts";
 import { datasetOf, registerDataset } from "../../services/register-dataset.ts";
 import { type DatasetOrigin, originOfDataset, updateDataset } from "../../services/update-dataset.ts";
-import { requireAll } from "../../services/validate.ts";
 import { type DatasetOrder, type DatasetRecord, findDataset, listDatasets } from "../../store/datasets.ts";
 import type { DatasetForm } from "../../text/dataset-content.ts";
 import { datasets } from "../../text/datasets.ts";

@@ -1,11 +1,11 @@
 import { Arg, Ctx, FieldResolver, Mutation, Resolver, Root } from "type-graphql";
 import type { FormatName } from "../../models/formats/formats.ts";
 import type { WeightType } from "../../models/formats/weight-types.ts";
+import { blaming } from "../../rules/validate.ts";
 import { currentCard } from "../../services/current-card.ts";
 import { deleteExport } from "../../services/delete-export.ts";
 import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { startExport } from "../../services/start-export.ts";
-import { blaming } from "../../services/validate.ts";
 import type { ExportRecord, ExportRunRecord } from "../../store/exports.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { nameOfExport, repositoryOf } from "../../store/repository-names.ts";

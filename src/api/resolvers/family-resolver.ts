@@ -1,5 +1,5 @@
 import { Arg, Args, Ctx, ID, Query, Resolver } from "type-graphql";
-import { requireAll } from "../../services/validate.ts";
+import { requireAll } from "../../rules/validate.ts";
 import { listFamily, type FamilyMember as Member } from "../../store/family.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";

@@ -1,6 +1,6 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
 import type { GenerationRequest } from "../../compute/tasks.ts";
-import { requireAll } from "../../services/validate.ts";
+import { requireAll } from "../../rules/validate.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { merged } from "../merged.ts";
@@ -21,7 +21,7 @@ type Event = GenerationLoading | GenerationDelta | GenerationCompleted;
 
 /** @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; BAD_USER_INPUT */
 async function requestOf(context: Context, input: GenerateInput): Promise<GenerationRequest> {
-  const { modelId, executionProvider, prompt, messages, topLogprobs, ...rest } = input;
+  const { modelId, executionProvider, prompt, topLogprobs, ...rest } = input;
   requireAll([
     ...writingRules(input),
     ["input.n", input.n >= 1 && input.n <= 8, "must be from 1 to 8"],
@@ -30,8 +30,7 @@ async function requestOf(context: Context, input: GenerateInput): Promise<Genera
   const model = await servingModel(context, "input.modelId", modelId);
   return {
     ...rest,
-    ...(prompt == null ? {} : { prompt }),
-    ...(messages == null ? {} : { messages: messages.map(({ role, content }) => ({ role, content })) }),
+    prompt: prompt.text ?? (prompt.messages ?? []).map(({ role, content }) => ({ role, content })),
     logitBias: rest.logitBias.map(({ tokenId, bias }) => ({ tokenId, bias })),
     topLogprobs: topLogprobs ?? null,
     model,

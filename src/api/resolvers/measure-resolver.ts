@@ -1,6 +1,6 @@
 import { Arg, Ctx, Float, Query, Resolver } from "type-graphql";
 import type { ServingTask, Tasks } from "../../compute/tasks.ts";
-import { requireAll } from "../../services/validate.ts";
+import { requireAll } from "../../rules/validate.ts";
 import { computeCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
 import { requireOwnSender } from "../forgery.ts";

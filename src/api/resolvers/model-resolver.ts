@@ -1,18 +1,19 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import { blaming, requireAll } from "../../rules/validate.ts";
 import { deleteModel } from "../../services/delete-model.ts";
 import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
 import { updateModel } from "../../services/update-model.ts";
-import { blaming, requireAll } from "../../services/validate.ts";
 import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
 import { getModel, listModels, type ModelOrder, type ModelRecord, noModel } from "../../store/models.ts";
 import { repositoryOf } from "../../store/repository-names.ts";
+import type { RunOrder } from "../../store/runs.ts";
 import { structuresLeft } from "../../store/structures-left.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { modelOrderEnum, structureKindEnum } from "../enums.ts";
+import { modelOrderEnum, runOrderEnum, structureKindEnum } from "../enums.ts";
 import { given } from "../given.ts";
 import { longestLine } from "../loaders.ts";
 import { Needs } from "../needs.ts";
@@ -210,18 +211,33 @@ export class ModelResolver {
     return loaders.producingRuns.load(id);
   }
 
-  @FieldResolver(() => ModelConnection, { description: "Models made from it, newest first.", complexity: pageCost })
-  children(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
-    return connectionOf(page, (request) => loaders.children(id, request));
+  @FieldResolver(() => ModelConnection, { description: "Models made from it.", complexity: pageCost })
+  children(
+    @Root() { id }: ModelRecord,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("orderBy", () => modelOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: ModelOrder,
+    @Ctx() { loaders }: Context,
+  ) {
+    return connectionOf(page, (request) => loaders.children(id, request, orderBy));
   }
 
-  @FieldResolver(() => PruningRunConnection, { description: "Runs that prune it, newest first.", complexity: pageCost })
-  pruningRuns(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
-    return connectionOf(page, (request) => loaders.modelRuns(id, request));
+  @FieldResolver(() => PruningRunConnection, { description: "Runs that prune it.", complexity: pageCost })
+  pruningRuns(
+    @Root() { id }: ModelRecord,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("orderBy", () => runOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: RunOrder,
+    @Ctx() { loaders }: Context,
+  ) {
+    return connectionOf(page, (request) => loaders.modelRuns(id, request, orderBy));
   }
 
-  @FieldResolver(() => EvaluationConnection, { description: "Measurements of it, newest first.", complexity: pageCost })
-  evaluations(@Root() { id }: ModelRecord, @Args(() => PageArgs) page: PageArgs, @Ctx() { loaders }: Context) {
-    return connectionOf(page, (request) => loaders.evaluations(id, request));
+  @FieldResolver(() => EvaluationConnection, { description: "Measurements of it.", complexity: pageCost })
+  evaluations(
+    @Root() { id }: ModelRecord,
+    @Args(() => PageArgs) page: PageArgs,
+    @Arg("orderBy", () => runOrderEnum, { defaultValue: "NEWEST_FIRST", description: "In which order." }) orderBy: RunOrder,
+    @Ctx() { loaders }: Context,
+  ) {
+    return connectionOf(page, (request) => loaders.evaluations(id, request, orderBy));
   }
 }

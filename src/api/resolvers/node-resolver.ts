@@ -1,5 +1,5 @@
 import { Arg, Ctx, ID, Query, Resolver } from "type-graphql";
-import { requireAll } from "../../services/validate.ts";
+import { requireAll } from "../../rules/validate.ts";
 import type { NodeRecord } from "../../store/nodes.ts";
 import { suffices } from "../../store/tokens.ts";
 import type { CostArguments } from "../complexity.ts";

@@ -1,8 +1,8 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { methods } from "../../pruning/methods/index.ts";
+import { requireAll } from "../../rules/validate.ts";
 import { planPruning } from "../../services/plan-pruning.ts";
 import { type PruningRequest, startPruning } from "../../services/start-pruning.ts";
-import { requireAll } from "../../services/validate.ts";
 import type { PruningRunRecord } from "../../store/pruning-runs.ts";
 import { listRuns, type RunOrder, type RunRecord } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord } from "../../store/scores.ts";

@@ -1,5 +1,5 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Resolver, Root, Subscription } from "type-graphql";
-import { blaming, requireAll } from "../../services/validate.ts";
+import { blaming, requireAll } from "../../rules/validate.ts";
 import type { StoredEvent } from "../../store/events.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { followRun } from "../../store/run-feed.ts";

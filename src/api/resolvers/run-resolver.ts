@@ -1,7 +1,7 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { kindOf, standsOf } from "../../jobs/run-kinds.ts";
+import { blaming } from "../../rules/validate.ts";
 import { deleteRun } from "../../services/delete-run.ts";
-import { blaming } from "../../services/validate.ts";
 import type { DatasetRecord } from "../../store/datasets.ts";
 import type { ModelRecord } from "../../store/models.ts";
 import { cancelRun, getRun, listRuns, type RunOrder, type RunRecord, resumeRun } from "../../store/runs.ts";

@@ -1,5 +1,5 @@
 import { Arg, Args, Ctx, Mutation, Query, Resolver } from "type-graphql";
-import { blaming } from "../../services/validate.ts";
+import { blaming } from "../../rules/validate.ts";
 import { createToken, listTokens, revokeToken, type TokenRecord } from "../../store/tokens.ts";
 import { pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";

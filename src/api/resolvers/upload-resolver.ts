@@ -1,7 +1,7 @@
 import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
 import { dropUpload } from "../../jobs/import-source.ts";
+import { blaming } from "../../rules/validate.ts";
 import { announceUpload, ownUpload, receivedBytes } from "../../services/uploads.ts";
-import { blaming } from "../../services/validate.ts";
 import type { UploadRecord } from "../../store/uploads.ts";
 import { listCost } from "../complexity.ts";
 import type { Context } from "../context.ts";

@@ -1,5 +1,5 @@
 import { ArgsType, type ClassType, Field, Int, ObjectType } from "type-graphql";
-import { blaming, requireAll } from "../../services/validate.ts";
+import { blaming, requireAll } from "../../rules/validate.ts";
 import { type Listing, mostCounted, type PageRequest, usualPage } from "../../store/page.ts";
 
 @ObjectType({ description: "Where a page lies in its list." })

@@ -2,6 +2,7 @@ import { createUnionType, Field, Float, ID, InputType, Int, ObjectType } from "t
 import type { LoadingStage } from "../../inference/open-decoder.ts";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { executionProviderEnum, finishReasonEnum, loadingStageEnum } from "../enums.ts";
+import { OneOf } from "../one-of.ts";
 
 @InputType({ description: "One message of a conversation." })
 export class ChatMessageInput {
@@ -10,6 +11,23 @@ export class ChatMessageInput {
 
   @Field(() => String, { description: "What is said." })
   readonly content!: string;
+}
+
+@OneOf()
+@InputType({ description: "What to go on from: a text, or a conversation." })
+export class PromptInput {
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "A text, up to 100,000 characters. It is read as a document's beginning: after what the tokenizer puts before a text, or else the BOS token, if the model names one.",
+  })
+  readonly text?: string | null;
+
+  @Field(() => [ChatMessageInput], {
+    nullable: true,
+    description: "A conversation to answer, of 1 to 1,000 messages: it is written by the model's own chat template.",
+  })
+  readonly messages?: readonly ChatMessageInput[] | null;
 }
 
 @InputType({ description: "What is added to a token's logit." })
@@ -23,18 +41,8 @@ export class LogitBiasInput {
 
 @InputType({ description: "How to write." })
 abstract class WritingInput {
-  @Field(() => String, {
-    nullable: true,
-    description:
-      "The text to go on from, up to 100,000 characters. It is read as a document's beginning: after what the tokenizer puts before a text, or else the BOS token, if the model names one.",
-  })
-  readonly prompt?: string | null;
-
-  @Field(() => [ChatMessageInput], {
-    nullable: true,
-    description: "A conversation to answer, in place of a prompt: it is written by the model's own chat template.",
-  })
-  readonly messages?: readonly ChatMessageInput[] | null;
+  @Field(() => PromptInput, { description: "What to go on from." })
+  readonly prompt!: PromptInput;
 
   @Field(() => Int, { defaultValue: 128, description: "Write at most so many tokens, 1 to 4,096." })
   readonly maxTokens!: number;

@@ -42,7 +42,7 @@ export class Objectives implements ObjectiveWeights {
 @InputType("RecoveryOptionsInput", {
   description: "What a recovery run is to do. With the bytes of model, teacher and dataset it determines the result.",
 })
-export class RecoveryOptions implements Omit<Options, "teacherId"> {
+export class RecoveryOptions implements Omit<Options, "teacherId" | "rank"> {
   @Field(() => Objectives, { defaultValue: { ...defaults.objectives }, description: "What is trained for." })
   readonly objectives!: Objectives;
 
@@ -53,11 +53,11 @@ export class RecoveryOptions implements Omit<Options, "teacherId"> {
   readonly temperature!: number;
 
   @Field(() => Int, {
-    defaultValue: defaults.rank,
-    description:
-      "Of LORA and KRONECKER: the rank of each adapter; of SPARSITY_PRESERVING: groups of outputs. 1 to 1,024 and no more than the model's width.",
+    nullable: true,
+    defaultValue: null,
+    description: `Of LORA and KRONECKER: the rank of each adapter; of SPARSITY_PRESERVING: groups of outputs. 1 to 1,024 and no more than the model's width. Null: ${defaults.rank}, or the width where that is less; it is recorded, but for a model that is still being imported.`,
   })
-  readonly rank!: number;
+  readonly rank!: number | null;
 
   @Field(() => Float, {
     defaultValue: defaults.alpha,

@@ -139,7 +139,7 @@ export class StartRecoveryInput {
   readonly dataset!: RecoveryDatasetInput;
 
   @Field(() => RecoveryOptions, {
-    defaultValue: { ...withoutTeacher(), objectives: { ...defaultRecoveryOptions.objectives }, adapt: [...defaultRecoveryOptions.adapt] },
+    defaultValue: { ...statedDefaults(), objectives: { ...defaultRecoveryOptions.objectives }, adapt: [...defaultRecoveryOptions.adapt] },
     description: "What to do; what is left out has the default shown.",
   })
   readonly options!: RecoveryOptions;
@@ -155,9 +155,10 @@ export class StartRecoveryInput {
   readonly idempotencyKey?: string | null;
 }
 
-function withoutTeacher(): Omit<typeof defaultRecoveryOptions, "teacherId"> {
+/** As an input states them: the teacher lies beside the options, and the rank depends on the model. */
+function statedDefaults(): RecoveryOptions {
   const { teacherId: _, ...rest } = defaultRecoveryOptions;
-  return rest;
+  return { ...rest, rank: null };
 }
 
 @ObjectType({ description: "What `startRecovery` gives." })

@@ -74,7 +74,7 @@ export class RunSubjectInput {
   @Field(() => ID, {
     nullable: true,
     description:
-      "The model that this run makes. If the run is not over, the new one waits for it, fails with it (`SUBJECT_FAILED`) and is cancelled with it.",
+      "The model that this run makes. If the run is not over, the new one waits for it, fails with it (`SUBJECT_FAILED`) and is cancelled with it. What must hold of a model that is still being imported is required once it is there: the run fails then, with the code that asking would have given.",
   })
   readonly resultOf?: string | null;
 }

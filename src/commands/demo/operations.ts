@@ -154,7 +154,7 @@ export async function* generate(client: Client, modelId: string, prompt: string,
       ... on GenerationCompleted { summary { completionTokens tokensPerSecond } }
     }
   }`;
-  const input = { modelId, prompt, maxTokens, temperature: 0.8, topP: 0.9, seed: 1 };
+  const input = { modelId, prompt: { text: prompt }, maxTokens, temperature: 0.8, topP: 0.9, seed: 1 };
   for await (const { generate: event } of client.subscribe<{ generate: GenerationEvent }>(subscription, { input })) yield event;
 }
 
@@ -162,7 +162,7 @@ export async function* generate(client: Client, modelId: string, prompt: string,
 export async function tokensPerSecond(client: Client, modelId: string, prompt: string): Promise<number> {
   const mutation = "mutation Speed($input: GenerateInput!) { generate(input: $input) { summary { tokensPerSecond } } }";
   type Answer = { readonly generate: { readonly summary: { readonly tokensPerSecond: number } } };
-  const { generate: answer } = await client.request<Answer>(mutation, { input: { modelId, prompt, maxTokens: 128 } });
+  const { generate: answer } = await client.request<Answer>(mutation, { input: { modelId, prompt: { text: prompt }, maxTokens: 128 } });
   return answer.summary.tokensPerSecond;
 }
 

@@ -28,7 +28,11 @@ export async function filesOf(folder: string, model: string): Promise<readonly L
   const found = await stat(place).catch(unlessAbsent);
   if (found === null) return null;
   if (found.isFile() && !place.endsWith(".onnx")) {
-    if (/\.(?:gguf|tar|zip)$/i.test(place)) return [await described(place, basename(place))];
+    if (/\.(?:gguf|tar|zip)$/i.test(place)) {
+      const beside = (await readdir(dirname(place))).filter((name) => name.endsWith(".gguf"));
+      const names = place.endsWith(".gguf") ? chooseFiles(`the folder of ${model}`, beside, [basename(place)]) : [basename(place)];
+      return Promise.all(names.map((name) => described(join(dirname(place), name), name)));
+    }
     throw new EspalierError("MODEL_NOT_FOUND", `${model} is neither a folder nor a .onnx, .gguf, .tar or .zip file`, { model });
   }
   const above = dirname(place);

@@ -55,7 +55,9 @@ export async function inspectModel(path: string): Promise<boolean> {
   if (!existsSync(path)) throw new EspalierError("MODEL_NOT_FOUND", `there is nothing at ${path}`, { path });
   const found = await findModel(root, relative(root, path) || ".");
   console.log(
-    found.built ? `${found.folder} (weights alone: the graph is built from config.json)` : join(found.folder, found.gguf ?? found.graph),
+    found.built
+      ? `${found.folder} (weights alone: the graph is built from config.json)`
+      : join(found.folder, found.gguf?.[0] ?? found.graph),
   );
   const scratch = join(tmpdir(), `espalier-inspect-${randomUUID()}`);
   try {

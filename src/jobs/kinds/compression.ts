@@ -1,6 +1,9 @@
 import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { requireFiles } from "../../artifacts/model-files.ts";
+import { compressionMethodNamed } from "../../compression/methods/index.ts";
 import { providerHere } from "../../compute/provider-here.ts";
+import { requireCompressible } from "../../rules/compression-rules.ts";
+import { tokenizedModel } from "../../rules/tokenized-model.ts";
 import {
   compressedFiles,
   compressedSteps,
@@ -21,6 +24,10 @@ export const compression: KindOfRun<"COMPRESSION", "compress"> = {
   queue: "compress",
   task: "compress",
   makesModel: true,
+  fits: async ({ store }, { modelId, method, options }) => {
+    const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
+    await requireCompressible(store.prisma, model, options, compressionMethodNamed(method));
+  },
   request: async (services, run, scratch) => ({
     model: await storedModel(services, run.modelId),
     method: run.method,

@@ -1,4 +1,6 @@
 import { providerHere } from "../../compute/provider-here.ts";
+import { heldAgainst, requireMeasurable } from "../../rules/evaluation-rules.ts";
+import { tokenizedModel } from "../../rules/tokenized-model.ts";
 import { recordEvaluation, settleComparison } from "../../store/evaluations.ts";
 import { beginAnew } from "../../store/run-progress.ts";
 import { type KindOfRun, withoutSteps } from "../run-kind.ts";
@@ -13,6 +15,11 @@ export const evaluation: KindOfRun<"EVALUATION", "evaluate"> = {
   queue: "evaluate",
   task: "evaluate",
   makesModel: false,
+  async fits({ store }, { modelId, options }) {
+    const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
+    requireMeasurable(model, options);
+    await heldAgainst(store, model, false, options);
+  },
   request: async (services, { modelId, datasetId, options }) => ({
     model: await storedModel(services, modelId),
     against: options.against ? await storedModel(services, options.against.modelId) : null,

@@ -13,6 +13,8 @@ export const exporting: KindOfRun<"EXPORT", "export"> = {
   queue: "export",
   task: "export",
   makesModel: false,
+  /** The task itself tells what keeps the model from being written so. */
+  fits: async () => {},
   request: async (services, { modelId, options }, scratch) => ({
     model: await storedModel(services, modelId),
     options,

@@ -17,6 +17,8 @@ export const importing: KindOfRun<"IMPORT", "import"> = {
   queue: "import",
   task: "import",
   makesModel: true,
+  /** It works on no model. */
+  fits: async () => {},
   async request(services, { id, options }, scratch) {
     const { dataDirectory } = services;
     return { dataDirectory, source: await importSource(services, options.from, fetchedBy(dataDirectory, id)), scratch };

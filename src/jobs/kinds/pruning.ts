@@ -1,5 +1,7 @@
 import { requireFiles } from "../../artifacts/model-files.ts";
 import { providerHere } from "../../compute/provider-here.ts";
+import { requirePrunable } from "../../rules/pruning-rules.ts";
+import { tokenizedModel } from "../../rules/tokenized-model.ts";
 import {
   countIterations,
   pruningStands,
@@ -20,6 +22,10 @@ export const pruning: KindOfRun<"PRUNING", "prune"> = {
   queue: "prune",
   task: "prune",
   makesModel: true,
+  fits: async ({ store }, { modelId, options }) => {
+    const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
+    await requirePrunable(store.prisma, model, options);
+  },
   request: async (services, run, scratch) => ({
     model: await storedModel(services, run.modelId),
     method: run.method,

@@ -2,6 +2,9 @@ import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { requireFiles } from "../../artifacts/model-files.ts";
 import { providerHere } from "../../compute/provider-here.ts";
 import { EspalierError } from "../../errors.ts";
+import { rankFor, requireHealable } from "../../rules/recovery-rules.ts";
+import { tokenizedModel } from "../../rules/tokenized-model.ts";
+import { requireAll } from "../../rules/validate.ts";
 import { getModel, modelFiles, removeUnused } from "../../store/models.ts";
 import {
   checkedSteps,
@@ -57,15 +60,25 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
   queue: "recover",
   task: "recover",
   makesModel: true,
+  fits: async ({ store }, { modelId, options }) => {
+    const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
+    requireAll([["input.teacherId", options.teacherId !== model.id, "must be another model: of itself there is nothing to learn"]]);
+    await requireHealable(store.prisma, model, options, options.self ?? null);
+  },
   request: async (services, run, scratch) => {
     const { prisma } = services.store;
+    const { architecture } = await getModel(prisma, run.modelId ?? "");
     const teacherId = await teacherOf(prisma, run.modelId ?? "", run.options.teacherId);
     return {
       model: await storedModel(services, run.modelId),
       teacher: teacherId === null ? null : await storedModel(services, teacherId),
       method: run.method,
       // A run ends on the provider that it began on: others may round otherwise.
-      options: { ...run.options, executionProvider: run.executionProvider ?? providerHere(services, run.options.executionProvider) },
+      options: {
+        ...run.options,
+        rank: run.options.rank ?? rankFor(architecture),
+        executionProvider: run.executionProvider ?? providerHere(services, run.options.executionProvider),
+      },
       dataset: run.datasetId === null && run.options.self ? null : await storedDataset(services, run.datasetId),
       self: run.options.self ?? null,
       checkpoint: await checkpointOf(prisma, run.id),

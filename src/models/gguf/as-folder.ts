@@ -10,7 +10,7 @@ export interface ReadableFolder {
 }
 
 /**
- * A model as a folder with a graph or weights: as it is, or made of its GGUF file.
+ * A model as a folder with a graph or weights: as it is, or made of its GGUF file or the parts of one.
  *
  * @param scratch a path where there is nothing yet: what is made lies there, for the caller to clear away
  * @yields how many bytes of weights are written, of how many
@@ -23,7 +23,10 @@ export async function* asFolder(
   const { folder, gguf, companions } = place;
   if (gguf === undefined) return { place, notes: [] };
   await mkdir(scratch, { recursive: true, mode: 0o700 });
-  const notes = yield* folderOfGguf({ path: join(folder, gguf), file: gguf }, scratch);
+  const notes = yield* folderOfGguf(
+    gguf.map((file) => ({ path: join(folder, file), file })),
+    scratch,
+  );
   for (const name of companions) await copyFile(join(folder, name), join(scratch, name));
   return { place: await findModel(scratch, "."), notes };
 }

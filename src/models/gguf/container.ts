@@ -11,6 +11,8 @@ export type Metadata = ReadonlyMap<string, Value>;
 /** A tensor of a GGUF file: what it is, and where its bytes lie. */
 export interface GgufTensor {
   readonly name: string;
+  /** Of the file that holds it. */
+  readonly path: string;
   readonly type: ElementType;
   /** The last axis lies together in memory, as in other formats: the file lists them the other way round. */
   readonly dims: readonly number[];
@@ -78,7 +80,7 @@ export function readContainer(path: string, file: string): Container {
       });
     const alignment = stated as number;
     const begin = Math.ceil(cursor.position / alignment) * alignment;
-    return { metadata, tensors: placed(cursor, infos, begin, alignment, fstatSync(handle).size) };
+    return { metadata, tensors: placed(cursor, infos, begin, alignment, { path, size: fstatSync(handle).size }) };
   } finally {
     closeSync(handle);
   }
@@ -152,7 +154,13 @@ function readInfo(cursor: Cursor): Info {
   return { name, type, dims, from: cursor.integer(8, false) };
 }
 
-function placed(cursor: Cursor, infos: readonly Info[], begin: number, alignment: number, size: number): Map<string, GgufTensor> {
+function placed(
+  cursor: Cursor,
+  infos: readonly Info[],
+  begin: number,
+  alignment: number,
+  { path, size }: { readonly path: string; readonly size: number },
+): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
   for (const { name, type, dims, from } of infos) {
     const wrong = (what: string): never => cursor.fail(`tensor "${name}" ${what}`, { tensor: name });
@@ -161,7 +169,7 @@ function placed(cursor: Cursor, infos: readonly Info[], begin: number, alignment
     const [offset, length] = [begin + from, bytesOfElements(type, sizeOf(dims))];
     if (offset + length > size)
       wrong(`of type ${type.name} and shape [${dims.join(", ")}] ends at byte ${offset + length}, but the file has ${size} bytes`);
-    tensors.set(name, { name, type, dims, offset, length });
+    tensors.set(name, { name, path, type, dims, offset, length });
   }
   let before: GgufTensor | null = null;
   for (const tensor of [...tensors.values()].sort((a, b) => a.offset - b.offset)) {

@@ -16,7 +16,7 @@ import { readTokenizer } from "./tokenizer/read-tokenizer.ts";
 import { bytesOf, Sources } from "./write-plan.ts";
 import { writeSafetensors } from "./write-safetensors.ts";
 
-/** A GGUF file of a model. */
+/** A GGUF file of a model, or a part of one. */
 export interface GgufFile {
   readonly path: string;
   /** What it is called in messages. */
@@ -30,16 +30,18 @@ const mostNumbers = 1 << 16;
  * Writes what a GGUF file holds as a folder in the Hugging Face layout: config.json, model.safetensors, tokenizer.json and
  * tokenizer_config.json. Weights are streamed.
  *
+ * @param files the file, or all parts of one that was split, in order
  * @param destination an empty folder
  * @yields how many bytes of weights are written, of how many
  * @returns what users should know of it
  * @throws EspalierError INVALID_GGUF with file and key or tensor; UNSUPPORTED_GGUF, UNSUPPORTED_TOKENIZER; WEIGHTS_MISMATCH
  */
 export async function* folderOfGguf(
-  place: GgufFile,
+  files: readonly GgufFile[],
   destination: string,
 ): AsyncGenerator<{ readonly done: number; readonly total: number }, readonly string[]> {
-  const container = readContainer(place.path, place.file);
+  const [place] = files as [GgufFile];
+  const container = wholeOf(files);
   const { architecture, facts } = known(container, place);
   const config = architecture.config(facts);
   facts.requireAllRead();
@@ -64,15 +66,46 @@ function requireDistinct(plans: readonly Plan[], { file }: GgufFile): void {
   }
 }
 
+/**
+ * The parts as one: metadata are the first's, and tensors those of all.
+ *
+ * @throws EspalierError INVALID_GGUF where a part is not the one that it should be
+ */
+function wholeOf(files: readonly GgufFile[]): Container {
+  const parts = files.map(({ path, file }) => ({ file, ...readContainer(path, file) }));
+  const tensors = new Map<string, GgufTensor>();
+  for (const [i, part] of parts.entries()) {
+    const wrong = (message: string, key: string): never => {
+      throw new EspalierError("INVALID_GGUF", `${part.file}: ${message}`, { file: part.file, key });
+    };
+    const [number, count] = [part.metadata.get("split.no") ?? 0, part.metadata.get("split.count") ?? 1];
+    if (count !== files.length)
+      wrong(
+        `it says that it is one of ${count} parts of a model; by its name it is one of ${files.length} (parts are called name-00001-of-00003.gguf)`,
+        "split.count",
+      );
+    if (number !== i) wrong(`it says that it is part ${Number(number) + 1}; by its name it is part ${i + 1}`, "split.no");
+    for (const [name, tensor] of part.tensors) {
+      if (tensors.has(name)) wrong(`tensor "${name}" is in an earlier part too`, "split.no");
+      tensors.set(name, tensor);
+    }
+  }
+  const [first] = parts as [(typeof parts)[0]];
+  const stated = first.metadata.get("split.tensors.count") ?? tensors.size;
+  if (stated !== tensors.size)
+    throw new EspalierError("INVALID_GGUF", `${first.file}: all parts together hold ${tensors.size} tensors; ${stated} were expected`, {
+      file: first.file,
+      key: "split.tensors.count",
+    });
+  return { metadata: first.metadata, tensors };
+}
+
 function known({ metadata, tensors }: Container, place: GgufFile) {
   const refuse = (key: string, message: string): never => {
     throw new EspalierError("UNSUPPORTED_GGUF", `${place.file}: ${message}`, { file: place.file, key });
   };
   const name = metadata.get("general.architecture");
   const all = [...new Set(architectures.map((a) => a.name))].sort().join(", ");
-  const parts = metadata.get("split.count");
-  if (typeof parts === "number" && parts > 1)
-    refuse("split.count", `it is one of ${parts} files of a model; join them (llama-gguf-split --merge)`);
   const shapes = new Map([...tensors.values()].map((t) => [t.name, t.dims]));
   const has = (tensor: string) => shapes.has(tensor) || shapes.has(`blk.0.${tensor}`);
   const architecture =
@@ -83,12 +116,12 @@ function known({ metadata, tensors }: Container, place: GgufFile) {
 }
 
 /** The elements of a small tensor. @throws EspalierError INVALID_GGUF */
-function numbersOf(tensor: GgufTensor | undefined, name: string, { path, file }: GgufFile): Float32Array {
+function numbersOf(tensor: GgufTensor | undefined, name: string, { file }: GgufFile): Float32Array {
   if (!tensor || sizeOf(tensor.dims) > mostNumbers)
     throw new EspalierError("INVALID_GGUF", `${file}: ${tensor ? "too large is" : "there is no"} tensor "${name}"`, { file, tensor: name });
   const sources = new Sources();
   try {
-    const source = { name, path, type: tensor.type, dims: tensor.dims, offset: tensor.offset };
+    const source = { name, path: tensor.path, type: tensor.type, dims: tensor.dims, offset: tensor.offset };
     const plan = { name, type: elementTypes.F32, dims: tensor.dims, from: [{ source }] };
     return new Float32Array(Uint8Array.from([...bytesOf(plan, sources)].flatMap((part) => [...part])).buffer);
   } finally {

@@ -7,7 +7,6 @@ import type { Plan, Source } from "./tensor-plan.ts";
 
 /** A GGUF file's tensors, to be written under Hugging Face's names. */
 export interface Given {
-  readonly path: string;
   /** What the file is called in messages. */
   readonly file: string;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
@@ -37,7 +36,7 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       if (!tensor) continue;
       taken.add(tensor.name);
       requireRows(given, tensor, rowsBy(rule, heads));
-      plans.push(...plansOf(sourceOf(given, tensor), `${there}.${part}`, rule, heads, part === "weight"));
+      plans.push(...plansOf(sourceOf(tensor), `${there}.${part}`, rule, heads, part === "weight"));
     }
   };
   for (const [here, rule] of Object.entries(names.top)) add(here, renamed(rule).name, renamed(rule), null);
@@ -50,7 +49,7 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       if (!tensor) continue;
       taken.add(tensor.name);
       requireRows(given, tensor, countOfRows("GROUPS", heads));
-      plans.push(...unpacked(sourceOf(given, tensor), names, `${to}.`, part, heads));
+      plans.push(...unpacked(sourceOf(tensor), names, `${to}.`, part, heads));
     }
   }
   const left = [...given.tensors.keys()].filter((name) => !taken.has(name));
@@ -78,7 +77,7 @@ function requireRows({ file }: Given, { name, dims }: GgufTensor, rows: number |
   });
 }
 
-const sourceOf = ({ path }: Given, { name, type, dims, offset }: GgufTensor): Source => ({ name, path, type, dims, offset });
+const sourceOf = ({ name, path, type, dims, offset }: GgufTensor): Source => ({ name, path, type, dims, offset });
 
 function plansOf(source: Source, name: string, rule: Renamed, heads: Heads | null, isWeight: boolean): Plan[] {
   const type = keptAs(source.type);

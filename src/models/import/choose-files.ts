@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { EspalierError } from "../../errors.ts";
+import { oneModel, partsWith } from "../gguf/parts.ts";
 import { graphs, isCompanion } from "../model-folder.ts";
 
 /** Weights as Hugging Face saves them: one file, or many and an index of them. */
@@ -13,7 +14,7 @@ function isDataOf(graph: string, path: string): boolean {
 }
 
 /**
- * Which files of a repository a model is made of: safetensors if there are any, else an ONNX graph with its data, else a single GGUF file;
+ * Which files of a repository a model is made of: safetensors if there are any, else an ONNX graph with its data, else a GGUF file, or the parts of one;
  * and the configuration, tokenizer and so on beside them.
  *
  * @param place what they are of, for people
@@ -27,11 +28,11 @@ export function chooseFiles(place: string, paths: readonly string[], wanted: rea
     throw new EspalierError("FILE_NOT_FOUND", `${place} has no file ${JSON.stringify(missing.slice(0, 200))}`, {
       path: missing,
     });
-  const chosen = wanted ?? weightsAmong(paths);
+  const chosen = (wanted ?? weightsAmong(paths)).flatMap((path) => presentParts(place, paths, path));
   if (chosen.length === 0)
     throw new EspalierError(
       "MODEL_NOT_FOUND",
-      `${place} holds neither config.json with model.safetensors, nor ${graphs.slice(0, 2).join(" or ")}, nor a single .gguf file: name the files`,
+      `${place} holds neither config.json with model.safetensors, nor ${graphs.slice(0, 2).join(" or ")}, nor a .gguf file of one model: name the files`,
       { files: paths.slice(0, 100) },
     );
   return [...new Set([...paths.filter(isCompanion), ...chosen])].sort();
@@ -43,5 +44,15 @@ function weightsAmong(paths: readonly string[]): readonly string[] {
   const graph = graphs.find((path) => paths.includes(path));
   if (graph) return [graph, ...paths.filter((path) => isDataOf(graph, path))];
   const gguf = paths.filter((path) => /^[^/]*\.gguf$/.test(path));
-  return gguf.length === 1 ? gguf : [];
+  return oneModel(gguf) ? gguf : [];
+}
+
+/** A file, and of one that was split all other parts. @throws EspalierError INVALID_GGUF naming one that is not there */
+function presentParts(place: string, paths: readonly string[], path: string): readonly string[] {
+  const parts = partsWith(path);
+  const missing = parts.find((part) => !paths.includes(part));
+  if (missing === undefined) return parts;
+  throw new EspalierError("INVALID_GGUF", `the model was split into ${parts.length} files, and ${place} has no ${missing}`, {
+    file: missing,
+  });
 }

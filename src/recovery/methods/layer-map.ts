@@ -55,6 +55,7 @@ export const layerMap: ClosedForm = {
   learningRate: null,
   asksFor: "layers, attentions or MLPs of it are gone, and the branch before them ends in a plain product",
   parameters: (models) => gapsOf(models).map((g) => g.parameter),
+  leastInputs: ({ hiddenSize }) => hiddenSize,
   rounds(pair: Pair) {
     return gapsOf(pair).flatMap(({ joint, parameter }): Fit[][] => {
       const product = pair.products.get(parameter);

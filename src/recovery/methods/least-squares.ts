@@ -1,6 +1,6 @@
 import { sizeAt } from "../../onnx/ir.ts";
 import { lastProducts } from "../last-products.ts";
-import type { Beside, ClosedForm, Fit, Pair } from "./method.ts";
+import type { Beside, ClosedForm, Fit, Pair, Recorded } from "./method.ts";
 import { scaled } from "./rows.ts";
 
 /** The products of which heads or channels are gone: they sum over fewer than their teacher's do, and give as much. */
@@ -9,6 +9,14 @@ function cut({ own, its, whole }: Beside) {
     const there = its.graph.initializers.get(parameter)?.dims;
     return there?.length === 2 && sizeAt(there, axis) > sizeAt(tensor.dims, axis) && there[1 - axis] === tensor.dims[1 - axis];
   });
+}
+
+/** How many channels go with each weight of an MLP. */
+function channelsBesideWeights({ structures }: Recorded): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { kind, parameters, count } of structures)
+    if (kind === "CHANNEL") for (const name of parameters) counts.set(name, Math.max(count, counts.get(name) ?? 0));
+  return counts;
 }
 
 /**
@@ -23,6 +31,10 @@ export const leastSquares: ClosedForm = {
   learningRate: null,
   asksFor: "heads or channels of it are gone, and a plain product summed over them",
   parameters: (models) => cut(models).map((p) => p.parameter),
+  leastInputs(own, its) {
+    const [here, there] = [channelsBesideWeights(own), channelsBesideWeights(its)];
+    return Math.max(0, ...[...here].map(([name, count]) => (count < (there.get(name) ?? 0) ? count : 0)));
+  },
   rounds(pair: Pair) {
     const { products, itsProducts, itsName } = pair;
     const fits = cut(pair).flatMap(({ parameter, tensor: { dims } }): Fit[] => {

@@ -4,6 +4,7 @@ import type { Model, TypedGraph } from "../../onnx/ir.ts";
 import type { TensorReader } from "../../onnx/read-tensor.ts";
 import type { Whole } from "../../pruning/open-groups.ts";
 import type { Random } from "../../random.ts";
+import type { StructureGroup } from "../../structures/structure.ts";
 import type { RecoveryOptions } from "../options.ts";
 import type { Joint } from "../trunk.ts";
 
@@ -91,6 +92,16 @@ export interface Fit {
   values(b: GraphBuilder): { readonly given: Value; readonly missing: Value };
 }
 
+/** A closed form asks for so many tokens for each input of a product that it solves for. */
+export const leastTokensPerInput = 4;
+
+/** What is known of a model without its graph. */
+export interface Recorded {
+  /** 0 where it is not known. */
+  readonly hiddenSize: number;
+  readonly structures: readonly StructureGroup[];
+}
+
 /** A way of healing by solving for weights: no gradients, no steps. It never sees a session. */
 export interface ClosedForm extends Way {
   /** Nothing is trained. */
@@ -99,6 +110,8 @@ export interface ClosedForm extends Way {
   readonly asksFor: string;
   /** The matrices that change; none if there is nothing to solve for. */
   parameters(models: Beside): readonly string[];
+  /** So many inputs at least has the widest product that is solved for, as far as is known without the graphs. */
+  leastInputs(own: Recorded, its: Recorded): number;
   /** In rounds: what is solved for in one is in place in the next. */
   rounds(pair: Pair): readonly (readonly Fit[])[];
 }

@@ -56,7 +56,7 @@ const changed = (change: (bytes: Buffer) => void, of: Buffer = tiny): Buffer => 
 describe("a GGUF file", () => {
   it("of the gguf package becomes a folder that computes what transformers does, with tokenizer and chat template", async () => {
     const folder = join(scratch, "tiny");
-    const notes = await finished(folderOfGguf({ path: join(fixtures, "tiny.gguf"), file: "tiny.gguf" }, folder));
+    const notes = await finished(folderOfGguf([{ path: join(fixtures, "tiny.gguf"), file: "tiny.gguf" }], folder));
     assert.match(
       notes.join(),
       /5 of the 11 tensors of the GGUF file were quantised \(Q4_0, Q4_1, Q5_0, Q5_1, Q8_0\); they are kept as float16/,
@@ -194,7 +194,7 @@ describe("a GGUF file", () => {
       const cut = random() < 0.1 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes;
       const path = stored(cut);
       try {
-        await finished(folderOfGguf({ path, file: "a.gguf" }, join(scratch, `fuzz-${i}`)));
+        await finished(folderOfGguf([{ path, file: "a.gguf" }], join(scratch, `fuzz-${i}`)));
       } catch (error) {
         assert.ok(error instanceof EspalierError, `seed ${seed}, ${i}: ${error instanceof Error ? error.stack : error}`);
       }
@@ -212,7 +212,7 @@ describe("a GGUF file", () => {
 
 it("a GGUF file whose numbers of heads and tensors disagree is refused", async () => {
   const path = stored(changed((b) => b.writeUInt32LE(4, after_("llama.attention.head_count_kv") + 4)));
-  const reading = finished(folderOfGguf({ path, file: "a.gguf" }, join(scratch, "many")));
+  const reading = finished(folderOfGguf([{ path, file: "a.gguf" }], join(scratch, "many")));
   await assert.rejects(reading, {
     code: "INVALID_GGUF",
     message: /"blk.0.attn_k.weight" has 32 rows; by the numbers of heads 64 were expected/,
@@ -222,7 +222,7 @@ it("a GGUF file whose numbers of heads and tensors disagree is refused", async (
 describe("what a GGUF file says", () => {
   const converted = (metadata: Readonly<Record<string, Typed>>) => {
     const path = stored(fileOf(metadata));
-    return finished(folderOfGguf({ path, file: "a.gguf" }, join(scratch, `told-${files++}`)));
+    return finished(folderOfGguf([{ path, file: "a.gguf" }], join(scratch, `told-${files++}`)));
   };
   const rows: readonly (readonly [string, Readonly<Record<string, Typed>>, string, RegExp])[] = [
     ["no architecture", { "general.name": text("x") }, "UNSUPPORTED_GGUF", /"general.architecture" is null; known are chatglm, cohere2, /],

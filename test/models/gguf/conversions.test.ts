@@ -107,7 +107,7 @@ async function written(name: string, variant: Variant): Promise<Container & { re
 /** The graph of a file that is read again has transformers' logits, for texts as long as the file says. */
 async function requireLogits({ target, metadata }: Container & { readonly target: string }, { tokens, logits }: Variant): Promise<void> {
   const folder = `${target}-back`;
-  await finished(folderOfGguf({ path: target, file: "tiny.gguf" }, folder));
+  await finished(folderOfGguf([{ path: target, file: "tiny.gguf" }], folder));
   writeFileSync(join(folder, "model.onnx"), (await graphOfFolder({ root: folder, folder })).bytes);
   const length = Math.min(tokens.length, Number(metadata.get(`${metadata.get("general.architecture")}.context_length`)));
   const model = await LanguageModel.open({ folder, executionProvider: "CPU", threads: 1 });

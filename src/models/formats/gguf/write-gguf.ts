@@ -142,7 +142,7 @@ export const writeGguf: FormatWriter = {
     const target = join(destination, file);
     const made = yield* ggufOfFolder({ folder, quantisation, target });
     written(file);
-    await finished(folderOfGguf({ path: target, file }, back));
+    await finished(folderOfGguf([{ path: target, file }], back));
     await requireSameTensors(folder, back, quantisation);
     const length = Math.min(context, Number(chosen.metadata.get(`${chosen.architecture.name}.context_length`)?.value));
     await requireSameLogits(source, back, { allowed: allowed[quantisation], length });

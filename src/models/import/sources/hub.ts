@@ -120,7 +120,7 @@ export const fromHub: Gather<FromHub> = async function* (source, { digests, sign
     }
     return {
       modelRoot: folder,
-      path: source.files?.find((path) => path.endsWith(".onnx")) ?? ".",
+      path: source.files?.find((path) => /\.(?:onnx|gguf)$/.test(path)) ?? ".",
       files: "OURS",
       notes: [`made of ${repository} at ${commit}`],
       proven: heard(Promise.all(checks).then(() => {})),

@@ -4,6 +4,7 @@ import { type PruningOptions, prunesParts } from "../pruning/options.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { structuresOfModels } from "../store/references.ts";
 import type { Database } from "../store/store.ts";
+import { requireGradients } from "./unquantised.ts";
 import { lengthRule, type Requirement, requireAll } from "./validate.ts";
 
 const at = (name: string): string => `input.options.${name}`;
@@ -39,10 +40,8 @@ function learningRules({ startFrom, masks, structureKinds }: PruningOptions, met
   ];
 }
 
-/** What a run's options must be for a model and a method. */
-export function optionRules(o: PruningOptions, architecture: ModelRecord["architecture"], method: Method): Requirement[] {
-  const { layers } = architecture;
-  const free = layers - o.protectFirst - o.protectLast;
+/** What a run's options must be for a method. */
+export function optionRules(o: PruningOptions, method: Method): Requirement[] {
   return [
     [at("targetRatio"), o.targetRatio > 0 && o.targetRatio < 1, "must lie between 0 and 1, both excluded"],
     [at("structureKinds"), o.structureKinds.length > 0, "must name at least one kind"],
@@ -61,11 +60,9 @@ export function optionRules(o: PruningOptions, architecture: ModelRecord["archit
     ...uniformRules(o),
     ...learningRules(o, method),
     [at("samples"), isFrom1(o.samples, 1024), "must be from 1 to 1024"],
-    lengthRule(at("sequenceLength"), o.sequenceLength, architecture),
     [at("perturbation.rate"), o.perturbation.rate > 0 && o.perturbation.rate <= 1, "must be above 0 and no more than 1"],
     [at("protectFirst"), o.protectFirst >= 0, "must not be negative"],
     [at("protectLast"), o.protectLast >= 0, "must not be negative"],
-    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
     [
       at("structureKinds"),
       o.structureKinds.every((kind) => method.kinds.includes(kind)),
@@ -84,9 +81,25 @@ export function optionRules(o: PruningOptions, architecture: ModelRecord["archit
   ];
 }
 
-/** Some models have no heads or channels that can go. @throws EspalierError BAD_USER_INPUT */
-export async function requireStructures(db: Database, modelId: string, { structureKinds }: PruningOptions): Promise<void> {
-  const [structures = []] = await structuresOfModels(db, [modelId]);
+/**
+ * Requires of a model that a run with such options can prune it: some have no heads or channels that can go.
+ *
+ * @throws EspalierError BAD_USER_INPUT; what keeps the model from being pruned
+ */
+export async function requirePrunable(
+  db: Database,
+  model: ModelRecord,
+  { structureKinds, sequenceLength, protectFirst, protectLast }: PruningOptions,
+): Promise<void> {
+  await requireGradients(db, model);
+  const { id, architecture } = model;
+  const { layers } = architecture;
+  const free = layers - protectFirst - protectLast;
+  requireAll([
+    lengthRule(at("sequenceLength"), sequenceLength, architecture),
+    [at("protectFirst"), free > 0, `and protectLast must leave some of the model's ${layers} layers unprotected`],
+  ]);
+  const [structures = []] = await structuresOfModels(db, [id]);
   const known = new Set(structures.map(({ kind }) => kind));
   requireAll(
     structureKinds.map(

@@ -1,9 +1,17 @@
 import { computeOnce } from "../compute/compute-once.ts";
+import type { StoredDataset } from "../compute/stored-dataset.ts";
 import { EspalierError } from "../errors.ts";
 import { type DatasetRecord, findOverlap, recordOverlap } from "../store/datasets.ts";
 import type { Store } from "../store/store.ts";
+import type { DatasetContent } from "../text/dataset-content.ts";
 import type { Overlap } from "../text/overlap.ts";
-import type { DatasetCandidate } from "./register-dataset.ts";
+
+/** A dataset to measure on. */
+interface Measured {
+  /** Null until it is stored. */
+  readonly id: string | null;
+  readonly records: StoredDataset | DatasetContent;
+}
 
 /** Speakers quote each other, and tasks ask alike: of the built-in datasets 1.2% of the held-out passages are quotations. */
 const tolerated = 0.02;
@@ -19,7 +27,7 @@ const tolerated = 0.02;
 export async function checkOverlap(
   services: { readonly store: Store; readonly dataDirectory: string },
   calibrations: readonly DatasetRecord[],
-  dataset: Pick<DatasetCandidate, "id" | "records">,
+  dataset: Measured,
   allow: boolean,
   signal: AbortSignal,
 ): Promise<number> {
@@ -42,7 +50,7 @@ export async function checkOverlap(
 /** Worked out in a process of its own, for it takes seconds of large texts, and once: neither dataset changes. */
 async function overlap(
   { store, dataDirectory }: { readonly store: Store; readonly dataDirectory: string },
-  { id, records }: Pick<DatasetCandidate, "id" | "records">,
+  { id, records }: Measured,
   other: DatasetRecord,
   signal: AbortSignal,
 ): Promise<Overlap> {
