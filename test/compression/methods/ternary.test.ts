@@ -102,6 +102,20 @@ describe("three levels", () => {
       }
   });
 
+  for (const { codes, ...options } of expected.pbs2p)
+    it(`a method finds what plain elimination finds: ${JSON.stringify(options)}`, async () => {
+      const { gram, weights, outputs: m } = smallGroup();
+      const n = 40;
+      const own = {
+        inputs: n,
+        gram: Float64Array.from({ length: n * n }, (_, at) => gram[Math.floor(at / n) * 72 + (at % n)] as number),
+        weights: weights.slice(0, n * m),
+        outputs: m,
+      };
+      const group = { ...own, matrices: [{ parameter: "w", outputs: m, weights: own.weights }] };
+      assert.deepEqual([...blocksOf(await compressed("PBS2P", group, { scheme: "TERNARY", ...options }, algebra)).codes], codes);
+    });
+
   it("a block of zeros is one", async () => {
     const group = smallGroup(40, 2);
     const zeros = { ...group, matrices: [{ parameter: "w", outputs: 2, weights: new Float32Array(80) }], weights: new Float32Array(80) };
