@@ -48,7 +48,7 @@ export const defaultCompressionOptions: CompressionOptions = {
   scheme: "INT4",
   blockSize: 32,
   symmetric: false,
-  activationOrder: false,
+  activationOrder: true,
   pattern: "TWO_OF_FOUR",
   sparsity: 0.5,
   head: true,
