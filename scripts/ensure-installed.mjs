@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { passing } from "./passing.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const at = (path) => `${root}/${path}`;
@@ -28,15 +29,13 @@ function missingPackages() {
 function install() {
   const missing = missingPackages();
   if (missing.length === 0) return;
-  console.error(`Installing dependencies (${missing.length === 1 ? missing[0] : `${missing.length} packages`} missing or outdated) ...`);
   // npm tells its scripts where it lies, so the npm that was called is the npm that installs.
   const npm = process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.execPath, process.env.npm_execpath] : ["npm"];
   const [command, ...args] = [...npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"];
-  const { status, error } = spawnSync(command, args, {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-    shell: process.platform === "win32" && npm.length === 1,
-  });
+  const what = missing.length === 1 ? missing[0] : `${missing.length} packages`;
+  const { status, error } = passing(`Installing dependencies (${what} missing or outdated) ...`, () =>
+    spawnSync(command, args, { cwd: root, stdio: ["ignore", "ignore", 2], shell: process.platform === "win32" && npm.length === 1 }),
+  );
   if (status === 0) return;
   fail(
     `Dependencies could not be installed: npm ci ${error ? `could not start (${error.message})` : `ended with status ${status}`}.\n` +
@@ -52,11 +51,9 @@ function generateClient() {
   for (const path of ["prisma/schema.prisma", "prisma.config.ts", "node_modules/prisma/package.json"]) hash.update(readFileSync(at(path)));
   const digest = hash.digest("hex");
   if (existsSync(client) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
-  console.error("Generating the Prisma client ...");
-  const { status, stdout, stderr } = spawnSync(process.execPath, [at("node_modules/prisma/build/index.js"), "generate"], {
-    cwd: root,
-    encoding: "utf8",
-  });
+  const { status, stdout, stderr } = passing("Generating the Prisma client ...", () =>
+    spawnSync(process.execPath, [at("node_modules/prisma/build/index.js"), "generate"], { cwd: root, encoding: "utf8" }),
+  );
   if (status !== 0) fail(`prisma generate ended with status ${status}:\n${stdout}${stderr}`);
   writeFileSync(stamp, digest);
 }
