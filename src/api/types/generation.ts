@@ -124,7 +124,8 @@ export class GenerateInput extends WritingInput {
 
   @Field(() => String, {
     nullable: true,
-    description: "With `prompt: { messages }`: what the answer begins with. It is read after what the chat template writes, and gone on from.",
+    description:
+      "With `prompt: { messages }`: what the answer begins with. It is read after what the chat template writes, and gone on from.",
   })
   readonly answerBegins?: string | null;
 
