@@ -233,7 +233,7 @@ test("what is typed into a dialog outlives it, and the token", inBrowser, async 
       await page.getByRole("button", { name: "Log in" }).click();
       await page.getByRole("button", { name: "Edit" }).click();
     };
-    const note = page.getByLabel("Note");
+    const note = page.getByRole("textbox", { name: "Note" });
     await logIn(tokens[0]?.secret ?? "");
     await note.fill("made on a rainy day");
     await page.keyboard.press("Escape");
