@@ -6,7 +6,6 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { passing } from "./passing.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const at = (path) => `${root}/${path}`;
@@ -14,6 +13,16 @@ const at = (path) => `${root}/${path}`;
 function fail(message) {
   console.error(`\n${message}`);
   process.exit(1);
+}
+
+/** Says on a terminal what one waits for, while the work lasts. Nothing of it stays: what a command prints comes first in its output. */
+function passing(text, work) {
+  if (process.stderr.isTTY) process.stderr.write(text);
+  try {
+    return work();
+  } finally {
+    if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  }
 }
 
 /** npm's own record of what lies in node_modules, against the lockfile. An optional package may be for another platform. */
@@ -85,7 +94,7 @@ const { buildWeb } = await import("./web/build.mjs");
 const { writeTypes } = await import("./web/types.mjs");
 try {
   await writeTypes();
-  buildWeb();
+  passing("Building the dashboard ...", buildWeb);
 } catch (error) {
   fail(error.message);
 }

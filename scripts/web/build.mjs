@@ -9,7 +9,6 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { passing } from "../passing.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -58,11 +57,13 @@ export function buildWeb() {
   const stamp = at("assets/web/.stamp");
   const wanted = digest();
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  const { status, stdout, stderr } = passing("Building the dashboard ...", () =>
-    spawnSync(process.execPath, [at("node_modules/vite/bin/vite.js"), "build", at("web"), "--logLevel", "warn"], {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [at("node_modules/vite/bin/vite.js"), "build", at("web"), "--logLevel", "warn"],
+    {
       cwd: at("web"),
       encoding: "utf8",
-    }),
+    },
   );
   if (status !== 0) throw new Error(`vite build ended with status ${status}:\n${stdout}${stderr}`);
   if (totalOf(scriptSizes()) > limitBytes) throw new Error(`the dashboard's scripts are larger than their limit:\n${sizesInWords()}`);
