@@ -15,6 +15,16 @@ function fail(message) {
   process.exit(1);
 }
 
+/** Says on a terminal what one waits for, while the work lasts. Nothing of it stays: what a command prints comes first in its output. */
+function passing(text, work) {
+  if (process.stderr.isTTY) process.stderr.write(text);
+  try {
+    return work();
+  } finally {
+    if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  }
+}
+
 /** npm's own record of what lies in node_modules, against the lockfile. An optional package may be for another platform. */
 function missingPackages() {
   if (!existsSync(at("node_modules/.package-lock.json"))) return ["node_modules"];
@@ -28,15 +38,13 @@ function missingPackages() {
 function install() {
   const missing = missingPackages();
   if (missing.length === 0) return;
-  console.error(`Installing dependencies (${missing.length === 1 ? missing[0] : `${missing.length} packages`} missing or outdated) ...`);
   // npm tells its scripts where it lies, so the npm that was called is the npm that installs.
   const npm = process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.execPath, process.env.npm_execpath] : ["npm"];
   const [command, ...args] = [...npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"];
-  const { status, error } = spawnSync(command, args, {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-    shell: process.platform === "win32" && npm.length === 1,
-  });
+  const what = missing.length === 1 ? missing[0] : `${missing.length} packages`;
+  const { status, error } = passing(`Installing dependencies (${what} missing or outdated) ...`, () =>
+    spawnSync(command, args, { cwd: root, stdio: ["ignore", "ignore", 2], shell: process.platform === "win32" && npm.length === 1 }),
+  );
   if (status === 0) return;
   fail(
     `Dependencies could not be installed: npm ci ${error ? `could not start (${error.message})` : `ended with status ${status}`}.\n` +
@@ -52,11 +60,9 @@ function generateClient() {
   for (const path of ["prisma/schema.prisma", "prisma.config.ts", "node_modules/prisma/package.json"]) hash.update(readFileSync(at(path)));
   const digest = hash.digest("hex");
   if (existsSync(client) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
-  console.error("Generating the Prisma client ...");
-  const { status, stdout, stderr } = spawnSync(process.execPath, [at("node_modules/prisma/build/index.js"), "generate"], {
-    cwd: root,
-    encoding: "utf8",
-  });
+  const { status, stdout, stderr } = passing("Generating the Prisma client ...", () =>
+    spawnSync(process.execPath, [at("node_modules/prisma/build/index.js"), "generate"], { cwd: root, encoding: "utf8" }),
+  );
   if (status !== 0) fail(`prisma generate ended with status ${status}:\n${stdout}${stderr}`);
   writeFileSync(stamp, digest);
 }
@@ -88,7 +94,7 @@ const { buildWeb } = await import("./web/build.mjs");
 const { writeTypes } = await import("./web/types.mjs");
 try {
   await writeTypes();
-  buildWeb();
+  passing("Building the dashboard ...", buildWeb);
 } catch (error) {
   fail(error.message);
 }

@@ -1,6 +1,8 @@
 /**
  * Builds the dashboard into assets/web, unless what is there was built of the same files, and holds its scripts to their limit.
- * Plain Node, for it is called where nothing else is built yet.
+ * Plain Node, for it is called where nothing else is built yet. Called by itself, it tells how large they are:
+ *
+ *     node scripts/web/build.mjs
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -34,7 +36,7 @@ function digest() {
 }
 
 /** The scripts that were built, with their sizes. */
-export function scriptSizes() {
+function scriptSizes() {
   const folder = at("assets/web/assets");
   return readdirSync(folder)
     .filter((name) => name.endsWith(".js"))
@@ -42,11 +44,19 @@ export function scriptSizes() {
     .sort((a, b) => b.bytes - a.bytes);
 }
 
+const totalOf = (sizes) => sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+
+function sizesInWords() {
+  const kB = (bytes) => `${(bytes / 1000).toFixed(1).padStart(6)} kB`;
+  const sizes = scriptSizes();
+  const lines = sizes.map(({ name, bytes }) => `${kB(bytes)}  ${name}`);
+  return [...lines, `${kB(totalOf(sizes))}  of script with gzip; the limit is ${kB(limitBytes).trim()}`].join("\n");
+}
+
 export function buildWeb() {
   const stamp = at("assets/web/.stamp");
   const wanted = digest();
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  console.error("Building the dashboard ...");
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [at("node_modules/vite/bin/vite.js"), "build", at("web"), "--logLevel", "warn"],
@@ -56,15 +66,15 @@ export function buildWeb() {
     },
   );
   if (status !== 0) throw new Error(`vite build ended with status ${status}:\n${stdout}${stderr}`);
-  const sizes = scriptSizes();
-  const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
-  const kB = (bytes) => `${(bytes / 1000).toFixed(1).padStart(6)} kB`;
-  if (total > limitBytes) for (const { name, bytes } of sizes) console.error(`${kB(bytes)}  ${name}`);
-  console.error(`${kB(total)}  of script with gzip; the limit is ${kB(limitBytes).trim()}`);
-  if (total > limitBytes) throw new Error("the dashboard's scripts are larger than their limit");
+  if (totalOf(scriptSizes()) > limitBytes) throw new Error(`the dashboard's scripts are larger than their limit:\n${sizesInWords()}`);
   for (const name of bundled) {
     const license = readdirSync(at(`node_modules/${name}`)).find((file) => file.startsWith("LICENSE"));
     copyFileSync(at(`node_modules/${name}/${license}`), at(`assets/web/LICENSE-${name}`));
   }
   writeFileSync(stamp, wanted);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  buildWeb();
+  console.log(sizesInWords());
 }

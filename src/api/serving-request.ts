@@ -20,16 +20,17 @@ const within = (value: number, least: number, most: number): boolean => value >=
 /** What must hold of whatever asks for a text. */
 export function writingRules(input: Omit<GenerateInput, "modelId" | "echo" | "n">): Requirement[] {
   const { prompt, maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty } = input;
-  const { logitBias, stop, timeLimitMs } = input;
+  const { logitBias, stop, timeLimitMs, answerBegins } = input;
   const { text, messages } = prompt;
-  const characters = (text?.length ?? 0) + (messages ?? []).reduce((n, { content, role }) => n + content.length + role.length, 0);
+  const spoken = (messages ?? []).reduce((n, { content, role }) => n + content.length + role.length, answerBegins?.length ?? 0);
   return [
     [
       messages ? "input.prompt.messages" : "input.prompt.text",
-      characters <= longestPrompt,
+      (text?.length ?? 0) + spoken <= longestPrompt,
       `must have at most ${longestPrompt} characters`,
     ],
     ["input.prompt.messages", messages == null || within(messages.length, 1, 1000), "must be 1 to 1000 messages"],
+    ["input.answerBegins", answerBegins == null || messages != null, "is of an answer to input.prompt.messages, which must be given"],
     ["input.maxTokens", within(maxTokens, 1, mostTokens), `must be from 1 to ${mostTokens}`],
     ["input.temperature", within(temperature, 0, 10), "must be from 0 to 10"],
     ["input.topK", topK >= 0, "must not be negative"],

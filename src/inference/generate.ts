@@ -8,6 +8,8 @@ import type { Engine } from "./engine.ts";
 export interface TextOptions extends ChoiceOptions {
   /** A text to go on from, or a conversation to answer. */
   readonly prompt: string | readonly ChatMessage[];
+  /** What the answer to a conversation begins with: it is read after what the template writes. */
+  readonly answerBegins?: string;
   /** Texts to write, with seeds that count up. */
   readonly n?: number;
   /** Leave out the beginning of a prompt that is too long for the context, rather than refuse it. */
@@ -104,11 +106,11 @@ export async function* generate(
 }
 
 /** @throws EspalierError CHAT_TEMPLATE_MISSING, INVALID_CHAT_TEMPLATE */
-function promptOf({ tokenizer, chatTemplate }: ServedModel, { prompt }: TextOptions): number[] {
+function promptOf({ tokenizer, chatTemplate }: ServedModel, { prompt, answerBegins = "" }: TextOptions): number[] {
   if (typeof prompt === "string") return tokenizer.encodeDocument(prompt);
   if (!chatTemplate) throw new EspalierError("CHAT_TEMPLATE_MISSING", "the model has no chat template: give it a text instead of messages");
   // A template writes the beginning of the document itself.
-  return tokenizer.encode(chatTemplate(prompt));
+  return tokenizer.encode(chatTemplate(prompt) + answerBegins);
 }
 
 /** @throws EspalierError PROMPT_TOO_LONG */

@@ -78,7 +78,7 @@ export async function planPruning(services: StartServices, request: PruningReque
     isPending,
     targetParameterCount,
     reachableRatio: reachable(groups, options) / total,
-    structures: byKind(chosen),
+    structures: byKind(chosen, options),
     structuresPerIteration,
     fewestIterations,
     mostIterations,
@@ -124,17 +124,21 @@ function structuresNeeded(groups: readonly Group[], parameters: number, largestF
   return needed;
 }
 
-const byKind = (groups: readonly Group[]): PlannedStructures[] =>
-  [...new Set(groups.map(({ kind }) => kind))].map((kind) => {
+function byKind(groups: readonly Group[], { protectFirst, protectLast }: PruningOptions): PlannedStructures[] {
+  return [...new Set(groups.map(({ kind }) => kind))].map((kind) => {
     const own = groups.filter((group) => group.kind === kind);
     const sum = (of: (group: Group) => number) => own.reduce((n, group) => n + of(group), 0);
+    // The last attention of a model stays, and by layers alone the layer around it.
+    const keepsOne = (kind === "LAYER" || kind === "ATTENTION") && protectFirst + protectLast === 0;
     return {
       kind,
       count: sum(({ count }) => count),
-      removable: sum((group) => group.removable),
-      parameterCount: sum((group) => group.removable * group.parameterCount),
+      removable: sum((group) => group.removable) - (keepsOne ? 1 : 0),
+      parameterCount:
+        sum((group) => group.removable * group.parameterCount) - (keepsOne ? Math.min(...own.map((group) => group.parameterCount)) : 0),
     };
   });
+}
 
 /** What an iteration costs goes, roughly, with the parameters that are there and the tokens that are seen. */
 const unit = ({ samples, sequenceLength }: Pick<PruningOptions, "samples" | "sequenceLength">, parameters: number): number =>

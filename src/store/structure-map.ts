@@ -15,6 +15,8 @@ export interface StructureMapRow {
   readonly lowestScores: readonly (number | null)[];
   /** Structures of each cell that are gone after the iteration. */
   readonly gone: readonly number[];
+  /** The iteration in which the first of each cell went; null where none is gone. */
+  readonly goneSince: readonly (number | null)[];
 }
 
 export interface StructureMap {
@@ -65,14 +67,16 @@ export async function structureMap(
   const starts = layout.flatMap(({ group, cellSize, cells: many }) => Array.from({ length: many }, (_, i) => group.index + i * cellSize));
   const scored = iteration === null || starts.length === 0 ? [] : await scoresByCell(db, run.id, kind, iteration, starts);
   const removed = iteration === null || starts.length === 0 ? [] : await removedByCell(db, run.id, kind, iteration, starts);
-  const [scoresAt, goneAt] = [new Map(scored.map((cell) => [cell.cell, cell])), new Map(removed.map(({ cell, gone }) => [cell, gone]))];
-  const whole = iteration === null ? new Set() : await goneWithHolders(db, run.id, kind, iteration, structures);
+  const [scoresAt, removedAt] = [new Map(scored.map((cell) => [cell.cell, cell])), new Map(removed.map((cell) => [cell.cell, cell]))];
+  const wholeSince =
+    iteration === null ? new Map<StructureGroup, number>() : await goneWithHolders(db, run.id, kind, iteration, structures);
 
   let next = 0;
   const rows = layout.map(({ group, cellSize, cells: many }) => {
     const { layer, index, count } = group;
     const places = Array.from({ length: many }, () => next++);
     const sizes = places.map((_, i) => Math.min(cellSize, count - i * cellSize));
+    const whole = wholeSince.get(group);
     return {
       layer,
       index,
@@ -80,7 +84,13 @@ export async function structureMap(
       cellSize,
       scores: places.map((cell) => scoresAt.get(cell)?.mean ?? null),
       lowestScores: places.map((cell) => scoresAt.get(cell)?.lowest ?? null),
-      gone: places.map((cell, i) => (whole.has(group) ? (sizes[i] as number) : Math.min(sizes[i] as number, goneAt.get(cell) ?? 0))),
+      gone: places.map((cell, i) =>
+        whole === undefined ? Math.min(sizes[i] as number, removedAt.get(cell)?.gone ?? 0) : (sizes[i] as number),
+      ),
+      goneSince: places.map((cell) => {
+        const since = Math.min(whole ?? Number.POSITIVE_INFINITY, removedAt.get(cell)?.since ?? Number.POSITIVE_INFINITY);
+        return Number.isFinite(since) ? since : null;
+      }),
     };
   });
   return { kind, iteration, rows };
@@ -96,31 +106,40 @@ function scoresByCell(db: Database, runId: string, kind: StructureKind, iteratio
 }
 
 const removals = (runId: string, iteration: number): Prisma.Sql => Prisma.sql`
-  (SELECT r->>'kind' AS kind, (r->>'index')::int AS index FROM "Iteration" i CROSS JOIN LATERAL jsonb_array_elements(i.removed) AS r
+  (SELECT r->>'kind' AS kind, (r->>'index')::int AS index, i.index AS iteration FROM "Iteration" i CROSS JOIN LATERAL jsonb_array_elements(i.removed) AS r
    WHERE i."runId" = ${runId}::uuid AND i.index <= ${iteration}::int) removal`;
 
 function removedByCell(db: Database, runId: string, kind: StructureKind, iteration: number, starts: readonly number[]) {
-  return db.$queryRaw<{ cell: number; gone: number }[]>`
-    SELECT width_bucket(index::float8, ${[...starts]}::float8[]) - 1 AS cell, count(DISTINCT index)::int AS gone
+  return db.$queryRaw<{ cell: number; gone: number; since: number }[]>`
+    SELECT width_bucket(index::float8, ${[...starts]}::float8[]) - 1 AS cell, count(DISTINCT index)::int AS gone, min(iteration)::int AS since
     FROM ${removals(runId, iteration)} WHERE kind = ${kind} GROUP BY cell`;
 }
 
-/** The groups of a kind that went with what held them: with their layer, or with the branch whose weights are theirs. */
+/** The groups of a kind that went with what held them, and in which iteration: with their layer, or with the branch whose weights are theirs. */
 async function goneWithHolders(
   db: Database,
   runId: string,
   kind: StructureKind,
   iteration: number,
   structures: readonly StructureGroup[],
-): Promise<Set<StructureGroup>> {
+): Promise<Map<StructureGroup, number>> {
   const kinds = holders[kind];
-  if (kinds.length === 0) return new Set();
-  const gone = await db.$queryRaw<StructureId[]>`
-    SELECT DISTINCT kind, index FROM ${removals(runId, iteration)} WHERE kind = ANY(${[...kinds]}::text[])`;
-  const isGone = (holder: StructureGroup) => gone.some((each) => each.kind === holder.kind && each.index === holder.index);
-  const gonePlaces = structures.filter((group) => kinds.includes(group.kind) && isGone(group));
+  if (kinds.length === 0) return new Map();
+  const gone = await db.$queryRaw<(StructureId & { since: number })[]>`
+    SELECT kind, index, min(iteration)::int AS since FROM ${removals(runId, iteration)} WHERE kind = ANY(${[...kinds]}::text[])
+    GROUP BY kind, index`;
+  const goneHolders = structures.flatMap((holder) => {
+    const since = gone.find((each) => each.kind === holder.kind && each.index === holder.index)?.since;
+    return since === undefined ? [] : [{ holder, since }];
+  });
   const holds = (holder: StructureGroup, group: StructureGroup) =>
     holder.layer === group.layer &&
     (holder.kind === "LAYER" || group.parameters.some((parameter) => holder.parameters.includes(parameter)));
-  return new Set(structures.filter((group) => group.kind === kind && gonePlaces.some((holder) => holds(holder, group))));
+  const own = structures.filter((group) => group.kind === kind);
+  return new Map(
+    own.flatMap((group) => {
+      const since = goneHolders.filter(({ holder }) => holds(holder, group)).map((each) => each.since);
+      return since.length > 0 ? [[group, Math.min(...since)] as const] : [];
+    }),
+  );
 }

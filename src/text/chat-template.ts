@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { template } from "./jinja/template.ts";
 import { TemplateError } from "./jinja/template-error.ts";
-import { readJson } from "./model-config.ts";
+import { jsonObject } from "./model-config.ts";
 import { readBeside } from "./read-beside.ts";
 import { readSpecialTokens } from "./special-tokens.ts";
 
@@ -25,7 +25,7 @@ export const chatTemplateFiles = ["chat_template.jinja", "tokenizer_config.json"
  *   template where it refuses a conversation
  */
 export async function loadChatTemplate(folder: string): Promise<ChatTemplate | null> {
-  const source = await readChatTemplate(folder);
+  const source = await readChatTemplate((name) => readBeside(folder, name));
   if (source === null) return null;
   const names = await readSpecialTokens(folder);
   const rendered = attempt("cannot be used", () => template(source));
@@ -34,14 +34,18 @@ export async function loadChatTemplate(folder: string): Promise<ChatTemplate | n
   return (messages) => attempt("refuses", () => rendered({ ...given, messages }));
 }
 
-/** The template itself. Null if there is none. @throws EspalierError INVALID_JSON */
-export async function readChatTemplate(folder: string): Promise<string | null> {
-  const [own, settings, other] = await Promise.all([
-    readBeside(folder, "chat_template.jinja"),
-    readJson(folder, "tokenizer_config.json"),
-    readJson(folder, "chat_template.json"),
-  ]);
-  return own ?? templateIn(settings?.["chat_template"]) ?? templateIn(other?.["chat_template"]);
+/**
+ * The template itself. Null if there is none.
+ *
+ * @param read gives a file of the model's by its name; null if there is none
+ * @throws EspalierError INVALID_JSON
+ */
+export async function readChatTemplate(read: (name: string) => Promise<string | null>): Promise<string | null> {
+  const within = async (name: string) => {
+    const text = await read(name);
+    return text === null ? null : templateIn(jsonObject(name, text)["chat_template"]);
+  };
+  return (await read("chat_template.jinja")) ?? (await within("tokenizer_config.json")) ?? (await within("chat_template.json"));
 }
 
 function attempt<T>(what: string, work: () => T): T {

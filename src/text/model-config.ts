@@ -14,7 +14,11 @@ const deepest = 200;
  */
 export async function readJson(folder: string, name: string, levels = deepest): Promise<Readonly<Record<string, unknown>> | null> {
   const text = await readBeside(folder, name);
-  if (text === null) return null;
+  return text === null ? null : jsonObject(name, text, levels);
+}
+
+/** The same of a file's text. @throws EspalierError INVALID_JSON */
+export function jsonObject(name: string, text: string, levels = deepest): Readonly<Record<string, unknown>> {
   try {
     const value = parseJson(text);
     if (levels !== Number.POSITIVE_INFINITY && nestsPast(value, levels)) throw new SyntaxError(`it nests deeper than ${levels} levels`);

@@ -166,6 +166,7 @@ const rows = (): Record<string, Row> => ({
   "a text and messages": [...generation({ prompt: { text: "A", messages: [{ role: "user", content: "A" }] } }), bad, "input.prompt"],
   "neither text nor messages": [...generation({ prompt: {} }), bad, "input.prompt"],
   "no messages": [...generation({ prompt: { messages: [] } }), bad, "input.prompt.messages"],
+  "the beginning of an answer to nothing": [...generation({ answerBegins: "A" }), bad, "input.answerBegins"],
   "score with nobody": [score, { input: { modelId: nobody, prompt: "A", continuations: ["b"] } }, "MODEL_NOT_FOUND", "input.modelId"],
   "score nothing": [score, { input: { modelId, prompt: "A", continuations: [] } }, bad, "input.continuations"],
   "score an empty text": [score, { input: { modelId, prompt: "A", continuations: ["b", ""] } }, bad, "input.continuations"],

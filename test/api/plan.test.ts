@@ -74,6 +74,13 @@ test("a plan counts what may go; the run that it is of does as it says, and plan
 test("a plan tells how much may go at most: beyond it a run fails", async () => {
   const { model, ...layers } = await plan({ protectFirst: 1 });
   const own = model.structures.filter((group: { kind: string }) => group.kind === "LAYER");
+  // The run below tells by another door what may go at most; of layers alone it is what the plan says of them.
+  const [whole, alone] = [await plan({}), await plan({ structureKinds: ["ATTENTION"] })];
+  for (const { structures, reachableRatio } of [whole, alone]) {
+    assert.deepEqual([structures[0].count, structures[0].removable], [own.length, own.length - 1]);
+    assert.ok(Math.abs(structures[0].parameterCount / model.parameterCount - reachableRatio) < 1e-9);
+  }
+  assert.deepEqual([layers.structures[0].count, layers.structures[0].removable], [own.length - 1, own.length - 1]);
   const free = own.slice(1).reduce((n: number, group: { parameterCount: number }) => n + group.parameterCount, 0);
   assert.ok(Math.abs(layers.reachableRatio - free / model.parameterCount) < 1e-9);
   const { startPruning } = await api.data(start, {

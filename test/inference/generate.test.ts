@@ -179,6 +179,15 @@ describe("generate", () => {
     const chat = await written({ ...writer, chatTemplate }, { ...greedy, prompt: messages });
     const plain = tokenizer.encode("user: Who are you?\n");
     assert.equal(chat.summaries[0]?.promptTokens, plain.length);
+    // An answer that is begun goes on as its own beginning did.
+    const begun = await written(
+      { ...writer, chatTemplate },
+      { ...greedy, prompt: messages, answerBegins: " Call me", echo: true, topLogprobs: 0 },
+    );
+    const read = tokenizer.encode("user: Who are you?\n Call me");
+    assert.equal(begun.summaries[0]?.promptTokens, read.length);
+    const plainly = await written({ ...writer, chatTemplate: () => "user: Who are you?\n Call me" }, { ...greedy, prompt: messages });
+    assert.deepEqual(begun.tokenIds.slice(read.length), plainly.tokenIds);
   });
 });
 

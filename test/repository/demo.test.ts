@@ -45,6 +45,7 @@ describe("the demo", () => {
     const [code] = await once(child, "close");
     const output = child.output();
     assert.equal(code, 0, output);
+    assert.match(output, /^Watch it all in the dashboard: http:\/\/127\.0\.0\.1:\d+\n/, "where to watch it comes first");
 
     const [parameters, left] = row(output, "parameters");
     assert.equal(parameters, 1_415_520);

@@ -106,6 +106,9 @@ test("cells hold the means, the lowest and the number gone of their structures",
           scores: numbers.map((each) => (each.length > 0 ? each.reduce((sum, score) => sum + score, 0) / each.length : null)),
           lowestScores: numbers.map((each) => (each.length > 0 ? Math.min(...each) : null)),
           gone: places.map((place) => place.filter((i) => out.some((index) => index === i)).length),
+          goneSince: places.map((place) =>
+            place.some((i) => gone.includes(i)) ? 0 : place.some((i) => out.some((index) => index === i)) ? 1 : null,
+          ),
         };
       });
       const close = (value: number | null) => (value === null ? null : value.toPrecision(12));
@@ -125,20 +128,42 @@ test("what went with its layer or branch is gone, and what lies beside it is not
     { kind: "ATTENTION", index: 3 },
     { kind: "MLP", index: 2 },
   ];
-  await iterate(run.id, 0, removed, "LAYER", new Map([[1, 0.5]]));
-  const goneOf = async (kind: StructureKind) =>
-    (await structureMap(database.store.prisma, run, { kind, iteration: null, cells: 1 }))?.rows.map(({ gone }) => gone[0]);
+  // One channel of the layer, and one head of an attention, went before.
+  const before: StructureId[] = [
+    { kind: "CHANNEL", index: 1 },
+    { kind: "HEAD", index: 13 },
+  ];
+  await iterate(run.id, 0, before, "HEAD", new Map([[1, 0.5]]));
+  await iterate(run.id, 1, removed.slice(0, 1), "LAYER", new Map([[1, 0.5]]));
+  await iterate(run.id, 2, removed.slice(1), "LAYER", new Map([[1, 0.5]]));
+  const rowsOf = async (kind: StructureKind) =>
+    (await structureMap(database.store.prisma, run, { kind, iteration: null, cells: 1 }))?.rows ?? [];
+  const goneOf = async (kind: StructureKind) => (await rowsOf(kind)).map(({ gone }) => gone[0]);
+  const sinceOf = async (kind: StructureKind) => (await rowsOf(kind)).map(({ goneSince }) => goneSince[0]);
   assert.deepEqual(await goneOf("LAYER"), [1, 0, 0]);
   assert.deepEqual(await goneOf("ATTENTION"), [1, 1, 0, 1, 0, 0]);
   assert.deepEqual(await goneOf("MLP"), [1, 0, 1]);
   assert.deepEqual(await goneOf("HEAD"), [4, 4, 0, 4, 0, 0]);
   assert.deepEqual(await goneOf("CHANNEL"), [4, 0, 4]);
+  assert.deepEqual(await sinceOf("LAYER"), [1, null, null]);
+  assert.deepEqual(await sinceOf("ATTENTION"), [1, 1, null, 2, null, null]);
+  assert.deepEqual(await sinceOf("HEAD"), [1, 1, null, 0, null, null]);
+  assert.deepEqual(await sinceOf("CHANNEL"), [0, null, 2]);
 });
 
 test("before the first iteration there is a map without scores", async () => {
   const run = await runOf(groupsOf([5]));
   const map = await structureMap(database.store.prisma, run, { kind: "CHANNEL", iteration: null, cells: 2 });
-  const row = { layer: 0, index: 0, count: 5, cellSize: 3, scores: [null, null], lowestScores: [null, null], gone: [0, 0] };
+  const row = {
+    layer: 0,
+    index: 0,
+    count: 5,
+    cellSize: 3,
+    scores: [null, null],
+    lowestScores: [null, null],
+    gone: [0, 0],
+    goneSince: [null, null],
+  };
   assert.deepEqual(map, { kind: "CHANNEL", iteration: null, rows: [row] });
 });
 

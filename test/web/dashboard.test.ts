@@ -142,6 +142,8 @@ test("a run that failed says why; one that goes on can be cancelled, and resumed
   await at(`/runs/${seeded.failedRunId}`, async (page) => {
     await page.getByText("41.2% of the parameters can go, 90% were asked for").first().waitFor();
     await page.getByText("TARGET_UNREACHABLE").first().waitFor();
+    // Resumed it would fail in the same way: that is not offered.
+    assert.equal(await page.getByRole("button", { name: "Resume" }).count(), 0);
     await examine(page, "run-failed");
     await page.getByRole("button", { name: "Run again with changes" }).click();
     const ratio = page.getByLabel("Target ratio");
@@ -154,6 +156,14 @@ test("a run that failed says why; one that goes on can be cancelled, and resumed
     await page.getByRole("button", { name: "Prune", exact: true }).click();
     await page.getByRole("alert").filter({ hasText: "targetRatio" }).first().waitFor();
     assert.equal(await ratio.inputValue(), "2", "what was typed is still there");
+    // After Escape, too, until it is given up.
+    await page.keyboard.press("Escape");
+    await ratio.waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Run again with changes" }).click();
+    await ratio.waitFor();
+    assert.equal(await ratio.inputValue(), "2");
+    await page.getByRole("button", { name: "Undo the changes" }).click();
+    await until("it is as it was", async () => (await ratio.inputValue()) === "0.9");
   });
 });
 
@@ -182,6 +192,7 @@ test("the family is walked by keys, searched, and told as a table", inBrowser, a
     // The best child that takes less than 400 MB.
     await page.getByRole("button", { name: "Table" }).click();
     await page.getByLabel("At most").fill("400");
+    assert.match((await page.getByRole("link", { name: "The best of these" }).getAttribute("href")) ?? "", /tradeoff\?limit=400$/);
     await page.getByRole("button", { name: "Perplexity" }).click();
     await until("it is ordered", async () => /smol-small/.test(await page.getByRole("row").nth(1).innerText()));
     assert.ok(await page.getByRole("link", { name: hostileName }).first().isVisible(), "markup is shown as it is");
@@ -335,6 +346,12 @@ test("a model and its child are compared: measures, what went, and their texts t
   assert.notEqual(wanted.text, await mark.innerText());
   await page.getByText(`it would write “${wanted.text}” ${chance}`).waitFor();
   await there.check("compare");
+  // One that is left out leaves the keyboard where it was: at the next, and after the last at the picker.
+  const focused = () => page.evaluate<string>("document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName");
+  await page.getByRole("button", { name: "Leave out ahab", exact: true }).press("Enter");
+  await until("the other has it", async () => (await focused()) === `Leave out ${child.name}`);
+  await page.keyboard.press("Enter");
+  await until("the picker has it", async () => (await focused()) === "SELECT");
   // A model that is deleted elsewhere is said to be missing.
   await page.goto(`${origin()}/#/compare?model=${parent.id}&model=00000000-0000-7000-8000-000000000000`);
   await page.getByText("One of the models of this address is not there").waitFor();

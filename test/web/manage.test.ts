@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { test } from "node:test";
+import { registerDataset } from "../../src/store/datasets.ts";
 import { keepWorker, removeWorker } from "../../src/store/workers.ts";
 import { inBrowser } from "../support/chromium.ts";
 import { withFolder } from "../support/folders.ts";
+import { sha256 } from "../support/records.ts";
 import { until } from "../support/wait.ts";
 import { dropOn } from "./drop-on.ts";
 import { hostileName } from "./seeded.ts";
@@ -72,6 +74,20 @@ test("datasets: one is typed and one is dropped, looked at, renamed, kept while 
       } else await page.getByText("These records are there already").waitFor();
     }
   });
+  // A long list goes on as one comes to its end.
+  for (let i = 0; i < 130; i++) {
+    const name = `zz ${String(i).padStart(3, "0")}`;
+    const of = { name, description: "", digest: sha256(`dataset ${name}`), form: "TEXT" as const, recordCount: 1, sizeBytes: 10 };
+    await registerDataset(web.api.services.store, of);
+  }
+  await web.there.go("/datasets", "Datasets");
+  const list = page.getByRole("region", { name: "Datasets" });
+  await page.getByText(/^13\d datasets$/).waitFor();
+  await until("its end has come", async () => {
+    await list.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+    return list.getByRole("link", { name: "zz 129" }).isVisible();
+  });
+  await web.api.services.store.prisma.dataset.deleteMany({ where: { name: { startsWith: "zz " } } });
   // One that runs work with is kept.
   const { prisma } = web.api.services.store;
   const { id } = await prisma.dataset.findFirstOrThrow({ where: { runs: { some: { kind: "EVALUATION" } } } });
@@ -121,10 +137,11 @@ test("start: a plan before anything starts, of what was typed", inBrowser, async
   await page.getByRole("button", { name: "What would it do?" }).press("Enter");
   const plan = page.getByRole("status", { name: "Plan" });
   await plan.getByText("From 134,515,008 parameters to 121,063,507: 13.45M go (10%).").waitFor();
-  await plan.getByText("Of 12 layers 12 may go, 42.48M parameters.").waitFor();
+  await plan.getByText("Of 12 layers 11 may go, 38.94M parameters (28.9%).").waitFor();
   await plan.getByText("4 iterations of 1 structure.").waitFor();
   // It is reckoned by the run that was measured: of 20% by PIP.
   await plan.getByRole("link", { name: "the last such run" }).waitFor();
+  assert.ok(await plan.evaluate((element) => element.getBoundingClientRect().bottom <= 860), "all of it is seen");
   await web.there.check("start-plan");
   await page.getByLabel("Target ratio").fill("0.9");
   await page.getByLabel("Target ratio").press("Tab");

@@ -23,13 +23,19 @@ let folder: string;
 let origin: string;
 /** After the test that stops it. */
 let again: Server | null = null;
+/** Models that talk, each in its own way. */
+const templates = {
+  talker: "{% for message in messages %}{{ message.content }}\n{% endfor %}",
+  speaker: "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}",
+};
 before(async () => {
   if (inBrowser.skip) return;
   folder = await mkdtemp(join(tmpdir(), "espalier-talker-"));
-  await cp(join(modelRoot, "ahab"), join(folder, "talker"), { recursive: true });
-  const settings = join(folder, "talker", "tokenizer_config.json");
-  const template = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
-  await writeFile(settings, JSON.stringify({ ...JSON.parse(await readFile(settings, "utf8")), chat_template: template }));
+  for (const [name, template] of Object.entries(templates)) {
+    await cp(join(modelRoot, "ahab"), join(folder, name), { recursive: true });
+    const settings = join(folder, name, "tokenizer_config.json");
+    await writeFile(settings, JSON.stringify({ ...JSON.parse(await readFile(settings, "utf8")), chat_template: template }));
+  }
   api = await testApi({ worker: false, modelRoot: folder });
   origin = new URL(api.url).origin;
   browser = await launch();
@@ -152,6 +158,51 @@ test("a conversation goes on, and texts are by its template", inBrowser, async (
   });
 });
 
+test("models that talk answer one message side by side, each by its own template", inBrowser, async () => {
+  const register = "mutation($path: String!) { registerModel(input: { source: { path: $path } }) { model { id chatTemplate } } }";
+  const models: { id: string; chatTemplate: string }[] = [];
+  for (const path of Object.keys(templates)) models.push((await api.data(register, { path })).registerModel.model);
+  assert.deepEqual(
+    models.map(({ chatTemplate }) => chatTemplate),
+    Object.values(templates),
+  );
+  const [base, other] = models as [(typeof models)[0], (typeof models)[0]];
+  await withPage(`/compare?model=${base.id}&model=${other.id}&base=${base.id}`, async (page) => {
+    await page.getByLabel("System message").fill("Be brief.");
+    await page.getByLabel("Message", { exact: true }).fill("The white whale");
+    await page.getByLabel("Tokens", { exact: true }).fill("16");
+    await page.getByRole("button", { name: "Write", exact: true }).click();
+    await page.getByText("are marked").waitFor();
+    const messages = [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "The white whale" },
+    ];
+    const generate = "mutation($input: GenerateInput!) { generate(input: $input) { text } }";
+    for (const [name, { id }] of [
+      ["talker", base],
+      ["speaker", other],
+    ] as const) {
+      const { text } = (await api.data(generate, { input: { modelId: id, prompt: { messages }, maxTokens: 16 } })).generate;
+      assert.equal(await page.getByRole("region", { name: `Text of ${name}`, exact: true }).innerText(), text);
+    }
+    // Read by the first model after its own template: as a text that begins with what that writes, which knows nothing of conversations.
+    const text = page.getByRole("region", { name: "Text of speaker", exact: true });
+    await text.focus();
+    await page.keyboard.press("ArrowDown");
+    const before = await text.locator(".on").evaluate((element) => {
+      let written = "";
+      for (let each = element.previousSibling; each; each = each.previousSibling) written = (each.textContent ?? "") + written;
+      return written;
+    });
+    const prompt = { text: `Be brief.\nThe white whale\n${before}` };
+    const first = (await api.data(generate, { input: { modelId: base.id, prompt, maxTokens: 1 } })).generate.text;
+    await page.getByText(`it would write “${first.replaceAll("\n", "↵")}”`).waitFor();
+    // Where one of them has no template, none is offered.
+    await page.getByLabel("A text to go on from").check();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+  });
+});
+
 test("a server that goes away and comes back loses nothing that was typed", inBrowser, async () => {
   const { id } = await newModel(api.services.store, "patient");
   await withPage(`/start?do=PRUNING&model=${id}`, async (page) => {
@@ -168,6 +219,36 @@ test("a server that goes away and comes back loses nothing that was typed", inBr
     // It answers again: this model cannot be read, and that is said.
     await page.getByText("The server cannot be reached").waitFor({ state: "detached" });
   });
+});
+
+test("what is typed into a dialog outlives it, and the token", inBrowser, async () => {
+  const { prisma } = api.services.store;
+  const { id } = await newModel(api.services.store, "noted");
+  const tokens = await Promise.all(
+    ["three", "four"].map((name) => createToken(prisma, { name, role: "ADMIN", expiresAt: new Date(Date.now() + 3_600_000) })),
+  );
+  await withPage(`/models/${id}`, async (page) => {
+    const logIn = async (secret: string) => {
+      await page.getByLabel("Token").fill(secret);
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.getByRole("button", { name: "Edit" }).click();
+    };
+    const note = page.getByRole("textbox", { name: "Note" });
+    await logIn(tokens[0]?.secret ?? "");
+    await note.fill("made on a rainy day");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Edit" }).click();
+    assert.equal(await note.inputValue(), "made on a rainy day");
+    // Its hour is over.
+    await prisma.accessToken.update({ where: { id: tokens[0]?.token.id ?? "" }, data: { expiresAt: new Date(Date.now() - 1000) } });
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("This server asks for a token").waitFor();
+    await logIn(tokens[1]?.secret ?? "");
+    await until("it is still there", async () => (await note.inputValue()) === "made on a rainy day");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("made on a rainy day").waitFor();
+  });
+  await Promise.all(tokens.map(({ token }) => revokeToken(prisma, token.id)));
 });
 
 test("a token that ends is asked for anew, what was typed is there, and files are fetched with it", inBrowser, async () => {

@@ -18,14 +18,19 @@ const textOf = async (download: Download) => readFile(await download.path(), "ut
 
 test("structures: a run's map is walked, slid over, followed and taken away", inBrowser, async () => {
   const { page } = web.there;
-  await web.there.go(`/structures?run=${web.seeded.running.id}`, "Structures");
+  // Of the runs the newest that has anything to show, though another was asked for after it; runs are told apart by what they made.
+  await web.there.go("/structures", "Structures");
   await page.getByText("6 of 108 heads gone").waitFor();
+  await page.getByText("the first heads went from: layer 11 in iteration 1").waitFor();
+  const choice = page.getByLabel("Pruning run");
+  assert.match((await choice.getByRole("option").allInnerTexts()).join("\n"), /^smol-pip-20: PIP of smol, layers −20% · /m);
+  assert.equal(await choice.inputValue(), web.seeded.running.id);
   await web.there.check("structures");
   // The keys walk it.
   await page.getByRole("application", { name: /Heads after iteration 3/ }).focus();
   await page.keyboard.press("End");
   for (let i = 0; i < 11; i++) await page.keyboard.press("ArrowDown");
-  await page.getByText(/^Layer 11, head 107: .*gone\.$/).waitFor();
+  await page.getByText(/^Layer 11, head 107: .*gone since iteration 1\.$/).waitFor();
   // An iteration before: what went later is still there.
   await page.getByRole("button", { name: "Iteration before" }).click();
   await page.getByText("4 of 108 heads gone").waitFor();
@@ -54,7 +59,8 @@ test("structures: a run's map is walked, slid over, followed and taken away", in
   const [csv] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /as CSV/ }).click()]);
   const lines = (await textOf(csv)).trim().split("\r\n");
   assert.equal(lines.length, 109);
-  assert.deepEqual(lines[6]?.split(","), ["0", "5", "5", "0.015", "0.015", "0"]);
+  assert.deepEqual(lines[6]?.split(","), ["0", "5", "5", "0.015", "0.015", "0", ""]);
+  assert.deepEqual(lines[108]?.split(",").slice(5), ["1", "1"]);
   const [svg] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /as SVG/ }).click()]);
   assert.equal((await textOf(svg)).match(/<rect [^>]*url\(#gone\)/g)?.length, 7);
   // The text alternative tells the same.
@@ -74,6 +80,8 @@ test(
     const plot = page.getByRole("application", { name: /Perplexity against bytes, smol/ });
     await plot.waitFor();
     await page.getByText(/Best of all: smol,/).waitFor();
+    // The whole is the best of all; who looks for a child is told of the best of those.
+    await page.getByText(/Of what was made of it: smol-pip-20-lora, perplexity 36.2/).waitFor();
     await page.getByLabel("At most, MB").fill("400");
     await page.getByText(/Best with at most 400 MB: smol-small, perplexity 51.4/).waitFor();
     assert.match(await page.getByRole("row").nth(1).innerText(), /^smol-small/);

@@ -13,6 +13,12 @@ export interface Visit {
   close(): Promise<void>;
 }
 
+/** What scrolls to the side, and does not show it. */
+const cutWithoutCue = `[...document.querySelectorAll("main *")]
+  .filter((each) => ["auto", "scroll"].includes(getComputedStyle(each).overflowX) && each.scrollWidth > each.clientWidth + 1)
+  .filter((each) => !getComputedStyle(each).backgroundImage.includes("gradient"))
+  .map((each) => each.outerHTML.slice(0, 120))`;
+
 const wide = { width: 1280, height: 860 };
 
 export async function visit(browser: Browser, origin: string): Promise<Visit> {
@@ -36,6 +42,7 @@ export async function visit(browser: Browser, origin: string): Promise<Visit> {
       await examine(page, `${name}-phone`);
       const overflow = await page.evaluate<number>("document.documentElement.scrollWidth - innerWidth");
       assert.ok(overflow <= 0, `${name} is ${overflow} pixels wider than a phone`);
+      assert.deepEqual(await page.evaluate<string[]>(cutWithoutCue), [], `${name}: what is cut at the side has a shade there`);
       await page.setViewportSize(wide);
     },
     async close() {

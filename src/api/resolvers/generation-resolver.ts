@@ -21,7 +21,7 @@ type Event = GenerationLoading | GenerationDelta | GenerationCompleted;
 
 /** @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; BAD_USER_INPUT */
 async function requestOf(context: Context, input: GenerateInput): Promise<GenerationRequest> {
-  const { modelId, executionProvider, prompt, topLogprobs, ...rest } = input;
+  const { modelId, executionProvider, prompt, answerBegins, topLogprobs, ...rest } = input;
   requireAll([
     ...writingRules(input),
     ["input.n", input.n >= 1 && input.n <= 8, "must be from 1 to 8"],
@@ -31,6 +31,7 @@ async function requestOf(context: Context, input: GenerateInput): Promise<Genera
   return {
     ...rest,
     prompt: prompt.text ?? (prompt.messages ?? []).map(({ role, content }) => ({ role, content })),
+    ...(answerBegins == null ? {} : { answerBegins }),
     logitBias: rest.logitBias.map(({ tokenId, bias }) => ({ tokenId, bias })),
     topLogprobs: topLogprobs ?? null,
     model,

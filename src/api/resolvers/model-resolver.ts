@@ -1,5 +1,6 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
 import { blaming, requireAll } from "../../rules/validate.ts";
+import { chatTemplateOf } from "../../services/chat-template-of.ts";
 import { deleteModel } from "../../services/delete-model.ts";
 import { archiveUrl, fileUrl } from "../../services/published-models.ts";
 import { registerModel } from "../../services/register-model.ts";
@@ -174,6 +175,15 @@ export class ModelResolver {
   async files(@Root() model: ModelRecord, @Ctx() { loaders }: Context): Promise<readonly ModelFile[]> {
     const files = await loaders.files.load(model.id);
     return files.map((file) => ({ ...file, url: fileUrl(model, file) }));
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: "How it writes a conversation before it answers, as a template in Jinja. Null if it has none.",
+    complexity: 10,
+  })
+  async chatTemplate(@Root() { id }: ModelRecord, @Ctx() { loaders, dataDirectory }: Context): Promise<string | null> {
+    return chatTemplateOf(dataDirectory, await loaders.files.load(id));
   }
 
   @FieldResolver(() => String, {

@@ -122,6 +122,13 @@ export class GenerateInput extends WritingInput {
   @Field(() => ID, { description: "The model that writes." })
   readonly modelId!: string;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      "With `prompt: { messages }`: what the answer begins with. It is read after what the chat template writes, and gone on from.",
+  })
+  readonly answerBegins?: string | null;
+
   @Field(() => Boolean, {
     defaultValue: false,
     description: "Give the prompt out first, with its log probabilities if they are asked for.",

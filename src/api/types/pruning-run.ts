@@ -114,6 +114,12 @@ export class StructureMapRow {
     description: "Structures of each cell that are gone after the iteration, by themselves or with the layer or branch that held them.",
   })
   readonly gone!: readonly number[];
+
+  @Field(() => [Int], {
+    nullable: "items",
+    description: "The iteration, from 0, in which the first of each cell's structures went; null where none is gone.",
+  })
+  readonly goneSince!: readonly (number | null)[];
 }
 
 @ObjectType({ description: "The scores of an iteration as a map: layers by cells of neighbouring structures." })

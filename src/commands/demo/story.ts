@@ -171,9 +171,10 @@ async function story(client: Client): Promise<void> {
 export async function tell(dataDirectory: string, once: boolean): Promise<void> {
   const interrupted = Promise.race([next(process, "SIGINT"), next(process, "SIGTERM")]);
   const began = performance.now();
-  console.log("Starting the server on its embedded PostgreSQL ...");
+  const live = new LiveLine();
+  live.update("Starting the server on its embedded PostgreSQL ...");
   const server: Server = await startServer({ dataDirectory, modelRoot: bundledModels, datasetRoot: bundledModels });
-  console.log(`Watch it all in the dashboard: ${server.url}`);
+  live.line(`Watch it all in the dashboard: ${server.url}`);
   const client = connect(`${server.url}/graphql`);
   try {
     const ended = await Promise.race([

@@ -17,6 +17,8 @@ export interface Start {
   /** The input that its form is made of. */
   readonly type: string;
   readonly needs: Role;
+  /** What most are asked for, which its form begins with: the other fields are folded. Empty: none is. */
+  readonly first: readonly string[];
   /** @returns the run's id @throws Failure */
   readonly start: (input: unknown) => Promise<string>;
 }
@@ -28,9 +30,21 @@ const by =
 
 /** Kinds of run that are started of a model, and how. */
 export const starts: Readonly<Record<string, Start>> = {
-  PRUNING: { title: "Prune", type: "StartPruningInput", needs: "PRUNE", start: by(pruning) },
-  RECOVERY: { title: "Heal", type: "StartRecoveryInput", needs: "PRUNE", start: by(recovery as never) },
-  COMPRESSION: { title: "Compress", type: "StartCompressionInput", needs: "PRUNE", start: by(compression as never) },
-  EVALUATION: { title: "Evaluate", type: "StartEvaluationInput", needs: "GENERATE", start: by(evaluation as never) },
-  EXPORT: { title: "Export", type: "StartExportInput", needs: "GENERATE", start: by(exporting as never) },
+  PRUNING: {
+    ...{ title: "Prune", type: "StartPruningInput", needs: "PRUNE", start: by(pruning) },
+    first: ["method", "dataset", "options", "targetRatio", "structureKinds", "samples", "sequenceLength"],
+  },
+  RECOVERY: {
+    ...{ title: "Heal", type: "StartRecoveryInput", needs: "PRUNE", start: by(recovery as never) },
+    first: ["method", "dataset", "teacherId", "options", "steps", "learningRate", "batchSize", "sequenceLength"],
+  },
+  COMPRESSION: {
+    ...{ title: "Compress", type: "StartCompressionInput", needs: "PRUNE", start: by(compression as never) },
+    first: ["method", "scheme", "dataset", "options", "blockSize", "pattern", "sparsity", "head", "embedding"],
+  },
+  EVALUATION: {
+    ...{ title: "Evaluate", type: "StartEvaluationInput", needs: "GENERATE", start: by(evaluation as never) },
+    first: ["dataset", "sequenceLength", "maxItems", "against"],
+  },
+  EXPORT: { title: "Export", type: "StartExportInput", needs: "GENERATE", start: by(exporting as never), first: [] },
 };

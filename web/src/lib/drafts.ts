@@ -18,8 +18,22 @@ class Drafts {
     return this.all[form] ?? {};
   }
 
+  has(form: string): boolean {
+    return form in this.all;
+  }
+
   keep(form: string, value: Draft): void {
-    this.all = { ...this.all, [form]: value };
+    this.store({ ...this.all, [form]: value });
+  }
+
+  /** It was sent. */
+  forget(form: string): void {
+    const { [form]: _, ...others } = this.all;
+    this.store(others);
+  }
+
+  private store(all: Readonly<Record<string, Draft>>): void {
+    this.all = all;
     try {
       sessionStorage.setItem(key, JSON.stringify(this.all));
     } catch {

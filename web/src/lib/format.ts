@@ -72,6 +72,12 @@ export function since(iso: string, now: number): string {
 /** `LEAST_SQUARES` as `least squares`. */
 export const words = (name: string): string => name.toLowerCase().replaceAll("_", " ");
 
+/** Letters that are written from right to left, and characters that turn writing around. */
+const turning = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufeff]/;
+
+/** A name where no element can stand around it, so that it turns nothing but itself around. */
+export const isolated = (name: string): string => (turning.test(name) ? `\u2068${name}\u2069` : name);
+
 /** With its first letter large. */
 export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 

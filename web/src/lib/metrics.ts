@@ -1,4 +1,5 @@
 import { bytes, measured, percent, short } from "./format.ts";
+import { measureNames } from "./measures.ts";
 
 /** What was measured of a model in one way. */
 export interface Measure {
@@ -50,9 +51,15 @@ function kept(model: Measured, family: Family): number | null {
 
 /** What models are coloured, ordered and compared by. */
 export const metrics: readonly Metric[] = [
-  { key: "perplexity", title: "Perplexity", isLowBetter: true, of: newest("perplexity"), inWords: (value) => measured(value, 3) },
-  { key: "accuracy", title: "Accuracy", isLowBetter: false, of: newest("accuracy"), inWords: percent },
-  { key: "next-token", title: "Next token right", isLowBetter: false, of: newest("nextTokenAccuracy"), inWords: percent },
+  {
+    key: "perplexity",
+    title: measureNames.perplexity,
+    isLowBetter: true,
+    of: newest("perplexity"),
+    inWords: (value) => measured(value, 3),
+  },
+  { key: "accuracy", title: measureNames.accuracy, isLowBetter: false, of: newest("accuracy"), inWords: percent },
+  { key: "next-token", title: measureNames.nextTokenAccuracy, isLowBetter: false, of: newest("nextTokenAccuracy"), inWords: percent },
   { key: "kept", title: "Accuracy kept", isLowBetter: false, of: kept, inWords: percent },
   {
     key: "speed",

@@ -2,6 +2,7 @@ import { EspalierError } from "../../../errors.ts";
 import { isObject } from "../../../is-object.ts";
 import { readChatTemplate } from "../../../text/chat-template.ts";
 import { readJson, readModelConfig } from "../../../text/model-config.ts";
+import { readBeside } from "../../../text/read-beside.ts";
 import { readSpecialTokens } from "../../../text/special-tokens.ts";
 import { loadTokenizer } from "../../../text/tokenizer.ts";
 import type { Typed, TypedMetadata } from "../write-container.ts";
@@ -48,7 +49,7 @@ export async function writeTokenizer(folder: string, rows: number): Promise<Writ
   const [tokenizer, special, template, config] = await Promise.all([
     loadTokenizer(folder, rows),
     readSpecialTokens(folder),
-    readChatTemplate(folder),
+    readChatTemplate((name) => readBeside(folder, name)),
     readModelConfig(folder),
   ]);
   const model = isObject(file["model"]) ? file["model"] : {};
