@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import type { Row } from "./likelihood.ts";
 
 /** How many tokens all rows begin with, before any that is predicted or a row's last. */
@@ -24,10 +25,8 @@ export interface Group {
  * @param tokensPerRun bounds a group
  */
 export function groupByBeginning(beginnings: readonly number[], lengths: readonly number[], tokensPerRun: number): Group[] {
-  const length = (i: number) => beginnings[i] as number;
-  const order = beginnings
-    .map((_, i) => i)
-    .sort((a, b) => length(b) - length(a) || (lengths[b] as number) - (lengths[a] as number) || a - b);
+  const length = (i: number) => numberAt(beginnings, i);
+  const order = beginnings.map((_, i) => i).sort((a, b) => length(b) - length(a) || numberAt(lengths, b) - numberAt(lengths, a) || a - b);
   const groups: { length: number; members: number[] }[] = [];
   for (const i of order) {
     const group = groups.at(-1);

@@ -53,7 +53,7 @@ export async function* commonBeginning(
     }
   }
   const [theirs, mine] = written as [number[][], number[][]];
-  return { promptCount: prompts.length, commonBeginningTokens: meanOf(mine.map((tokens, i) => common(tokens, theirs[i] as number[]))) };
+  return { promptCount: prompts.length, commonBeginningTokens: meanOf(mine.map((tokens, i) => common(tokens, theirs[i] ?? []))) };
 }
 
 function common(a: readonly number[], b: readonly number[]): number {

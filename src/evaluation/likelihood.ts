@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { nonFinite } from "../inference/sampling.ts";
+import { numberAt } from "../number-at.ts";
 import { encode } from "../onnx/encode.ts";
 import { readModel } from "../onnx/read-model.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
@@ -183,8 +184,8 @@ export class Likelihood {
     return {
       ...past.cache,
       ...feedsOf(signature, texts, past.length),
-      [places]: integerFeed("int64", [1, at.length], (i) => at[i] as number),
-      [targets]: integerFeed("int64", [1, at.length, 1], (i) => looked[i] as number),
+      [places]: integerFeed("int64", [1, at.length], (i) => numberAt(at, i)),
+      [targets]: integerFeed("int64", [1, at.length, 1], (i) => numberAt(looked, i)),
       ...(cacheRows ? { [cacheRows]: integerFeed("int64", [rows.length], (i) => rows[i]?.past ?? 0) } : {}),
     };
   }

@@ -76,7 +76,7 @@ export async function* judgeChoices(
   }
   const right = (value: (likelihood: number, candidate: Candidate) => number) =>
     items.map(({ gold }, i) => {
-      const values = (likelihoods[i] as number[]).map((l, c) => value(l, candidates[i]?.[c] as Candidate));
+      const values = (likelihoods[i] ?? []).map((l, c) => value(l, candidates[i]?.[c] as Candidate));
       return values.indexOf(Math.max(...values)) === gold ? 1 : 0;
     });
   const plain = right((l) => l);

@@ -1,5 +1,6 @@
 import type { Decoder } from "../inference/decoder.ts";
 import { type DecoderOptions, openDecoder } from "../inference/open-decoder.ts";
+import { numberAt } from "../number-at.ts";
 
 export interface Speed {
   /** Reading one prompt. */
@@ -23,7 +24,11 @@ export async function measureSpeed(options: DecoderOptions, prompt: readonly num
       const prefill = await readOnce(decoder, prompt, 0);
       runs.push({ prefill: prefill.prompt, decode: (await readOnce(decoder, prompt.slice(0, decodePrompt), decodeTokens)).decode });
     }
-    const median = (values: readonly number[]) => values.slice(warmUps).sort((a, b) => a - b)[Math.floor(repeats / 2)] as number;
+    const median = (values: readonly number[]) =>
+      numberAt(
+        values.slice(warmUps).sort((a, b) => a - b),
+        Math.floor(repeats / 2),
+      );
     return {
       prefillTokensPerSecond: median(runs.map((r) => r.prefill)),
       decodeTokensPerSecond: median(runs.map((r) => r.decode)),
@@ -44,7 +49,7 @@ async function readOnce(decoder: Decoder, prompt: readonly number[], steps: numb
   }
   const read = perSecond(prompt.length, begun);
   begun = performance.now();
-  for (let n = prompt.length; n < room; n++) await decoder.step([sequence], [prompt[0] as number]);
+  for (let n = prompt.length; n < room; n++) await decoder.step([sequence], [numberAt(prompt, 0)]);
   const decode = perSecond(room - prompt.length, begun);
   decoder.end(sequence);
   return { prompt: read, decode };

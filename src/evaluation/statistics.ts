@@ -1,3 +1,5 @@
+import { numberAt } from "../number-at.ts";
+
 /** A measured mean and how sure it is. */
 export interface Estimate {
   readonly value: number;
@@ -20,13 +22,13 @@ export function ratioOf(totals: readonly number[], counts: readonly number[]): E
   const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
   const [W, N] = [totals.length, sum(counts)];
   const value = sum(totals) / N;
-  const squares = sum(totals.map((x, w) => (x - value * (counts[w] as number)) ** 2));
+  const squares = sum(totals.map((x, w) => (x - value * numberAt(counts, w)) ** 2));
   return { value, standardError: W > 1 ? Math.sqrt((W / (W - 1)) * squares) / N : null };
 }
 
 /** Which of some things are so: a bit each, in order from the lowest bit of each byte, in base64. @param values 1 or 0 */
 export function bitsOf(values: readonly number[]): string {
   const bytes = Buffer.alloc(Math.ceil(values.length / 8));
-  for (const [i, value] of values.entries()) if (value) bytes[i >> 3] = (bytes[i >> 3] as number) | (1 << (i & 7));
+  for (const [i, value] of values.entries()) if (value) bytes[i >> 3] = numberAt(bytes, i >> 3) | (1 << (i & 7));
   return bytes.toString("base64");
 }

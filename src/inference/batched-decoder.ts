@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import type { InPlaceSession } from "../runtime/in-place.ts";
 import type { CacheWidth } from "../serving-graph/ports.ts";
 import type { ServingGraph } from "../serving-graph/serving-graph.ts";
@@ -99,7 +100,7 @@ export class BatchedDecoder implements Decoder {
     const { logits } = await this.#run(
       0,
       rows,
-      order.map((i) => ids[i] as number),
+      order.map((i) => numberAt(ids, i)),
       [...rows.keys()],
     );
     return sequences.map((s) => logits[rows.indexOf(s as Row)] as Float32Array);

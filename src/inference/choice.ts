@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { StreamDecoder } from "../text/stream-decoder.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Read, Wanted } from "./decoder.ts";
@@ -150,7 +151,7 @@ export class Choice implements Work {
 
   #echo(): void {
     const { promptIds, tokenizer } = this;
-    const first = { ...this.#named({ tokenId: promptIds[0] as number, logprob: 0 }), top: [] };
+    const first = { ...this.#named({ tokenId: numberAt(promptIds, 0), logprob: 0 }), top: [] };
     const logprobs = this.#echoesLogprobs ? [first, ...this.#echoed] : null;
     this.emit({ index: this.index, text: tokenizer.decode(promptIds), tokenIds: promptIds, logprobs });
   }

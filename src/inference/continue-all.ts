@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import type { Read } from "./decoder.ts";
 import { Engine, type Work } from "./engine.ts";
 import { type DecoderOptions, openDecoder } from "./open-decoder.ts";
@@ -46,7 +47,7 @@ class Continuation implements Work {
   }
   step(logits: Float32Array): number | null {
     this.tokens.push(this.#sampler.next(logits));
-    return this.tokens.length < this.maxTokens && !this.ends(this.tokens) ? (this.tokens.at(-1) as number) : null;
+    return this.tokens.length < this.maxTokens && !this.ends(this.tokens) ? numberAt(this.tokens, this.tokens.length - 1) : null;
   }
 }
 

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import type { Read, Wanted } from "./decoder.ts";
 import type { Engine, Work } from "./engine.ts";
 import type { ServedModel } from "./generate.ts";
@@ -49,7 +50,7 @@ export function score({ engine, tokenizer }: ServedModel, options: ScoreOptions,
         (from, { logits }) => {
           const first = Math.max(from, begins - 1);
           for (const [i, row] of logits.entries()) {
-            const id = ids[first + i + 1] as number;
+            const id = numberAt(ids, first + i + 1);
             const { logprob, top } = logProbabilities(row, id, 1);
             found.push({ logprob, best: top[0]?.tokenId === id });
           }

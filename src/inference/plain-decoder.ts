@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import type { Decoder, Read, Sequence, Wanted } from "./decoder.ts";
 import type { LanguageModel, Past } from "./language-model.ts";
 
@@ -53,7 +54,7 @@ export class PlainDecoder implements Decoder {
     const rows: Float32Array[] = [];
     for (const [i, sequence] of sequences.entries()) {
       const own = sequence as Own;
-      const found = await this.model.read(own.past, [ids[i] as number]);
+      const found = await this.model.read(own.past, [numberAt(ids, i)]);
       own.past = found.past;
       rows.push(found.logits);
     }

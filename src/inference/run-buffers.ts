@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { type Held, hold } from "../runtime/in-place.ts";
 import type { TensorArray, TensorValue } from "../runtime/session.ts";
 import { ports } from "../serving-graph/ports.ts";
@@ -69,9 +70,9 @@ export class RunBuffers {
   fill(ids: readonly number[], lengths: readonly number[], wanted: readonly number[]): void {
     const { B, T } = this;
     for (let b = 0; b < B; b++) {
-      const length = lengths[b] as number;
+      const length = numberAt(lengths, b);
       for (let t = 0; t < T; t++) {
-        this.#tokens[b * T + t] = BigInt(ids[b * T + t] as number);
+        this.#tokens[b * T + t] = BigInt(numberAt(ids, b * T + t));
         this.#positions[b * T + t] = BigInt(length + t);
       }
       this.#lengths[b] = length + T - 1;

@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { told } from "../finished.ts";
+import { numberAt } from "../number-at.ts";
 import { randomInteger, seededRandom } from "../random.ts";
 import type { SelfTextOptions } from "../text/self-text-options.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -35,10 +36,10 @@ export async function* selfTexts(
     const mayCome = Array.from({ length: tokenizer.vocabularySize }, (_, id) => id).filter((id) => !tokenizer.specialTokens.has(id));
     const promptOf = (text: number): Prompt => {
       const random = seededRandom(seed, `self/beginning/${text}`);
-      const prompt = prompts[text % prompts.length] as number[];
+      const prompt = prompts[text % prompts.length] ?? [];
       // Where nothing begins a document, a model asks for a token to go on from.
       const count = Math.max(options.randomTokens, prompt.length === 0 ? 1 : 0);
-      const drawn = Array.from({ length: count }, () => mayCome[randomInteger(random, mayCome.length)] as number);
+      const drawn = Array.from({ length: count }, () => numberAt(mayCome, randomInteger(random, mayCome.length)));
       const ids = [...prompt, ...drawn];
       const maxTokens = Math.min(options.textTokens, context) - ids.length;
       if (maxTokens >= 1) return { ids, maxTokens };

@@ -1,3 +1,5 @@
+import { numberAt } from "../number-at.ts";
+
 /** A character (a UTF-16 unit) that is given out, or the id of a special token, which is not. */
 type Sign = string | number;
 
@@ -10,7 +12,7 @@ class Matcher {
   constructor(private readonly signs: readonly Sign[]) {
     const shorter = [0, 0];
     for (let n = 1, k = 0; n < signs.length; n++) {
-      while (k > 0 && signs[n] !== signs[k]) k = shorter[k] as number;
+      while (k > 0 && signs[n] !== signs[k]) k = numberAt(shorter, k);
       if (signs[n] === signs[k]) k++;
       shorter.push(k);
     }
@@ -21,7 +23,7 @@ class Matcher {
   push(sign: Sign): boolean {
     // Where no special token is asked for, they do not show.
     if (typeof sign === "number" && !this.signs.includes(sign)) return false;
-    while (this.#matched > 0 && sign !== this.signs[this.#matched]) this.#matched = this.#shorter[this.#matched] as number;
+    while (this.#matched > 0 && sign !== this.signs[this.#matched]) this.#matched = numberAt(this.#shorter, this.#matched);
     if (sign === this.signs[this.#matched]) this.#matched++;
     return this.#matched === this.signs.length;
   }

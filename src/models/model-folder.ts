@@ -22,6 +22,8 @@ export interface ModelFolder {
   readonly companions: readonly string[];
 }
 
+const largestTemplate = 1 << 20;
+
 /** The files of the Hugging Face layout that say how to use a model, with the largest size they may sensibly have. */
 const companions: Readonly<Record<string, number>> = {
   "README.md": 1 << 20,
@@ -37,7 +39,7 @@ const companions: Readonly<Record<string, number>> = {
   "added_tokens.json": 4 << 20,
   "vocab.json": 64 << 20,
   "merges.txt": 64 << 20,
-  "chat_template.jinja": 1 << 20,
+  "chat_template.jinja": largestTemplate,
   "chat_template.json": 1 << 20,
 };
 
@@ -124,10 +126,7 @@ async function folderAround(root: string, file: string): Promise<ModelFolder> {
 
 async function companionsIn(root: string, folder: string): Promise<string[]> {
   const more = (await namesIn(root, join(folder, templates))).map((name) => posix.join(templates, name)).filter(isTemplate);
-  const limits = [
-    ...Object.entries(companions),
-    ...more.slice(0, mostTemplates).map((name) => [name, companions["chat_template.jinja"] as number] as const),
-  ];
+  const limits = [...Object.entries(companions), ...more.slice(0, mostTemplates).map((name) => [name, largestTemplate] as const)];
   const names: string[] = [];
   for (const [name, limit] of limits) {
     const size = await sizeWithin(root, join(folder, name));

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import type { Session, TensorValue } from "../runtime/session.ts";
 import { emptyCache } from "../signature/caches.ts";
 import { feedsOf } from "../signature/feeds.ts";
@@ -55,7 +56,7 @@ export async function requireCausal(session: Session): Promise<ReadTexts | null>
   if (!signature) return null;
   const [batch, length] = signature.tokens.shape ?? [];
   const T = typeof length === "number" && length > 0 ? length : (texts[0]?.length ?? 0);
-  const rows = texts.map((text) => Array.from({ length: T }, (_, t) => text[t % text.length] as number));
+  const rows = texts.map((text) => Array.from({ length: T }, (_, t) => numberAt(text, t % text.length)));
   const fixed = typeof batch === "number" && batch > 0 ? batch : rows.length;
   // A batch of another size is filled with one text, then with the other.
   const batches = fixed === rows.length ? [rows] : rows.map((row) => Array.from({ length: fixed }, () => row));
@@ -66,7 +67,7 @@ export async function requireCausal(session: Session): Promise<ReadTexts | null>
     reads.push(read);
   }
   const [a = [], b = []] = batches.length === 1 ? (reads[0]?.values ?? []) : reads.map(({ values }) => values[0] ?? []);
-  const apart = a.map((values, t) => values.reduce((most, v, i) => Math.max(most, Math.abs(v - (b[t]?.[i] as number))), 0));
+  const apart = a.map((values, t) => values.reduce((most, v, i) => Math.max(most, Math.abs(v - numberAt(b[t] ?? [], i))), 0));
   const [before, after] = [Math.max(0, ...apart.slice(0, alike)), Math.max(0, ...apart.slice(alike))];
   if (before > noise * after)
     throw new EspalierError(

@@ -1,4 +1,5 @@
 import { isObject } from "../is-object.ts";
+import { numberAt } from "../number-at.ts";
 import type { Anatomy } from "../structures/anatomy.ts";
 import { type DividedGroup, entriesOf } from "../structures/divide.ts";
 import { isDivided, type StructureId, structureKey } from "../structures/structure.ts";
@@ -60,7 +61,7 @@ export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], 
   const changeOf = (kind: DividedGroup["kind"]): Change => {
     const own = kept.filter((g) => g.kind === kind);
     const [from, to] = [new Set(own.map((g) => g.count)), new Set(own.map(left))];
-    return from.size === 1 && to.size === 1 ? [[...from][0] as number, [...to][0] as number] : null;
+    return from.size === 1 && to.size === 1 ? [numberAt([...from], 0), numberAt([...to], 0)] : null;
   };
   return {
     layers,

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import type { Session, TensorValue } from "../runtime/session.ts";
 import { cacheEntries, emptyCache, nextCache } from "../signature/caches.ts";
 import { type Feeds, feedsOf } from "../signature/feeds.ts";
@@ -52,7 +53,7 @@ export async function requireUsable(session: Session, known: ReadTexts | null = 
   const at = text.length - steps;
   let { next } = await read([text.slice(0, at)], 0, emptyCache(signature.caches, 1));
   for (let t = at; t < text.length; t++) {
-    const step = await read([[text[t] as number]], t, next);
+    const step = await read([[numberAt(text, t)]], t, next);
     next = step.next;
     if (!alike(step.logits[0] as Float32Array, whole[t] as Float32Array))
       throw new EspalierError(
@@ -71,5 +72,5 @@ function isDistribution(values: Float32Array): boolean {
 function alike(found: Float32Array, expected: Float32Array): boolean {
   const mean = expected.reduce((a, b) => a + b, 0) / expected.length;
   const spread = expected.reduce((a, b) => a + (b - mean) ** 2, 0);
-  return !(found.reduce((a, b, i) => a + (b - (expected[i] as number)) ** 2, 0) > mostApart * spread + 1e-6);
+  return !(found.reduce((a, b, i) => a + (b - numberAt(expected, i)) ** 2, 0) > mostApart * spread + 1e-6);
 }

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import { dataTypes, sizeAt, sizeOf, type Tensor } from "./ir.ts";
 import { integersOf } from "./tensors.ts";
 
@@ -30,7 +31,7 @@ export function dense(values: Tensor, indices: Tensor, dims: readonly number[]):
   const bytes = new Uint8Array(size * width);
   for (let i = 0; i < count; i++) {
     const along = places.slice(i * perPlace, (i + 1) * perPlace);
-    const at = perPlace === 1 ? (along[0] as number) : along.reduce((n, k, axis) => n * sizeAt(dims, axis) + k, 0);
+    const at = perPlace === 1 ? numberAt(along, 0) : along.reduce((n, k, axis) => n * sizeAt(dims, axis) + k, 0);
     if (!(at >= 0 && at < size)) fail(name, `has an element at ${along}, of [${dims}]`);
     bytes.set(values.data.bytes.subarray(i * width, (i + 1) * width), at * width);
   }

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import { type DataType, sizeOf, type Tensor } from "./ir.ts";
 
 /** Typed views of small constant tensors. ONNX bytes are little-endian, as is every platform Node and ONNX Runtime share. */
@@ -38,7 +39,7 @@ export function integerArray(dataType: DataType, length: number, value: (i: numb
 
 /** @throws EspalierError TENSOR_TYPE */
 export const integerTensor = (name: string, dataType: DataType, dims: readonly number[], values: readonly number[]): Tensor =>
-  tensorOf(name, { dataType, dims, data: integerArray(dataType, values.length, (i) => values[i] as number) });
+  tensorOf(name, { dataType, dims, data: integerArray(dataType, values.length, (i) => numberAt(values, i)) });
 
 export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): Tensor =>
   integerTensor(name, "int64", dims, values);

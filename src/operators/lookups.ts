@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
 import { dataTypes, sizeAt, sizeOf } from "../onnx/ir.ts";
@@ -112,7 +113,7 @@ const placeAfter =
   (axis: (r: Resized) => number): ShapesAfter =>
   (r) => {
     const index = r.ints(1);
-    return index?.length === 1 && (index[0] as number) >= 0 ? [[1, [r.moved(axis(r), index[0] as number)]]] : [];
+    return index?.length === 1 && numberAt(index, 0) >= 0 ? [[1, [r.moved(axis(r), numberAt(index, 0))]]] : [];
   };
 
 /** Entries of the first input, a table, are chosen by the second. */

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
 import { type Attribute, type Node, sizeAt, stridesOf } from "../onnx/ir.ts";
@@ -30,8 +31,8 @@ const slice: GradientRule = (b, { inputs }, dy) => {
   const steps = stepsOf ? integersIn(b, stepsOf) : starts.map(() => 1);
   const whole = axes.reduce((d, axis, i) => {
     const size = sizeAt(x.shape, axis);
-    const step = steps[i] as number;
-    const start = starts[i] as number;
+    const step = numberAt(steps, i);
+    const start = numberAt(starts, i);
     const from = Math.min(Math.max(start < 0 ? start + size : start, 0), step < 0 ? size - 1 : size);
     return unsliced(b, d, axis, size, from, step);
   }, dy);
@@ -117,7 +118,7 @@ const tileAxes: AxisRule = (call) => {
 const reshapeAfter: ShapesAfter = (r) => {
   const [[x = [], y = []], shape] = [[r.x[0], r.y[0]], r.ints(1)];
   const worked = (d: number, i: number) => d === -1 || (d === 0 && x[i] === y[i]);
-  return shape && [[1, shape.map((d, i) => (worked(d, i) ? d : (y[i] as number)))]];
+  return shape && [[1, shape.map((d, i) => (worked(d, i) ? d : numberAt(y, i)))]];
 };
 
 const expandAfter: ShapesAfter = (r) => {
@@ -128,7 +129,7 @@ const expandAfter: ShapesAfter = (r) => {
 
 const splitAfter: ShapesAfter = (r) => {
   const at = normalizeAxis(attr.intOf(r.node, "axis", 0), r.before.length);
-  if (r.node.inputs[1]) return r.ints(1) && [[1, r.y.map((y) => y[at] as number)]];
+  if (r.node.inputs[1]) return r.ints(1) && [[1, r.y.map((y) => numberAt(y, at))]];
   return [];
 };
 
@@ -138,7 +139,7 @@ const sliceAfter: ShapesAfter = (r) => {
   const axes = (attr.intsOf(r.node, "axes") ?? r.ints(3) ?? [...starts.keys()]).map((a) => normalizeAxis(a, r.before.length));
   /** A place in the axis, counted from where it was counted before; places beyond the end stay beyond. */
   const place = (position: number, i: number) => {
-    const axis = axes[i] as number;
+    const axis = numberAt(axes, i);
     const size = sizeAt(r.before, axis);
     if (position > size || position < -size) return position;
     return position < 0 ? r.moved(axis, size + position) - r.moved(axis, size) : r.moved(axis, position);
@@ -154,13 +155,13 @@ const sliceAfter: ShapesAfter = (r) => {
 
 const turnedSteps = (node: Node, from: readonly number[]): number[] => {
   const steps = stridesOf(from);
-  return (attr.intsOf(node, "perm") ?? [...from.keys()].reverse()).map((p) => steps[p] as number);
+  return (attr.intsOf(node, "perm") ?? [...from.keys()].reverse()).map((p) => numberAt(steps, p));
 };
 
 const repeatedSteps = (_: Node, from: readonly number[], to: readonly number[]): number[] => {
   const steps = stridesOf(from);
   const missing = to.length - from.length;
-  return to.map((_, i) => (i < missing || from[i - missing] === 1 ? 0 : (steps[i - missing] as number)));
+  return to.map((_, i) => (i < missing || from[i - missing] === 1 ? 0 : numberAt(steps, i - missing)));
 };
 
 /** Before operator set 13 a Split is told its sizes in an attribute. */

@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { finished, told } from "../finished.ts";
+import { numberAt } from "../number-at.ts";
 import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { seededRandom } from "../random.ts";
@@ -132,7 +133,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
       removedRatio: ratio(),
       loss,
       perturbedLoss,
-      durationMs: durations.at(-1) as number,
+      durationMs: numberAt(durations, durations.length - 1),
       estimatedMsLeft: timeLeft(durations, total - left, Math.max(0, left - target)),
     };
   }

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { isDivided, structureKinds } from "../structures/structure.ts";
 import type { RemovedStructure, ScoreTable } from "./events.ts";
 import { mean } from "./mean.ts";
@@ -16,8 +17,8 @@ export interface Ranked {
   readonly place: number;
 }
 
-export const scoreOf = ({ group, place }: Ranked): number => group.scores[place] as number;
-const indexOf = ({ group, place }: Ranked): number => group.indexes[place] as number;
+export const scoreOf = ({ group, place }: Ranked): number => numberAt(group.scores, place);
+const indexOf = ({ group, place }: Ranked): number => numberAt(group.indexes, place);
 
 /** Divisors that let structures of unlike size or kind compare. */
 const divisors: Record<Normalization, (group: OpenGroup, ofKind: readonly number[]) => number> = {

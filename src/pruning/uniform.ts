@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { isDivided } from "../structures/structure.ts";
 import { mean } from "./mean.ts";
 import type { UniformOptions } from "./options.ts";
@@ -45,6 +46,6 @@ function nextBundle(
   const rounded = Math.floor(Math.min(...sizes) / multiple) * multiple;
   const keep = rounded === Math.max(...sizes) ? rounded - multiple : rounded;
   if (keep < floor) return null;
-  const structures = groups.flatMap((g, i) => inOrder.get(g)?.slice(taken(g), taken(g) + (sizes[i] as number) - keep) ?? []);
+  const structures = groups.flatMap((g, i) => inOrder.get(g)?.slice(taken(g), taken(g) + numberAt(sizes, i) - keep) ?? []);
   return { structures, score: mean(structures.map(scoreOf)) };
 }

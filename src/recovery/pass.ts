@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import type { Model, TypedGraph } from "../onnx/ir.ts";
 import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
@@ -65,7 +66,7 @@ export class Pass {
       [this.graph.weights]: { dataType: "float32", dims: [N, 1], data: weights },
     });
     await this.session.run({ ...this.held, ...feeds }, this.results);
-    return this.loss[0] as number;
+    return numberAt(this.loss, 0);
   }
 
   /** The losses of batches together: their mean, where the weights of all tokens add up to 1. */

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { numberAt } from "../number-at.ts";
 import { seededRandom, shuffled } from "../random.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { RecoveryOptions } from "./options.ts";
@@ -105,7 +106,7 @@ export class RecoveryTexts {
       const weights = new Float32Array(B * T);
       for (const [i, row] of own.entries()) weights.fill(1 / total, i * T, i * T + Math.max(0, row.length - 1));
       const padded = (row: readonly number[], from: number) =>
-        Array.from({ length: T }, (_, t) => (t < row.length - 1 ? (row[t + from] as number) : 0));
+        Array.from({ length: T }, (_, t) => (t < row.length - 1 ? numberAt(row, t + from) : 0));
       return {
         ids: own.map((row) => padded(row, 0)),
         targets: own.map((row) => padded(row, 1)),

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { sizeOf } from "../onnx/ir.ts";
 import { seededRandom } from "../random.ts";
 import { type Held, hold } from "../runtime/in-place.ts";
@@ -41,8 +42,8 @@ export class Trainer {
     const vectors: Vectors = { weights: vector(), gradients: vector(), first: vector(), second: vector() };
     const offsets = counts.map((_, i) => counts.slice(0, i).reduce((a, b) => a + b, 0));
     const piece = (of: Float32Array, i: number): TensorValue => {
-      const at = offsets[i] as number;
-      return { dataType: "float32", dims: (trained[i] as Trained).shape, data: of.subarray(at, at + (counts[i] as number)) };
+      const at = numberAt(offsets, i);
+      return { dataType: "float32", dims: (trained[i] as Trained).shape, data: of.subarray(at, at + numberAt(counts, i)) };
     };
     const weights = hold(Object.fromEntries(trained.map((t, i) => [t.name, piece(vectors.weights, i)])));
     const before = hold(Object.fromEntries(training.sums.map((s, i) => [s.before, piece(vectors.gradients, i)])));
@@ -100,7 +101,7 @@ export class Trainer {
     const places = new Map(this.trained.map((t, i) => [t.name, i]));
     return this.plan.prepared.merged((name) => {
       const i = places.get(name) as number;
-      const at = this.offsets[i] as number;
+      const at = numberAt(this.offsets, i);
       return weights.subarray(at, at + sizeOf((this.trained[i] as Trained).shape));
     });
   }

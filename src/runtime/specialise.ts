@@ -169,7 +169,7 @@ async function typesOf(model: Model): Promise<Map<string, StaticType>> {
   for (const v of [...session.inputs, ...session.outputs]) {
     if (!v.shape?.every((d) => typeof d === "number"))
       throw new EspalierError("DYNAMIC_SHAPE", `the shape of "${v.name}" depends on the data: [${v.shape}]`, { value: v.name });
-    types.set(v.name, { dataType: v.dataType, shape: v.shape as number[] });
+    types.set(v.name, { dataType: v.dataType, shape: v.shape });
   }
   await session.close();
   for (const t of graph.initializers.values()) types.set(t.name, { dataType: t.dataType, shape: t.dims });

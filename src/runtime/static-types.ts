@@ -73,7 +73,7 @@ async function stated(
   const types = new Map<string, StaticType>(inputs.map(({ name, dataType, shape }) => [name, { dataType, shape }]));
   const open = new Map<string, readonly Dim[] | null>();
   for (const { name, dataType, shape } of session.outputs)
-    if (shape?.every((d) => typeof d === "number")) types.set(name, { dataType, shape: shape as number[] });
+    if (shape?.every((d) => typeof d === "number")) types.set(name, { dataType, shape });
     else open.set(name, shape);
   await session.close();
   for (const t of graph.initializers.values()) types.set(t.name, { dataType: t.dataType, shape: t.dims });

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { floatOf, intOf } from "../onnx/attributes.ts";
 import type { Node } from "../onnx/ir.ts";
 import { applyMove, inOrder, isMove, type Layout, originOf, type Search, scaleOf } from "./layout.ts";
@@ -95,7 +96,7 @@ function originAndRotary(views: TwoViews, search: Search, value: string): Found 
   const rotary = rotaryOf(views, search, after.source);
   if (!rotary) return { ...after, rotary };
   const before = originOf(search, rotary.x);
-  const ids = after.layout.ids.map((id) => before.layout.ids[id] as number);
+  const ids = after.layout.ids.map((id) => numberAt(before.layout.ids, id));
   return { source: before.source, layout: { shape: after.layout.shape, ids }, scale: after.scale * before.scale, rotary };
 }
 
@@ -108,7 +109,7 @@ function headsOf(
 ): Heads {
   const { B, T } = firstView;
   const { ids } = layout;
-  const id = (b: number, n: number, t: number, d: number) => ids[at(b, n, t, d)] as number;
+  const id = (b: number, n: number, t: number, d: number) => numberAt(ids, at(b, n, t, d));
   const distinct = new Set(ids).size;
   const count = distinct / (B * T * width);
   const places = {

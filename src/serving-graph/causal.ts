@@ -38,7 +38,7 @@ export async function windowsOf(views: TwoViews, masks: readonly Mask[], length:
   return new Map(
     masks.map((mask) => {
       const key = `${mask.value} ${mask.kind}`;
-      const window = known.has(key) ? (known.get(key) as number | null) : windowOf(mask);
+      const window = known.get(key) ?? (known.has(key) ? null : windowOf(mask));
       known.set(key, window);
       return [mask, window];
     }),

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { consumers, producers } from "../onnx/edit.ts";
 import { type Node, type StaticType, sizeOf, stridesOf, type TypedGraph } from "../onnx/ir.ts";
 import { float32Of } from "../onnx/tensors.ts";
@@ -49,7 +50,7 @@ export interface Search {
 export function searchIn({ graph, types }: TypedGraph): Search {
   const scalarOf = (name: string): number | null => {
     const t = graph.initializers.get(name);
-    return t?.dataType === "float32" && sizeOf(t.dims) === 1 && t.data.kind === "inline" ? (float32Of(t)[0] as number) : null;
+    return t?.dataType === "float32" && sizeOf(t.dims) === 1 && t.data.kind === "inline" ? numberAt(float32Of(t), 0) : null;
   };
   return { types, made: producers(graph), read: consumers(graph), scalarOf };
 }

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import * as attr from "../onnx/attributes.ts";
 import { sizeOf } from "../onnx/ir.ts";
 import { tensorOf } from "../onnx/tensors.ts";
@@ -72,7 +73,7 @@ function halved(name: string, { data: all }: TensorValue, length: number, half: 
   for (let i = 0; i < table.length; i++) {
     const at = Math.floor(i / half) * 2 * half + (i % half);
     if (data[at] !== data[at + half]) unfit(`"${name}" turns its halves unlike`);
-    table[i] = data[at] as number;
+    table[i] = numberAt(data, at);
   }
   return { dims: [length, half], data: table };
 }

@@ -1,4 +1,5 @@
 import { Prisma } from "../generated/prisma/client.ts";
+import { numberAt } from "../number-at.ts";
 import type { StructureGroup, StructureId, StructureKind } from "../structures/structure.ts";
 import { structuresOfModels } from "./references.ts";
 import type { Database } from "./store.ts";
@@ -85,7 +86,7 @@ export async function structureMap(
       scores: places.map((cell) => scoresAt.get(cell)?.mean ?? null),
       lowestScores: places.map((cell) => scoresAt.get(cell)?.lowest ?? null),
       gone: places.map((cell, i) =>
-        whole === undefined ? Math.min(sizes[i] as number, removedAt.get(cell)?.gone ?? 0) : (sizes[i] as number),
+        whole === undefined ? Math.min(numberAt(sizes, i), removedAt.get(cell)?.gone ?? 0) : numberAt(sizes, i),
       ),
       goneSince: places.map((cell) => {
         const since = Math.min(whole ?? Number.POSITIVE_INFINITY, removedAt.get(cell)?.since ?? Number.POSITIVE_INFINITY);

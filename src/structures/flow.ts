@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { producers, usesOf } from "../onnx/edit.ts";
 import type { Graph, Node } from "../onnx/ir.ts";
 import { operatorOf } from "../operators/operators.ts";
@@ -49,7 +50,7 @@ function residualStreamOf(graph: Graph, path: readonly Node[]): Set<string> {
   let reach = 0;
   for (const [i, node] of path.entries()) {
     if (reach <= i) for (const o of node.outputs) residualStream.add(o);
-    reach = Math.max(reach, lastReader[i] as number);
+    reach = Math.max(reach, numberAt(lastReader, i));
   }
   return residualStream;
 }

@@ -1,3 +1,4 @@
+import { numberAt } from "../number-at.ts";
 import { type Random, randomChoice, randomInteger, shuffled } from "../random.ts";
 import { dictionary } from "./dictionary.ts";
 import { neighbours } from "./edits.ts";
@@ -67,7 +68,7 @@ export function perturbTokens(tokenizer: Tokenizer, ids: readonly number[], rate
   const positions = shuffled(random, [...ids.keys()]).slice(0, Math.round(rate * ids.length));
   for (const at of positions) {
     do out[at] = randomInteger(random, tokenizer.vocabularySize);
-    while (out[at] === ids[at] || tokenizer.specialTokens.has(out[at] as number));
+    while (out[at] === ids[at] || tokenizer.specialTokens.has(numberAt(out, at)));
   }
   return out;
 }

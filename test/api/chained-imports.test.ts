@@ -67,7 +67,7 @@ const ended = (id: string) =>
       const { run } = await api.data(runOf, { id });
       return ["QUEUED", "RUNNING"].includes(run.status) ? null : run;
     },
-    120_000,
+    300_000,
   );
 
 test("a model is imported, pruned, healed, measured and exported, all asked for before it is there", async () => {

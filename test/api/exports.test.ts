@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { materialise } from "../../src/artifacts/model-files.ts";
 import { fsck } from "../../src/services/fsck.ts";
+import { createToken } from "../../src/store/tokens.ts";
+import { ahabFolder } from "../support/ahab.ts";
 import { type TestApi, testApi } from "../support/api.ts";
 import { runPython, withoutPackages } from "../support/python.ts";
 import { generates } from "../support/support.ts";
@@ -10,7 +12,7 @@ import { until } from "../support/wait.ts";
 let api: TestApi;
 let modelId: string;
 before(async () => {
-  api = await testApi();
+  api = await testApi({ server: { recheckMs: 20 } });
   modelId = (await api.data('mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }')).registerModel.model.id;
 });
 after(() => api.close());
@@ -135,4 +137,20 @@ test("a model takes its exports with it", async () => {
   assert.deepEqual(await findings(), []);
   const { errors } = await api.ask(start, { input: { subject: { modelId }, format: "ONNX" } });
   assert.deepEqual([errors?.[0]?.extensions["code"], errors?.[0]?.extensions["argument"]], ["MODEL_NOT_FOUND", "input.subject.modelId"]);
+});
+
+test("where there are tokens, transformers loads a model by showing one", { skip: withoutPackages("torch", "transformers") }, async () => {
+  const { registerModel } = await api.data('mutation { registerModel(input: { source: { path: "ahab" } }) { model { id } } }');
+  const { repository } = await exported({ subject: { modelId: registerModel.model.id }, format: "SAFETENSORS" });
+  const { secret } = await createToken(api.services.store.prisma, { name: "reader", role: "READ", expiresAt: null });
+  const endpoint = new URL(api.url).origin;
+  await until("the token is known of", async () => (await fetch(`${endpoint}/api/models/${repository}`)).status === 401);
+  const tokens = [5, 17, 42, 3];
+  const row = { folder: repository, endpoint, tokens, prompt: tokens.length, count: 6, mayFail: true };
+  const [without, shown] = await runPython("load_transformers.py", [
+    { ...row, token: null },
+    { ...row, token: secret },
+  ]);
+  assert.match(without.refused, /401|[Uu]nauthorized|gated repo/);
+  assert.deepEqual([shown.unused, shown.text], [[], (await generates(ahabFolder, tokens, 6)).slice(tokens.length)]);
 });

@@ -217,6 +217,8 @@ function requireAll(found: Record<string, unknown>): void {
       .map((path) => `${model.repository}/${path}`)
       .sort(),
   );
+  const top = new Set(paths.map((path) => `${model.repository}/${path.split("/")[0]}`));
+  assert.deepEqual([found["listed"], found["index"]], [[...top].sort(), "absent"]);
   assert.equal(found["size"], graph().sizeBytes);
 }
 

@@ -23,6 +23,16 @@ def digests(folder: str) -> dict:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+def index() -> str:
+    """vLLM asks for an index of safetensors first, which only some models have."""
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            hub.hf_hub_download(repository, "model.safetensors.index.json", token=token, cache_dir=cache, revision="main")
+        return "there"
+    except hub.errors.EntryNotFoundError:
+        return "absent"
+
+
 try:
     api = hub.HfApi(endpoint=asked["endpoint"], token=token)
     files = hub.HfFileSystem(endpoint=asked["endpoint"], token=token)
@@ -41,6 +51,8 @@ try:
         "paths": sorted([entry.path, getattr(entry, "size", None)] for entry in api.get_paths_info(repository, [file, "nothing.bin"])),
         "exists": [api.file_exists(repository, file), api.file_exists(repository, "nothing.bin"), api.repo_exists("espalier/nothing-0000000000")],
         "globbed": sorted(files.glob(f"{repository}/**/*.json")),
+        "listed": sorted(files.ls(repository, detail=False, revision="main")),
+        "index": index(),
         "size": files.info(f"{repository}/{file}")["size"],
         "piece": piece.hex(),
         "whole": whole,

@@ -1,17 +1,21 @@
 """Loads folders with transformers' own classes, and prints what they give: a JSON list of { logits, text, unused } to standard output.
 
-Standard input: a JSON list of { folder, tokens, prompt, count, endpoint, mayFail }. Where `endpoint` is there, `folder` is a repository on that
-Hub. Where `mayFail` is true and a folder is not loaded, { refused } says why.
+Standard input: a JSON list of { folder, tokens, prompt, count, endpoint, token, mayFail }. Where `endpoint` is there, `folder` is a repository on
+that Hub, which is shown `token`. Where `mayFail` is true and a folder is not loaded, { refused } says why.
 """
 
 import json
 import os
 import sys
+import tempfile
 
 asked = json.load(sys.stdin)
 for row in asked:
     if row.get("endpoint"):
         os.environ["HF_ENDPOINT"] = row["endpoint"]
+# What was fetched by others, or with another token, counts for nothing.
+home = tempfile.TemporaryDirectory()
+os.environ["HF_HOME"] = home.name
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
@@ -21,8 +25,11 @@ torch.set_num_threads(1)
 
 
 def given(row: dict) -> dict:
+    token = row.get("token") or False
+    if row.get("endpoint"):
+        transformers.AutoTokenizer.from_pretrained(row["folder"], token=token)
     model, info = transformers.AutoModelForCausalLM.from_pretrained(
-        row["folder"], dtype=torch.float32, output_loading_info=True, attn_implementation="eager"
+        row["folder"], dtype=torch.float32, output_loading_info=True, token=token, attn_implementation="eager"
     )
     with torch.no_grad():
         logits = model(torch.tensor([row["tokens"]])).logits[0]

@@ -1,5 +1,6 @@
 import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from "type-graphql";
 import { dropUpload } from "../../jobs/import-source.ts";
+import { numberAt } from "../../number-at.ts";
 import { blaming } from "../../rules/validate.ts";
 import { announceUpload, ownUpload, receivedBytes } from "../../services/uploads.ts";
 import type { UploadRecord } from "../../store/uploads.ts";
@@ -48,6 +49,6 @@ export class UploadResolver {
   @FieldResolver(() => [UploadFile], { description: "Its files, as they were announced.", complexity: listCost })
   async files(@Root() upload: UploadRecord, @Ctx() { dataDirectory }: Context): Promise<UploadFile[]> {
     const received = await receivedBytes(dataDirectory, upload);
-    return upload.files.map((file, i) => ({ ...file, receivedBytes: received[i] as number, url: uploadUrl(upload.id, file.path) }));
+    return upload.files.map((file, i) => ({ ...file, receivedBytes: numberAt(received, i), url: uploadUrl(upload.id, file.path) }));
   }
 }

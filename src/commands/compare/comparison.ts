@@ -153,7 +153,7 @@ class Comparison {
 
   /** By turns, so that what else the machine does weighs on all alike. */
   async #time(text: DatasetInput): Promise<void> {
-    const speeds = new Map(this.rows.map((row) => [row, [] as number[]]));
+    const speeds = new Map(this.rows.map((row): [typeof row, number[]] => [row, []]));
     for (let round = 1; round <= this.settings.rounds; round++)
       for (const [row, found] of speeds) {
         if (!row.model) continue;

@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import type { Frequencies } from "./blueprint.ts";
 import type { Config } from "./config.ts";
 
@@ -63,7 +64,7 @@ const scalings: Readonly<Record<string, (given: Scaled) => Frequencies>> = {
     const original = beside ?? within ?? length;
     const factor = beside === null ? (factorStated ?? length / original) : length / original;
     const derived = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
-    const by = (factors: readonly number[]) => plain(base, width).map((f, i) => f / (factors[i] as number));
+    const by = (factors: readonly number[]) => plain(base, width).map((f, i) => f / numberAt(factors, i));
     return { values: by(short), scale: scaling.optional("attention_factor") ?? derived, beyond: { tokens: original, values: by(long) } };
   },
   llama3: ({ base, width, scaling }) => {

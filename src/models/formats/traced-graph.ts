@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import * as attr from "../../onnx/attributes.ts";
 import { consumers, producers } from "../../onnx/edit.ts";
 import { type Graph, isFloat, type Node, operatorKey, sizeOf, type Tensor } from "../../onnx/ir.ts";
@@ -82,7 +83,7 @@ export class TracedGraph {
     const own = operatorKey(node) === "Gemm" || operatorKey(node).endsWith("::Attention") ? this.read(node.inputs[2]) : null;
     const [output = ""] = node.outputs;
     if (own) return { node, input: x, weight: read, output, bias: own };
-    const added = this.#biasOf(output, (read.turned ? read.tensor.dims[0] : read.tensor.dims[1]) as number);
+    const added = this.#biasOf(output, numberAt(read.tensor.dims, read.turned ? 0 : 1));
     return { node, input: x, weight: read, output: added?.output ?? output, bias: added?.bias ?? null };
   }
 

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import { type Model, sizeOf } from "../../onnx/ir.ts";
 import type { TensorReader } from "../../onnx/read-tensor.ts";
 import { anatomyOf } from "../../structures/anatomy.ts";
@@ -54,7 +55,7 @@ export function tracedWeights(
   };
   const column = (of: Read): Matrix => turned(flat(vector(of)));
   const outputs = (product: Product) => sizeOf(product.weight.tensor.dims) / inputs(product);
-  const inputs = ({ weight: { tensor, turned: isTurned } }: Product) => tensor.dims[isTurned ? 1 : 0] as number;
+  const inputs = ({ weight: { tensor, turned: isTurned } }: Product) => numberAt(tensor.dims, isTurned ? 1 : 0);
 
   /** Rows of each part of a packed projection, and where they begin. */
   const partsOf = (branch: TracedBranch, packed: Role): ReadonlyMap<Role, readonly [from: number, rows: number]> => {

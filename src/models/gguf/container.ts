@@ -74,11 +74,12 @@ export function readContainer(path: string, file: string): Container {
     const metadata = readMetadata(cursor, keys);
     const infos = Array.from({ length: count }, () => readInfo(cursor));
     const stated = metadata.get("general.alignment") ?? defaultAlignment;
-    if (typeof stated !== "number" || stated < 8 || stated > 1 << 20 || (stated & (stated - 1)) !== 0)
-      cursor.fail(`metadata "general.alignment" is ${JSON.stringify(stated)}; a power of two from 8 to ${1 << 20} was expected`, {
-        key: "general.alignment",
-      });
-    const alignment = stated as number;
+    const isAlignment = typeof stated === "number" && stated >= 8 && stated <= 1 << 20 && (stated & (stated - 1)) === 0;
+    const alignment = isAlignment
+      ? stated
+      : cursor.fail(`metadata "general.alignment" is ${JSON.stringify(stated)}; a power of two from 8 to ${1 << 20} was expected`, {
+          key: "general.alignment",
+        });
     const begin = Math.ceil(cursor.position / alignment) * alignment;
     return { metadata, tensors: placed(cursor, infos, begin, alignment, { path, size: fstatSync(handle).size }) };
   } finally {

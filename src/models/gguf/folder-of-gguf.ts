@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import { sizeOf } from "../../onnx/ir.ts";
 import { writeJson } from "../../text/model-config.ts";
 import type { Fields } from "./architectures/architecture.ts";
@@ -47,7 +48,7 @@ export async function* folderOfGguf(
   facts.requireAllRead();
   const plans = huggingFacePlans({ ...place, tensors: container.tensors, layers: facts.layers, headsOf: headsOf(facts) }, architecture);
   requireDistinct(plans, place);
-  const rows = facts.shape("token_embd.weight")[0] as number;
+  const rows = numberAt(facts.shape("token_embd.weight"), 0);
   const tokenizer = readTokenizer(container.metadata, place.file, rows);
   await mkdir(destination, { recursive: true });
   const write = (name: string, value: Fields) => writeFile(join(destination, name), `${writeJson(value)}\n`);
@@ -133,7 +134,7 @@ function headsOf(facts: Facts): (layer: number) => Heads {
   const { headWidth } = widthsOf(facts);
   const heads = facts.perLayer("attention.head_count");
   const kvHeads = facts.perLayer("attention.head_count_kv", heads);
-  return (layer) => ({ heads: heads[layer] as number, kvHeads: kvHeads[layer] as number, headWidth });
+  return (layer) => ({ heads: numberAt(heads, layer), kvHeads: numberAt(kvHeads, layer), headWidth });
 }
 
 function notesOf({ tensors }: Container, tokenizer: boolean): string[] {

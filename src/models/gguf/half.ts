@@ -1,3 +1,5 @@
+import { numberAt } from "../../number-at.ts";
+
 /** The float32 of each binary16, by its bits; made when it is first asked for. */
 let table: Float32Array | null = null;
 
@@ -22,7 +24,7 @@ const whole = new Uint32Array(float.buffer);
 /** The bits of the binary16 nearest to a float32, ties to even; beyond its range, infinite. */
 export function halfOf(value: number): number {
   float[0] = value;
-  return halfOfBits(whole[0] as number);
+  return halfOfBits(numberAt(whole, 0));
 }
 
 /** The same of a float32 that is given by its bits. */

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import { type Architecture, type Renamed, renamed } from "./architectures/architecture.ts";
 import type { GgufTensor } from "./container.ts";
 import { type ElementType, elementTypes } from "./element-types.ts";
@@ -102,7 +103,7 @@ function unpacked(source: Source, names: Architecture["names"], at: string, part
   let first = 0;
   return packed.parts.map((here, i) => {
     const rule = renamed(names.layer[here] as string | Renamed);
-    const count = counts[i] as number;
+    const count = numberAt(counts, i);
     const own = rule.order ? rowsThere(rule.order as Order, heads) : rowsFrom(0, count);
     const rows = own.map((row) => row + first);
     first += count;

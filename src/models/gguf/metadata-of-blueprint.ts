@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import type { Attention, Blueprint, Frequencies } from "../blueprints/blueprint.ts";
 import type { Architecture, Fields } from "./architectures/architecture.ts";
 import { elementTypes } from "./element-types.ts";
@@ -16,7 +17,7 @@ const flags = (value: boolean | readonly boolean[]): Typed => ({ as: "BOOL", val
 const text = (value: string): Typed => ({ as: "TEXT", value });
 
 /** One number if all layers agree. */
-const perLayer = (values: readonly number[]): Typed => u32(values.every((value) => value === values[0]) ? (values[0] as number) : values);
+const perLayer = (values: readonly number[]): Typed => u32(values.every((value) => value === values[0]) ? numberAt(values, 0) : values);
 
 /**
  * @param context how many tokens a text may have
@@ -97,7 +98,7 @@ function baseOf({ values, beyond }: Frequencies, width: number, bases: readonly 
   // Scalings leave the fastest pairs as they are, or divide all alike.
   const fits = (base: number) => {
     const ratios = values.map((value, i) => plain(base, i) / value);
-    const alike = ratios.every((ratio) => Math.abs(ratio / (ratios[0] as number) - 1) < 1e-5);
+    const alike = ratios.every((ratio) => Math.abs(ratio / numberAt(ratios, 0) - 1) < 1e-5);
     return alike || beyond !== undefined ? 2 : Math.abs((ratios[1] ?? 1) - 1) < 1e-5 ? 1 : 0;
   };
   const best = Math.max(...bases.map(fits));
@@ -119,7 +120,10 @@ function sayScaling(
 ): Plan[] {
   const ratios = (by: readonly number[]) => Float32Array.from(by, (value, i) => base ** ((-2 * i) / width) / value);
   const factors = (name: string, numbers: Float32Array): Plan => ({ name, type: elementTypes.F32, dims: [numbers.length], from: numbers });
-  const number = (key: string) => (typeof stated[key] === "number" ? (stated[key] as number) : undefined);
+  const number = (key: string) => {
+    const value = stated[key];
+    return typeof value === "number" ? value : undefined;
+  };
   if ((stated["rope_type"] ?? stated["type"]) === "yarn") {
     const factor = number("factor") as number;
     say("rope.scaling.type", text("yarn"));

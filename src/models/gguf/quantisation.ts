@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import { type ElementType, elementTypes, type TypeName } from "./element-types.ts";
 
 /** In what the weights of a GGUF file are kept. */
@@ -67,7 +68,7 @@ export function typeChooser(
     if (dims.length < 2 || wide.test(tensor) || base === undefined) return elementTypes.F32;
     const isHead = base === "output" || (tied && base === "token_embd");
     const wanted = matrix({ name: base, layer: layer === undefined ? null : Number(layer), layers, isHead });
-    const fits = wanted.find((type) => (dims.at(-1) as number) % elementTypes[type].elements === 0);
+    const fits = wanted.find((type) => numberAt(dims, dims.length - 1) % elementTypes[type].elements === 0);
     return elementTypes[fits ?? "F16"];
   };
 }

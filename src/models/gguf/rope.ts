@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import type { Fields } from "./architectures/architecture.ts";
 import type { Facts } from "./facts.ts";
 
@@ -55,7 +56,7 @@ const llama3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_
 function byFactors(facts: Facts, width: number, base: number, magnitude: number): Fields {
   const factors = [...facts.numbers("rope_freqs.weight")];
   if (factors.length !== width / 2) facts.refuse("rope.dimension_count", `twice the ${factors.length} elements of "rope_freqs.weight"`);
-  const factor = factors.at(-1) as number;
+  const factor = numberAt(factors, factors.length - 1);
   const [low, high] = [llama3.original_max_position_embeddings / 1, llama3.original_max_position_embeddings / 4];
   const expected = factors.map((_, i) => {
     const wavelength = 2 * Math.PI * base ** ((2 * i) / width);
@@ -64,7 +65,7 @@ function byFactors(facts: Facts, width: number, base: number, magnitude: number)
     const smooth = (llama3.original_max_position_embeddings / wavelength - 1) / 3;
     return 1 / ((1 - smooth) / factor + smooth);
   });
-  if (magnitude === 1 && factor > 1 && expected.every((value, i) => Math.abs(value - (factors[i] as number)) < 1e-5 * value))
+  if (magnitude === 1 && factor > 1 && expected.every((value, i) => Math.abs(value - numberAt(factors, i)) < 1e-5 * value))
     return { rope_type: "llama3", factor, ...llama3 };
   const length = facts.count("context_length");
   return {

@@ -1,3 +1,5 @@
+import { numberAt } from "../../number-at.ts";
+
 /** The heads of one attention. */
 export interface Heads {
   readonly heads: number;
@@ -49,7 +51,7 @@ export const rowsThere = (order: Order, heads: Heads): Int32Array => orders[orde
 export function rowsHere(order: Order, heads: Heads): Int32Array {
   const there = rowsThere(order, heads);
   const here = new Int32Array(there.length);
-  for (let i = 0; i < there.length; i++) here[there[i] as number] = i;
+  for (let i = 0; i < there.length; i++) here[numberAt(there, i)] = i;
   return here;
 }
 

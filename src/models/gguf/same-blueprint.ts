@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import type { Blueprint, Frequencies } from "../blueprints/blueprint.ts";
 
 /** In what two blueprints differ, and how. */
@@ -37,7 +38,7 @@ function within(blueprint: Blueprint, context: number): Blueprint {
 
 function frequenciesWithin({ values, scale, beyond }: Frequencies, context: number): Frequencies {
   if (!beyond || beyond.tokens >= context) return { values, scale };
-  const same = "length" in beyond.values && beyond.values.every((value, i) => near(value, values[i] as number, frequencyTolerance));
+  const same = "length" in beyond.values && beyond.values.every((value, i) => near(value, numberAt(values, i), frequencyTolerance));
   return same ? { values, scale } : { values, scale, beyond };
 }
 

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import { sizeOf } from "../../onnx/ir.ts";
 import { bytesOfElements } from "./element-types.ts";
 import type { Piece, Plan, Source } from "./tensor-plan.ts";
@@ -59,7 +60,7 @@ function* copied(plan: Plan, piece: Piece, sources: Sources): Generator<Uint8Arr
     const bytes = new Uint8Array(length * rowBytes);
     for (let i = 0; i < length; ) {
       // Rows that follow one another are read at once.
-      const first = rows ? (rows[row + i] as number) : row + i;
+      const first = rows ? numberAt(rows, row + i) : row + i;
       let run = 1;
       if (rows) while (i + run < length && rows[row + i + run] === first + run) run++;
       else run = length;

@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { extract } from "tar-stream";
 import { openPromise } from "yauzl";
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import { clashIn, isFilePath } from "./file-paths.ts";
 
 const mostFiles = 1000;
@@ -122,10 +123,10 @@ async function requireShortHeaders(handle: FileHandle): Promise<void> {
       at += 512;
       continue;
     }
-    const type = String.fromCharCode(block[156] as number);
+    const type = String.fromCharCode(numberAt(block, 156));
     const digits = block.toString("latin1", 124, 136).replace(/[\0 ]+$/, "");
     // Sizes past 8 GiB are in base 256, of which extended headers are far.
-    const own = (block[124] as number) & 0x80 ? Number(block.readBigUInt64BE(128)) : Number.parseInt(digits, 8);
+    const own = numberAt(block, 124) & 0x80 ? Number(block.readBigUInt64BE(128)) : Number.parseInt(digits, 8);
     const isExtended = /[xgLK]/.test(type);
     const bytes = isExtended ? own : (stated.next ?? stated.all ?? own);
     if (!Number.isSafeInteger(bytes) || bytes < 0) throw invalid(`the header at byte ${at} states no size`);

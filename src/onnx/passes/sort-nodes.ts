@@ -30,7 +30,7 @@ function inOrder(nodes: readonly Node[], graph: Graph): readonly Node[] {
   const place = new Map(nodes.map((node, i) => [node, i]));
   const isLate = (name: string, i: number) => {
     const maker = made.get(name);
-    return maker !== undefined && (place.get(maker) as number) >= i;
+    return maker !== undefined && (place.get(maker) ?? -1) >= i;
   };
   if (!nodes.some((node, i) => usesOf(node).some((name) => isLate(name, i)))) return nodes;
   const done = new Set<Node>();

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import type { Value } from "../../onnx/builder.ts";
 import { sizeAt, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
@@ -80,7 +81,7 @@ export async function* inputMoments(
   return new Map(
     [...products].map(([parameter, { input, axis }]): [string, InputMoments] => {
       const { mean, variance } = byInput.get(input) as (typeof moments)[number];
-      return [parameter, { axis, mean, variance, squares: mean.map((m, i) => tokens * (m * m + (variance[i] as number))) }];
+      return [parameter, { axis, mean, variance, squares: mean.map((m, i) => tokens * (m * m + numberAt(variance, i))) }];
     }),
   );
 }

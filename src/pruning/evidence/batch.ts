@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import type { ValueInfo } from "../../onnx/ir.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { type Feeds, integerFeed } from "../../signature/feeds.ts";
@@ -39,7 +40,7 @@ export function batchOf(
   /** The token so many places on from each that predicts; 0 on padding. */
   const shifted = (by: number) => (i: number) => {
     const [b, t] = [Math.floor(i / T), i % T];
-    return t < (counts[b] as number) ? (texts[b]?.[t + by] as number) : 0;
+    return t < numberAt(counts, b) ? numberAt(texts[b] ?? [], t + by) : 0;
   };
   return {
     ids: { [tokens.name]: integerFeed(tokens.dataType, dims, shifted(0)) },

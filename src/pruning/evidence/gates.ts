@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
@@ -41,11 +42,11 @@ export const gates: Gather<number> = async function* (scene, groups) {
       const batch = drawn.map((_, r) => texts[(step * rows + r) % texts.length] as readonly number[]);
       const { gradients } = await masked.gradients(
         batch,
-        drawn.map((own) => own.map((place, i) => place ?? (hard[i] as number))),
+        drawn.map((own) => own.map((place, i) => place ?? numberAt(hard, i))),
       );
       for (const [i, { size }] of all.entries()) {
-        const own = gradients.filter((_, r) => drawn[r]?.[i] !== null).map((gradient) => gradient[i] as number);
-        for (const gradient of own) worth[i] = (1 - rate) * (worth[i] as number) - (rate * gradient) / (size || 1);
+        const own = gradients.filter((_, r) => drawn[r]?.[i] !== null).map((gradient) => numberAt(gradient, i));
+        for (const gradient of own) worth[i] = (1 - rate) * numberAt(worth, i) - (rate * gradient) / (size || 1);
       }
       yield Math.floor((step + 1) / stepsPerSample);
     }
@@ -54,7 +55,7 @@ export const gates: Gather<number> = async function* (scene, groups) {
   }
   let at = 0;
   // The losses were those of gates ajar, not the model's.
-  return { evidence: groups.map((g) => g.indexes.map(() => worth[at++] as number)), loss: null, perturbedLoss: null };
+  return { evidence: groups.map((g) => g.indexes.map(() => numberAt(worth, at++))), loss: null, perturbedLoss: null };
 };
 
 /** 1 for gates that stay open: those that are worth least are closed until so many parameters are behind closed ones, as far as their groups can spare them. */
@@ -62,12 +63,12 @@ function opened(all: readonly Gate[], worth: Float64Array, groups: readonly Open
   const mask = new Float32Array(all.length).fill(1);
   const left = groups.map((g) => g.removable);
   let closed = 0;
-  const order = [...all.keys()].sort((a, b) => (worth[a] as number) - (worth[b] as number) || a - b);
+  const order = [...all.keys()].sort((a, b) => numberAt(worth, a) - numberAt(worth, b) || a - b);
   for (const i of order) {
     const { group, size } = all[i] as Gate;
     if (closed >= toClose) break;
-    if ((left[group] as number) === 0) continue;
-    left[group] = (left[group] as number) - 1;
+    if (numberAt(left, group) === 0) continue;
+    left[group] = numberAt(left, group) - 1;
     mask[i] = 0;
     closed += size;
   }

@@ -4,6 +4,7 @@ import type { OutputRequest, Reduction, SliceRequest } from "../../autodiff/redu
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
 import { EspalierError } from "../../errors.ts";
+import { numberAt } from "../../number-at.ts";
 import type { TypedGraph } from "../../onnx/ir.ts";
 import type { Session, TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
@@ -123,7 +124,7 @@ async function* runAll(
     const width = found.length / S;
     for (const [s] of rows.entries()) {
       answers.push(plan.columns.map(({ start, length }) => found.slice(s * width + start, s * width + start + length)));
-      for (let view = 0; view < views; view++) losses[view]?.push(loss[views * s + view] as number);
+      for (let view = 0; view < views; view++) losses[view]?.push(numberAt(loss, views * s + view));
     }
     yield done + rows.length;
   }
@@ -168,7 +169,7 @@ export const vectorTaylor: Gather<number> = async function* (scene, groups) {
   const { question, answers, loss } = yield* measure(scene, groups, "WEIGHTS", firstOrder, 1);
   const means = question.requests.map((_, r) => {
     const sums = new Float64Array(answers[0]?.[r]?.length ?? 0);
-    for (const own of answers) for (const [i, v] of (own[r] ?? []).entries()) sums[i] = (sums[i] as number) + v / answers.length;
+    for (const own of answers) for (const [i, v] of (own[r] ?? []).entries()) sums[i] = numberAt(sums, i) + v / answers.length;
     return sums;
   });
   return { evidence: byStructure(groups, question.requests, means, Math.abs), loss, perturbedLoss: null };

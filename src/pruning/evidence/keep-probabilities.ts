@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import { randomChoice } from "../../random.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
@@ -42,10 +43,10 @@ export const keepProbabilities: Gather<number> = async function* (scene, groups)
       const mean = found.reduce((a, b) => a + b, 0) / count;
       const reference: number = baseline ?? mean;
       const gradient = p.map((keep, i) =>
-        masks.reduce((g, m, r) => g + ((found[r] as number) - reference) * (((m[i] as number) - keep) / (keep * (1 - keep))), 0),
+        masks.reduce((g, m, r) => g + (numberAt(found, r) - reference) * ((numberAt(m, i) - keep) / (keep * (1 - keep))), 0),
       );
       p = projected(
-        p.map((keep, i) => keep - (rate * (gradient[i] as number)) / count),
+        p.map((keep, i) => keep - (rate * numberAt(gradient, i)) / count),
         sizes,
         budget,
       );
@@ -56,7 +57,7 @@ export const keepProbabilities: Gather<number> = async function* (scene, groups)
     await masked.close();
   }
   let at = 0;
-  const evidence = groups.map((g) => g.indexes.map(() => p[at++] as number));
+  const evidence = groups.map((g) => g.indexes.map(() => numberAt(p, at++)));
   // The losses were those of random masks, not the model's.
   return { evidence, loss: null, perturbedLoss: null };
 };
@@ -71,8 +72,8 @@ function ordered(scores: readonly number[], sizes: Float64Array, share: number):
   const total = sizes.reduce((a, b) => a + b, 0);
   const p = new Float64Array(scores.length);
   let before = 0;
-  for (const i of [...scores.keys()].sort((a, b) => (scores[a] as number) - (scores[b] as number) || a - b)) {
-    const size = sizes[i] as number;
+  for (const i of [...scores.keys()].sort((a, b) => numberAt(scores, a) - numberAt(scores, b) || a - b)) {
+    const size = numberAt(sizes, i);
     const place = (before + size / 2) / total;
     // A score that is no number stays one, and is told of with the scores.
     p[i] = Number.isFinite(scores[i]) ? 1 / (1 + Math.exp(-steepness * (place - share))) : Number.NaN;
@@ -84,8 +85,8 @@ function ordered(scores: readonly number[], sizes: Float64Array, share: number):
 /** The nearest probabilities within the margins whose expected size is no more than the budget: all moved by one multiple of the sizes. */
 function projected(p: Float64Array, sizes: Float64Array, budget: number): Float64Array {
   const scale = Math.max(...sizes);
-  const moved = (by: number) => p.map((keep, i) => Math.min(1 - margin, Math.max(margin, keep - (by * (sizes[i] as number)) / scale)));
-  const size = (q: Float64Array) => q.reduce((n, keep, i) => n + keep * (sizes[i] as number), 0);
+  const moved = (by: number) => p.map((keep, i) => Math.min(1 - margin, Math.max(margin, keep - (by * numberAt(sizes, i)) / scale)));
+  const size = (q: Float64Array) => q.reduce((n, keep, i) => n + keep * numberAt(sizes, i), 0);
   if (size(moved(0)) <= budget) return moved(0);
   let [low, high] = [0, (2 * scale) / Math.min(...sizes)];
   for (let i = 0; i < 50; i++) {

@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import { mean } from "../mean.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
@@ -26,9 +27,9 @@ export const lossesWithout: Gather<readonly number[]> = async function* (scene, 
         );
         yield s;
       }
-      const loss = losses[structures] as number;
+      const loss = numberAt(losses, structures);
       wholes.push(loss);
-      for (const [i, own] of flat.entries()) own.push((losses[i] as number) - loss);
+      for (const [i, own] of flat.entries()) own.push(numberAt(losses, i) - loss);
       yield s + 1;
     }
   } finally {

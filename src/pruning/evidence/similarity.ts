@@ -1,3 +1,4 @@
+import { numberAt } from "../../number-at.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf } from "../../onnx/ir.ts";
 import type { TensorValue } from "../../runtime/session.ts";
@@ -43,7 +44,7 @@ export const similarity: Gather<number> = async function* (scene, groups) {
       const out = await session.run({ ...feeds.ids, [weights.name]: feeds.weights });
       const found = (out[joined.name] as TensorValue<Float32Array>).data;
       for (const [g] of groups.entries())
-        for (const [r] of texts.entries()) sums[g] = (sums[g] as number) + (found[r * groups.length + g] as number);
+        for (const [r] of texts.entries()) sums[g] = numberAt(sums, g) + numberAt(found, r * groups.length + g);
       yield done + texts.length;
     }
   } finally {

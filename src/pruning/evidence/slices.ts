@@ -1,4 +1,5 @@
 import type { SliceRequest } from "../../autodiff/reductions.ts";
+import { numberAt } from "../../number-at.ts";
 import type { OpenGroup } from "../open-groups.ts";
 
 const key = ({ parameter, axis }: SliceRequest): string => `${axis ?? ""} ${parameter}`;
@@ -39,7 +40,7 @@ export function byStructure(
     };
     for (const part of parts) {
       if (part.axis === null) add(0, totals.get(part.parameter) ?? 0);
-      else for (const [at, value] of Array.from(known.get(key(part)) ?? []).entries()) add(part.owners[at] as number, value);
+      else for (const [at, value] of Array.from(known.get(key(part)) ?? []).entries()) add(numberAt(part.owners, at), value);
     }
     return [...sums];
   });

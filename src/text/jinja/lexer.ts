@@ -1,3 +1,4 @@
+import { codePointOf } from "../code-point.ts";
 import { TemplateError } from "./template-error.ts";
 
 /** `begin` and `end` are those of blocks and prints; text between them is `data`. */
@@ -131,9 +132,6 @@ export function tokenize(template: string): Token[] {
       tokens.push({ type, value, line: begun });
       return;
     }
-    throw new TemplateError(
-      `the character "${String.fromCodePoint(source.codePointAt(at) as number)}" stands where none is understood`,
-      begun,
-    );
+    throw new TemplateError(`the character "${String.fromCodePoint(codePointOf(source, at))}" stands where none is understood`, begun);
   }
 }

@@ -1,3 +1,4 @@
+import { codePointOf } from "../code-point.ts";
 import { spend } from "./limits.ts";
 import { TemplateError } from "./template-error.ts";
 
@@ -183,7 +184,7 @@ function quoted(text: string): string {
   const body = text.replace(/[\\'\p{C}\p{Z}]/gu, (c) => {
     if (c === " ") return c;
     if (c === "'") return quote === "'" ? "\\'" : c;
-    const code = c.codePointAt(0) as number;
+    const code = codePointOf(c);
     if (named[c]) return named[c];
     return code < 0x100 ? `\\x${hex(code, 2)}` : code < 0x10000 ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`;
   });

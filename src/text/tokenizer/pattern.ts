@@ -1,3 +1,4 @@
+import { codePointOf } from "../code-point.ts";
 import type { Component } from "./component.ts";
 
 /** The pattern of a component: a text as it is, or a regular expression. @throws EspalierError UNSUPPORTED_TOKENIZER */
@@ -59,7 +60,7 @@ const anchors: Readonly<Record<string, string>> = {
 /** Two letters that one character stands for, where case is ignored: ß, and the ligatures. */
 const pairs: ReadonlySet<string> = new Set(["ss", "ff", "fi", "fl", "st"]);
 
-const literal = (character: string): string => `\\u{${(character.codePointAt(0) as number).toString(16)}}`;
+const literal = (character: string): string => `\\u{${codePointOf(character).toString(16)}}`;
 
 /** A character with those that differ from it in case alone. */
 function cases(character: string): string[] {
@@ -302,7 +303,7 @@ class Translation {
 function range(from: string, to: string, { ignoreCase }: Options): string {
   const plain = from === to ? literal(from) : `${literal(from)}-${literal(to)}`;
   if (!ignoreCase) return plain;
-  const [first, last] = [from.codePointAt(0) as number, to.codePointAt(0) as number];
+  const [first, last] = [codePointOf(from), codePointOf(to)];
   if (last - first > 1000) throw new SyntaxError("a long range where case is ignored");
   let more = "";
   for (let code = first; code <= last; code++) for (const c of cases(String.fromCodePoint(code))) more += literal(c);

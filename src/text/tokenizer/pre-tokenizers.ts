@@ -1,3 +1,4 @@
+import { codePointOf } from "../code-point.ts";
 import { byteCharacters } from "./bytes.ts";
 import type { Component } from "./component.ts";
 import { patternOf } from "./pattern.ts";
@@ -13,7 +14,7 @@ const punctuation = /[\p{P}!-/:-@[-`{-~]/gu;
 /** Of Rust's regular expressions, where a joiner is part of a word. */
 export const rustWord = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
 const words = new RegExp(`${rustWord}+|[^\\p{White_Space}${rustWord}]+`, "gv");
-const character = (c: string): RegExp => new RegExp(`\\u{${(c.codePointAt(0) as number).toString(16)}}`, "gv");
+const character = (c: string): RegExp => new RegExp(`\\u{${codePointOf(c).toString(16)}}`, "gv");
 
 const oneCharacter = (component: Component, name: string, otherwise?: string): string => {
   const text = component.text(name, otherwise);

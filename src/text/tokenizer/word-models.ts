@@ -28,7 +28,8 @@ export function wordPiece(component: Component): TokenModel {
       if (characters.length > most) return [unknown];
       const ids: number[] = [];
       for (let at = 0; at < characters.length; ) {
-        let [to, id] = [characters.length + 1, undefined as number | undefined];
+        let to = characters.length + 1;
+        let id: number | undefined;
         while (id === undefined && --to > at) id = vocabulary.get((at > 0 ? prefix : "") + characters.slice(at, to).join(""));
         if (id === undefined) return [unknown];
         ids.push(id);

@@ -235,8 +235,8 @@ describe("what a GGUF file says", () => {
     [
       "a part of a model",
       { "general.architecture": text("llama"), "split.count": { as: "U32", value: 3 } },
-      "UNSUPPORTED_GGUF",
-      /one of 3 files of a model/,
+      "INVALID_GGUF",
+      /one of 3 parts of a model; by its name it is one of 1/,
     ],
     ["no number of layers", { "general.architecture": text("llama") }, "INVALID_GGUF", /"llama.block_count" is not stated/],
   ];

@@ -1,3 +1,4 @@
+import { numberAt } from "../../../number-at.ts";
 import type { Layer, Linear } from "../blueprint.ts";
 import type { Config } from "../config.ts";
 import type { Family } from "../family.ts";
@@ -30,9 +31,9 @@ export function slopes(heads: number): number[] {
 /** The nearest bfloat16, halves to even. */
 function bfloat16(value: number): number {
   const bits = new Uint32Array(Float32Array.of(value).buffer);
-  const at = bits[0] as number;
+  const at = numberAt(bits, 0);
   bits[0] = (at + 0x7fff + ((at >>> 16) & 1)) & 0xffff0000;
-  return new Float32Array(bits.buffer)[0] as number;
+  return numberAt(new Float32Array(bits.buffer), 0);
 }
 
 /** The three layouts of its layers: attention and MLP of one norm, of a norm each, or one after the other. */

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../../errors.ts";
+import { numberAt } from "../../../number-at.ts";
 import type { Facts } from "../facts.ts";
 import { ropeFields } from "../rope.ts";
 import type { Fields, Names, Renamed } from "./architecture.ts";
@@ -23,8 +24,7 @@ export function widthsOf(facts: Facts): Widths {
   if (facts.count("attention.value_length", headWidth) !== headWidth) facts.refuse("attention.value_length", `that of keys, ${headWidth}`);
   if ([...heads, ...kvHeads].includes(0)) facts.refuse("attention.head_count", "layers that all have an attention");
   if (channels.includes(0)) facts.refuse("feed_forward_length", "layers that all have a feed-forward network");
-  const queries = (layer: number) =>
-    (heads[layer] as number) * mostKv === most * (kvHeads[layer] as number) ? {} : { queries: heads[layer] };
+  const queries = (layer: number) => (numberAt(heads, layer) * mostKv === most * numberAt(kvHeads, layer) ? {} : { queries: heads[layer] });
   const alike =
     heads.every((count) => count === most) &&
     kvHeads.every((count) => count === mostKv) &&

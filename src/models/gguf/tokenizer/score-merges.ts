@@ -1,3 +1,5 @@
+import { numberAt } from "../../../number-at.ts";
+
 /**
  * Merges that join what a vocabulary with scores joins, in that order: those that make the token of the highest score come first. Of one
  * token's, those of earlier parts.
@@ -12,7 +14,7 @@ export function mergesOfScores(
   joins: (id: number) => boolean,
 ): readonly (readonly [string, string])[] {
   const ids = new Map(tokens.flatMap((token, id) => (joins(id) ? [[token, id] as const] : [])));
-  const order = [...ids.values()].sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+  const order = [...ids.values()].sort((a, b) => numberAt(scores, b) - numberAt(scores, a) || a - b);
   const merges: (readonly [string, string])[] = [];
   for (const id of order) {
     const characters = [...(tokens[id] as string)];
