@@ -85,6 +85,8 @@ export class Stages {
       for (const [name, t] of built.graph.initializers) {
         const weights = this.replaced.get(name);
         if (weights) initializers.set(name, float32Tensor(name, t.dims, weights));
+        // What reads it is run once.
+        this.replaced.delete(name);
       }
       const now = removeUnusedInputs({ ...built.graph, initializers });
       const bytes = encode({ ...model, opsets: built.opsets, graph: now });
