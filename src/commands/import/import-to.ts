@@ -26,7 +26,8 @@ export async function importTo(server: string, folder: string, model: string, na
   try {
     const files = await filesOf(folder, model);
     const source = files ? await upload(client, server, files, live) : onHub(model);
-    const called = name ?? (files ? basename(resolve(folder, model)).replace(/\.(?:tar|zip|gguf|onnx)$/i, "") : null);
+    const called =
+      name ?? (files ? basename(resolve(folder, model)).replace(/(?:-\d{5}-of-\d{5})?\.gguf$|\.(?:tar|zip|onnx)$/i, "") : null);
     const made = await follow(client, await start(client, source, called), live);
     live.line(`${made.name}: ${count(made.parameterCount)} parameters, id ${made.id}`);
     if (called !== null && made.name !== called) live.line(`  the same bytes were there already, under this name; not called ${called}`);
