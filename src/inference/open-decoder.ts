@@ -7,6 +7,7 @@ import { toFloat32 } from "../onnx/to-float32.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type ModelSource, openSession, type TensorValue } from "../runtime/session.ts";
+import { atFullPrecision } from "../serving-graph/full-precision.ts";
 import { mergeProducts } from "../serving-graph/merge-products.ts";
 import { servingGraph } from "../serving-graph/serving-graph.ts";
 import { unfit } from "../serving-graph/two-views.ts";
@@ -59,24 +60,30 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     const model = storesNarrow(stored) ? toFloat32(stored) : stored;
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
-    report("OPENING");
     const threads = options.threads ?? (weightBytes(stored) < oneThreadsWork ? 1 : 0);
     const fewer = { ...rewritten, graph: mergeProducts(rewritten.graph) };
-    const session = await InPlaceSession.open(fewer, dirname(path), { ...options, threads });
-    const decoder = new BatchedDecoder(session, graph, {
-      contextLength: contextLength ?? assumedContext,
-      sequences,
-      cacheBytes,
-      prefixBytes: cacheBytes / 4,
-    });
+    const open = async (served: Model): Promise<BatchedDecoder> => {
+      report("OPENING");
+      const session = await InPlaceSession.open(served, dirname(path), { ...options, threads });
+      return new BatchedDecoder(session, graph, {
+        contextLength: contextLength ?? assumedContext,
+        sequences,
+        cacheBytes,
+        prefixBytes: cacheBytes / 4,
+      });
+    };
+    const checked = atFullPrecision(fewer);
+    const decoder = await open(checked);
     try {
       report("CHECKING");
-      await requireSame(decoder, { bytes: encode(model), externalFolder: dirname(path) }, graph.vocabularySize);
-      return decoder;
+      await requireSame(decoder, { bytes: encode(atFullPrecision(model)), externalFolder: dirname(path) }, graph.vocabularySize);
     } catch (error) {
       await decoder.close();
       throw error;
     }
+    if (checked === fewer) return decoder;
+    await decoder.close();
+    return await open(fewer);
   } catch (error) {
     // Whatever is not understood of the graph, or refused of the rewritten one, ONNX Runtime may take in the original.
     if (!(error instanceof EspalierError)) throw error;

@@ -6,11 +6,17 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { AutoModelForCausalLM, env, Tensor } from "@huggingface/transformers";
+import { compress } from "../../src/compression/compress.ts";
+import { compressionMethodNamed } from "../../src/compression/methods/index.ts";
+import { defaultCompressionOptions } from "../../src/compression/options.ts";
+import { finished } from "../../src/finished.ts";
 import type { Decoder, Sequence } from "../../src/inference/decoder.ts";
 import { LanguageModel } from "../../src/inference/language-model.ts";
 import { openDecoder } from "../../src/inference/open-decoder.ts";
-import { exportPruned } from "../../src/models/export.ts";
+import { exportCompressed, exportPruned } from "../../src/models/export.ts";
+import { intOf } from "../../src/onnx/attributes.ts";
 import { encode } from "../../src/onnx/encode.ts";
+import { readModel as readStored } from "../../src/onnx/read-model.ts";
 import { toFloat32 } from "../../src/onnx/to-float32.ts";
 import { seededRandom } from "../../src/random.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
@@ -236,9 +242,40 @@ describe("folders", () => {
   });
 });
 
+/** The bundled model with weights of four bits, in a folder of its own. */
+async function coded(folder: string): Promise<string> {
+  const graphFolder = join(ahab, "onnx");
+  const model = await readStored(join(graphFolder, "model.onnx"), "IN_FILE");
+  const options = { ...defaultCompressionOptions, executionProvider: "CPU" as const };
+  const job = { model, folder: graphFolder, tokenizer: await loadTokenizer(ahab), documents: [], options, done: [] };
+  const { compressed } = await finished(compress({ ...job, method: compressionMethodNamed("RTN"), scratch: folder }));
+  const files = ["onnx/model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json"].map((path) => ({ path }));
+  const destination = join(folder, "coded");
+  await mkdir(destination);
+  await exportCompressed({ compressed, folder: ahab, files, destination });
+  return destination;
+}
+
 describe("batched decoding", () => {
-  it("gives bit for bit what each sequence gives alone, as others come and go", async () => {
-    const decoder = await openDecoder({ folder: ahab, executionProvider: "CPU" });
+  it("gives bit for bit what each sequence gives alone, as others come and go", () => inAnyCompany(ahab));
+
+  it("does so of weights of four bits too, rewritten and held to the graph as it was", async () => {
+    const scratch = await mkdtemp(join(tmpdir(), "espalier-coded-"));
+    try {
+      const folder = await coded(scratch);
+      await inAnyCompany(folder);
+      // Products of codes round what they are given: without that both graphs are the same.
+      const stored = await readStored(join(folder, "onnx", "model.onnx"), "IN_FILE");
+      const levels = new Set(stored.graph.nodes.flatMap((n) => (n.opType === "MatMulNBits" ? [intOf(n, "accuracy_level", 0)] : [])));
+      assert.deepEqual([...levels], [4]);
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  });
+
+  async function inAnyCompany(folder: string): Promise<void> {
+    const decoder = await openDecoder({ folder, executionProvider: "CPU" });
+    assert.equal(decoder.limitation, null);
     const random = seededRandom(5, "batch");
     const prompts = Array.from({ length: 9 }, (_, i) => Array.from({ length: 1 + ((i * 37) % 150) }, () => Math.floor(random() * 2048)));
     const steps = 12;
@@ -278,7 +315,7 @@ describe("batched decoding", () => {
       }
     }
     await decoder.close();
-  });
+  }
 
   it("begins with what it has read before, bit for bit", async () => {
     const decoder = await openDecoder({ folder: ahab, executionProvider: "CPU", threads: 1 });
