@@ -1,4 +1,5 @@
 import type { Algebra } from "./algebra.ts";
+import { transposed } from "./vectors.ts";
 
 /** Matrices so small are factored here: to hand them over takes longer. */
 const small = 96;
@@ -85,16 +86,5 @@ function factorSmall(h: Float64Array, stride: number, from: number, to: number):
 function block(a: Float64Array, stride: number, top: number, bottom: number, left: number, right: number): Float64Array {
   const out = new Float64Array((bottom - top) * (right - left));
   for (let i = top; i < bottom; i++) out.set(a.subarray(i * stride + left, i * stride + right), (i - top) * (right - left));
-  return out;
-}
-
-/** A' [m, n] of A [n, m]; in squares that the nearest memory holds. */
-function transposed(a: Float64Array, n: number, m: number): Float64Array {
-  const out = new Float64Array(n * m);
-  const side = 32;
-  for (let top = 0; top < n; top += side)
-    for (let left = 0; left < m; left += side)
-      for (let i = top; i < Math.min(top + side, n); i++)
-        for (let j = left; j < Math.min(left + side, m); j++) out[j * n + i] = a[i * m + j] as number;
   return out;
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Algebra } from "../algebra/algebra.ts";
 import { RuntimeAlgebra } from "../algebra/runtime-algebra.ts";
+import { transposed } from "../algebra/vectors.ts";
 import { EspalierError } from "../errors.ts";
 import { dataTypes, type Model, sizeOf, type ValueInfo } from "../onnx/ir.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
@@ -143,19 +144,15 @@ function requireTokens(steps: readonly Step[], tokens: number, method: Compressi
 /** The matrix of a target as [n, m], inputs as rows. */
 function matrixOf(target: Target, read: TensorReader): Float32Array {
   const values = floatsOf(target.tensor, read(target.tensor));
-  return target.axis === 0 ? values : turned(values, target.tensor.dims);
+  const [inputs, outputs] = shapeOf(target);
+  return target.axis === 0 ? values : transposed(values, outputs, inputs);
 }
 
 /** A matrix [n, m] with the dims that the tensor has. */
 function asStored(target: Target, kept: Kept): Float32Array {
   const values = kept.kind === "CODES" ? unpack(kept.packed) : kept.weights;
-  return target.axis === 0 ? values : turned(values, shapeOf(target));
-}
-
-function turned(values: Float32Array, [rows = 0, columns = 0]: readonly number[]): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) result[c * rows + r] = values[r * columns + c] as number;
-  return result;
+  const [inputs, outputs] = shapeOf(target);
+  return target.axis === 0 ? values : transposed(values, inputs, outputs);
 }
 
 async function compressStep(

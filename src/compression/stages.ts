@@ -1,3 +1,4 @@
+import { addTo } from "../algebra/vectors.ts";
 import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import { removeUnusedInputs, usesOf } from "../onnx/edit.ts";
 import { encode } from "../onnx/encode.ts";
@@ -130,8 +131,4 @@ function gramOf(b: GraphBuilder, x: Value, counted: Value): Value {
   const each = sizeOf(x.shape) / width / tokens;
   const rows = b.reshape(b.mul(b.reshape(x, [tokens, each, width]), counted), [tokens * each, width]);
   return b.matMul(b.transpose(rows), rows);
-}
-
-function addTo(sum: Float64Array, values: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (values[i] as number);
 }

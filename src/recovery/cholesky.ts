@@ -1,4 +1,4 @@
-import { addRow } from "./rows.ts";
+import { addRow } from "../algebra/vectors.ts";
 
 /**
  * Solves `A X = B` in float64, for a symmetric positive definite A [n, n] and B [n, m], both row by row and both overwritten: B by X.

@@ -1,5 +1,5 @@
+import { addRow } from "../algebra/vectors.ts";
 import { solveInPlace } from "./cholesky.ts";
-import { addRow } from "./rows.ts";
 
 /** How far a solution is drawn to what is there: a share of the mean square of an input. */
 const pull = 0.01;

@@ -1,3 +1,4 @@
+import { addTo } from "../algebra/vectors.ts";
 import { sizeAt, sizeOf } from "../onnx/ir.ts";
 import { batchOf } from "../pruning/evidence/batch.ts";
 import type { Scene } from "../pruning/evidence/evidence.ts";
@@ -46,7 +47,7 @@ export async function* inputGrams(
       for (const [i, { name }] of outputs.entries()) {
         const sum = (grams[i] as Gram)[done < heldBackFrom ? "own" : "heldBack"];
         const { data: own } = found[name] as TensorValue<Float32Array>;
-        for (let at = 0; at < own.length; at++) sum[at] = (sum[at] as number) + (own[at] as number);
+        addTo(sum, own);
       }
       done = end;
       yield done;

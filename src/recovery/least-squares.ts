@@ -1,3 +1,4 @@
+import { transposed } from "../algebra/vectors.ts";
 import { EspalierError } from "../errors.ts";
 import { told } from "../finished.ts";
 import { type Model, sizeAt } from "../onnx/ir.ts";
@@ -124,10 +125,7 @@ function noteOf(shares: readonly { readonly cut: number; readonly left: number }
 
 /** A matrix with its inputs as rows: as it is, or turned. Turns back as well. */
 function turned(values: Float32Array, [rows = 0, columns = 0]: readonly number[], axis: number): Float32Array {
-  if (axis === 0) return values;
-  const result = new Float32Array(values.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) result[c * rows + r] = values[r * columns + c] as number;
-  return result;
+  return axis === 0 ? values : transposed(values, rows, columns);
 }
 
 interface Cut extends LastProduct {

@@ -1,6 +1,6 @@
+import { addRow } from "../algebra/vectors.ts";
 import { correction } from "./correction.ts";
 import type { Gram } from "./grams.ts";
-import { addRow } from "./rows.ts";
 
 /** How much of what a product gave is not given any more, over what it gave: squares, summed over texts that were held back. */
 export interface Refit {

@@ -1,3 +1,4 @@
+import { addRow } from "../algebra/vectors.ts";
 import { productsOf } from "../autodiff/products.ts";
 import { EspalierError } from "../errors.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
@@ -10,7 +11,6 @@ import { asInputs } from "./methods/as-inputs.ts";
 import type { Beside, ClosedForm, Fit, Pair } from "./methods/method.ts";
 import type { RecoveryOptions } from "./options.ts";
 import { Pass } from "./pass.ts";
-import { addRow } from "./rows.ts";
 import { Sums } from "./sums.ts";
 import type { TextBatch } from "./texts.ts";
 import { buildLossGraph } from "./training-graph.ts";

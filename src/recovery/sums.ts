@@ -1,3 +1,4 @@
+import { addTo } from "../algebra/vectors.ts";
 import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import { type Model, sizeAt, sizeOf, type TypedGraph } from "../onnx/ir.ts";
 import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
@@ -82,7 +83,3 @@ export class Sums {
 }
 
 const countedName = "sums/counted";
-
-function addTo(sum: Float64Array, values: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (values[i] as number);
-}

@@ -1,7 +1,8 @@
+import { transposed } from "../../algebra/vectors.ts";
 import { EspalierError } from "../../errors.ts";
 import type { Value } from "../../onnx/builder.ts";
 import { consumers } from "../../onnx/edit.ts";
-import { sizeOf, type Tensor, type TypedGraph } from "../../onnx/ir.ts";
+import { sizeAt, sizeOf, type Tensor, type TypedGraph } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import type { Prepared, Subject, Trained } from "./method.ts";
 import { spliced } from "./splice.ts";
@@ -52,7 +53,7 @@ export function asInputs(subject: Subject, parameters: readonly string[], copies
       for (const name of used) {
         const { of, isTurned } = copies.get(name) ?? { of: name, isTurned: false };
         const found = values(inputName(of));
-        yield [name, isTurned ? transposed(found, (initializers.get(of) as Tensor).dims) : found];
+        yield [name, isTurned ? turnedBack(found, (initializers.get(of) as Tensor).dims) : found];
       }
     },
   };
@@ -68,11 +69,7 @@ export function inFloat32({ graph, types }: TypedGraph): (parameter: string) => 
   };
 }
 
-function transposed(values: Float32Array, [rows = 0, columns = 0]: readonly number[]): Float32Array {
-  const out = new Float32Array(values.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[c * rows + r] = values[r * columns + c] as number;
-  return out;
-}
+const turnedBack = (values: Float32Array, dims: readonly number[]): Float32Array => transposed(values, sizeAt(dims, 0), sizeAt(dims, 1));
 
 /** Which of the matrices that count for nothing repeat which that count. */
 export function copiesAmong({ whole, initializers, read }: Pick<Subject, "whole" | "initializers" | "read">): Map<string, Copy> {
@@ -86,7 +83,7 @@ export function copiesAmong({ whole, initializers, read }: Pick<Subject, "whole"
       if (!other || own === 0 || !sized(tensor, other)) continue;
       const values = floatsOf(other, read(other));
       const same = (turned: boolean) => {
-        const it = turned ? transposed(values, other.dims) : values;
+        const it = turned ? turnedBack(values, other.dims) : values;
         const dims = turned ? [...other.dims].reverse() : other.dims;
         return dims.every((d, i) => d === tensor.dims[i]) && it.every((v, i) => Object.is(v, bytes[i]));
       };
