@@ -80,7 +80,6 @@ export async function* compress(job: CompressionJob): AsyncGenerator<Compression
   const stages = new Stages(wide, typed, folder, executionProvider, batches, ends);
   const algebra = await RuntimeAlgebra.open();
   const results: DoneStep[] = [];
-  const work = steps.map(workOf);
   let spent = 0;
   let worked = 0;
   yield { type: "STARTED", executionProvider, steps: steps.length, tokens };
@@ -99,9 +98,8 @@ export async function* compress(job: CompressionJob): AsyncGenerator<Compression
       const path = join(scratch, `step-${k + 1}`);
       await writeStep(path, result);
       spent += performance.now() - began;
-      worked += work[k] as number;
-      const after = work.slice(k + 1).reduce((a, b) => a + b, 0);
-      const estimatedMsLeft = (spent * after) / worked;
+      worked += workOf(step);
+      const estimatedMsLeft = (spent * steps.slice(k + 1).reduce((n, s) => n + workOf(s), 0)) / worked;
       yield { type: "COMPRESSED", step: k + 1, steps: steps.length, products: result.products, estimatedMsLeft, file: path };
     }
   } finally {

@@ -1,4 +1,4 @@
-import { productsOf } from "../autodiff/products.ts";
+import { type Product, productsOf } from "../autodiff/products.ts";
 import { floatOf, intOf } from "../onnx/attributes.ts";
 import { consumers, producers } from "../onnx/edit.ts";
 import { isFloat, type Model, type Node, operatorKey, sizeAt, type Tensor, type TypedGraph } from "../onnx/ir.ts";
@@ -101,7 +101,8 @@ export function targetsOf(
   const byInput = new Map<string, Target[]>();
   const found = productsOf(typed, parameters);
   const order = new Map(typed.graph.nodes.map((n, i) => [n, i]));
-  const inOrder = [...found].sort(([, a], [, b]) => (order.get(a.node) as number) - (order.get(b.node) as number));
+  const placeOf = ({ node }: Product) => order.get(node) ?? 0;
+  const inOrder = [...found].sort(([, a], [, b]) => placeOf(a) - placeOf(b));
   for (const [parameter, { input, axis }] of inOrder) {
     const tensor = graph.initializers.get(parameter) as Tensor;
     const layer = layerOf.get(parameter) ?? null;

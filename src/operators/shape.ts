@@ -167,7 +167,7 @@ const repeatedSteps = (_: Node, from: readonly number[], to: readonly number[]):
 /** Before operator set 13 a Split is told its sizes in an attribute. */
 const splitSizes: CountsAfter = (node, _, after): Readonly<Record<string, Attribute>> => {
   if (!node.attributes["split"]) return {};
-  return { split: attr.ints(after.y.map((shape) => shape.at(attr.intOf(node, "axis", 0)) as number)) };
+  return { split: attr.ints(after.y.map((shape) => sizeAt(shape, attr.intOf(node, "axis", 0)))) };
 };
 
 const restored: GradientRule = (b, { inputs: [x] }, dy) => [b.reshape(dy, x.shape)];

@@ -98,11 +98,11 @@ export class Trainer {
 
   /** The weights that the model has now in place of its own, in float32, one after another. */
   merged(weights: Float32Array = this.vectors.weights): Generator<readonly [parameter: string, values: Float32Array]> {
-    const places = new Map(this.trained.map((t, i) => [t.name, i]));
+    const places = new Map(this.trained.map(({ name, shape }, i) => [name, { shape, at: numberAt(this.offsets, i) }]));
     return this.plan.prepared.merged((name) => {
-      const i = places.get(name) as number;
-      const at = numberAt(this.offsets, i);
-      return weights.subarray(at, at + sizeOf((this.trained[i] as Trained).shape));
+      const own = places.get(name);
+      if (!own) throw new Error(`${name} is not trained`);
+      return weights.subarray(own.at, own.at + sizeOf(own.shape));
     });
   }
 

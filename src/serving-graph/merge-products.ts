@@ -35,9 +35,9 @@ export function mergeProducts(graph: Graph): Graph {
     const attention = packing(products, readers);
     const ordered = attention ? attention.operands : products;
     const columns = ordered.map((p) => p.columns);
-    const rows = ordered[0]?.rows as number;
-    if (!attention && rows * columns.reduce((a, b) => a + b) < worthASplit) continue;
-    const first = products[0]?.node as Node;
+    const [one] = products;
+    if (!one || (!attention && one.rows * columns.reduce((a, b) => a + b) < worthASplit)) continue;
+    const first = one.node;
     const name = `${first.outputs[0]}/merged`;
     const merged = joined(ordered, name);
     if (attention) instead.set(attention.node, [{ ...attention.node, inputs: [name, "", "", ...attention.node.inputs.slice(3)] }]);

@@ -38,7 +38,7 @@ export function writeHead({ views, search, writer }: Rewriting): Head {
         else writer.add({ ...later, inputs });
       }
       const logits = names.get(last) ?? last;
-      return { hidden, logits, hiddenSize, vocabularySize: search.types.get(views.logits)?.shape.at(-1) as number };
+      return { hidden, logits, hiddenSize, vocabularySize: sizeAt(search.types.get(views.logits)?.shape ?? [], -1) };
     }
     if (!isElementwise(node) && node.opType !== "Reshape") break;
     after.push(node);

@@ -47,11 +47,12 @@ test("a worker is listed while it lives, with what it does; those who follow cha
     const input = { subject: { modelId: registerModel.model.id }, dataset: { name: "literature-train" }, options };
     const runId = (await api.data(start, { input })).startPruning.run.id;
     await until("the worker does it", async () => (await workers())[0].runs[0]?.id === runId);
+    // Before it is over: who follows is told how things are, not all that they were.
+    await until("they were told", async () => told.some(({ workers }) => workers.some(({ runs }) => runs[0]?.id === runId)));
     await api.data("mutation($id: ID!) { cancelRun(input: { id: $id }) { run { id } } }", { id: runId });
     await until("the worker does nothing", async () => (await workers())[0].runs.length === 0);
     const { node } = await api.data("query($id: ID!) { node(id: $id) { __typename ... on Worker { processId } } }", { id });
     assert.deepEqual(node, { __typename: "Worker", processId: process.pid });
-    await until("they were told", async () => told.some(({ workers }) => workers.some(({ runs }) => runs[0]?.id === runId)));
     assert.ok(told.flatMap((change) => change.workers).every((each) => each.id === id));
     await worker.stop();
     assert.deepEqual(await workers(), []);

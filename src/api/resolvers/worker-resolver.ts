@@ -22,6 +22,7 @@ export class WorkerResolver {
   @FieldResolver(() => [Run], { description: "What it does now.", complexity: listCost })
   async runs(@Root() { runIds }: WorkerRecord, @Ctx() { loaders }: Context): Promise<RunRecord[]> {
     const runs = await Promise.all(runIds.map((id) => loaders.runs.load(id)));
-    return runs.filter((run) => run?.status === "RUNNING") as RunRecord[];
+    // One that it is about to begin waits yet: that is the last that is told of the worker until it is done.
+    return runs.filter((run) => run?.finishedAt === null) as RunRecord[];
   }
 }
