@@ -74,9 +74,11 @@ export async function* compress(job: CompressionJob): AsyncGenerator<Compression
       "NOTHING_TO_COMPRESS",
       `the model has no product whose weights can become ${options.scheme}${left[0] ? `: of ${left[0].parameter}, ${left[0].reason}` : ""}`,
     );
-  const { batches, tokens } = method.needsGram ? textsOf(job, signatureOf(wide.graph.inputs).tokens, B) : { batches: [], tokens: 0 };
-  requireTokens(steps, tokens, method);
-  const ends = method.needsGram ? steps.flatMap((s) => s.input ?? []) : [];
+  // Where all is done there is nothing to look at.
+  const reads = method.needsGram && done.length < steps.length;
+  const { batches, tokens } = reads ? textsOf(job, signatureOf(wide.graph.inputs).tokens, B) : { batches: [], tokens: 0 };
+  if (reads) requireTokens(steps, tokens, method);
+  const ends = reads ? steps.flatMap((s) => s.input ?? []) : [];
   const stages = new Stages(wide, typed, folder, executionProvider, batches, ends);
   const algebra = await RuntimeAlgebra.open();
   const results: DoneStep[] = [];
@@ -87,10 +89,10 @@ export async function* compress(job: CompressionJob): AsyncGenerator<Compression
     for (const [k, step] of steps.entries()) {
       const began = performance.now();
       const file = done[k];
-      const gram = step.input !== null && method.needsGram ? await stages.next(file === undefined) : null;
+      const gram = step.input !== null && reads ? await stages.next(file === undefined) : null;
       const result = file === undefined ? await compressStep(job, read, step, gram, algebra) : await readStep(file);
       results.push(result);
-      for (const [i, target] of method.needsGram ? step.targets.entries() : []) {
+      for (const [i, target] of reads ? step.targets.entries() : []) {
         const weights = asStored(target, result.kept[i] as Kept);
         for (const name of [target.parameter, ...(target.head ? [headOf(target.parameter)] : [])]) stages.replace(name, weights);
       }
@@ -131,7 +133,7 @@ function textsOf(
 /** @throws EspalierError CALIBRATION_TOO_SHORT */
 function requireTokens(steps: readonly Step[], tokens: number, method: CompressionMethod): void {
   const widest = Math.max(...steps.filter((s) => s.input !== null).flatMap((s) => s.targets.map((t) => shapeOf(t)[0])), 0);
-  if (!method.needsGram || tokens >= widest) return;
+  if (tokens >= widest) return;
   throw new EspalierError(
     "CALIBRATION_TOO_SHORT",
     `${method.name} needs at least ${widest} tokens, one for each input of the model's widest product; the texts have ${tokens}`,

@@ -1,8 +1,9 @@
+import { countedRows } from "../algebra/counted-rows.ts";
 import { addTo } from "../algebra/vectors.ts";
 import { GraphBuilder, type Value } from "../onnx/builder.ts";
 import { removeUnusedInputs, usesOf } from "../onnx/edit.ts";
 import { encode } from "../onnx/encode.ts";
-import { type Model, type Node, type StaticType, sizeAt, sizeOf, type TypedGraph, type ValueInfo } from "../onnx/ir.ts";
+import { type Model, type Node, type StaticType, sizeOf, type TypedGraph, type ValueInfo } from "../onnx/ir.ts";
 import { float32Tensor } from "../onnx/tensors.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import { openSession, type TensorValue } from "../runtime/session.ts";
@@ -126,9 +127,6 @@ function before(nodes: readonly Node[], names: readonly string[], done: Readonly
 
 /** `X' X` over tokens that count. */
 function gramOf(b: GraphBuilder, x: Value, counted: Value): Value {
-  const width = sizeAt(x.shape, -1);
-  const tokens = sizeAt(counted.shape, 0);
-  const each = sizeOf(x.shape) / width / tokens;
-  const rows = b.reshape(b.mul(b.reshape(x, [tokens, each, width]), counted), [tokens * each, width]);
+  const rows = countedRows(b, x, counted);
   return b.matMul(b.transpose(rows), rows);
 }

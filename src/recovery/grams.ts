@@ -1,5 +1,6 @@
+import { countedRows } from "../algebra/counted-rows.ts";
 import { addTo } from "../algebra/vectors.ts";
-import { sizeAt, sizeOf } from "../onnx/ir.ts";
+import { sizeOf } from "../onnx/ir.ts";
 import { batchOf } from "../pruning/evidence/batch.ts";
 import type { Scene } from "../pruning/evidence/evidence.ts";
 import { openScoring } from "../pruning/evidence/open-scoring.ts";
@@ -28,12 +29,11 @@ export async function* inputGrams(
   parameters: readonly string[],
 ): AsyncGenerator<number, ReadonlyMap<string, Gram>> {
   const { sequenceLength: T } = scene;
-  const { model, b, B, tokens, products, inputs, rowsOf } = await productInputs(scene, "grams", texts.length, parameters);
+  const { model, b, B, tokens, products, inputs } = await productInputs(scene, "grams", texts.length, parameters);
   const counted = b.input("grams/counted", "float32", [B, T]);
   const outputs = inputs.map((name) => {
-    const rows = b.mul(rowsOf(name), b.reshape(counted, [B * T, 1, 1]));
-    const flat = b.reshape(rows, [sizeOf(rows.shape.slice(0, -1)), sizeAt(rows.shape, -1)]);
-    return b.matMul(b.transpose(flat), flat);
+    const rows = countedRows(b, b.value(name), b.reshape(counted, [B * T, 1, 1]));
+    return b.matMul(b.transpose(rows), rows);
   });
   const grams = outputs.map(({ shape }): Gram => ({ own: new Float64Array(sizeOf(shape)), heldBack: new Float64Array(sizeOf(shape)) }));
   const session = await openScoring(scene, model, b.build(outputs));

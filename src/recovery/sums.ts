@@ -1,6 +1,7 @@
+import { countedRows } from "../algebra/counted-rows.ts";
 import { addTo } from "../algebra/vectors.ts";
-import { GraphBuilder, type Value } from "../onnx/builder.ts";
-import { type Model, sizeAt, sizeOf, type TypedGraph } from "../onnx/ir.ts";
+import { GraphBuilder } from "../onnx/builder.ts";
+import { type Model, sizeOf, type TypedGraph } from "../onnx/ir.ts";
 import { type Held, hold, InPlaceSession } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import type { Moments } from "./correction.ts";
@@ -34,15 +35,9 @@ export class Sums {
   ): Promise<Sums> {
     const b = new GraphBuilder(typed, "sums");
     const counted = b.input(countedName, "float32", [N, 1, 1]);
-    /** By token; tokens that do not count are 0. */
-    const rows = (v: Value) => {
-      const width = sizeAt(v.shape, -1);
-      const each = sizeOf(v.shape) / width / N;
-      return b.reshape(b.mul(b.reshape(v, [N, each, width]), counted), [N * each, width]);
-    };
     const outputs = fits.flatMap((fit) => {
       const values = fit.values(b);
-      const [x, e] = [rows(values.given), rows(values.missing)];
+      const [x, e] = [countedRows(b, values.given, counted), countedRows(b, values.missing, counted)];
       const turned = b.transpose(x);
       return [b.matMul(turned, x), b.matMul(turned, e), b.reshape(b.reduceSum(b.mul(e, e), [0, 1]), [1])];
     });
