@@ -15,14 +15,18 @@ export interface Product {
 /** The product of each matrix that has one and no more, and that it is read by as it is stored or turned. */
 export function productsOf(typed: TypedGraph, parameters: readonly string[]): Map<string, Product> {
   const readers = consumers(typed.graph);
+  const matrices = parameters.filter((parameter) => typed.types.get(parameter)?.shape.length === 2);
+  const carriers = carriersOf(
+    typed,
+    matrices.flatMap((parameter) => [0, 1].map((axis) => ({ parameter, axis }))),
+  );
   const products = new Map<string, Product>();
-  for (const parameter of parameters) {
-    if (typed.types.get(parameter)?.shape.length !== 2) continue;
-    const carried = [0, 1].map((axis) => carriersOf(typed, [{ parameter, axis }])[0]);
+  for (const [i, parameter] of matrices.entries()) {
+    const carried = carriers.slice(2 * i, 2 * i + 2);
     const name = carried[0]?.parameter as string;
     const [node, ...others] = readers.get(name) ?? [];
     const summed = node && others.length === 0 ? operatorOf(node)?.summedAxis?.(node, node.inputs.lastIndexOf(name)) : null;
-    const axis = carried.findIndex((c) => c?.axis === summed);
+    const axis = carried.findIndex((c) => c.axis === summed);
     if (node && summed != null && axis >= 0) products.set(parameter, { node, input: node.inputs[0] as string, axis });
   }
   return products;

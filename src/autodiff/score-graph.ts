@@ -84,7 +84,18 @@ export function buildScoreGraph(
     start += length;
   }
   const none = b.expand(b.scalar(0), [samples, 1]);
-  const joined = b.concat([...answers.map(({ answer }) => answer), none], 1);
+  const joined = joinedBySteps(b, [...answers.map(({ answer }) => answer), none]);
   const graph = b.build([losses, joined]);
   return { graph, targets: targets.name, weights: weights.name, answers: joined.name, columns, losses: losses.name };
+}
+
+/** Side by side, a few at a time: ONNX Runtime takes as long to load a Concat of a thousand values as all the rest of the graph. */
+function joinedBySteps(b: GraphBuilder, answers: readonly Value[]): Value {
+  const most = 16;
+  if (answers.length <= most) return b.concat(answers, 1);
+  const groups = Array.from({ length: Math.ceil(answers.length / most) }, (_, i) => answers.slice(i * most, (i + 1) * most));
+  return joinedBySteps(
+    b,
+    groups.map((group) => b.concat(group, 1)),
+  );
 }

@@ -3,6 +3,7 @@ import type { Algebra } from "../algebra/algebra.ts";
 import { RuntimeAlgebra } from "../algebra/runtime-algebra.ts";
 import { transposed } from "../algebra/vectors.ts";
 import { EspalierError } from "../errors.ts";
+import { largest } from "../large-lists.ts";
 import { dataTypes, type Model, sizeOf, type ValueInfo } from "../onnx/ir.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
 import { floatsOf, floatTensor } from "../onnx/tensors.ts";
@@ -132,7 +133,7 @@ function textsOf(
 
 /** @throws EspalierError CALIBRATION_TOO_SHORT */
 function requireTokens(steps: readonly Step[], tokens: number, method: CompressionMethod): void {
-  const widest = Math.max(...steps.filter((s) => s.input !== null).flatMap((s) => s.targets.map((t) => shapeOf(t)[0])), 0);
+  const widest = largest([...steps.filter((s) => s.input !== null).flatMap((s) => s.targets.map((t) => shapeOf(t)[0])), 0]);
   if (tokens >= widest) return;
   throw new EspalierError(
     "CALIBRATION_TOO_SHORT",

@@ -1,10 +1,11 @@
+import { smallest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import type { Row } from "./likelihood.ts";
 
 /** How many tokens all rows begin with, before any that is predicted or a row's last. */
 export function sharedBeginning(rows: readonly Row[]): number {
   const [first] = rows as readonly [Row];
-  const limit = Math.min(...rows.map(({ ids, targets }) => ids.length - targets.length));
+  const limit = smallest(rows.map(({ ids, targets }) => ids.length - targets.length));
   for (let t = 0; t < limit; t++) if (rows.some(({ ids }) => ids[t] !== first.ids[t])) return t;
   return limit;
 }

@@ -2,6 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { told } from "../finished.ts";
 import { continueAll, type Prompt } from "../inference/continue-all.ts";
 import type { Engine } from "../inference/engine.ts";
+import { smallest } from "../large-lists.ts";
 import { type AnswerPattern, answerFinder } from "../text/answer-pattern.ts";
 import type { GenerationItem } from "../text/dataset-content.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -73,7 +74,7 @@ export async function* judgeGeneration(
   const written = yield* told(steps, (done) => ({ done, total: items.length }));
   const texts = written.map((tokens) => {
     const text = tokenizer.decode(isEnd(tokens.at(-1)) ? tokens.slice(0, -1) : tokens);
-    return text.slice(0, Math.min(...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0), text.length));
+    return text.slice(0, smallest([...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0), text.length]));
   });
   const right = texts.map((text, i) => (find(text) === items[i]?.answer.trim() ? 1 : 0));
   return { itemCount: items.length, exactMatch: meanOf(right), correctItems: bitsOf(right), chanceAccuracy: 0, texts };

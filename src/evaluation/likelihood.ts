@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { nonFinite } from "../inference/sampling.ts";
+import { largest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import { encode } from "../onnx/encode.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -172,7 +173,7 @@ export class Likelihood {
   /** What one run is fed. All that is not a target's place is worked out no further than the last hidden state. */
   private feeds(past: Past, rows: readonly Row[]): Feeds {
     const { signature, rows: cacheRows, places, targets } = this.graph;
-    const T = Math.max(...rows.map((r) => r.ids.length));
+    const T = largest(rows.map((r) => r.ids.length));
     const at = rows.flatMap(({ ids, targets }, r) => targets.map((_, i) => r * T + ids.length - targets.length + i));
     const looked = rows.flatMap((r) => r.targets);
     // A run that only reads looks at one place, for no dimension to be 0.

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { largest } from "../large-lists.ts";
 import type { ChoiceItem } from "../text/dataset-content.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { batchByLength, groupByBeginning, sharedBeginning } from "./batches.ts";
@@ -52,7 +53,7 @@ export async function* judgeChoices(
   const candidates = items.map((item, i) => candidatesOf(item, i, tokenizer, longest));
   const likelihoods = candidates.map((rows) => rows.map(() => 0));
   const beginnings = candidates.map((rows) => (model.sharesBeginnings ? sharedBeginning(rows) : 0));
-  const lengths = candidates.map((rows) => Math.max(...rows.map(({ ids }) => ids.length)));
+  const lengths = candidates.map((rows) => largest(rows.map(({ ids }) => ids.length)));
   const total = candidates.reduce((n, rows) => n + rows.length, 0);
   let done = 0;
   for (const { length, members } of groupByBeginning(beginnings, lengths, tokensPerRun)) {
@@ -77,7 +78,7 @@ export async function* judgeChoices(
   const right = (value: (likelihood: number, candidate: Candidate) => number) =>
     items.map(({ gold }, i) => {
       const values = (likelihoods[i] ?? []).map((l, c) => value(l, candidates[i]?.[c] as Candidate));
-      return values.indexOf(Math.max(...values)) === gold ? 1 : 0;
+      return values.indexOf(largest(values)) === gold ? 1 : 0;
     });
   const plain = right((l) => l);
   return {

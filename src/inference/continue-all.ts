@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import type { Read } from "./decoder.ts";
 import { Engine, type Work } from "./engine.ts";
@@ -89,7 +90,10 @@ export async function* continueAll(
       await Promise.allSettled(runs);
       throw error;
     }
-    written.push(...works.map((work) => work.tokens));
+    append(
+      written,
+      works.map((work) => work.tokens),
+    );
     yield written.length;
   }
   return written;

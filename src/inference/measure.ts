@@ -107,7 +107,7 @@ export function embed(
       );
       const total = [...(sum ?? [])];
       if (!total.every(Number.isFinite)) throw nonFinite();
-      const by = normalize ? Math.hypot(...total) || 1 : ids.length - first;
+      const by = normalize ? Math.sqrt(total.reduce((sum, x) => sum + x * x, 0)) || 1 : ids.length - first;
       return total.map((v) => v / by);
     }),
   );

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
+import { append } from "../large-lists.ts";
 import { encode } from "../onnx/encode.ts";
 import { isHalfPrecision, type Model } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
@@ -124,9 +125,16 @@ async function requireSame(decoder: BatchedDecoder, original: ModelSource, V: nu
     [5, 9],
   ] as const) {
     const { logits } = await decoder.read(sequence, ids.slice(from, to), { logits: Array.from({ length: to - from }, (_, i) => i) });
-    found.push(...logits.map((l) => l.slice()));
+    append(
+      found,
+      logits.map((l) => l.slice()),
+    );
   }
-  for (const id of ids.slice(9)) found.push(...(await decoder.step([sequence], [id])).map((l) => l.slice()));
+  for (const id of ids.slice(9))
+    append(
+      found,
+      (await decoder.step([sequence], [id])).map((l) => l.slice()),
+    );
   decoder.end(sequence);
   let [apart, largest] = [0, 0];
   for (const [t, row] of found.entries())

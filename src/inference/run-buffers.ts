@@ -1,3 +1,4 @@
+import { largest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import { type Held, hold } from "../runtime/in-place.ts";
 import type { TensorArray, TensorValue } from "../runtime/session.ts";
@@ -77,7 +78,7 @@ export class RunBuffers {
       }
       this.#lengths[b] = length + T - 1;
     }
-    this.#total[0] = Math.max(...lengths) + T;
+    this.#total[0] = largest(lengths) + T;
     for (const [i, at] of wanted.entries()) this.#rows[i] = BigInt(at);
   }
 }

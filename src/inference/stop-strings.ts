@@ -1,3 +1,4 @@
+import { largest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 
 /** A character (a UTF-16 unit) that is given out, or the id of a special token, which is not. */
@@ -78,7 +79,7 @@ export class StopStrings {
   }
 
   #without(matchers: readonly Matcher[]): string {
-    return this.#held.slice(0, this.#held.length - Math.max(0, ...matchers.map((m) => m.characters)));
+    return this.#held.slice(0, this.#held.length - largest([0, ...matchers.map((m) => m.characters)]));
   }
 }
 

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { largest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import type { Session, TensorValue } from "../runtime/session.ts";
 import { emptyCache } from "../signature/caches.ts";
@@ -68,7 +69,7 @@ export async function requireCausal(session: Session): Promise<ReadTexts | null>
   }
   const [a = [], b = []] = batches.length === 1 ? (reads[0]?.values ?? []) : reads.map(({ values }) => values[0] ?? []);
   const apart = a.map((values, t) => values.reduce((most, v, i) => Math.max(most, Math.abs(v - numberAt(b[t] ?? [], i))), 0));
-  const [before, after] = [Math.max(0, ...apart.slice(0, alike)), Math.max(0, ...apart.slice(alike))];
+  const [before, after] = [largest([0, ...apart.slice(0, alike)]), largest([0, ...apart.slice(alike)])];
   if (before > noise * after)
     throw new EspalierError(
       "NOT_CAUSAL",

@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 /**
  * An axis of a tensor, known as far as the graph tells: a leaf of some size; an ordered product of axes, outermost first
  * (the columns of a query projection are `heads * width`); or a concatenation of axes (fused weights). Axes that must be
@@ -105,7 +106,7 @@ function align(a: Axis, b: Axis, reason: string): boolean {
 function next(stack: Axis[], kind: Parts["kind"]): Axis | undefined {
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     const root = find(top);
-    if (root.parts?.kind === kind) stack.push(...[...root.parts.axes].reverse());
+    if (root.parts?.kind === kind) append(stack, [...root.parts.axes].reverse());
     else if (kind === "concatenation" || root.size !== 1) return root;
   }
   return undefined;

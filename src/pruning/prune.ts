@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { finished, told } from "../finished.ts";
+import { append } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import type { Model } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
@@ -120,7 +121,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
     else takeLowest(selection, ranked);
     if (selection.taken.length === 0) throw unreachable(options.targetRatio, ratio());
 
-    removed.push(...selection.taken);
+    append(removed, selection.taken);
     current = await without(removed);
     left = parametersLeft(whole, current);
     durations.push(performance.now() - begun);

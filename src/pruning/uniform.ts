@@ -1,3 +1,4 @@
+import { largest, smallest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import { isDivided } from "../structures/structure.ts";
 import { mean } from "./mean.ts";
@@ -42,9 +43,9 @@ function nextBundle(
 ): Bundle | null {
   if (groups.length === 0) return null;
   const sizes = groups.map((g) => g.indexes.length - taken(g));
-  const floor = Math.max(...groups.map((g) => g.indexes.length - g.removable));
-  const rounded = Math.floor(Math.min(...sizes) / multiple) * multiple;
-  const keep = rounded === Math.max(...sizes) ? rounded - multiple : rounded;
+  const floor = largest(groups.map((g) => g.indexes.length - g.removable));
+  const rounded = Math.floor(smallest(sizes) / multiple) * multiple;
+  const keep = rounded === largest(sizes) ? rounded - multiple : rounded;
   if (keep < floor) return null;
   const structures = groups.flatMap((g, i) => inOrder.get(g)?.slice(taken(g), taken(g) + numberAt(sizes, i) - keep) ?? []);
   return { structures, score: mean(structures.map(scoreOf)) };

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { largest } from "../large-lists.ts";
 import { mean } from "../pruning/mean.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type Moments, noMoments } from "./correction.ts";
@@ -31,7 +32,7 @@ export async function* closedForm(job: RecoveryJob, method: ClosedForm): AsyncGe
   try {
     const rounds = solver.rounds.flatMap(inPasses);
     const passes = Math.min(options.steps, texts.stepsOfOneRound);
-    requireEnough(texts, passes, Math.max(...rounds.flat().map((fit) => fit.rows)), method.name);
+    requireEnough(texts, passes, largest(rounds.flat().map((fit) => fit.rows)), method.name);
     const startLoss = await solver.measure(heldBack);
     const teacherLoss = await lossOf(teacher, heldBack, options, executionProvider);
     const steps = passes * rounds.length;

@@ -1,6 +1,7 @@
 import { transposed } from "../algebra/vectors.ts";
 import { EspalierError } from "../errors.ts";
 import { told } from "../finished.ts";
+import { largest } from "../large-lists.ts";
 import { type Model, sizeAt } from "../onnx/ir.ts";
 import { tensorReader } from "../onnx/read-tensor.ts";
 import { floatsOf, floatTensor } from "../onnx/tensors.ts";
@@ -54,7 +55,7 @@ export interface RestoringTexts {
  */
 export function restoringTexts({ model, tokenizer, documents, options }: PruningJob, { divided }: Whole): RestoringTexts {
   const { sequenceLength, samples } = options;
-  const widest = Math.max(0, ...lastProducts(model, divided?.groups ?? []).map(({ tensor, axis }) => sizeAt(tensor.dims, axis)));
+  const widest = largest([0, ...lastProducts(model, divided?.groups ?? []).map(({ tensor, axis }) => sizeAt(tensor.dims, axis))]);
   const needed = tokensPerInput.least * widest;
   let there = 0;
   for (const document of documents) if (there < needed) there += tokenizer.encode(document).length;

@@ -1,4 +1,5 @@
 import { backward, type Gradients, gradientOf } from "../autodiff/backward.ts";
+import { append } from "../large-lists.ts";
 import type { GraphBuilder, Value } from "../onnx/builder.ts";
 import { producers, usesOf } from "../onnx/edit.ts";
 import type { Graph, Node } from "../onnx/ir.ts";
@@ -71,7 +72,7 @@ function between(graph: Graph, from: string, to: string): Node[] {
     const node = name !== from && follows.has(name) ? made.get(name) : undefined;
     if (!node || leads.has(node)) continue;
     leads.add(node);
-    pending.push(...usesOf(node));
+    append(pending, usesOf(node));
   }
   return graph.nodes.filter((node) => leads.has(node));
 }

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { largest, smallest } from "../large-lists.ts";
 import type { Anatomy } from "../structures/anatomy.ts";
 import type { Branch } from "../structures/branches.ts";
 
@@ -41,8 +42,8 @@ export function jointsOf(own: Anatomy, its: Anatomy): Joint[] {
   return sums.map((sum, i): Joint => {
     const branches = kept.filter(({ branch }) => branch.sum === sum).map(({ branch }) => branch);
     const next = kept.find(({ branch }) => branch.sum === sums[i + 1]);
-    const from = Math.max(...branches.map(placeOf));
-    const to = next ? Math.min(...kept.filter(({ branch }) => branch.sum === sums[i + 1]).map((k) => placeOf(k.branch))) : all.length;
+    const from = largest(branches.map(placeOf));
+    const to = next ? smallest(kept.filter(({ branch }) => branch.sum === sums[i + 1]).map((k) => placeOf(k.branch))) : all.length;
     return {
       branches,
       own: next?.branch.skip ?? sum,

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { smallest } from "../large-lists.ts";
 import { mean } from "../pruning/mean.ts";
 import { leastKept, type PruningOptions, prunesParts, structuresAtOnce } from "../pruning/options.ts";
 import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
@@ -98,11 +99,11 @@ function reachable(groups: readonly Group[], { structureKinds, protectFirst, pro
   const isChosen = (kind: StructureKind) => structureKinds.includes(kind);
   // The last attention of a model stays.
   const attentions = groups.filter(({ kind }) => kind === "ATTENTION").map(({ parameterCount }) => parameterCount);
-  const last = protectFirst + protectLast > 0 ? 0 : Math.min(...(attentions.length > 0 ? attentions : [0]));
+  const last = protectFirst + protectLast > 0 ? 0 : smallest(attentions.length > 0 ? attentions : [0]);
   if (isChosen("LAYER")) {
     const layers = groups.filter(({ kind }) => kind === "LAYER").map(({ parameterCount }) => parameterCount);
     // Where branches cannot go by themselves, it stays with its layer.
-    const alone = isChosen("MLP") ? last : protectFirst + protectLast > 0 ? 0 : Math.min(...layers);
+    const alone = isChosen("MLP") ? last : protectFirst + protectLast > 0 ? 0 : smallest(layers);
     return layers.reduce((n, size) => n + size, 0) - alone;
   }
   const attention = isChosen("ATTENTION") ? sum("ATTENTION") - last : isChosen("HEAD") ? sum("HEAD") : 0;
@@ -135,7 +136,7 @@ function byKind(groups: readonly Group[], { protectFirst, protectLast }: Pruning
       count: sum(({ count }) => count),
       removable: sum((group) => group.removable) - (keepsOne ? 1 : 0),
       parameterCount:
-        sum((group) => group.removable * group.parameterCount) - (keepsOne ? Math.min(...own.map((group) => group.parameterCount)) : 0),
+        sum((group) => group.removable * group.parameterCount) - (keepsOne ? smallest(own.map((group) => group.parameterCount)) : 0),
     };
   });
 }

@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 import { removeDead } from "../onnx/edit.ts";
 import type { Graph, Model, Node, ValueInfo } from "../onnx/ir.ts";
 import { verify } from "../onnx/verify.ts";
@@ -74,8 +75,8 @@ function liveNodes({ graph: { graph }, logits }: TwoViews, { made }: Search, att
       const tables = [attention.q, attention.k].flatMap(({ rotary }) =>
         rotary?.tables.kind === "caches" ? [rotary.tables.cos, rotary.tables.sin] : [],
       );
-      stack.push(attention.q.source, attention.k.source, attention.v.source, ...tables);
-    } else stack.push(...(isGrouped(node) ? [...node.inputs.slice(0, 3), ...node.inputs.slice(7)] : node.inputs));
+      append(stack, [attention.q.source, attention.k.source, attention.v.source, ...tables]);
+    } else append(stack, isGrouped(node) ? [...node.inputs.slice(0, 3), ...node.inputs.slice(7)] : node.inputs);
   }
   return graph.nodes.filter((n) => live.has(n));
 }

@@ -1,3 +1,4 @@
+import { smallest } from "../large-lists.ts";
 import * as attr from "../onnx/attributes.ts";
 import type { Attribute, Node } from "../onnx/ir.ts";
 import type { Attention, Heads, Mask } from "./attention.ts";
@@ -24,7 +25,7 @@ export function writeAttention(
 ): CacheWidth {
   const { views, writer } = context;
   const seen = masks.map((m) => windows.get(m) ?? Number.POSITIVE_INFINITY);
-  const window = Math.min(...seen);
+  const window = smallest(seen);
   if (masks.length === 0) unfit("an attention sees what comes after");
   if (q.width % 8 !== 0) unfit(`its heads have a width of ${q.width}, and grouped attention takes multiples of 8`);
   const attributes: Record<string, Attribute> = {

@@ -1,3 +1,4 @@
+import { largest } from "../large-lists.ts";
 import { type DataType, sizeOf, type ValueInfo } from "../onnx/ir.ts";
 import { integerArray } from "../onnx/tensors.ts";
 import type { TensorValue } from "../runtime/session.ts";
@@ -30,7 +31,7 @@ function integerInputs({ tokens, mask, positions, tokenTypes }: Signature, T: nu
  * positions and token types, those it has inputs for, in their types. Rows may be of unlike length: T is the longest's.
  */
 export function feedsOf(signature: Signature, rows: readonly (readonly number[])[], past: number): Feeds {
-  const T = Math.max(0, ...rows.map((row) => row.length));
+  const T = largest([0, ...rows.map((row) => row.length)]);
   return Object.fromEntries(
     integerInputs(signature, T, past).map(({ input, width, value }) => {
       const at = (i: number) => value(rows[Math.floor(i / width)] ?? [], i % width);

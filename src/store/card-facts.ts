@@ -37,10 +37,10 @@ async function makingOf(db: Database, parent: ModelRecord, run: RunRecord): Prom
   const [dataset] = run.datasetId === null ? [null] : await findDatasets(db, [run.datasetId]);
   const [iterations = []] = await iterationsOfRuns(db, [run.id]);
   const [structures = []] = await structuresOfModels(db, [parent.id]);
-  const gone = new Map<string, number[]>();
-  for (const { removed } of iterations) for (const { kind, index } of removed) gone.set(kind, [...(gone.get(kind) ?? []), index]);
+  const gone = new Map<string, Set<number>>(structures.map(({ kind }) => [kind, new Set()]));
+  for (const { removed } of iterations) for (const { kind, index } of removed) gone.get(kind)?.add(index);
   const ofGroup = ({ kind, index, count, layer }: StructureGroup): RemovedGroup => {
-    const removed = (gone.get(kind) ?? []).filter((i) => i >= index && i < index + count).length;
+    const removed = Array.from({ length: count }, (_, i) => index + i).filter((i) => gone.get(kind)?.has(i)).length;
     return { kind, layer, count, removed };
   };
   const { executionProvider: _, ...options } = run.options;
@@ -49,7 +49,7 @@ async function makingOf(db: Database, parent: ModelRecord, run: RunRecord): Prom
     method: run.method,
     options: options as unknown as Record<string, unknown>,
     dataset: dataset ? { name: dataset.name ?? dataset.digest.slice(0, 10), digest: dataset.digest } : null,
-    groups: gone.size === 0 ? [] : structures.map(ofGroup),
+    groups: iterations.length === 0 ? [] : structures.map(ofGroup),
   };
 }
 

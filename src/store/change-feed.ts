@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { append } from "../large-lists.ts";
 import { type Change, changesAfter, cursorOf, isAfter, type Position, positionOf, settledPosition } from "./changes.ts";
 import { Readings } from "./readings.ts";
 import { throughReconnects } from "./reconnect.ts";
@@ -54,7 +55,7 @@ class ChangeFeed {
     while (isAfter(settled, this.end)) {
       const from: Position = this.end;
       const changes = await throughReconnects(signal, () => changesAfter(prisma, from, settled, batchSize));
-      this.window.push(...changes);
+      append(this.window, changes);
       const surplus = this.window.splice(0, Math.max(0, this.window.length - windowSize));
       this.start = surplus.at(-1) ?? this.start;
       this.end = changes.length < batchSize ? settled : (changes.at(-1) as Position);

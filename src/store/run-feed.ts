@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { append } from "../large-lists.ts";
 import { eventsAfter, type StoredEvent } from "./events.ts";
 import { Readings } from "./readings.ts";
 import { throughReconnects } from "./reconnect.ts";
@@ -55,7 +56,7 @@ class RunFeed {
       const events = await throughReconnects(signal, () => eventsAfter(prisma, this.runId, last, batchSize));
       // The run was deleted just now.
       if (events.length === 0) break;
-      this.window.push(...events);
+      append(this.window, events);
       const surplus = Math.max(0, this.window.length - windowSize);
       this.window.splice(0, surplus);
       this.start += surplus;

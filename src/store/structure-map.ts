@@ -1,4 +1,5 @@
 import { Prisma } from "../generated/prisma/client.ts";
+import { smallest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
 import type { StructureGroup, StructureId, StructureKind } from "../structures/structure.ts";
 import { structuresOfModels } from "./references.ts";
@@ -140,7 +141,7 @@ async function goneWithHolders(
   return new Map(
     own.flatMap((group) => {
       const since = goneHolders.filter(({ holder }) => holds(holder, group)).map((each) => each.since);
-      return since.length > 0 ? [[group, Math.min(...since)] as const] : [];
+      return since.length > 0 ? [[group, smallest(since)] as const] : [];
     }),
   );
 }

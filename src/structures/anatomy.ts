@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { append } from "../large-lists.ts";
 import type { Model } from "../onnx/ir.ts";
 import { logitsOf } from "../signature/logits.ts";
 import { signatureOf } from "../signature/signature.ts";
@@ -50,7 +51,10 @@ export function anatomyOf(model: Model): Anatomy {
     const ofKind = layers.flatMap((branches, layer) =>
       branches.filter((b) => b.kind === kind).map((branch) => ({ layer, branches: [branch] })),
     );
-    places.push(...ofKind.map((place, index) => ({ kind, index, ...place })));
+    append(
+      places,
+      ofKind.map((place, index) => ({ kind, index, ...place })),
+    );
   }
   return { flow, tokens, logits, places };
 }

@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 import { consumers, producers, usesOf } from "../onnx/edit.ts";
 import type { Node } from "../onnx/ir.ts";
 import { isProduct, operatorOf } from "../operators/operators.ts";
@@ -66,7 +67,7 @@ function summing({ graph, stream, residualStream }: Flow, makers: Makers): (name
     const stack = [...(added(sum) ?? [])].reverse();
     for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
       const inputs = residualStream.has(name) || readers.get(name)?.length !== 1 ? null : added(name);
-      if (inputs) stack.push(...[...inputs].reverse());
+      if (inputs) append(stack, [...inputs].reverse());
       else found.push(name);
     }
     return found;

@@ -94,11 +94,25 @@ export async function removeStructures(model: Model, ids: readonly StructureId[]
 /** The entries of leaves that structures are. */
 export function entriesOf(groups: readonly DividedGroup[], ids: readonly StructureId[]): Map<DividedGroup, Set<number>> {
   const entries = new Map<DividedGroup, Set<number>>();
+  const byKind = new Map((["HEAD", "CHANNEL"] as const).map((kind) => [kind as string, groups.filter((g) => g.kind === kind)]));
   for (const id of ids) {
     const { kind, index } = id;
-    const group = groups.find((g) => holds(g, id));
+    const group = holding(byKind.get(kind) ?? [], id);
     if (!group) throw new EspalierError("UNKNOWN_STRUCTURE", `the model has no structure ${kind} ${index}`, { kind, index });
-    entries.set(group, (entries.get(group) ?? new Set()).add(index - group.index));
+    const own = entries.get(group) ?? new Set();
+    entries.set(group, own.add(index - group.index));
   }
   return entries;
+}
+
+/** That of a kind's groups, in order, which has a structure. */
+function holding(groups: readonly DividedGroup[], id: StructureId): DividedGroup | undefined {
+  let [low, high] = [0, groups.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((groups[middle] as DividedGroup).index <= id.index) low = middle + 1;
+    else high = middle;
+  }
+  const group = groups[low - 1];
+  return group && holds(group, id) ? group : undefined;
 }

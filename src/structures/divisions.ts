@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 import { producers } from "../onnx/edit.ts";
 import type { StaticType } from "../onnx/ir.ts";
 import { type Model, type Node } from "../onnx/ir.ts";
@@ -92,7 +93,10 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
     const own = kind === "HEAD" ? batched(branch, within) : within;
     const free = own.filter((leaf) => leaf.frozen === null);
     const chosen = kind === "HEAD" ? free.slice(0, 1) : free;
-    divisions.push(...chosen.map((leaf) => ({ kind, layer, branch, leaf }) as const));
+    append(
+      divisions,
+      chosen.map((leaf) => ({ kind, layer, branch, leaf }) as const),
+    );
     if (chosen.length > 0) continue;
     const reasons = [...own, ...within].flatMap((leaf) => leaf.frozen ?? []);
     obstacles.push({ kind, layer, reason: reasons[0] ?? "no axis of its weights is its own" });

@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 import { consumers, producers, removeDead, usesOf } from "../onnx/edit.ts";
 import { type Graph, type Node } from "../onnx/ir.ts";
 import { operatorOf } from "../operators/operators.ts";
@@ -32,7 +33,7 @@ export function lostWith(whole: Graph): (branches: readonly Branch[]) => Readonl
       if (sum.inputs.every((i) => own.has(i))) terms.add(name);
       else {
         withoutTerm.add(sum);
-        loses.push(...own);
+        append(loses, own);
       }
     }
 

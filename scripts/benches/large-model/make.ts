@@ -7,8 +7,8 @@ import { encode } from "../../../src/onnx/encode.ts";
 import { sizeOf, type Tensor, type ValueInfo } from "../../../src/onnx/ir.ts";
 import { seededRandom } from "../../../src/random.ts";
 
-/** Widths of a Llama; each layer has 4 (2 hidden^2 + 2 hidden kvHeads headWidth + 3 hidden inner) bytes of matrices in float32. */
-interface Widths {
+/** Widths of a Llama, whose head width is hidden / heads; each layer has 4 (2 hidden^2 + 2 hidden kvHeads headWidth + 3 hidden inner) bytes of matrices in float32. */
+export interface Widths {
   readonly hidden: number;
   readonly inner: number;
   readonly heads: number;
@@ -32,10 +32,14 @@ export const tokens = 8;
 export function makeModel(folder: string, bytes: number): { layers: number; bytes: number } {
   const widths = bytes < 2 ** 29 ? narrow : wide;
   const { hidden, inner, heads, kvHeads, vocabulary } = widths;
-  const headWidth = hidden / heads;
-  const perLayer = 4 * hidden * (2 * hidden + 2 * kvHeads * headWidth + 3 * inner + 2);
+  const perLayer = 4 * hidden * (2 * hidden + (2 * kvHeads * hidden) / heads + 3 * inner + 2);
   const layers = Math.max(2, Math.round((bytes - 2 * 4 * vocabulary * hidden) / perLayer));
+  return { layers, bytes: writeLlama(folder, widths, layers) };
+}
 
+/** The same of given widths. @returns the bytes of its weights */
+export function writeLlama(folder: string, { hidden, inner, heads, kvHeads, vocabulary }: Widths, layers: number): number {
+  const headWidth = hidden / heads;
   mkdirSync(folder, { recursive: true });
   const location = "model.onnx_data";
   const file = openSync(join(folder, location), "w");
@@ -120,7 +124,7 @@ export function makeModel(folder: string, bytes: number): { layers: number; byte
   const model = { irVersion: 8, opsets: { "": 17 }, producerName: "espalier", producerVersion: "", metadata: {}, graph };
   writeFileSync(join(folder, "model.onnx"), encode(model));
   writeFileSync(join(folder, "config.json"), `${JSON.stringify({ num_hidden_layers: layers, hidden_size: hidden })}\n`);
-  return { layers, bytes: offset };
+  return offset;
 }
 
 /** 16 MB and a bit of numbers in [-0.05, 0.05). */

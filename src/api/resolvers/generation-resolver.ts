@@ -1,5 +1,6 @@
 import { Arg, Ctx, Mutation, Resolver, Root, Subscription } from "type-graphql";
 import type { GenerationRequest } from "../../compute/tasks.ts";
+import { append } from "../../large-lists.ts";
 import { requireAll } from "../../rules/validate.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
@@ -89,7 +90,7 @@ export class GenerationResolver {
       const { index, text, tokenIds, logprobs } = step.value;
       const own = texts[index] as (typeof texts)[0];
       own.text += text;
-      own.tokenIds.push(...tokenIds);
+      append(own.tokenIds, tokenIds);
       own.logprobs = [...own.logprobs, ...(logprobs ?? [])];
     }
   }

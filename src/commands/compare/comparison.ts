@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { EspalierError } from "../../errors.ts";
+import { largest } from "../../large-lists.ts";
 import { type Client, connect } from "../shared/client.ts";
 import { duration, LiveLine, percent, table } from "../shared/display.ts";
 import { startServer } from "../shared/server.ts";
@@ -164,7 +165,7 @@ class Comparison {
       }
     const timed = [...speeds].map(([row, found]) => ({
       ...row,
-      decodeTokensPerSecond: found.length > 0 ? Math.max(...found) : row.decodeTokensPerSecond,
+      decodeTokensPerSecond: found.length > 0 ? largest(found) : row.decodeTokensPerSecond,
     }));
     this.rows.splice(0, this.rows.length, ...timed);
     this.#write();

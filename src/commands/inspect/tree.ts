@@ -1,3 +1,4 @@
+import { append } from "../../large-lists.ts";
 import { isDivided, type StructureGroup } from "../../structures/structure.ts";
 import type { Row } from "./table.ts";
 
@@ -25,10 +26,10 @@ export function structureTree(structures: readonly StructureGroup[], parameterCo
     rows.push([`layer ${layer}${whole ? "" : " (cannot go as a whole)"}`, total]);
     for (const branch of branches) {
       rows.push([`  ${branch.kind.toLowerCase()} ${branch.index}`, branch.parameterCount]);
-      rows.push(...parts.filter((g) => wholeOf[g.kind] === branch.kind).map(partRow));
+      append(rows, parts.filter((g) => wholeOf[g.kind] === branch.kind).map(partRow));
     }
     // The parts of a branch that cannot go as a whole.
-    rows.push(...parts.filter((g) => !branches.some((b) => b.kind === wholeOf[g.kind])).map(partRow));
+    append(rows, parts.filter((g) => !branches.some((b) => b.kind === wholeOf[g.kind])).map(partRow));
     if (branches.length > 0 && total !== sum(branches)) rows.push(["  shared by its parts", total - sum(branches)]);
   }
   return [...rows, ["the rest (embedding, head, final norm)", parameterCount - inLayers], ["whole", parameterCount]];

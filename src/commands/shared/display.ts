@@ -1,3 +1,4 @@
+import { largest } from "../../large-lists.ts";
 /** Text for people: numbers, a bar, a table. */
 export const count = (n: number): string => Math.round(n).toLocaleString("en-US");
 export const percent = (ratio: number): string => `${(ratio * 100).toFixed(1)}%`;
@@ -12,7 +13,7 @@ export function bar(ratio: number, width = 24): string {
 
 /** Columns padded to their widest cell; all but the first are numbers and lie right. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = (rows[0] ?? []).map((_, i) => largest(rows.map((row) => row[i]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("   ");
   const [head = [], ...body] = rows;

@@ -1,3 +1,4 @@
+import { largest } from "../../large-lists.ts";
 import type { Generation, RemovedGroup } from "./facts.ts";
 
 /** Sizes in pixels. */
@@ -6,7 +7,7 @@ const [attentionColour, mlpColour, goneColour] = ["#3b6ea8", "#b0713a", "#e4e2dd
 
 /** What is left of a layer's attention and MLP, 0 to 1. */
 export function leftOf(groups: readonly RemovedGroup[]): { readonly attention: number; readonly mlp: number }[] {
-  const count = Math.max(-1, ...groups.map(({ layer }) => layer)) + 1;
+  const count = largest([-1, ...groups.map(({ layer }) => layer)]) + 1;
   return Array.from({ length: count }, (_, layer) => {
     const own = groups.filter((g) => g.layer === layer);
     const share = (whole: RemovedGroup["kind"], part: RemovedGroup["kind"]): number => {
@@ -29,7 +30,7 @@ export function leftOf(groups: readonly RemovedGroup[]): { readonly attention: n
 export function removedPicture(line: readonly Generation[]): string | null {
   const makings = line.flatMap(({ making }) => (making?.groups.some((g) => g.removed > 0) ? [leftOf(making.groups)] : []));
   if (makings.length === 0) return null;
-  const width = left + Math.max(...makings.map((layers) => layers.length)) * (cell + gap) + gap;
+  const width = left + largest(makings.map((layers) => layers.length)) * (cell + gap) + gap;
   const parts: string[] = [];
   let top = 0;
   const text = (x: number, y: number, words: string) => parts.push(`<text x="${x}" y="${y}">${words}</text>`);

@@ -1,6 +1,7 @@
 import { EspalierError } from "../../errors.ts";
 import { isObject } from "../../is-object.ts";
 import { isWhole } from "../../is-whole.ts";
+import { largest } from "../../large-lists.ts";
 import { tensorReader } from "../../onnx/read-tensor.ts";
 import { readJson } from "../../text/model-config.ts";
 import type { Blueprint } from "../blueprints/blueprint.ts";
@@ -237,7 +238,7 @@ function perLayer(config: Json, { family, sampled, weights }: Known): Json {
       "config.json states by a rule which layers have windows, and it is not known which are left: state layer_types in it",
     );
   }
-  const last = Math.max(...layers.map(({ index }) => index as number));
+  const last = largest(layers.map(({ index }) => index as number));
   const counts = Object.fromEntries(names.layers.filter((key) => key in made).map((key) => [key, last + 1]));
   const whole = family.blueprint(new Config({ ...without(made, new Set(Object.keys(lists))), ...counts })).layers;
   const at = ({ index }: FoundLayer) => (whole[index as number] as Blueprint["layers"][number]).attention;

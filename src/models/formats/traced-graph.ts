@@ -1,3 +1,4 @@
+import { append } from "../../large-lists.ts";
 import { numberAt } from "../../number-at.ts";
 import * as attr from "../../onnx/attributes.ts";
 import { consumers, producers } from "../../onnx/edit.ts";
@@ -123,7 +124,7 @@ export class TracedGraph {
       if (made === node) return true;
       if (!made || seen.has(name) || !within.has(made)) continue;
       seen.add(name);
-      stack.push(...made.inputs);
+      append(stack, made.inputs);
     }
     return false;
   }
@@ -142,7 +143,10 @@ export class TracedGraph {
       if (product) products.set(node, product);
       else {
         between.push(node);
-        stack.push(...node.inputs.filter((input) => this.flow.stream.has(input)));
+        append(
+          stack,
+          node.inputs.filter((input) => this.flow.stream.has(input)),
+        );
       }
     }
     return { products: [...products.values()], between };

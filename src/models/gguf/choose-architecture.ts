@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { smallest } from "../../large-lists.ts";
 import type { Activation, Blueprint } from "../blueprints/blueprint.ts";
 import { blueprintOf } from "../blueprints/graph-of-folder.ts";
 import type { Architecture, Fields } from "./architectures/architecture.ts";
@@ -50,7 +51,7 @@ interface Refusal {
 export function chooseArchitecture(model: Model): Chosen {
   const refusals: Refusal[] = [];
   const windows = model.blueprint.layers.flatMap(({ attention }) => attention.window ?? []);
-  const shortest = Math.min(model.context, ...windows);
+  const shortest = smallest([model.context, ...windows]);
   for (const context of new Set([model.context, shortest]))
     for (const architecture of architectures)
       for (const statesWindows of [false, true]) {

@@ -1,4 +1,5 @@
 import { EspalierError } from "../../errors.ts";
+import { append } from "../../large-lists.ts";
 import { numberAt } from "../../number-at.ts";
 import { type Architecture, type Renamed, renamed } from "./architectures/architecture.ts";
 import type { GgufTensor } from "./container.ts";
@@ -37,7 +38,7 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       if (!tensor) continue;
       taken.add(tensor.name);
       requireRows(given, tensor, rowsBy(rule, heads));
-      plans.push(...plansOf(sourceOf(tensor), `${there}.${part}`, rule, heads, part === "weight"));
+      append(plans, plansOf(sourceOf(tensor), `${there}.${part}`, rule, heads, part === "weight"));
     }
   };
   for (const [here, rule] of Object.entries(names.top)) add(here, renamed(rule).name, renamed(rule), null);
@@ -50,7 +51,7 @@ export function huggingFacePlans(given: Given, { names, name: architecture, fact
       if (!tensor) continue;
       taken.add(tensor.name);
       requireRows(given, tensor, countOfRows("GROUPS", heads));
-      plans.push(...unpacked(sourceOf(tensor), names, `${to}.`, part, heads));
+      append(plans, unpacked(sourceOf(tensor), names, `${to}.`, part, heads));
     }
   }
   const left = [...given.tensors.keys()].filter((name) => !taken.has(name));

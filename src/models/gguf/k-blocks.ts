@@ -1,3 +1,4 @@
+import { largest } from "../../large-lists.ts";
 import { type BlockCode, setUint16, uint16At } from "./blocks.ts";
 import { halfOf, halves } from "./half.ts";
 
@@ -59,7 +60,7 @@ function affine(fifth: boolean): BlockCode {
       for (let at = 0, from = 0; at < out.length; at += bytes, from += width) {
         const parts = Array.from({ length: 8 }, (_, j) => fitted(values.subarray(from + j * 32, from + j * 32 + 32), levels));
         const bits = (of: number) => halfOf(of / 63);
-        const [scaleBits, leastBits] = [bits(Math.max(...parts.map((p) => p.scale))), bits(Math.max(...parts.map((p) => p.least)))];
+        const [scaleBits, leastBits] = [bits(largest(parts.map((p) => p.scale))), bits(largest(parts.map((p) => p.least)))];
         setUint16(out, at, scaleBits);
         setUint16(out, at + 2, leastBits);
         const [scales, leasts] = [half[scaleBits] as number, half[leastBits] as number];

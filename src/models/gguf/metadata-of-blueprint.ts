@@ -1,3 +1,4 @@
+import { largest } from "../../large-lists.ts";
 import { numberAt } from "../../number-at.ts";
 import type { Attention, Blueprint, Frequencies } from "../blueprints/blueprint.ts";
 import type { Architecture, Fields } from "./architectures/architecture.ts";
@@ -101,7 +102,7 @@ function baseOf({ values, beyond }: Frequencies, width: number, bases: readonly 
     const alike = ratios.every((ratio) => Math.abs(ratio / numberAt(ratios, 0) - 1) < 1e-5);
     return alike || beyond !== undefined ? 2 : Math.abs((ratios[1] ?? 1) - 1) < 1e-5 ? 1 : 0;
   };
-  const best = Math.max(...bases.map(fits));
+  const best = largest(bases.map(fits));
   return bases.find((base) => fits(base) === best) as number;
 }
 

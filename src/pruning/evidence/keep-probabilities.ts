@@ -1,3 +1,4 @@
+import { largest, smallest } from "../../large-lists.ts";
 import { numberAt } from "../../number-at.ts";
 import { randomChoice } from "../../random.ts";
 import { rowsPerRun } from "./batch.ts";
@@ -84,11 +85,11 @@ function ordered(scores: readonly number[], sizes: Float64Array, share: number):
 
 /** The nearest probabilities within the margins whose expected size is no more than the budget: all moved by one multiple of the sizes. */
 function projected(p: Float64Array, sizes: Float64Array, budget: number): Float64Array {
-  const scale = Math.max(...sizes);
+  const scale = largest(sizes);
   const moved = (by: number) => p.map((keep, i) => Math.min(1 - margin, Math.max(margin, keep - (by * numberAt(sizes, i)) / scale)));
   const size = (q: Float64Array) => q.reduce((n, keep, i) => n + keep * numberAt(sizes, i), 0);
   if (size(moved(0)) <= budget) return moved(0);
-  let [low, high] = [0, (2 * scale) / Math.min(...sizes)];
+  let [low, high] = [0, (2 * scale) / smallest(sizes)];
   for (let i = 0; i < 50; i++) {
     const middle = (low + high) / 2;
     if (size(moved(middle)) > budget) low = middle;

@@ -1,3 +1,4 @@
+import { largest } from "../../large-lists.ts";
 import { sizeAt } from "../../onnx/ir.ts";
 import { lastProducts } from "../last-products.ts";
 import type { Beside, ClosedForm, Fit, Pair, Recorded } from "./method.ts";
@@ -33,7 +34,7 @@ export const leastSquares: ClosedForm = {
   parameters: (models) => cut(models).map((p) => p.parameter),
   leastInputs(own, its) {
     const [here, there] = [channelsBesideWeights(own), channelsBesideWeights(its)];
-    return Math.max(0, ...[...here].map(([name, count]) => (count < (there.get(name) ?? 0) ? count : 0)));
+    return largest([0, ...[...here].map(([name, count]) => (count < (there.get(name) ?? 0) ? count : 0))]);
   },
   rounds(pair: Pair) {
     const { products, itsProducts, itsName } = pair;

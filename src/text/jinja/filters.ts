@@ -1,3 +1,4 @@
+import { append } from "../../large-lists.ts";
 import { attribute, item } from "./access.ts";
 import { calculate } from "./arithmetic.ts";
 import { fixed, percentFormat } from "./formatting.ts";
@@ -165,7 +166,7 @@ function batches(given: Given): Value {
   for (let i = 0; i < items.length; i += size) rows.push(items.slice(i, i + size));
   const last = rows.at(-1);
   if (last && fill_with !== null && last.length < size)
-    last.push(...Array<Value>(Math.min(largest.items, size) - last.length).fill(fill_with));
+    append(last, Array<Value>(Math.min(largest.items, size) - last.length).fill(fill_with));
   return new Lazy(rows);
 }
 

@@ -1,3 +1,4 @@
+import { append } from "../../large-lists.ts";
 import { attribute, item, slice } from "./access.ts";
 import { calculate } from "./arithmetic.ts";
 import { filters } from "./filters.ts";
@@ -302,7 +303,7 @@ class Rendering {
   #given(first: readonly Value[], { positional, named, more, moreNamed }: Arguments, scope: Scope): Given {
     const all = [...first, ...positional.map((e) => this.#value(e, scope))];
     const names = new Map(named.map(([name, e]) => [name, this.#value(e, scope)]));
-    if (more) all.push(...iterate(this.#value(more, scope)));
+    if (more) append(all, iterate(this.#value(more, scope)));
     const dict = moreNamed && this.#value(moreNamed, scope);
     if (dict !== null && !(dict instanceof Map)) fail("argument after ** must be a mapping");
     for (const [key, value] of (dict ?? new Map()) as Map<Value, Value>)

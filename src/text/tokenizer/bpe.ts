@@ -1,3 +1,4 @@
+import { append } from "../../large-lists.ts";
 import { bytesOf, byteToken } from "./bytes.ts";
 import type { Component } from "./component.ts";
 import { MinimumHeap } from "./minimum-heap.ts";
@@ -49,7 +50,7 @@ export function bpe(component: Component): TokenModel {
         continue;
       }
       const parts = fallback ? [...bytesOf(token)].map((byte) => bytes[byte]) : [undefined];
-      if (parts.every((p) => p !== undefined)) ids.push(...parts);
+      if (parts.every((p) => p !== undefined)) append(ids, parts);
       else if (unknown !== null) {
         if (waiting !== null && !fuse) ids.push(waiting);
         waiting = unknown;

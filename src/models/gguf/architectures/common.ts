@@ -1,4 +1,5 @@
 import { EspalierError } from "../../../errors.ts";
+import { largest } from "../../../large-lists.ts";
 import { numberAt } from "../../../number-at.ts";
 import type { Facts } from "../facts.ts";
 import { ropeFields } from "../rope.ts";
@@ -19,7 +20,7 @@ export function widthsOf(facts: Facts): Widths {
   const heads = facts.perLayer("attention.head_count");
   const kvHeads = facts.perLayer("attention.head_count_kv", heads);
   const channels = facts.perLayer("feed_forward_length");
-  const [most, mostKv, mostChannels] = [heads, kvHeads, channels].map((each) => Math.max(...each)) as [number, number, number];
+  const [most, mostKv, mostChannels] = [heads, kvHeads, channels].map((each) => largest(each)) as [number, number, number];
   const headWidth = facts.count("attention.key_length", Math.floor(facts.count("embedding_length") / (heads[0] || 1)));
   if (facts.count("attention.value_length", headWidth) !== headWidth) facts.refuse("attention.value_length", `that of keys, ${headWidth}`);
   if ([...heads, ...kvHeads].includes(0)) facts.refuse("attention.head_count", "layers that all have an attention");
