@@ -70,7 +70,7 @@ test("what is needed is listed; everything else stays behind", () => {
     SystemRoot: "C:\\Windows",
   };
   const passed = childEnvironment({ ...needed, ...secrets, PORT: "4000", https_proxy: "http://u:p@proxy" });
-  assert.deepEqual(passed, { NVIDIA_TF32_OVERRIDE: "0", ...needed });
+  assert.deepEqual(passed, { NVIDIA_TF32_OVERRIDE: "0", MALLOC_TRIM_THRESHOLD_: "131072", ...needed });
   assert.equal(childEnvironment({ NVIDIA_TF32_OVERRIDE: "1" })["NVIDIA_TF32_OVERRIDE"], "1");
 });
 
