@@ -1,3 +1,5 @@
+import { transposed } from "../algebra/vectors.ts";
+import { middleOf, type PackedCodes, unpackedRows } from "../onnx/packed-codes.ts";
 import type { Blocks } from "./methods/method.ts";
 import type { Scheme } from "./options.ts";
 
@@ -11,24 +13,8 @@ const coded = {
 
 export const codedBy = ({ scheme }: { readonly scheme: Scheme }) => coded[scheme];
 
-/** The zero point that operators take where none is given: the middle of all codes. */
-export const middleOf = (bits: number): number => 2 ** (bits - 1);
-
-/** Codes as `MatMulNBits` and `GatherBlockQuantized` of ONNX Runtime read them: several to a byte, the first lowest. */
-export interface Packed {
-  readonly bits: Blocks["bits"];
-  readonly blockSize: number;
-  readonly inputs: number;
-  readonly outputs: number;
-  /** By output: blocks of codes [m, blocks, blockSize bits / 8]. The last is filled up with zero points. */
-  readonly codes: Uint8Array;
-  /** [m, blocks] */
-  readonly scales: Float32Array;
-  /** [m, ceil(blocks bits / 8)]; null where all are the middle. */
-  readonly zeroPoints: Uint8Array | null;
-}
-
-export function pack({ bits, blockSize, codes, scales, zeroPoints }: Blocks, inputs: number, outputs: number): Packed {
+/** Codes as operators read them. The last block is filled up with zero points. */
+export function pack({ bits, blockSize, codes, scales, zeroPoints }: Blocks, inputs: number, outputs: number): PackedCodes {
   const blocks = Math.ceil(inputs / blockSize);
   const perByte = 8 / bits;
   const blockBytes = blockSize / perByte;
@@ -59,33 +45,8 @@ export function pack({ bits, blockSize, codes, scales, zeroPoints }: Blocks, inp
 }
 
 /** The weights that codes stand for: W' [n, m], inputs as rows. */
-export function unpack({ bits, blockSize, inputs, outputs, codes, scales, zeroPoints }: Packed): Float32Array {
-  const blocks = Math.ceil(inputs / blockSize);
-  const perByte = 8 / bits;
-  const blockBytes = blockSize / perByte;
-  const mask = 2 ** bits - 1;
-  const zeroBytes = Math.ceil(blocks / perByte);
-  const weights = new Float32Array(inputs * outputs);
-  for (let b = 0; b < blocks; b++) {
-    const [zeroByte, zeroShift] = [Math.floor(b / perByte), bits * (b % perByte)];
-    const end = Math.min(inputs, (b + 1) * blockSize);
-    for (let j = 0; j < outputs; j++) {
-      const scale = scales[j * blocks + b] as number;
-      const zero = zeroPoints ? ((zeroPoints[j * zeroBytes + zeroByte] as number) >> zeroShift) & mask : middleOf(bits);
-      let byte = (j * blocks + b) * blockBytes;
-      for (let i = b * blockSize, shift = 0; i < end; i++) {
-        weights[i * outputs + j] = scale * ((((codes[byte] as number) >> shift) & mask) - zero);
-        shift += bits;
-        if (shift === 8) {
-          shift = 0;
-          byte++;
-        }
-      }
-    }
-  }
-  return weights;
-}
+export const unpack = (packed: PackedCodes): Float32Array => transposed(unpackedRows(packed), packed.outputs, packed.inputs);
 
 /** Bytes of codes, scales and zero points. */
-export const bytesOfPacked = ({ codes, scales, zeroPoints }: Packed): number =>
+export const bytesOfPacked = ({ codes, scales, zeroPoints }: PackedCodes): number =>
   codes.byteLength + scales.byteLength + (zeroPoints?.byteLength ?? 0);

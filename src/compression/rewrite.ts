@@ -1,9 +1,9 @@
 import * as attr from "../onnx/attributes.ts";
 import { removeDead } from "../onnx/edit.ts";
 import type { Attribute, DataType, Model, Node, Tensor } from "../onnx/ir.ts";
+import type { PackedCodes } from "../onnx/packed-codes.ts";
 import { tensorOf } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
-import type { Packed } from "./codes.ts";
 import type { Target } from "./targets.ts";
 
 /** The domain of ONNX Runtime's own operators. */
@@ -15,7 +15,7 @@ const accuracyLevel = 4;
 /** A matrix as codes, and where it is read. */
 export interface Coded {
   readonly target: Target;
-  readonly packed: Packed;
+  readonly packed: PackedCodes;
 }
 
 /**
@@ -61,7 +61,7 @@ export function withCodes(model: Model, coded: readonly Coded[]): Model {
 }
 
 /** Codes by row without what the last block is filled up with: a table has as many columns as it says. */
-function unfilled({ bits, blockSize, inputs, outputs, codes }: Packed): Uint8Array {
+function unfilled({ bits, blockSize, inputs, outputs, codes }: PackedCodes): Uint8Array {
   if (inputs % blockSize === 0) return codes;
   const width = codes.length / outputs;
   const kept = (inputs * bits) / 8;
@@ -73,7 +73,7 @@ function unfilled({ bits, blockSize, inputs, outputs, codes }: Packed): Uint8Arr
 type Operands = readonly [codes: string, scales: string, zeroPoints: string];
 
 /** A product of codes in the place of a `MatMul` or `Gemm`, whose bias it adds. */
-function asProduct(node: Node, { bits, blockSize, inputs, outputs }: Packed, operands: Operands): Node[] {
+function asProduct(node: Node, { bits, blockSize, inputs, outputs }: PackedCodes, operands: Operands): Node[] {
   const [x = "", , bias = ""] = node.inputs;
   const [output = ""] = node.outputs;
   const attributes: Record<string, Attribute> = {
@@ -93,7 +93,7 @@ function asProduct(node: Node, { bits, blockSize, inputs, outputs }: Packed, ope
   return [product, { name: `${node.name}/bias`, opType: "Add", domain: "", inputs: [alone, bias], outputs: [output], attributes: {} }];
 }
 
-function asTable(node: Node, { bits, blockSize }: Packed, [codes, scales, zeroPoints]: Operands): Node {
+function asTable(node: Node, { bits, blockSize }: PackedCodes, [codes, scales, zeroPoints]: Operands): Node {
   const attributes: Record<string, Attribute> = {
     bits: attr.int(bits),
     block_size: attr.int(blockSize),

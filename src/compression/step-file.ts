@@ -1,10 +1,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { EspalierError } from "../errors.ts";
-import type { Packed } from "./codes.ts";
+import type { PackedCodes } from "../onnx/packed-codes.ts";
 import type { CompressedProduct } from "./events.ts";
 
 /** What a matrix has become, as it is kept: codes, or weights [n, m] in float32, inputs as rows. */
-export type Kept = { readonly kind: "CODES"; readonly packed: Packed } | { readonly kind: "WEIGHTS"; readonly weights: Float32Array };
+export type Kept = { readonly kind: "CODES"; readonly packed: PackedCodes } | { readonly kind: "WEIGHTS"; readonly weights: Float32Array };
 
 /** What a step has done. */
 export interface DoneStep {
@@ -18,7 +18,7 @@ interface Header {
   readonly products: readonly CompressedProduct[];
   readonly matrices: readonly (
     | { readonly kind: "WEIGHTS"; readonly bytes: number }
-    | (Omit<Packed, "codes" | "scales" | "zeroPoints"> & { readonly kind: "CODES"; readonly bytes: readonly [number, number, number] })
+    | (Omit<PackedCodes, "codes" | "scales" | "zeroPoints"> & { readonly kind: "CODES"; readonly bytes: readonly [number, number, number] })
   )[];
 }
 

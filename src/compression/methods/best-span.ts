@@ -1,5 +1,4 @@
-import { nearestFloat16 } from "./float16.ts";
-import { type Grid, span } from "./grid.ts";
+import { type Grid, nearestScale, span } from "./grid.ts";
 
 /** Shares of what a block spans that are tried. */
 const shares = [1, 0.92, 0.84, 0.76, 0.68];
@@ -29,7 +28,7 @@ export function bestSpan(
     span(grid, rows, own, zeros, share);
     for (const isFitted of [false, true]) {
       if (isFitted)
-        for (let c = 0; c < m; c++) if ((lower[c] as number) > 0) own[c] = nearestFloat16((upper[c] as number) / (lower[c] as number));
+        for (let c = 0; c < m; c++) if ((lower[c] as number) > 0) own[c] = nearestScale(grid, (upper[c] as number) / (lower[c] as number));
       for (const sums of [losses, upper, lower]) sums.fill(0);
       for (let i = 0, at = 0; at < rows.length; i++, at += m) {
         const d = costs[i] as number;

@@ -1,12 +1,16 @@
-const splitter = 2 ** 42 + 1;
 const leastNormal = 2 ** -14;
 const step = 2 ** -24;
 const most = 65_504;
 
-/** The nearest number that float16 holds (IEEE 754 binary16); beyond its range the last one. */
-export function nearestFloat16(x: number): number {
-  if (Math.abs(x) < leastNormal) return Math.round(x / step) * step;
-  // Cuts 42 of the 53 bits off, rounded (Veltkamp 1968).
-  const wide = x * splitter;
-  return Math.max(-most, Math.min(most, wide - (wide - x)));
+/**
+ * The nearest number that float16 holds (IEEE 754 binary16); beyond its range the last one.
+ *
+ * @param bits of its significand, if it is to have fewer than there is place for
+ */
+export function nearestFloat16(x: number, bits = 11): number {
+  // Leaves so many of the 53 bits, rounded (Veltkamp 1968).
+  const wide = x * (2 ** (53 - bits) + 1);
+  const rounded = wide - (wide - x);
+  if (Math.abs(rounded) < leastNormal) return Math.round((bits < 11 ? rounded : x) / step) * step;
+  return Math.max(-most, Math.min(most, rounded));
 }

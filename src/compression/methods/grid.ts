@@ -15,6 +15,13 @@ export const gridOf = ({ scheme, blockSize, symmetric }: CompressionOptions): Gr
   symmetric,
 });
 
+/**
+ * The nearest number that a scale may be. Where codes of four bits have a zero point z, a scale s has 7 bits, so that float16 holds s z too: then
+ * blocks are those of GGUF's Q4_1 as they are, whose levels are `s code + m` with m = -s z in float16.
+ */
+export const nearestScale = ({ bits, symmetric }: Pick<Grid, "bits" | "symmetric">, x: number): number =>
+  nearestFloat16(x, bits === 4 && !symmetric ? 7 : 11);
+
 /** Codes that are yet to be found of weights [inputs, outputs]. */
 export const emptyBlocks = (bits: Blocks["bits"], blockSize: number, inputs: number, outputs: number): Blocks => ({
   kind: "BLOCKS",
@@ -37,19 +44,20 @@ export const emptyBlocks = (bits: Blocks["bits"], blockSize: number, inputs: num
  * @param share of what they span, for weights at the ends to have the last code
  */
 export function span(
-  { bits, symmetric }: Grid,
+  grid: Pick<Grid, "bits" | "symmetric">,
   rows: Float32Array | Float64Array,
   scales: Float32Array,
   zeroPoints: Uint8Array,
   share = 1,
 ): void {
+  const { bits, symmetric } = grid;
   const m = scales.length;
   const last = 2 ** bits - 1;
   const middle = 2 ** (bits - 1);
   const [low, high] = extremes(rows, m);
   for (let c = 0; c < m; c++) {
     const [min, max] = [share * (low[c] as number), share * (high[c] as number)];
-    const scale = nearestFloat16(symmetric ? (max > -min ? max : min) / -middle : (max - min) / last);
+    const scale = nearestScale(grid, symmetric ? (max > -min ? max : min) / -middle : (max - min) / last);
     scales[c] = scale;
     zeroPoints[c] = symmetric ? middle : scale === 0 ? 0 : Math.max(0, Math.min(last, Math.round(-min / scale)));
   }

@@ -3,13 +3,16 @@ import { isObject } from "../../is-object.ts";
 import { isWhole } from "../../is-whole.ts";
 import { largest } from "../../large-lists.ts";
 import { tensorReader } from "../../onnx/read-tensor.ts";
+import { withoutCodes } from "../../onnx/without-codes.ts";
 import { readJson } from "../../text/model-config.ts";
 import type { Blueprint } from "../blueprints/blueprint.ts";
 import { Config } from "../blueprints/config.ts";
 import type { Family } from "../blueprints/family.ts";
 import { findFamily } from "../blueprints/graph-of-folder.ts";
+import { placesOf } from "../blueprints/places.ts";
 import type { ExportSource } from "./format.ts";
 import { asFound, type FoundLayer, type FoundWeights } from "./found-weights.ts";
+import { isSame } from "./matrix.ts";
 import { namedWeights } from "./named-weights.ts";
 import { tracedWeights } from "./traced-weights.ts";
 
@@ -23,6 +26,8 @@ export interface FamilyModel {
   /** The same, with each layer as wide as it is in the graph: what is missing to the blueprint is filled up with zeros. */
   readonly own: Blueprint;
   readonly weights: FoundWeights;
+  /** How many of its matrices are codes in the graph. Here they are what their codes stand for. */
+  readonly codes: number;
   /** What users should know of the configuration. */
   readonly notes: readonly string[];
 }
@@ -54,7 +59,7 @@ const unsupported = (message: string, details: Record<string, unknown> = {}): Es
  * A model in the terms of its family.
  *
  * @param padding whether what the family's class cannot state is filled up with zeros: layers of unlike widths, and with one half
- * @throws EspalierError UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG; EXPORT_UNSUPPORTED, which says what would make it possible
+ * @throws EspalierError UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG, UNSUPPORTED_CODES; EXPORT_UNSUPPORTED, which says what would make it possible
  */
 export async function familyModel(source: ExportSource, padding: boolean): Promise<FamilyModel> {
   const stated = (await readJson(source.folder, "config.json")) ?? {};
@@ -66,11 +71,13 @@ export async function familyModel(source: ExportSource, padding: boolean): Promi
         "by the names that its class looks for. The format ONNX keeps the graph as it is",
       { modelType: stated["model_type"] ?? null },
     );
-  const base = asItWas(without(stated, dropped), first);
+  const whole = asItWas(without(stated, dropped), first);
+  const described = first.blueprint(new Config(whole));
+  const { model, read, count } = withoutCodes(source.model, tensorReader(source.graphFolder), isStoredInOut(described));
+  const weights = namedWeights(model, described, read) ?? tracedWeights(model, described, read, indexesOf(stated["espalier"]));
+  const base = hasHeadOfItsOwn(weights, described) ? { ...whole, tie_word_embeddings: false } : whole;
   const sampled = new Config(base);
   const sample = first.blueprint(sampled);
-  const read = tensorReader(source.graphFolder);
-  const weights = namedWeights(source.model, sample, read) ?? tracedWeights(source.model, sample, read, indexesOf(stated["espalier"]));
   const { family, config, notes } = loadable(
     first,
     isObject(stated["espalier"]),
@@ -79,7 +86,24 @@ export async function familyModel(source: ExportSource, padding: boolean): Promi
   const blueprint = family.blueprint(new Config(config));
   const layers = blueprint.layers.map((layer, i) => asFound(layer, weights.layers[i] as FoundLayer));
   requireSameNumbers({ family, blueprint, weights });
-  return { family, config, blueprint, own: { ...blueprint, layers }, weights, notes };
+  return { family, config, blueprint, own: { ...blueprint, layers }, weights, codes: count, notes };
+}
+
+/** Whether a head that the configuration says is the embedding holds other numbers than it: they may have been made codes of each by itself. */
+function hasHeadOfItsOwn(weights: FoundWeights, { embedding, head, hiddenSize, vocabularySize }: Blueprint): boolean {
+  if (head.weight !== embedding.weight) return false;
+  const place = { name: embedding.weight, part: "weight", axes: [[vocabularySize], [hiddenSize]] } as const;
+  const [table, own] = [weights.matrix({ ...place, role: "embedding" }), weights.matrix({ ...place, role: "head" })];
+  return table !== null && own !== null && !isSame(table, own);
+}
+
+/** Which of a family's matrices lie as [inputs, outputs], by name; those of each layer lie as those of the first. */
+function isStoredInOut(sample: Blueprint): (name: string) => boolean {
+  const ofFirst = (name: string) => name.replace(/\.\d+\./, ".0.");
+  const { around, layers } = placesOf(sample);
+  const all = [...around, ...layers.flatMap(({ attention, mlp }) => [...attention, ...mlp])];
+  const found = new Set(all.filter(({ inOut }) => inOut).map(({ name }) => ofFirst(name)));
+  return (name) => found.has(ofFirst(name));
 }
 
 /** Heads that a class may refuse to load: of a child another family's class takes them, or users are told. A model of others stays what it is. */

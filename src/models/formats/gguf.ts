@@ -7,6 +7,6 @@ export const gguf: Format<"GGUF"> = {
   loadedBy: "llama.cpp, node-llama-cpp, Ollama, LM Studio",
   library: "gguf",
   tags: ["gguf"],
-  weights: ["F16", "F32", "Q8_0", "Q4_0", "Q4_K_M"],
+  weights: ["F16", "F32", "Q8_0", "Q4_0", "Q4_K_M", "AS_IS"],
   open: async () => (await import("./gguf/write-gguf.ts")).writeGguf,
 };

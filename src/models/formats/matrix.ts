@@ -28,6 +28,17 @@ export function matrixOf(tensor: Tensor, read: TensorReader): Matrix {
   return { rows: sizeOf(dims) / columns, columns, dataType, strip: (from, count) => read(tensor, from * bytes, count * bytes) };
 }
 
+/** Whether two hold the same numbers, in the same type. */
+export function isSame(a: Matrix, b: Matrix): boolean {
+  if (a.rows !== b.rows || a.columns !== b.columns || a.dataType !== b.dataType) return false;
+  const some = Math.max(1, Math.floor(atOnce / (a.columns * widthOf(a))));
+  for (let from = 0; from < a.rows; from += some) {
+    const count = Math.min(some, a.rows - from);
+    if (Buffer.compare(a.strip(from, count), b.strip(from, count)) !== 0) return false;
+  }
+  return true;
+}
+
 /** Rows as columns. */
 export function turned(of: Matrix): Matrix {
   const width = widthOf(of);

@@ -33,6 +33,7 @@ export function namedWeights({ graph }: Model, sample: Blueprint, read: TensorRe
   // Exporters leave some names, and not that of what they turn.
   if (!indexes.some((i) => named(i, output))) return null;
 
+  const ownHead = `${sample.embedding.weight}/head`;
   const taken = new Set<string>();
   const take = (name: string): Tensor | undefined => {
     const found = initializers.get(name);
@@ -62,7 +63,8 @@ export function namedWeights({ graph }: Model, sample: Blueprint, read: TensorRe
   const isCompensated = (rest: string) => indexes.some((i) => named(i, rest + compensation));
   return {
     layers,
-    matrix: (place) => matrix(place, (name) => name),
+    // One that has come apart from the embedding keeps its name.
+    matrix: (place) => matrix(place, (name) => (place.role === "head" && initializers.has(ownHead) ? ownHead : name)),
     compensated: [...(isCompensated(output) ? (["ATTENTION"] as const) : []), ...(isCompensated(down) ? (["MLP"] as const) : [])],
     left: () => [...initializers.values()].filter((t) => isWeight(t) && !taken.has(t.name)).map((t) => t.name),
   };
@@ -70,7 +72,7 @@ export function namedWeights({ graph }: Model, sample: Blueprint, read: TensorRe
 
 /** Whether a tensor is one of a family's files, by its name. */
 const isWeight = ({ name, dataType, dims }: Tensor): boolean =>
-  isFloat(dataType) && sizeOf(dims) > 1 && !name.startsWith("/") && /(?:\.weight|\.bias|\/all|\/compensation)$/.test(name);
+  isFloat(dataType) && sizeOf(dims) > 1 && !name.startsWith("/") && /(?:\.weight|\.bias|\/all|\/compensation|\/head)$/.test(name);
 
 /** How many heads and channels a layer has, by the shapes of its weights. */
 function geometry(

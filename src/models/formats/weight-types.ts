@@ -1,6 +1,7 @@
 /** In what an export keeps its weights: for people. */
 export const weightTypes = {
-  AS_IS: "As the model keeps them: float32, float16 or bfloat16.",
+  AS_IS:
+    "As the model keeps them: float32, float16 or bfloat16. In GGUF each matrix in the smallest type that holds it exactly: codes as codes.",
   F32: "float32.",
   F16: "float16; norms and biases in float32.",
   Q8_0: "8 bits a weight, and a float16 for each 32.",

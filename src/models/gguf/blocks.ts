@@ -21,11 +21,20 @@ export function setUint16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value >>> 8;
 }
 
+/** Chooses the scale and the least value of 32 numbers from a place on. */
+export type Choice = (values: Float32Array, from: number) => readonly [scale: number, least: number];
+
+interface Form {
+  readonly fifth: boolean;
+  readonly least: boolean;
+}
+
 /** A scale, perhaps a least value, perhaps fifth bits, and the lower four bits of 32 numbers: of the first and second half in each byte. */
-function small({ fifth, least }: { readonly fifth: boolean; readonly least: boolean }): BlockCode {
+function small({ fifth, least }: Form, choose?: Choice): BlockCode {
   const [atFifth, atLow] = [least ? 4 : 2, (least ? 4 : 2) + (fifth ? 4 : 0)];
   const bytes = atLow + 16;
   const levels = fifth ? 32 : 16;
+  const chosen = choose ?? ((values, from) => (least ? rangeOf(values, from, levels) : largestOf(values, from, levels)));
   return {
     elements: 32,
     bytes,
@@ -45,7 +54,7 @@ function small({ fifth, least }: { readonly fifth: boolean; readonly least: bool
     encode(values, out) {
       out.fill(0);
       for (let at = 0, from = 0; at < out.length; at += bytes, from += 32) {
-        const [scale, low] = least ? rangeOf(values, from, levels) : largestOf(values, from, levels);
+        const [scale, low] = chosen(values, from);
         const inverse = scale === 0 ? 0 : fround(1 / scale);
         setUint16(out, at, halfOf(scale));
         if (least) setUint16(out, at + 2, halfOf(low));
@@ -79,7 +88,7 @@ function rangeOf(values: Float32Array, from: number, levels: number): readonly [
 }
 
 /** A scale, and 32 signed bytes. */
-const q8: BlockCode = {
+const q8 = (choose: Choice = (values, from) => [fround(largest(values, from) / 127), 0]): BlockCode => ({
   elements: 32,
   bytes: 34,
   decode(from, out) {
@@ -91,9 +100,7 @@ const q8: BlockCode = {
   },
   encode(values, out) {
     for (let at = 0, from = 0; at < out.length; at += 34, from += 32) {
-      let largest = 0;
-      for (let i = 0; i < 32; i++) largest = Math.max(largest, Math.abs(values[from + i] as number));
-      const scale = fround(largest / 127);
+      const [scale] = choose(values, from);
       const inverse = scale === 0 ? 0 : fround(1 / scale);
       setUint16(out, at, halfOf(scale));
       for (let i = 0; i < 32; i++) {
@@ -103,12 +110,25 @@ const q8: BlockCode = {
       }
     }
   },
-};
+});
+
+function largest(values: Float32Array, from: number): number {
+  let most = 0;
+  for (let i = from; i < from + 32; i++) most = Math.max(most, Math.abs(values[i] as number));
+  return most;
+}
 
 export const blockCodes = {
   Q4_0: small({ fifth: false, least: false }),
   Q4_1: small({ fifth: false, least: true }),
   Q5_0: small({ fifth: true, least: false }),
   Q5_1: small({ fifth: true, least: true }),
-  Q8_0: q8,
+  Q8_0: q8(),
 } as const satisfies Readonly<Record<string, BlockCode>>;
+
+/** The same forms with scales that are chosen otherwise. */
+export const choosing = {
+  Q4_0: (choose: Choice) => small({ fifth: false, least: false }, choose),
+  Q4_1: (choose: Choice) => small({ fifth: false, least: true }, choose),
+  Q8_0: (choose: Choice) => q8(choose),
+} as const satisfies Readonly<Record<string, (choose: Choice) => BlockCode>>;

@@ -6,8 +6,9 @@ import { storedWeights } from "../blueprints/stored-weights.ts";
 import type { Architecture } from "./architectures/architecture.ts";
 import { chooseArchitecture } from "./choose-architecture.ts";
 import { elementTypes, type TypeName } from "./element-types.ts";
+import { exactPlans } from "./exact-plans.ts";
 import type { Weighted } from "./gguf-plans.ts";
-import { type QuantisationName, quantisations, typeChooser } from "./quantisation.ts";
+import { type QuantisationName, quantisations, staysWide, typeChooser } from "./quantisation.ts";
 import type { Source } from "./tensor-plan.ts";
 import { writeTokenizer } from "./tokenizer/write-tokenizer.ts";
 import { type Typed, writeContainer } from "./write-container.ts";
@@ -30,14 +31,14 @@ export interface GgufRequest {
  * @throws EspalierError EXPORT_UNSUPPORTED if GGUF files cannot say what the model is; UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG;
  *   UNSUPPORTED_TOKENIZER; INVALID_SAFETENSORS, WEIGHTS_MISMATCH
  */
-export async function* ggufOfFolder({
-  folder,
-  name,
-  quantisation,
-  target,
-}: GgufRequest): AsyncGenerator<
+export async function* ggufOfFolder({ folder, name, quantisation, target }: GgufRequest): AsyncGenerator<
   { readonly done: number; readonly total: number },
-  { readonly notes: readonly string[]; readonly architecture: Architecture }
+  {
+    readonly notes: readonly string[];
+    readonly architecture: Architecture;
+    /** A matrix that is kept in float32 without need of it; null if there is none. */
+    readonly widest: string | null;
+  }
 > {
   const config = (await readJson(folder, "config.json")) ?? {};
   const { family, blueprint } = blueprintOf(config);
@@ -52,20 +53,24 @@ export async function* ggufOfFolder({
     typeOf: typeChooser(quantisation, blueprint.layers.length, blueprint.head.weight === blueprint.embedding.weight),
   };
   const context = contextLength ?? blueprint.positions?.rows ?? 2048;
-  const { architecture, metadata, plans, notes } = chooseArchitecture({ blueprint, config, context, weighted });
+  const { architecture, metadata, plans: asked, notes } = chooseArchitecture({ blueprint, config, context, weighted });
+  const { plans, fileType } =
+    quantisation === "AS_IS" ? exactPlans(asked, staysWide) : { plans: asked, fileType: quantisations[quantisation].fileType };
   const tokenizer = await writeTokenizer(folder, blueprint.vocabularySize);
   const general: [string, Typed][] = [
     ["general.architecture", { as: "TEXT", value: architecture.name }],
     ["general.type", { as: "TEXT", value: "model" }],
     ...(name === undefined ? [] : [["general.name", { as: "TEXT", value: name }] as [string, Typed]]),
-    ["general.file_type", { as: "U32", value: quantisations[quantisation].fileType }],
+    ["general.file_type", { as: "U32", value: fileType }],
     ["general.quantization_version", { as: "U32", value: 2 }],
   ];
   yield* writeContainer(target, new Map([...general, ...metadata, ...tokenizer.metadata]), plans);
   const wanted = new Set<string>(["F32", ...quantisations[quantisation].matrix({ name: "", layer: 0, layers: 1, isHead: false })]);
-  const [first, ...more] = plans.filter(({ type, dims }) => dims.length > 1 && type.name === "F16" && !wanted.has("F16"));
+  const isRounded = quantisation !== "AS_IS" && !wanted.has("F16");
+  const [first, ...more] = plans.filter(({ type, dims }) => isRounded && dims.length > 1 && type.name === "F16");
   return {
     architecture,
+    widest: plans.find((plan) => plan.type.name === "F32" && !staysWide(plan))?.name ?? null,
     notes: [
       ...notes,
       ...tokenizer.notes,

@@ -29,6 +29,8 @@ const keepsMore = ({ layer, layers }: Place): boolean => {
 const head = ["Q6_K", "Q8_0"] as const;
 
 export const quantisations = {
+  /** To begin with: see `exactPlans`. */
+  AS_IS: { fileType: 0, matrix: () => ["F32"] },
   F32: { fileType: 0, matrix: () => ["F32"] },
   F16: { fileType: 1, matrix: () => ["F16"] },
   Q8_0: { fileType: 7, matrix: () => ["Q8_0"] },
@@ -51,8 +53,12 @@ export type QuantisationName = keyof typeof quantisations;
 /** Matrices that programs read in float32. */
 const wide = /norm|position_embd|rope_/;
 
+/** Whether a tensor stays in float32 whatever else is asked for: lists of numbers, norms and learned positions. */
+export const staysWide = ({ name, dims }: { readonly name: string; readonly dims: readonly number[] }): boolean =>
+  dims.length < 2 || wide.test(name);
+
 /**
- * In what each tensor of a file is kept. Lists of numbers, norms and learned positions stay float32; a matrix whose rows no block fits is
+ * In what each tensor of a file is kept. A matrix whose rows no block fits is
  * kept in float16.
  *
  * @param tied whether the embedding is the head
@@ -65,7 +71,7 @@ export function typeChooser(
   const { matrix }: Quantisation = quantisations[name];
   return (tensor, dims) => {
     const [, layer, base] = /^(?:blk\.(\d+)\.)?([a-z0-9_]+)\.(?:weight|bias)$/.exec(tensor) ?? [];
-    if (dims.length < 2 || wide.test(tensor) || base === undefined) return elementTypes.F32;
+    if (staysWide({ name: tensor, dims }) || base === undefined) return elementTypes.F32;
     const isHead = base === "output" || (tied && base === "token_embd");
     const wanted = matrix({ name: base, layer: layer === undefined ? null : Number(layer), layers, isHead });
     const fits = wanted.find((type) => numberAt(dims, dims.length - 1) % elementTypes[type].elements === 0);

@@ -6,7 +6,6 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { materialise } from "../../../src/artifacts/model-files.ts";
 import { LanguageModel } from "../../../src/inference/language-model.ts";
-import { exportModel } from "../../../src/models/formats/export-model.ts";
 import type { WeightType } from "../../../src/models/formats/weight-types.ts";
 import { readContainer } from "../../../src/models/gguf/container.ts";
 import type { InspectedModel } from "../../../src/models/types.ts";
@@ -198,14 +197,4 @@ test("llama.cpp cuts the bundled model's texts as the server does and writes its
     assert.ok(apart < allowed, `${name}: logits differ by ${apart} of the largest`);
     if (allowed < 0.01) assert.deepEqual(text, own.text, name);
   }
-});
-
-test("weights that GGUF files do not keep are refused", async () => {
-  const { digest, files, architecture } = await parentOf("llama", "base");
-  const model = { dataDirectory, digest, files, vocabularySize: architecture.vocabularySize };
-  const options = { format: "GGUF", weights: "AS_IS", padding: false } as const;
-  await assert.rejects(exportModel({ model, options }, join(dataDirectory, "none")).next(), {
-    code: "EXPORT_UNSUPPORTED",
-    message: /F32, F16, Q8_0, Q4_0, Q4_K_M, and not as AS_IS/,
-  });
 });

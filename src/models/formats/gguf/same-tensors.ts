@@ -8,7 +8,7 @@ import type { QuantisationName } from "../../gguf/quantisation.ts";
 import { Sources } from "../../gguf/write-plan.ts";
 
 /** How far a tensor may be from the model's: the size of what they differ by, of its own. */
-const bounds: Readonly<Record<QuantisationName, number>> = { F32: 1e-3, F16: 1e-2, Q8_0: 2e-2, Q4_0: 0.25, Q4_K_M: 0.25 };
+const bounds: Readonly<Record<QuantisationName, number>> = { AS_IS: 1e-3, F32: 1e-3, F16: 1e-2, Q8_0: 2e-2, Q4_0: 0.25, Q4_K_M: 0.25 };
 
 /** How many elements are held at once. */
 const chunk = 1 << 20;

@@ -8,7 +8,7 @@ import { type Chosen, chooseArchitecture } from "../../gguf/choose-architecture.
 import { elementTypes } from "../../gguf/element-types.ts";
 import { folderOfGguf } from "../../gguf/folder-of-gguf.ts";
 import { ggufOfFolder } from "../../gguf/gguf-of-folder.ts";
-import { type QuantisationName, quantisations } from "../../gguf/quantisation.ts";
+import type { QuantisationName } from "../../gguf/quantisation.ts";
 import { writeTokenizer } from "../../gguf/tokenizer/write-tokenizer.ts";
 import { isCompanion } from "../../model-folder.ts";
 import { type FamilyModel, familyModel } from "../family-model.ts";
@@ -23,6 +23,8 @@ const kept: ReadonlySet<string> = new Set(["LICENSE"]);
 
 /** How far logits may be from the model's, of the largest. Of quantised weights they say little more than that there is sense in them. */
 const allowed: Readonly<Record<QuantisationName, number | undefined>> = {
+  // Codes are read back as float16.
+  AS_IS: 1e-2,
   F32: undefined,
   F16: 1e-2,
   Q8_0: 0.2,
@@ -39,20 +41,13 @@ interface Planned {
   readonly tensors: readonly FamilyTensor[];
   readonly chosen: Chosen;
   readonly context: number;
+  /** How many matrices are codes in the graph. */
+  readonly codes: number;
   readonly notes: readonly string[];
 }
 
-const quantisationOf = ({ weights }: FormatOptions): QuantisationName => {
-  if (Object.hasOwn(quantisations, weights)) return weights as QuantisationName;
-  throw new EspalierError(
-    "EXPORT_UNSUPPORTED",
-    `GGUF files keep weights as ${Object.keys(quantisations).join(", ")}, and not as ${weights}`,
-  );
-};
-
 /** @throws EspalierError what keeps the model from being written */
 async function planned(source: ExportSource, options: FormatOptions): Promise<Planned> {
-  quantisationOf(options);
   const model = await familyModel(source, true);
   const narrow = asItIs(model);
   try {
@@ -105,6 +100,7 @@ async function plannedAs(source: ExportSource, model: FamilyModel, blueprint: Bl
     tensors,
     chosen,
     context,
+    codes: model.codes,
     notes: halves > 0 ? [`${halves} layers have an attention or an MLP alone; the other half is written as one that gives zeros`] : [],
   };
 }
@@ -124,14 +120,25 @@ function unevenLayers(stated: Blueprint, { layers }: Blueprint): Readonly<Record
   return alike ? {} : { espalier: { layers: said } };
 }
 
+/** @param widest a matrix that is kept in float32; null if there is none */
+function notesOfCodes(quantisation: QuantisationName, widest: string | null): string[] {
+  if (quantisation !== "AS_IS")
+    return quantisation === "F32" ? [] : ["the model's codes were unpacked, and rounded anew; weights: AS_IS keeps codes as they are"];
+  if (widest === null) return [];
+  return [
+    `kept in float32, for the blocks of GGUF hold four bits with zero points whose product with the scale is in float16, and eight without: ${widest}. ` +
+      "INT8 with symmetric: true fits; INT4 fits either way",
+  ];
+}
+
 /** A GGUF file, and the licence. What is read back from it is the model: tensor by tensor, and by its logits. */
 export const writeGguf: FormatWriter = {
   async check(source, options) {
     await planned(source, options);
   },
   async *write(source, options, destination, written) {
-    const quantisation = quantisationOf(options);
-    const { config, tensors, notes, context, chosen } = await planned(source, options);
+    const { weights: quantisation } = options;
+    const { config, tensors, notes, context, chosen, codes } = await planned(source, options);
     const [folder, back, file] = [join(destination, "weights"), join(destination, "back"), `model-${quantisation}.gguf`];
     await mkdir(folder);
     await writeFile(join(folder, "config.json"), `${writeJson(config)}\n`);
@@ -149,7 +156,7 @@ export const writeGguf: FormatWriter = {
     const beside = source.files.filter(({ path }) => kept.has(path));
     return {
       files: [{ path: file, written: file }, ...beside.map(({ path, ...stored }) => ({ path, stored }))],
-      notes: [...notes, ...made.notes],
+      notes: [...notes, ...(codes > 0 ? notesOfCodes(quantisation, made.widest) : []), ...made.notes],
     };
   },
 };

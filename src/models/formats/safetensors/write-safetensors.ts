@@ -34,6 +34,7 @@ async function planned(source: ExportSource, { padding }: FormatOptions): Promis
     tensors,
     notes: [
       ...model.notes,
+      ...(model.codes > 0 ? ["weights are what the model's codes stand for, in float32"] : []),
       ...(isFilled
         ? ["what the family's class cannot state is filled up with zeros: the files are larger than what is left of the model"]
         : []),

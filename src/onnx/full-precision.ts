@@ -1,5 +1,5 @@
-import * as attr from "../onnx/attributes.ts";
-import { type Model, operatorKey } from "../onnx/ir.ts";
+import * as attr from "./attributes.ts";
+import { type Model, operatorKey } from "./ir.ts";
 
 /** At which products of codes keep the numbers that they are given as they are. */
 const float32 = 1;
