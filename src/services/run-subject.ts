@@ -5,7 +5,7 @@ import { quantised } from "../rules/unquantised.ts";
 import { blaming, requireAll } from "../rules/validate.ts";
 import { isQuantising } from "../store/compression-runs.ts";
 import { calibrationDatasets, type DatasetRecord, findDatasets } from "../store/datasets.ts";
-import type { ModelRecord } from "../store/models.ts";
+import { getModel, type ModelRecord } from "../store/models.ts";
 import { getRun, type RunRecord, requireResult, type Subject } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 
@@ -33,10 +33,13 @@ export interface RunSubject {
 
 type FindModel = (store: Store, argument: string, modelId: string) => Promise<{ readonly model: ModelRecord }>;
 
+/** Any model, one without a tokenizer too. @throws EspalierError MODEL_NOT_FOUND */
+export const anyModel: FindModel = async ({ prisma }, argument, modelId) => ({ model: await blaming(argument, getModel(prisma, modelId)) });
+
 /**
  * What a run is to work on, as the argument `input.subject` says.
  *
- * @param find finds the model, and says what it must have; a tokenizer, unless something else is said
+ * @param find finds the model, and says what it must have: a tokenizer, if nothing is said; `anyModel` asks for nothing
  * @throws EspalierError MODEL_NOT_FOUND, what `find` throws; RUN_NOT_FOUND, RUN_WITHOUT_RESULT; BAD_USER_INPUT for a run that makes no model
  */
 export async function runSubject(store: Store, subject: Subject, find: FindModel = tokenizedModel): Promise<RunSubject> {

@@ -5,10 +5,9 @@ import type { FormatOptions } from "../models/formats/format.ts";
 import { formatNamed } from "../models/formats/formats.ts";
 import { blaming, requireAll } from "../rules/validate.ts";
 import { createExportRun, type ExportRunRecord, sameExport } from "../store/exports.ts";
-import { getModel, type ModelRecord, modelFiles } from "../store/models.ts";
+import { modelFiles } from "../store/models.ts";
 import type { Subject } from "../store/runs.ts";
-import type { Store } from "../store/store.ts";
-import { runSubject } from "./run-subject.ts";
+import { anyModel, runSubject } from "./run-subject.ts";
 import type { StartServices } from "./start-pruning.ts";
 
 /** What to write, and in which format: plain data. Errors call it `input`. */
@@ -20,11 +19,6 @@ export interface StartExportRequest {
   /** Whether what the format cannot state is filled up with zeros. */
   readonly padding: boolean;
 }
-
-/** Any model is written, one without a tokenizer too. */
-const anyModel = async ({ prisma }: Store, argument: string, modelId: string): Promise<{ model: ModelRecord }> => ({
-  model: await blaming(argument, getModel(prisma, modelId)),
-});
 
 /**
  * Starts the writing of a model in a format: it waits for a worker. The same request of the same model gives the run that there is.

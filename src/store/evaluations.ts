@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import type { EvaluationResult, EvaluationSettings } from "../evaluation/evaluate.ts";
 import { type DatasetRecord, getDataset } from "./datasets.ts";
-import { type RunClaim, succeedRun } from "./run-progress.ts";
+import { neverAwaited, type RunClaim, succeedRun } from "./run-progress.ts";
 import { type Enqueue, enqueueReady, findRun, insertRun, type RunRecord, type Subject, toRunRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -114,9 +114,6 @@ export async function settleComparison(tx: Database, { id }: RunClaim): Promise<
   if (evaluation.comparisonKey !== null) return;
   await tx.run.update({ where: { id }, data: { comparisonKey: await comparisonKeyFor(tx, evaluation) } });
 }
-
-/** An evaluation makes no model, so that none waits for it. */
-const neverAwaited: Enqueue = async () => {};
 
 /** @throws EspalierError RUN_LOST if the claim stands no more */
 export const recordEvaluation = (store: Store, claim: RunClaim, result: EvaluationResult): Promise<void> =>

@@ -4,7 +4,7 @@ import type { ModelExport } from "../generated/prisma/client.ts";
 import type { ExportedModel, ExportOptions } from "../models/formats/export-model.ts";
 import { type ConfirmFiles, holdFiles } from "./models.ts";
 import { type DatabaseRecord, inOrder, isId, toRecord } from "./record.ts";
-import { succeedRun } from "./run-progress.ts";
+import { neverAwaited, succeedRun } from "./run-progress.ts";
 import { type Enqueue, enqueueReady, insertRun, type RunRecord, type Subject, toRunRecord } from "./runs.ts";
 import type { Database, Store } from "./store.ts";
 
@@ -42,9 +42,6 @@ export function createExportRun(
     return run;
   });
 }
-
-/** An export is no model, so that nothing waits for it. */
-const neverAwaited: Enqueue = async () => {};
 
 /** Stores what a run has written, and that it has succeeded. @throws EspalierError RUN_LOST if the claim stands no more */
 export const recordExport = (

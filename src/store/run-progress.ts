@@ -75,10 +75,13 @@ export interface Success {
   readonly event: PayloadOf<"SUCCEEDED">;
 }
 
+/** For kinds of run that make no model: nothing waits for what comes of them. */
+export const neverAwaited: Enqueue = async () => {};
+
 /**
  * Records success.
  *
- * @param enqueue puts those into the queue that waited for its result
+ * @param enqueue puts those into the queue that waited for its result; `neverAwaited` where no model comes of it
  * @param write stores what the run's kind stores beside, in the same transaction
  * @throws EspalierError RUN_LOST if the claim stands no more; what `write` throws
  */
