@@ -7,11 +7,17 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { compressionMethods } from "../../src/compression/methods/index.ts";
 import { methods } from "../../src/pruning/methods/index.ts";
+import { normalizationOf } from "../../src/pruning/methods/method.ts";
 import { recoveryMethods } from "../../src/recovery/methods/index.ts";
 
 /** The rows of the table of pruning methods. */
 export const rows = (): string =>
-  methods.map(({ name, kinds, needs, description }) => `| \`${name}\` | ${kinds.join(", ")} | \`${needs}\` | ${description} |`).join("\n");
+  methods
+    .map((method) => {
+      const { name, kinds, needs, description } = method;
+      return `| \`${name}\` | ${kinds.join(", ")} | \`${needs}\` | \`${normalizationOf(method)}\` | ${description} |`;
+    })
+    .join("\n");
 
 /** Those of the ways of healing. */
 export const recoveryRows = (): string =>
@@ -28,7 +34,7 @@ export const compressionRows = (): string =>
 
 /** Each page, and what stands between the head of its table and the sign of its end. */
 const pages: Readonly<Record<string, { readonly head: string; readonly rows: () => string }>> = {
-  methods: { head: "| --- | --- | --- | --- |\n", rows },
+  methods: { head: "| --- | --- | --- | --- | --- |\n", rows },
   recovery: { head: "| --- | --- | --- |\n", rows: recoveryRows },
   compression: { head: "| --- | --- | --- | --- |\n", rows: compressionRows },
 };

@@ -1,4 +1,6 @@
 import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
+import { methods } from "../../pruning/methods/index.ts";
+import { normalizationOf } from "../../pruning/methods/method.ts";
 import {
   defaultPruningOptions as defaults,
   type GradientPoint,
@@ -20,6 +22,9 @@ import {
   restorationEnum,
   structureKindEnum,
 } from "../enums.ts";
+
+/** Methods whose scores are divided by nothing. */
+const undivided = methods.flatMap((method) => (normalizationOf(method) === "NONE" ? [method.name] : []));
 
 // Each class is what a client may ask for and, recorded, what a run was asked for.
 
@@ -104,8 +109,7 @@ export class Options implements PruningOptions {
   @Field(() => normalizationEnum, {
     nullable: true,
     defaultValue: defaults.normalization,
-    description:
-      "How scores of structures of unlike size compare. Null: as the method has it, which is recorded: SQRT_PARAMETER_COUNT, or NONE where its scores do not grow with size (FLAP, WANDA_SP, POLICY_GRADIENT, RANDOM). FLAP's are divided by nothing else.",
+    description: `How scores of structures of unlike size compare. Null: as the method has it, which is recorded: SQRT_PARAMETER_COUNT, or NONE where its scores do not grow with size (${undivided.join(", ")}). FLAP's are divided by nothing else.`,
   })
   readonly normalization!: Normalization | null;
 
