@@ -36,7 +36,7 @@ export interface Operator {
   readonly cuts?: true;
   /** It adds up its two inputs: residual sums are made of these. */
   readonly adds?: true;
-  /** ONNX Runtime writes its result over what it reads, where nothing else reads that any more. */
+  /** ONNX Runtime writes its result over what it reads, where nothing else reads that any more. Left out where that is not known: memory is then taken to be more. */
   readonly inPlace?: true;
   /** It looks at the shape of its input and at no element. */
   readonly readsShapeOnly?: true;
