@@ -7,6 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { Access, Caller } from "./access.ts";
 import type { Sender } from "./forgery.ts";
 import { createLoaders, type Loaders } from "./loaders.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Setting } from "./types/server-settings.ts";
 
 /** What the API works with. */
@@ -27,6 +28,7 @@ export interface Services {
 /** What one server works with beside. */
 export interface ServerServices extends Services {
   readonly access: Access;
+  readonly metrics: Metrics;
 }
 
 /** Where an operation comes from. */

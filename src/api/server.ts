@@ -14,6 +14,7 @@ import { serveHealth } from "./health.ts";
 import { openApp } from "./http-app.ts";
 import { serveHub } from "./hub/hub.ts";
 import { limits } from "./limits.ts";
+import { Metrics } from "./metrics.ts";
 import { buildSchema } from "./schema.ts";
 import { serveSockets } from "./sockets.ts";
 import { StalledClients } from "./stalled-clients.ts";
@@ -72,10 +73,11 @@ export async function startServer(
   const schema = buildSchema();
   keepTrail(schema, log);
   const access = await Access.open(services.store.prisma, open || isLoopback(host), log, recheckMs);
-  const own = { ...services, access };
+  const stalled = new StalledClients(stalledMs ?? limits.stalledMs, log);
+  const metrics = new Metrics(services, stalled);
+  const own = { ...services, access, metrics };
   const rules = { bound: host, hosts: allowedHosts, origins: allowedOrigins };
   const app = openApp(access, rules, { headersMs, requestMs }, log);
-  const stalled = new StalledClients(stalledMs ?? limits.stalledMs, log);
   const turns = new Turns();
   const sockets = serveSockets(app.server, schema, own, rules, log, stalled, turns);
   const streams = new EventStreams(schema, stalled, log, keepAliveMs ?? limits.keepAliveMs);
@@ -91,6 +93,7 @@ export async function startServer(
   const apollo = openApollo(schema, app.server, graceMs, drain, log);
   await apollo.start();
 
+  metrics.serve(app);
   serveHealth(
     app,
     () => services.store.answers(),

@@ -58,6 +58,11 @@ export class StalledClients {
     return this.watched.get(connection)?.operations;
   }
 
+  /** How many operations all connections carry. */
+  get operations(): number {
+    return [...this.watched.values()].reduce((n, { operations }) => n + operations.size, 0);
+  }
+
   close(): void {
     clearInterval(this.timer);
   }

@@ -104,6 +104,12 @@ export class ModelProcesses {
     }
   }
 
+  /** How many models are loaded, what they may take of the memory, and what all may take. */
+  usage(): { readonly models: number; readonly bytes: number; readonly limitBytes: number } {
+    const bytes = [...this.loaded.values()].reduce((n, model) => n + model.bytes, 0);
+    return { models: this.loaded.size, bytes, limitBytes: this.memoryBytes };
+  }
+
   /** Ends every process, and with it what it works on. */
   async close(): Promise<void> {
     await Promise.all([...this.loaded.keys()].map((key) => this.unload(key)));

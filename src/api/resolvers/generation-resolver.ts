@@ -43,12 +43,12 @@ async function requestOf(context: Context, input: GenerateInput): Promise<Genera
 
 /** How loading goes, the pieces of the texts, and how each went. */
 async function* events(
-  { generators }: Context,
+  { generators, metrics }: Context,
   modelId: string,
   request: GenerationRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Event, void> {
-  for await (const event of generators.run("generate", request, signal)) yield { ...event, modelId } as Event;
+  for await (const event of metrics.counted(generators.run("generate", request, signal))) yield { ...event, modelId } as Event;
 }
 
 /** @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING; BAD_USER_INPUT */
@@ -76,7 +76,7 @@ export class GenerationResolver {
       tokenIds: [] as number[],
       logprobs: [] as GenerationDelta["logprobs"] & {},
     }));
-    const steps = context.generators.run("generate", request, context.signal);
+    const steps = context.metrics.counted(context.generators.run("generate", request, context.signal));
     for (let step = await steps.next(); ; step = await steps.next()) {
       if (step.done) {
         const choices = texts.map((t, i) => ({
