@@ -20,7 +20,7 @@ import { ModelResolver } from "./resolvers/model-resolver.ts";
 import { NodeResolver } from "./resolvers/node-resolver.ts";
 import { PruningRunResolver } from "./resolvers/pruning-run-resolver.ts";
 import { RecoveryRunResolver, RecoverySucceededResolver } from "./resolvers/recovery-run-resolver.ts";
-import { PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
+import { PruningIterationCompletedResolver, PruningSucceededResolver, RunProgressResolver } from "./resolvers/run-progress-resolver.ts";
 import { RunResolver } from "./resolvers/run-resolver.ts";
 import { TokenResolver } from "./resolvers/token-resolver.ts";
 import { UploadResolver } from "./resolvers/upload-resolver.ts";
@@ -51,6 +51,7 @@ export function buildSchema(): GraphQLSchema {
       RunResolver,
       RunProgressResolver,
       PruningRunResolver,
+      PruningIterationCompletedResolver,
       PruningSucceededResolver,
       RecoveryRunResolver,
       RecoverySucceededResolver,

@@ -50,7 +50,8 @@ export interface RunEvents extends Record<RunKind, CommonEvents> {
     readonly STARTED: LoopEvent<"STARTED">;
     readonly SCORING: LoopEvent<"SCORING">;
     readonly RESTORING: Omit<RestoringEvent, "type">;
-    readonly ITERATION: LoopEvent<"ITERATION", "scores">;
+    /** Of what was removed the first `removedAtOnce`, and how many it was; those from before these were told apart have all, and no count. */
+    readonly ITERATION: LoopEvent<"ITERATION", "scores"> & { readonly removedCount?: number };
     readonly SUCCEEDED: { readonly modelId: string; readonly parameterCount: number; readonly removedRatio: number };
     /** It goes on after iterations that it has stored, or that another run has. */
     readonly RESUMED: {

@@ -4,6 +4,7 @@ import type { IterationRecord, RemovedStructure } from "../pruning/events.ts";
 import { appendEvent, type PayloadOf, type RunEvents } from "./events.ts";
 import { type ConfirmFiles, getModel, insertModel } from "./models.ts";
 import { type DatabaseRecord, toRecord } from "./record.ts";
+import { removedAtOnce } from "./removed.ts";
 import { type KeyedRequest, makeOnce } from "./request-keys.ts";
 import { type RunClaim, succeedRun, whileClaimed } from "./run-progress.ts";
 import { type Enqueue, enqueueReady, getRun, insertRun, type RunRecord, type RunRequest, type Subject } from "./runs.ts";
@@ -122,7 +123,7 @@ export function recordIteration(store: Store, run: PruningRunRecord, { type, sco
     await tx.iteration.create({ data: row });
     await insertScores(tx, runId, index, scores);
     await tx.run.update({ where: { id: runId }, data: removed(run, removedRatio) });
-    await appendEvent(tx, runId, type, event);
+    await appendEvent(tx, runId, type, { ...event, removed: gone.slice(0, removedAtOnce), removedCount: gone.length });
   });
 }
 

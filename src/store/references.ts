@@ -1,4 +1,5 @@
 import type { ModelFile } from "../artifacts/model-files.ts";
+import type { Iteration } from "../generated/prisma/client.ts";
 import { Prisma } from "../generated/prisma/client.ts";
 import type { StructureGroup, StructureKind } from "../structures/structure.ts";
 import type { EvaluationRecord } from "./evaluations.ts";
@@ -6,6 +7,7 @@ import type { ModelRecord } from "./models.ts";
 import { type ListOrder, mostCounted, type Page, type PageRequest, pageOf, placeOf, type Walk, walkOf, waysOf } from "./page.ts";
 import type { IterationRow, PruningRunRecord } from "./pruning-runs.ts";
 import { inOrder, isId, toRecord } from "./record.ts";
+import { removedAtOnce } from "./removed.ts";
 import { type RunKind, type RunRecord, toRunRecord } from "./runs.ts";
 import type { Database } from "./store.ts";
 
@@ -66,6 +68,23 @@ export async function iterationsOfRuns(db: Database, runIds: readonly string[]):
     rows,
     (row) => row.runId,
     (row) => toRecord(row),
+  );
+}
+
+/** An iteration with the first of what it removed, and how many that were. */
+export type IterationInShort = IterationRow & { readonly removedCount: number };
+
+/** The same in short, as clients are told of them: what one removed may be most of a model's channels. */
+export async function iterationsInShort(db: Database, runIds: readonly string[]): Promise<IterationInShort[][]> {
+  const rows = await db.$queryRaw<(Iteration & { readonly removedCount: number })[]>`
+    SELECT "runId", index, "parameterCount", "removedRatio", loss, "perturbedLoss", "durationMs", "createdAt", jsonb_array_length(removed) AS "removedCount",
+      jsonb_path_query_array(removed, ${`$[0 to ${removedAtOnce - 1}]`}::jsonpath) AS removed
+    FROM "Iteration" WHERE "runId" = ANY(${[...new Set(runIds.filter(isId))]}::uuid[]) ORDER BY "runId", index`;
+  return grouped(
+    runIds,
+    rows,
+    (row) => row.runId,
+    (row) => toRecord(row) as unknown as IterationInShort,
   );
 }
 

@@ -57,7 +57,9 @@ test("a list says how many it gives at most: more of scores, and of models in sh
   assert.ok(told.length >= 8);
   for (const [field, list, description] of told)
     assert.ok(
-      description?.endsWith(`, 1 to ${list.startsWith("StructureScore") ? 1000 : list.startsWith("FamilyMember") ? 500 : 100}.`),
+      description?.endsWith(
+        `, 1 to ${/^(StructureScore|RemovedStructure)/.test(list) ? 1000 : list.startsWith("FamilyMember") ? 500 : 100}.`,
+      ),
       field,
     );
 });

@@ -85,7 +85,7 @@ test("a run's life, from claim to child", async () => {
     ["STARTED", "ITERATION", "ITERATION", "SUCCEEDED"],
   );
   assert.deepEqual(events[0]?.payload, started);
-  assert.deepEqual(events[1]?.payload, payload);
+  assert.deepEqual(events[1]?.payload, { ...payload, removedCount: 1 });
   assert.deepEqual(events[3]?.payload, { modelId: child.id, parameterCount: 800, removedRatio: ended.removedRatio });
   assert.equal(await claimPruningRun(store, runId), null, "there is nothing left to do");
 });

@@ -4,6 +4,7 @@ import { requireAll } from "../../rules/validate.ts";
 import { planPruning } from "../../services/plan-pruning.ts";
 import { type PruningRequest, startPruning } from "../../services/start-pruning.ts";
 import type { PruningRunRecord } from "../../store/pruning-runs.ts";
+import { listRemoved } from "../../store/removed.ts";
 import { listRuns, type RunOrder, type RunRecord } from "../../store/runs.ts";
 import { type ScoreOrder, type StructureScore as ScoreRecord } from "../../store/scores.ts";
 import { type StructureMap as MapRecord, structureMap } from "../../store/structure-map.ts";
@@ -21,6 +22,8 @@ import {
   PruningMethodInfo,
   PruningRun,
   PruningRunConnection,
+  type RemovedStructure,
+  RemovedStructureConnection,
   StartPruningInput,
   StartPruningPayload,
   StructureMap,
@@ -117,6 +120,19 @@ export class PruningRunResolver {
   @FieldResolver(() => [PruningIteration], { description: "What it has done so far, in order.", complexity: listCost })
   iterations(@Root() { id }: RunRecord, @Ctx() { loaders }: Context): Promise<readonly PruningIteration[]> {
     return loaders.iterations.load(id);
+  }
+
+  @FieldResolver(() => RemovedStructureConnection, {
+    description: "What an iteration removed, in the order in which it was taken: up to 1,000 a page.",
+    complexity: pageCost,
+  })
+  removed(
+    @Root() { id }: RunRecord,
+    @Arg("iteration", () => Int, { description: "The iteration, from 0." }) iteration: number,
+    @Args(() => ScorePageArgs) page: ScorePageArgs,
+    @Ctx() { store }: Context,
+  ): Promise<Connection<RemovedStructure>> {
+    return connectionOf(page, (request) => listRemoved(store.prisma, id, iteration, request));
   }
 
   @FieldResolver(() => StructureScoreConnection, {

@@ -2,13 +2,15 @@ import { Arg, Ctx, FieldResolver, ID, Int, Resolver, Root, Subscription } from "
 import { blaming, requireAll } from "../../rules/validate.ts";
 import type { StoredEvent } from "../../store/events.ts";
 import type { ModelRecord } from "../../store/models.ts";
+import { removedAtOnce } from "../../store/removed.ts";
 import { followRun } from "../../store/run-feed.ts";
 import { getRun, type RunKind, type RunRecord } from "../../store/runs.ts";
 import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { Needs } from "../needs.ts";
 import { Model } from "../types/model.ts";
-import { PruningSucceeded } from "../types/pruning-event.ts";
+import { PruningIterationCompleted, PruningSucceeded } from "../types/pruning-event.ts";
+import { RemovedStructure, removedInShort } from "../types/pruning-run.ts";
 import { Run } from "../types/run.ts";
 import { RunEvent } from "../types/run-event.ts";
 
@@ -50,6 +52,25 @@ export class RunProgressResolver {
   @FieldResolver(() => Run, { description: "The run as it is now." })
   run(@Root() { runId }: RunEvent, @Ctx() { loaders }: Context): Promise<RunRecord | null> {
     return loaders.runs.load(runId);
+  }
+}
+
+/** As events keep it; old ones have all that was removed, and no count. */
+interface StoredRemoval {
+  readonly removed: readonly RemovedStructure[];
+  readonly removedCount?: number;
+}
+
+@Resolver(() => PruningIterationCompleted)
+export class PruningIterationCompletedResolver {
+  @FieldResolver(() => Int, { description: "How many structures were removed." })
+  removedCount(@Root() { removed, removedCount }: StoredRemoval): number {
+    return removedCount ?? removed.length;
+  }
+
+  @FieldResolver(() => [RemovedStructure], { description: removedInShort })
+  removed(@Root() { removed }: StoredRemoval): readonly RemovedStructure[] {
+    return removed.slice(0, removedAtOnce);
   }
 }
 

@@ -2,7 +2,6 @@ import { Field, Float, ID, Int, ObjectType } from "type-graphql";
 import type { ExecutionProvider } from "../../runtime/providers.ts";
 import { executionProviderEnum } from "../enums.ts";
 import { bigInt } from "../scalars.ts";
-import { RemovedStructure } from "./pruning-run.ts";
 import { RunEvent } from "./run-event.ts";
 
 @ObjectType({ implements: RunEvent, description: "The run has loaded its model and begins to score." })
@@ -45,9 +44,6 @@ export class PruningRestoring extends RunEvent {
 export class PruningIterationCompleted extends RunEvent {
   @Field(() => Int, { description: "The iteration, from 0." })
   readonly iteration!: number;
-
-  @Field(() => [RemovedStructure], { description: "What was removed." })
-  readonly removed!: readonly RemovedStructure[];
 
   @Field(() => bigInt, { description: "Parameters left." })
   readonly parameterCount!: number;

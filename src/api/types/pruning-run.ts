@@ -1,5 +1,6 @@
 import { Field, Float, ID, InputType, Int, ObjectType } from "type-graphql";
 import { defaultPruningOptions } from "../../pruning/options.ts";
+import { removedAtOnce } from "../../store/removed.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { pruningMethodEnum, structureKindEnum } from "../enums.ts";
 import { bigInt } from "../scalars.ts";
@@ -44,12 +45,17 @@ export class RemovedStructure {
   readonly parameterCount!: number;
 }
 
+export const removedInShort = `What was removed, in the order in which it was taken: the first ${removedAtOnce}. \`PruningRun.removed\` has all.`;
+
 @ObjectType({ description: "One step of a run: every structure scored, the lowest removed." })
 export class PruningIteration {
   @Field(() => Int, { description: "Its place in the run, from 0." })
   readonly index!: number;
 
-  @Field(() => [RemovedStructure], { description: "What was removed." })
+  @Field(() => Int, { description: "How many structures were removed." })
+  readonly removedCount!: number;
+
+  @Field(() => [RemovedStructure], { description: removedInShort })
   readonly removed!: readonly RemovedStructure[];
 
   @Field(() => bigInt, { description: "Parameters left." })
@@ -150,6 +156,7 @@ export class PruningRun extends Run {
 }
 
 export const PruningRunConnection = connectionType(PruningRun);
+export const RemovedStructureConnection = connectionType(RemovedStructure);
 export const StructureScoreConnection = connectionType(StructureScore);
 
 @InputType({ description: "What to prune, how, and with which texts." })

@@ -13,8 +13,14 @@ interface Removed {
   readonly score: number | null;
 }
 
-/** Structures as `heads 3, 17 (scores 0.0021 to 0.004)`, at most so many by name. */
-export function removedInWords(removed: readonly Removed[], most = 12): string {
+/** What an iteration removed: the first of it, and how much that was. */
+interface Removal {
+  readonly removed: readonly Removed[];
+  readonly removedCount: number;
+}
+
+/** Structures as `heads 3, 17 (scores 0.0021 to 0.004)`, at most so many by name; those that are not listed come as a number at the end. */
+export function removedInWords({ removed, removedCount }: Removal, most = 12): string {
   const kinds = [...new Set(removed.map(({ kind }) => kind))];
   const parts = kinds.map((kind) => {
     const those = removed.filter((each) => each.kind === kind);
@@ -25,7 +31,8 @@ export function removedInWords(removed: readonly Removed[], most = 12): string {
     const range = low === undefined ? "" : low === high ? ` (score ${measured(low)})` : ` (scores ${measured(low)} to ${measured(high)})`;
     return `${words(kind)}${those.length > 1 ? "s" : ""} ${names.join(", ")}${rest}${range}`;
   });
-  return parts.join("; ") || "nothing";
+  const unlisted = removedCount > removed.length ? [`${count(removedCount - removed.length)} more`] : [];
+  return [...parts, ...unlisted].join("; ") || "nothing";
 }
 
 /** What events of some type or other have. */
@@ -68,6 +75,7 @@ interface Fields
   readonly reason: string;
   readonly executionProvider: string;
   readonly removed: readonly Removed[];
+  readonly removedCount: number;
   readonly meanRelativeError: number | null;
   readonly products: readonly { readonly parameter: string; readonly relativeError: number | null }[];
   readonly error: { readonly message: string };
@@ -87,8 +95,8 @@ const sentences: Readonly<Record<string, (event: Fields) => string>> = {
   PruningScoring: ({ iteration, samplesDone, samplesTotal }) =>
     `Iteration ${iteration + 1}: scored ${samplesDone} of ${samplesTotal} samples`,
   PruningRestoring: ({ productsDone, productsTotal }) => `Weights that make up for it: ${productsDone} of ${productsTotal} products`,
-  PruningIterationCompleted: ({ iteration, removed, parameterCount, removedRatio }) =>
-    `Iteration ${iteration + 1} removed ${removedInWords(removed)}: ${count(parameterCount)} parameters left, ${percent(removedRatio)} gone`,
+  PruningIterationCompleted: ({ iteration, removed, removedCount, parameterCount, removedRatio }) =>
+    `Iteration ${iteration + 1} removed ${removedInWords({ removed, removedCount })}: ${count(parameterCount)} parameters left, ${percent(removedRatio)} gone`,
   PruningSucceeded: ({ removedRatio, parameterCount }) =>
     `Done: ${percent(removedRatio)} of the parameters are gone, ${count(parameterCount)} are left`,
   PruningResumed: ({ iterations, removedRatio }) => `Goes on after ${count(iterations)} iterations, with ${percent(removedRatio)} gone`,
