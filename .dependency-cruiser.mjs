@@ -1,5 +1,5 @@
 /**
- * Who may import whom. In src/: a folder, and the folders (or files of src/) it may import besides itself, channel.ts, child-environment.ts, condition.ts, errors.ts, finished.ts, heard.ts, in-folder.ts, is-object.ts, is-whole.ts, large-lists.ts, number-at.ts, random.ts, sha256-of-stream.ts, under-root.ts, unless-absent.ts and version.ts.
+ * Who may import whom. In src/: a folder, and the folders (or files of src/) it may import besides itself, channel.ts, child-environment.ts, condition.ts, errors.ts, finished.ts, heard.ts, in-folder.ts, is-object.ts, is-whole.ts, large-lists.ts, model-task.ts, number-at.ts, random.ts, sha256-of-stream.ts, under-root.ts, unless-absent.ts and version.ts.
  * What is not listed is an error, and so is a cycle. Tests and scripts: see the last rules.
  */
 const directions = {
@@ -87,7 +87,7 @@ const anyOf = (names) => (names.length > 0 ? `(?:${names.join("|")})` : "(?!)");
 /** A name is that of a folder of src/, or of a file in it. */
 const within = (names) => `^src/${anyOf(names)}(?:/|[.]ts$)`;
 const shared =
-  "^src/(?:channel|child-environment|condition|errors|finished|heard|in-folder|is-object|is-whole|large-lists|number-at|random|sha256-of-stream|under-root|unless-absent|version)[.]ts$";
+  "^src/(?:channel|child-environment|condition|errors|finished|heard|in-folder|is-object|is-whole|large-lists|model-task|number-at|random|sha256-of-stream|under-root|unless-absent|version)[.]ts$";
 
 const direction = ([folder, allowed]) => ({
   name: `${folder}-imports`,

@@ -2,9 +2,9 @@ import { registerEnumType } from "type-graphql";
 import { compressionMethods } from "../compression/methods/index.ts";
 import type { Pattern, Scheme } from "../compression/options.ts";
 import type { FinishReason } from "../inference/choice.ts";
-import type { EmbedOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
 import { kindNames, runKinds } from "../jobs/run-kinds.ts";
+import type { ModelTask } from "../model-task.ts";
 import { formats } from "../models/formats/formats.ts";
 import { type WeightType, weightTypes } from "../models/formats/weight-types.ts";
 import { methods } from "../pruning/methods/index.ts";
@@ -22,6 +22,7 @@ import type { StructureKind } from "../structures/structure.ts";
 import type { AnswerMatch } from "../text/answer-pattern.ts";
 import type { DatasetForm } from "../text/dataset-content.ts";
 import type { PerturbationKind } from "../text/perturb.ts";
+import type { PoolingMode } from "../text/pooling.ts";
 
 /** A GraphQL enum from its values' descriptions: a value without one does not compile. */
 function enumOf<Value extends string>(name: string, description: string, values: Readonly<Record<Value, string>>): Record<Value, Value> {
@@ -173,6 +174,8 @@ export const datasetFormEnum = enumOf<DatasetForm>("DatasetForm", "What a datase
   TEXT: "Documents: to calibrate with, or to measure perplexity and next-token accuracy on.",
   MULTIPLE_CHOICE: "Questions with choices, of which the most likely is the model's answer: to measure accuracy on.",
   GENERATION: "Prompts with answers, which the model is to write itself: to measure exact matches on.",
+  LABELLED: "Texts, or pairs of them, with a class each: to prune classifiers by, and to measure accuracy and F1 on.",
+  SCORED_PAIRS: "Pairs of texts with a number that says how alike they are: to measure Spearman's correlation of embeddings on.",
 });
 
 export const datasetOriginEnum = enumOf<DatasetOrigin>("DatasetOrigin", "Where a dataset comes from.", {
@@ -199,9 +202,19 @@ export const loadingStageEnum = enumOf<LoadingStage>("LoadingStage", "How far lo
   CHECKING: "The rewritten graph is held against the one that was registered.",
 });
 
-export const poolingEnum = enumOf<EmbedOptions["pooling"]>("Pooling", "How a text's tokens become one vector.", {
+export const modelTaskEnum = enumOf<ModelTask>("ModelTask", "What a model is for, told by what it does.", {
+  CAUSAL_LM: "It reads from left to right and tells the next token: it writes texts.",
+  MASKED_LM: "It reads texts whole and tells masked tokens.",
+  CLASSIFICATION: "It reads texts whole, or pairs of them, and tells their class.",
+  TOKEN_CLASSIFICATION: "It reads texts whole and tells the class of each token.",
+  EMBEDDING: "It reads texts whole and makes vectors of them.",
+});
+
+export const poolingEnum = enumOf<PoolingMode>("Pooling", "How a text's tokens become one vector.", {
   MEAN: "The mean over all tokens.",
+  CLS: "The first token's, of models that read texts whole.",
   LAST: "The last token's.",
+  MAX: "The largest of each number, of models that read texts whole.",
 });
 
 export const accessRoleEnum = enumOf<AccessRole>("AccessRole", "What a client may do. Each role may do what those before it may.", {

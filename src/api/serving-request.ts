@@ -1,6 +1,9 @@
 import type { StoredModel } from "../compute/tasks.ts";
+import type { ModelTask } from "../model-task.ts";
+import { requireTask } from "../rules/task-rules.ts";
 import { tokenizedModel } from "../rules/tokenized-model.ts";
 import type { Requirement } from "../rules/validate.ts";
+import { taskOfModel } from "../store/models.ts";
 import type { Context } from "./context.ts";
 import type { GenerateInput } from "./types/generation.ts";
 
@@ -12,7 +15,19 @@ const longestTimeMs = 600_000;
 /** A registered model as the process that serves it needs it. @throws EspalierError MODEL_NOT_FOUND, TOKENIZER_MISSING */
 export async function servingModel({ store, dataDirectory }: Context, argument: string, modelId: string): Promise<StoredModel> {
   const { model, files } = await tokenizedModel(store, argument, modelId);
-  return { dataDirectory, digest: model.digest, files, vocabularySize: model.architecture.vocabularySize };
+  return { dataDirectory, digest: model.digest, files, vocabularySize: model.architecture.vocabularySize, task: taskOfModel(model) };
+}
+
+/**
+ * The same, of a model whose task is one of these.
+ *
+ * @param what is asked of it, as people say it
+ * @throws EspalierError also WRONG_TASK
+ */
+export async function servingModelFor(context: Context, modelId: string, what: string, tasks: readonly ModelTask[]): Promise<StoredModel> {
+  const model = await servingModel(context, "input.modelId", modelId);
+  requireTask(model.task, tasks, what, "input.modelId");
+  return model;
 }
 
 const within = (value: number, least: number, most: number): boolean => value >= least && value <= most;

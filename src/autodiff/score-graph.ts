@@ -4,14 +4,14 @@ import { sizeAt, type TypedGraph } from "../onnx/ir.ts";
 import { backward } from "./backward.ts";
 import { carriersOf } from "./carriers.ts";
 import { outputNorms } from "./ghost.ts";
-import { signedCrossEntropy } from "./loss.ts";
+import { type LossKind, signedLosses } from "./loss.ts";
 import { lower } from "./lower.ts";
 import type { OutputRequest, Reduction, SliceRequest } from "./reductions.ts";
 
 /** A graph that scores, and the names by which it is fed and read; the model's own inputs keep theirs. */
 export interface ScoreGraph {
   readonly graph: TypedGraph;
-  /** Input [B, T] int64: the token that follows each position; any valid token where the weight is 0. */
+  /** Input [B, T] int64: what each place predicts, e.g. the token that follows; any valid one where the weight is 0. T is 1 where logits are of texts. */
   readonly targets: string;
   /** Input [B, T] float32: `+1/n` on a text, `-1/n~` on its perturbed view, 0 on padding. */
   readonly weights: string;
@@ -29,7 +29,7 @@ export interface ScoreGraph {
  * `L(s) - L(s~)`, and so the difference of the two gradients.
  *
  * @param typed the forward graph at batch B = views * S, sample-major: `[s1, s~1, s2, s~2, ...]` for two views
- * @param logits name of the value [B, T, V]
+ * @param logits name of the value [B, T, V] or [B, V]
  * @param outputs of what structures add to the residual stream, the squared norm of the gradient by a map of it is wanted
  * @throws EspalierError UNSUPPORTED_OPERATOR, UNSUPPORTED_LAYOUT, UNSUPPORTED_PARAMETER_USE
  */
@@ -40,20 +40,26 @@ export function buildScoreGraph(
   reduce: Reduction,
   views: number,
   outputs: readonly OutputRequest[] = [],
+  loss: LossKind = "CROSS_ENTROPY",
 ): ScoreGraph {
   const forward = lower(typed);
   const b = new GraphBuilder(forward, "score");
   const z = b.value(logits);
-  const [batch, tokens] = z.shape as [number, number, number];
-  if (z.shape.length !== 3 || batch % views !== 0)
-    throw new EspalierError("UNSUPPORTED_LAYOUT", `logits must be [${views} * S, T, V], but "${logits}" is [${z.shape}]`, {
-      value: logits,
-    });
+  const [batch] = z.shape as [number];
+  const tokens = z.shape.length === 2 ? 1 : sizeAt(z.shape, 1);
+  if ((z.shape.length !== 3 && z.shape.length !== 2) || batch % views !== 0)
+    throw new EspalierError(
+      "UNSUPPORTED_LAYOUT",
+      `logits must be [${views} * S, T, V] or [${views} * S, V], but "${logits}" is [${z.shape}]`,
+      {
+        value: logits,
+      },
+    );
   const samples = batch / views;
   const targets = b.input("score/targets", "int64", [batch, tokens]);
   const weights = b.input("score/weights", "float32", [batch, tokens]);
 
-  const { losses, dLogits } = signedCrossEntropy(b, z, targets, weights);
+  const { losses, dLogits } = signedLosses[loss](b, z, targets, weights);
   const carriers = carriersOf(forward, requests);
   const wanted = [...new Set([...carriers.map((c) => c.parameter), ...outputs.flatMap((o) => o.parameters)])];
   const { uses, cotangents } = backward(b, new Map([[logits, dLogits]]), wanted);

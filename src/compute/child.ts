@@ -29,6 +29,8 @@ const tasks: { readonly [Name in TaskName]: () => Promise<Task<Name>> } = {
   generate: async () => (await import("./tasks/serve.ts")).generateTask,
   score: async () => (await import("./tasks/serve.ts")).scoreTask,
   embed: async () => (await import("./tasks/serve.ts")).embedTask,
+  classify: async () => (await import("./tasks/serve.ts")).classifyTask,
+  fillMask: async () => (await import("./tasks/serve.ts")).fillMaskTask,
 };
 
 /** What is under way, by the run's id. */

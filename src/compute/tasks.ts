@@ -5,6 +5,8 @@ import type { EvaluationProgress, EvaluationResult, EvaluationSettings } from ".
 import type { TextEvent, TextOptions, TextSummary } from "../inference/generate.ts";
 import type { ContinuationScore, EmbedOptions, ScoreOptions } from "../inference/measure.ts";
 import type { LoadingStage } from "../inference/open-decoder.ts";
+import type { Classified, Filling, TextOrPair } from "../inference/read-whole.ts";
+import type { ModelTask } from "../model-task.ts";
 import type { ExportedModel, ExportRequest } from "../models/formats/export-model.ts";
 import type { ImportProgress, ImportRequest } from "../models/import/import-model.ts";
 import type { InspectRequest } from "../models/inspect.ts";
@@ -27,6 +29,7 @@ export interface StoredModel {
   readonly files: readonly ModelFile[];
   /** Rows of its embedding; 0 if that is not known. */
   readonly vocabularySize: number;
+  readonly task: ModelTask;
 }
 
 export interface PruneRequest {
@@ -224,8 +227,20 @@ export interface Tasks {
     readonly event: LoadingEvent;
     readonly result: readonly (readonly number[])[];
   };
+  /** What class texts are of, or their tokens. */
+  readonly classify: {
+    readonly request: ServingRequest & { readonly texts: readonly TextOrPair[] };
+    readonly event: LoadingEvent;
+    readonly result: readonly Classified[];
+  };
+  /** What may stand in the place of masks: by text, by mask, the most probable first. */
+  readonly fillMask: {
+    readonly request: ServingRequest & { readonly texts: readonly string[]; readonly topK: number };
+    readonly event: LoadingEvent;
+    readonly result: readonly (readonly (readonly Filling[])[])[];
+  };
 }
 export type TaskName = keyof Tasks;
 
 /** The tasks of a model that is kept loaded. */
-export type ServingTask = "generate" | "score" | "embed";
+export type ServingTask = "generate" | "score" | "embed" | "classify" | "fillMask";

@@ -1,6 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { told } from "../finished.ts";
 import { openForAll } from "../inference/continue-all.ts";
+import type { ModelTask } from "../model-task.ts";
 import { type ConcreteProvider, resolveProvider } from "../runtime/providers.ts";
 import type { DatasetContent, GenerationItem } from "../text/dataset-content.ts";
 import { readModelConfig } from "../text/model-config.ts";
@@ -9,6 +10,7 @@ import { commonBeginning, promptsOf } from "./common-beginning.ts";
 import { type GenerationOptions, judgeGeneration, promptsOfItems } from "./generation.ts";
 import { Likelihood, type LikelihoodOptions } from "./likelihood.ts";
 import { judgeChoices } from "./multiple-choice.ts";
+import { readWhole } from "./read-whole.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
 import type { Estimate } from "./statistics.ts";
 import { judgeText, type Progress, streamOf, type TextOptions } from "./text.ts";
@@ -30,12 +32,14 @@ export interface EvaluationSettings extends TextOptions, Partial<GenerationOptio
   readonly against?: AgainstSettings | null;
   /** Stop after this many items; null for all. */
   readonly maxItems: number | null;
-  /** Whether to time prefill and decoding too. */
+  /** Whether to time prefill and decoding too, of a model that writes. */
   readonly measureSpeed: boolean;
   readonly executionProvider: LikelihoodOptions["executionProvider"];
 }
 
 export interface EvaluationOptions extends EvaluationSettings, LikelihoodOptions {
+  /** What the model is for; a causal one unless said. */
+  readonly task?: ModelTask;
   readonly content: DatasetContent;
   /** Rows of the model's embedding; 0 or nothing if that is not known. */
   readonly vocabularySize?: number;
@@ -72,6 +76,15 @@ export interface EvaluationResult {
   readonly byteNormalizedAccuracy: number | null;
   readonly byteNormalizedAccuracyStandardError: number | null;
   readonly chanceAccuracy: number | null;
+  /** Of models that read texts whole; see `readWhole`. */
+  readonly pseudoPerplexity: number | null;
+  readonly pseudoPerplexityStandardError: number | null;
+  readonly maskedAccuracy: number | null;
+  readonly maskedAccuracyStandardError: number | null;
+  readonly f1: number | null;
+  readonly f1StandardError: number | null;
+  readonly spearman: number | null;
+  readonly spearmanStandardError: number | null;
   readonly prefillTokensPerSecond: number | null;
   readonly decodeTokensPerSecond: number | null;
   /** Time of the measurement itself: without loading the model, or timing it. */
@@ -100,21 +113,26 @@ export async function* evaluate(options: EvaluationOptions): AsyncGenerator<Prog
   const tokenizer = await loadTokenizer(options.folder, options.vocabularySize);
   const { contextLength } = await readModelConfig(options.folder);
   const { content, maxItems } = options;
+  const { task = "CAUSAL_LM" } = options;
   const { found, ...measurement } =
-    content.form === "GENERATION"
-      ? yield* measureGeneration(content.items.slice(0, maxItems ?? undefined), tokenizer, options, contextLength)
-      : yield* measureLikelihood(content, tokenizer, options);
+    task !== "CAUSAL_LM"
+      ? yield* readWhole(task, content, options)
+      : content.form === "GENERATION"
+        ? yield* measureGeneration(content.items.slice(0, maxItems ?? undefined), tokenizer, options, contextLength)
+        : yield* measureLikelihood(content, tokenizer, options);
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
   const prompt = Array.from({ length: Math.min(promptTokens, contextLength ?? promptTokens) }, (_, i) => i % tokenizer.vocabularySize);
-  const speed: Speed | null = options.measureSpeed ? await measureSpeed(options, prompt) : null;
+  const speed: Speed | null = options.measureSpeed && task === "CAUSAL_LM" ? await measureSpeed(options, prompt) : null;
   return { ...measurement, ...flat(found), ...(speed ?? noSpeed), peakMemoryBytes };
 }
 
 async function* measureLikelihood(
-  content: Exclude<DatasetContent, { form: "GENERATION" }>,
+  content: DatasetContent,
   tokenizer: Tokenizer,
   options: EvaluationOptions,
 ): AsyncGenerator<Progress, Measurement> {
+  if (content.form !== "TEXT" && content.form !== "MULTIPLE_CHOICE")
+    throw new EspalierError("WRONG_TASK", `a dataset of the form ${content.form} says nothing of a model of the task CAUSAL_LM`);
   const model = await Likelihood.open(options, otherOf(options));
   try {
     const begun = performance.now();
@@ -197,6 +215,10 @@ const measured = [
   "accuracy",
   "normalizedAccuracy",
   "byteNormalizedAccuracy",
+  "pseudoPerplexity",
+  "maskedAccuracy",
+  "f1",
+  "spearman",
 ] as const;
 type Measured = (typeof measured)[number];
 type Counted = "tokenCount" | "promptCount" | "itemCount" | "chanceAccuracy";

@@ -1,5 +1,6 @@
 import { EspalierError } from "../errors.ts";
 import { numberAt } from "../number-at.ts";
+import type { PoolingMode } from "../text/pooling.ts";
 import type { Read, Wanted } from "./decoder.ts";
 import type { Engine, Work } from "./engine.ts";
 import type { ServedModel } from "./generate.ts";
@@ -69,10 +70,10 @@ export function score({ engine, tokenizer }: ServedModel, options: ScoreOptions,
 
 export interface EmbedOptions {
   readonly texts: readonly string[];
-  /** The mean over all tokens, or the last token's. */
-  readonly pooling: "MEAN" | "LAST";
-  /** To length 1. */
-  readonly normalize: boolean;
+  /** How hidden states become one vector; null: as the model has it, else their mean. */
+  readonly pooling: PoolingMode | null;
+  /** Whether vectors are brought to length 1; null: as the model has it, else they are. */
+  readonly normalize: boolean | null;
   readonly client?: string;
 }
 
@@ -86,10 +87,15 @@ export function embed(
   { texts, pooling, normalize, client }: EmbedOptions,
   signal: AbortSignal,
 ): Promise<number[][]> {
+  if (pooling === "CLS" || pooling === "MAX")
+    throw new EspalierError(
+      "UNSUPPORTED_POOLING",
+      `${pooling} is for models that read texts whole: of a causal one the mean or the last token is taken`,
+    );
   return Promise.all(
     texts.map(async (text) => {
       const ids = tokenizer.encodeDocument(text);
-      const first = pooling === "MEAN" ? 0 : ids.length - 1;
+      const first = pooling === "LAST" ? ids.length - 1 : 0;
       let sum: Float64Array | undefined;
       await readOnly(
         engine,
@@ -107,7 +113,7 @@ export function embed(
       );
       const total = [...(sum ?? [])];
       if (!total.every(Number.isFinite)) throw nonFinite();
-      const by = normalize ? Math.sqrt(total.reduce((sum, x) => sum + x * x, 0)) || 1 : ids.length - first;
+      const by = (normalize ?? true) ? Math.sqrt(total.reduce((sum, x) => sum + x * x, 0)) || 1 : ids.length - first;
       return total.map((v) => v / by);
     }),
   );

@@ -1,5 +1,5 @@
 import type { StoredModel } from "../compute/tasks.ts";
-import { getModel, modelFiles } from "../store/models.ts";
+import { getModel, modelFiles, taskOfModel } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 
 /**
@@ -12,5 +12,6 @@ export async function storedModel(
   modelId: string | null,
 ): Promise<StoredModel> {
   const { id, digest, architecture } = await getModel(store.prisma, modelId ?? "");
-  return { dataDirectory, digest, files: await modelFiles(store.prisma, id), vocabularySize: architecture.vocabularySize };
+  const { vocabularySize } = architecture;
+  return { dataDirectory, digest, files: await modelFiles(store.prisma, id), vocabularySize, task: taskOfModel({ architecture }) };
 }

@@ -4,12 +4,12 @@ import { type Graph, isFloat, type Model, type Node, operatorKey, sizeOf } from 
 import type { TensorReader } from "../onnx/read-tensor.ts";
 import { operatorOf } from "../operators/operators.ts";
 import { cacheLayers } from "../signature/caches.ts";
-import { logitsOf } from "../signature/logits.ts";
+import { answerOf } from "../signature/logits.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { anatomyOf } from "../structures/anatomy.ts";
 import { flowOf } from "../structures/flow.ts";
 import { parametersOf } from "../structures/parameters.ts";
-import { architectureOf, type Facts, operatorCounts } from "./describe.ts";
+import { architectureOf, type Facts, type Known, operatorCounts } from "./describe.ts";
 
 /**
  * What a graph says of itself that is served and not pruned: one of quantised weights, or of operators without gradients.
@@ -17,10 +17,10 @@ import { architectureOf, type Facts, operatorCounts } from "./describe.ts";
  * @param obstacle what keeps it from being pruned
  * @throws EspalierError NO_TOKEN_INPUT, NO_LOGITS, UNSUPPORTED_INPUT (see src/signature)
  */
-export function describeServed(model: Model, read: TensorReader, contextLength: number | null, obstacle: EspalierError): Facts {
+export function describeServed(model: Model, read: TensorReader, known: Pick<Known, "length" | "answer">, obstacle: EspalierError): Facts {
   const { graph } = model;
   const signature = signatureOf(graph.inputs);
-  const flow = flowOf(graph, signature.tokens.name, logitsOf(graph.outputs).name);
+  const flow = flowOf(graph, signature.tokens.name, answerOf(graph.outputs).name);
   const layers = Math.max(cacheLayers(signature.caches).length, layersOf(model));
   return {
     parameterCount: countOf(graph, parametersOf(flow, read)),
@@ -28,7 +28,7 @@ export function describeServed(model: Model, read: TensorReader, contextLength: 
     operators: operatorCounts(graph),
     structures: [],
     obstacles: [],
-    architecture: architectureOf(model, flow.stream, layers, contextLength),
+    architecture: architectureOf(model, flow.stream, layers, known),
     pruningObstacle: { code: obstacle.code, message: obstacle.message },
   };
 }

@@ -1,4 +1,5 @@
 import { EspalierError } from "../errors.ts";
+import { type Answer, taskOf } from "../model-task.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { producers } from "../onnx/edit.ts";
 import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
@@ -24,33 +25,39 @@ export function operatorCounts(graph: Graph): Record<string, number> {
   return Object.fromEntries(counts);
 }
 
+/** What is known of a model beside its graph. */
+export interface Known {
+  /** Its context length, which a graph cannot say. */
+  readonly length: number | null;
+  /** What keeps it from being pruned, as far as that is known. */
+  readonly obstacle: EspalierError | null;
+  /** What a short run showed; null if there was none: then it counts as causal. */
+  readonly answer: Answer | null;
+}
+
 /**
- * What a graph says of itself. The context length is the one fact it cannot say.
+ * What a graph says of itself.
  *
- * @param known what is known already to keep it from being pruned
  * @throws EspalierError as `discover`
  */
-export async function describe(
-  model: Model,
-  read: TensorReader,
-  contextLength: number | null,
-  known: EspalierError | null,
-): Promise<Facts> {
+export async function describe(model: Model, read: TensorReader, known: Known): Promise<Facts> {
   const { graph } = model;
   const found = discover(model, read);
   const { layers, parameterCount, anatomy } = found;
   const { groups, hiddenSize, ...divided } = await parts(model, found);
   const structures = [...found.structures, ...groups];
   const obstacles = [...found.obstacles, ...divided.obstacles];
-  const obstacle = known ?? (structures.length === 0 ? nothingToRemove(obstacles) : await scoringObstacle(model, found, structures));
-  const architecture = architectureOf(model, anatomy.flow.stream, layers, contextLength);
+  const architecture = architectureOf(model, anatomy.flow.stream, layers, known, hiddenSize);
+  const obstacle =
+    known.obstacle ??
+    (structures.length === 0 ? nothingToRemove(obstacles) : await scoringObstacle(model, found, structures, architecture.task));
   return {
     parameterCount,
     opset: model.opsets[""] ?? 0,
     operators: operatorCounts(graph),
     structures,
     obstacles,
-    architecture: { ...architecture, hiddenSize: hiddenSize ?? architecture.hiddenSize },
+    architecture,
     pruningObstacle: obstacle && { code: obstacle.code, message: obstacle.message },
   };
 }
@@ -61,13 +68,24 @@ const nothingToRemove = (obstacles: readonly Obstacle[]): EspalierError =>
     `the model can be served but not pruned: nothing of it goes by itself (${[...new Set(obstacles.map((o) => `${o.kind}: ${o.reason}`))].join("; ")})`,
   );
 
-/** @param stream values that depend on the tokens */
-export function architectureOf({ graph }: Model, stream: ReadonlySet<string>, layers: number, contextLength: number | null): Architecture {
+/**
+ * @param stream values that depend on the tokens
+ * @param width of the residual stream, where it is known
+ */
+export function architectureOf(
+  { graph }: Model,
+  stream: ReadonlySet<string>,
+  layers: number,
+  { length: contextLength, answer }: Pick<Known, "length" | "answer">,
+  width?: number,
+): Architecture {
   const embedding = embeddingOf(graph, stream);
+  const [vocabularySize, hiddenSize] = [embedding?.rows ?? 0, width ?? embedding?.columns ?? 0];
   return {
+    task: answer ? taskOf(answer, { vocabularySize, hiddenSize }) : "CAUSAL_LM",
     layers,
-    hiddenSize: embedding?.columns ?? 0,
-    vocabularySize: embedding?.rows ?? 0,
+    hiddenSize,
+    vocabularySize,
     cache: cacheLayers(signatureOf(graph.inputs).caches),
     contextLength,
     dataType: embedding?.dataType ?? "float32",

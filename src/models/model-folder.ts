@@ -39,6 +39,10 @@ const companions: Readonly<Record<string, number>> = {
   "added_tokens.json": 4 << 20,
   "vocab.json": 64 << 20,
   "merges.txt": 64 << 20,
+  "modules.json": 1 << 20,
+  "1_Pooling/config.json": 1 << 20,
+  "sentence_bert_config.json": 1 << 20,
+  "config_sentence_transformers.json": 1 << 20,
   "chat_template.jinja": largestTemplate,
   "chat_template.json": 1 << 20,
 };

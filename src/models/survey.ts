@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { gradientObstacle } from "../autodiff/gradient-obstacle.ts";
 import { EspalierError } from "../errors.ts";
+import type { Answer } from "../model-task.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { decode } from "../onnx/decode.ts";
 import { constantsFirst } from "../onnx/edit.ts";
@@ -14,16 +15,16 @@ import { verify } from "../onnx/verify.ts";
 import { modelSource } from "../runtime/model-source.ts";
 import { openSession } from "../runtime/session.ts";
 import { cacheEntries } from "../signature/caches.ts";
-import { logitsOf } from "../signature/logits.ts";
+import { answerOf, logitsOf } from "../signature/logits.ts";
 import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
 import { readJson, readModelConfig } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { graphOfFolder } from "./blueprints/graph-of-folder.ts";
-import { describe, type Facts } from "./describe.ts";
+import { describe, type Facts, type Known } from "./describe.ts";
 import { describeServed } from "./describe-served.ts";
 import { externalFiles, type ModelFolder, namedFromRoot } from "./model-folder.ts";
-import { requireCausal } from "./probe.ts";
-import { requireUsable } from "./usable.ts";
+import { firstAnswer } from "./probe.ts";
+import { requireUsable, requireUsableEncoder } from "./usable.ts";
 import { withoutTurning } from "./without-turning.ts";
 
 /** What is known of a model's files; null is what an obstacle kept from being known. */
@@ -53,7 +54,7 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  *
  * @param foundFiles is told the graph, if it is a file, and the files of weights as soon as they are known: reading the weights is most of the work
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
- *   (model-folder.ts); UNSUPPORTED_OPSET; NOT_CAUSAL (probe.ts); NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (src/signature, usable.ts);
+ *   (model-folder.ts); UNSUPPORTED_OPSET; NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (src/signature, usable.ts);
  *   NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
  *   UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG, INVALID_SAFETENSORS, WEIGHTS_MISMATCH (blueprints/graph-of-folder.ts);
  *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER, UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
@@ -88,10 +89,11 @@ export async function* survey(
   const trial = sound && external ? await triedOut(referToFile(model, file, basename(path)), place) : null;
   // Before all that follows from it, which would be no help.
   if (trial?.against && trial.against.code !== "ONNX_RUNTIME") yield trial.against;
-  const logits = yield* attempt(() => logitsOf(graph.outputs));
+  const answer = trial?.answer ?? null;
+  const logits = yield* attempt(() => (answer && !answer.causal ? answerOf(graph.outputs) : logitsOf(graph.outputs)));
   const obstacle = logits && gradientObstacle(graph, logits.name);
   const length = config?.contextLength ?? null;
-  const facts = sound && logits ? yield* attempt(() => described(model, read, length, obstacle)) : null;
+  const facts = sound && logits ? yield* attempt(() => described(model, read, { length, obstacle, answer })) : null;
   if (facts) yield* attempt(() => cacheEntries(graph.inputs, graph.outputs));
   // Else the facts say it.
   else if (obstacle) yield obstacle;
@@ -119,19 +121,22 @@ function slowCodes({ nodes }: Model["graph"]): string[] {
 }
 
 /** What is known of a model that is pruned, or at least served. */
-async function described(model: Model, read: TensorReader, length: number | null, obstacle: EspalierError | null): Promise<Facts> {
-  if (obstacle?.code === "QUANTISED_WEIGHTS") return describeServed(model, read, length, obstacle);
+async function described(model: Model, read: TensorReader, known: Known): Promise<Facts> {
+  const { obstacle } = known;
+  if (obstacle?.code === "QUANTISED_WEIGHTS") return describeServed(model, read, known, obstacle);
   try {
-    return await describe(model, read, length, obstacle);
+    return await describe(model, read, known);
   } catch (error) {
     // What operators are not known may be why no structures are found.
     if (!obstacle || !(error instanceof EspalierError) || error.code !== "NO_STRUCTURES") throw error;
-    return describeServed(model, read, length, obstacle);
+    return describeServed(model, read, known, obstacle);
   }
 }
 
 /** What a short run of a model showed. */
 interface Trial {
+  /** What it answered; null if nothing was learned of that. */
+  readonly answer: Answer | null;
   /** Why it cannot be registered; null if nothing is against it. */
   readonly against: EspalierError | null;
   /** What users should know of it. */
@@ -150,15 +155,16 @@ async function triedOut(model: Model, place: ModelFolder): Promise<Trial> {
     const ordered = { ...fitting, graph: constantsFirst(fitting.graph) };
     const session = await openSession(modelSource(await namedFromRoot(ordered, place), place.root, "CPU"), options);
     try {
-      const read = await requireCausal(session);
-      await requireUsable(session, read);
+      const { answer = null, read = null } = (await firstAnswer(session)) ?? {};
+      if (answer && !answer.causal) await requireUsableEncoder(session, answer.name, answer.name === "logits");
+      else await requireUsable(session, read);
       const isNone = read?.values.some((row) => row.some((token) => token.some(Number.isNaN))) ?? false;
-      return { against: null, notes: isNone ? [noNumbers] : [] };
+      return { answer, against: null, notes: isNone ? [noNumbers] : [] };
     } finally {
       await session.close();
     }
   } catch (error) {
-    if (error instanceof EspalierError) return { against: error, notes: [] };
+    if (error instanceof EspalierError) return { answer: null, against: error, notes: [] };
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 import type { ModelFile } from "../artifacts/model-files.ts";
+import type { ModelTask } from "../model-task.ts";
 import type { StructureGroup } from "../structures/structure.ts";
 
 /** Facts read off the graph (and, where the graph cannot say, off config.json). */
 export interface Architecture {
+  readonly task: ModelTask;
   readonly layers: number;
   readonly hiddenSize: number;
   readonly vocabularySize: number;

@@ -3,7 +3,7 @@ import { numberAt } from "../number-at.ts";
 import type { Session, TensorValue } from "../runtime/session.ts";
 import { cacheEntries, emptyCache, nextCache } from "../signature/caches.ts";
 import { type Feeds, feedsOf } from "../signature/feeds.ts";
-import { logitsByToken, logitsOf } from "../signature/logits.ts";
+import { float32Logits, logitsByToken, logitsOf } from "../signature/logits.ts";
 import { requireDynamic, signatureOf } from "../signature/signature.ts";
 import type { ReadTexts } from "./probe.ts";
 import { unlessRefused } from "./unless-refused.ts";
@@ -21,7 +21,7 @@ const steps = 2;
 const mostApart = 0.1;
 
 /**
- * Checks by short runs what all use of a model relies on: texts of any number and length go in, logits come out for each of their
+ * Checks by short runs what all use of a causal model relies on: texts of any number and length go in, logits come out for each of their
  * tokens, and tokens that follow a cache read as they do after the text itself. Of inputs and outputs whose roles are not known
  * nothing is said here: that is for other checks.
  *
@@ -61,6 +61,34 @@ export async function requireUsable(session: Session, known: ReadTexts | null = 
         "the model's cache does not do what a cache is for: a token after a cache has other logits than after the text that the cache is of",
       );
   }
+}
+
+/**
+ * The same of a model whose tokens see what follows: texts of any number and length, some masked at their ends, go in.
+ *
+ * @param isLogits whether it answers by logits, not by vectors
+ * @throws EspalierError UNSUPPORTED_INPUT if sizes are fixed, or it takes no mask; NO_LOGITS if they are probabilities; ONNX_RUNTIME
+ */
+export async function requireUsableEncoder(session: Session, output: string, isLogits: boolean): Promise<void> {
+  const signature = unlessRefused(() => signatureOf(session.inputs));
+  if (!signature) return;
+  requireDynamic(signature);
+  if (!signature.mask)
+    throw new EspalierError(
+      "UNSUPPORTED_INPUT",
+      'the model\'s tokens see those that follow, and it has no input "attention_mask" to hide padding by; export it with one',
+    );
+  const [text = []] = texts;
+  const found = (await session.run(feedsOf(signature, [text, text.slice(2)], 0), [output]))[output] as TensorValue;
+  const width = found.dims.at(-1) ?? 1;
+  const values = float32Logits(found);
+  const rows = Array.from({ length: values.length / width }, (_, i) => values.subarray(i * width, (i + 1) * width));
+  if (isLogits && width > 1 && rows.every(isDistribution))
+    throw new EspalierError(
+      "NO_LOGITS",
+      `the model's output "${output}" holds probabilities, not logits; export it without the softmax at its end`,
+      { output },
+    );
 }
 
 function isDistribution(values: Float32Array): boolean {

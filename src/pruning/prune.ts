@@ -8,7 +8,6 @@ import { seededRandom } from "../random.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { discover } from "../structures/discover.ts";
 import { divide, removeStructures } from "../structures/divide.ts";
-import { calibrationSamples, views } from "../text/calibration.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { compensated } from "./compensate.ts";
 import type { IterationRecord, PruningEvent, RemovedStructure } from "./events.ts";
@@ -18,6 +17,7 @@ import { scored } from "./evidence/gatherers.ts";
 import { mean } from "./mean.ts";
 import { methodNamed } from "./methods/index.ts";
 import { type Method, normalizationOf, restorationOf } from "./methods/method.ts";
+import { type Objective, objectiveOf } from "./objectives.ts";
 import { leavesAttention, type OpenGroup, openGroups, parametersLeft, type Whole } from "./open-groups.ts";
 import { type PruningOptions, prunesParts, structuresAtOnce } from "./options.ts";
 import { normalized, type ScoredGroup, Selection, tables, takeLowest } from "./select.ts";
@@ -31,6 +31,8 @@ export interface PruningJob {
   readonly scratch: string;
   readonly tokenizer: Tokenizer;
   readonly documents: readonly string[];
+  /** What it is judged by; null, or none: by the next tokens of the documents. */
+  readonly objective?: Objective | null;
   readonly method: Method;
   readonly options: PruningOptions;
   /** Iterations that an earlier, interrupted run of the same job completed, oldest first. */
@@ -51,6 +53,10 @@ export async function wholeOf({ model, folder, options }: Pick<PruningJob, "mode
   return { ...found, divided: prunesParts(options) ? await divide(model, found.anatomy, found.parameters) : null };
 }
 
+/** What a job's model is judged by. @throws EspalierError as `objectiveOf` */
+export const objectiveFor = ({ objective, tokenizer, documents, options }: PruningJob): Objective =>
+  objective ?? objectiveOf("CAUSAL_LM", { tokenizer, content: { form: "TEXT", documents }, options });
+
 /**
  * The pruning loop: score every candidate, remove the lowest, score the smaller model anew, until the target is met.
  * Greedy and iterative, as in the paper (arXiv 2501.15278). Its whole state is the base model, the options and the
@@ -69,7 +75,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
   const target = total * (1 - options.targetRatio);
   // Null too in runs that were stored before it was thought of.
   const startFrom = options.startFrom == null ? null : methodNamed(options.startFrom);
-  const texts = calibrationSamples(job.tokenizer, job.documents, options);
+  const objective = objectiveFor(job);
 
   const removed = job.done.flatMap((d) => d.removed);
   const durations = job.done.map((d) => d.durationMs);
@@ -79,8 +85,9 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
     scratch,
     read,
     whole,
-    samples: texts.map((text, i) => views(job.tokenizer, text, options, i, iteration)),
+    samples: objective.views(iteration),
     sequenceLength: options.sequenceLength,
+    judge: objective.judge,
     gradientBy: options.gradientBy,
     executionProvider,
     toRemove: parametersLeft(whole, now) - target,
@@ -109,7 +116,7 @@ export async function* prune(job: PruningJob, known?: Whole): AsyncGenerator<Pru
     const scoring = scored(method, scene(current, iteration), open, startFrom);
     const { groups, loss, perturbedLoss } = yield* told(scoring, (samplesDone) => ({
       ...{ type: "SCORING" as const, iteration },
-      ...{ samplesDone, samplesTotal: texts.length },
+      ...{ samplesDone, samplesTotal: options.samples },
     }));
     requireNumbers(groups, [loss, perturbedLoss], iteration);
 

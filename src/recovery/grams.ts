@@ -1,13 +1,14 @@
 import { countedRows } from "../algebra/counted-rows.ts";
 import { addTo } from "../algebra/vectors.ts";
 import { sizeOf } from "../onnx/ir.ts";
-import { batchOf } from "../pruning/evidence/batch.ts";
+import { batchOf, runOn } from "../pruning/evidence/batch.ts";
 import type { Scene } from "../pruning/evidence/evidence.ts";
 import { openScoring } from "../pruning/evidence/open-scoring.ts";
 import { productInputs } from "../pruning/evidence/product-inputs.ts";
 import type { TensorValue } from "../runtime/session.ts";
+import type { View } from "../text/view.ts";
 
-export type GramScene = Pick<Scene, "model" | "folder" | "scratch" | "whole" | "sequenceLength" | "executionProvider">;
+export type GramScene = Pick<Scene, "model" | "folder" | "scratch" | "whole" | "sequenceLength" | "judge" | "executionProvider">;
 
 /** `X' X` [n, n] of the inputs X of one product, over all tokens of some texts; in float64, as sums of float32. */
 export interface Gram {
@@ -19,17 +20,17 @@ export interface Gram {
 /**
  * Grams, by parameter, of what products multiply parameters with; in one forward pass of each text.
  *
- * @param texts token ids; those from `heldBackFrom` on are held back
+ * @param texts those from `heldBackFrom` on are held back
  * @param parameters matrices that a plain product reads (`productsOf`)
  */
 export async function* inputGrams(
   scene: GramScene,
-  texts: readonly (readonly number[])[],
+  texts: readonly View[],
   heldBackFrom: number,
   parameters: readonly string[],
 ): AsyncGenerator<number, ReadonlyMap<string, Gram>> {
   const { sequenceLength: T } = scene;
-  const { model, b, B, tokens, products, inputs } = await productInputs(scene, "grams", texts.length, parameters);
+  const { model, b, B, signature, products, inputs } = await productInputs(scene, "grams", texts.length, parameters);
   const counted = b.input("grams/counted", "float32", [B, T]);
   const outputs = inputs.map((name) => {
     const rows = countedRows(b, b.value(name), b.reshape(counted, [B * T, 1, 1]));
@@ -41,9 +42,9 @@ export async function* inputGrams(
     for (let done = 0; done < texts.length; ) {
       // Of one run all texts are counted to one sum.
       const end = Math.min(done + B, done < heldBackFrom ? heldBackFrom : texts.length);
-      const feeds = batchOf(tokens, texts.slice(done, end), [B, T]);
-      const data = feeds.weights.data.map((w) => (w > 0 ? 1 : 0));
-      const found = await session.run({ ...feeds.ids, [counted.name]: { ...feeds.weights, data } });
+      const feeds = batchOf(signature, texts.slice(done, end), [B, T]);
+      const data = feeds.counted.data.map((w) => (w > 0 ? 1 : 0));
+      const found = await runOn(session, { ...feeds.ids, [counted.name]: { ...feeds.counted, data } });
       for (const [i, { name }] of outputs.entries()) {
         const sum = (grams[i] as Gram)[done < heldBackFrom ? "own" : "heldBack"];
         const { data: own } = found[name] as TensorValue<Float32Array>;

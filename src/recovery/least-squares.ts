@@ -8,12 +8,13 @@ import { floatsOf, floatTensor } from "../onnx/tensors.ts";
 import { verify } from "../onnx/verify.ts";
 import { mean } from "../pruning/mean.ts";
 import type { Whole } from "../pruning/open-groups.ts";
-import type { Pruned, PruningJob } from "../pruning/prune.ts";
+import { objectiveFor, type Pruned, type PruningJob } from "../pruning/prune.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { entriesOf } from "../structures/divide.ts";
 import { ownersOf } from "../structures/entries.ts";
 import { isDivided } from "../structures/structure.ts";
-import { calibrationSamples, view } from "../text/calibration.ts";
+import { calibrationSamples } from "../text/calibration.ts";
+import type { View } from "../text/view.ts";
 import { inputGrams } from "./grams.ts";
 import { type LastProduct, lastProducts } from "./last-products.ts";
 import { refit } from "./refit.ts";
@@ -41,10 +42,10 @@ export interface Restored {
   readonly notes: readonly string[];
 }
 
-/** Token ids of the texts: those that are solved for, then those that are held back. */
+/** The texts: those that are solved for, then those that are held back. */
 export interface RestoringTexts {
-  readonly own: readonly (readonly number[])[];
-  readonly heldBack: readonly (readonly number[])[];
+  readonly own: readonly View[];
+  readonly heldBack: readonly View[];
 }
 
 /**
@@ -53,7 +54,8 @@ export interface RestoringTexts {
  *
  * @throws EspalierError CALIBRATION_TOO_SHORT if all documents together have fewer than four tokens an input
  */
-export function restoringTexts({ model, tokenizer, documents, options }: PruningJob, { divided }: Whole): RestoringTexts {
+export function restoringTexts(job: PruningJob, { divided }: Whole): RestoringTexts {
+  const { model, tokenizer, documents, options } = job;
   const { sequenceLength, samples } = options;
   const widest = largest([0, ...lastProducts(model, divided?.groups ?? []).map(({ tensor, axis }) => sizeAt(tensor.dims, axis))]);
   const needed = tokensPerInput.least * widest;
@@ -68,7 +70,8 @@ export function restoringTexts({ model, tokenizer, documents, options }: Pruning
   const own = Math.max(samples, Math.ceil((tokensPerInput.drawn * widest) / sequenceLength));
   const all = own + Math.ceil(own / (heldBackOneIn - 1));
   const texts = calibrationSamples(tokenizer, documents, { ...options, samples: all });
-  const ids = texts.map((text) => view(tokenizer, text, sequenceLength));
+  const { plain } = objectiveFor(job);
+  const ids = texts.map(plain);
   return { own: ids.slice(0, own), heldBack: ids.slice(own) };
 }
 
@@ -84,7 +87,15 @@ export async function* leastSquares(
   const { model, folder, scratch, options } = job;
   const read = tensorReader(folder);
   const executionProvider = await resolveProvider(options.executionProvider);
-  const scene = { model, folder, scratch, whole, sequenceLength: options.sequenceLength, executionProvider };
+  const scene = {
+    model,
+    folder,
+    scratch,
+    whole,
+    sequenceLength: options.sequenceLength,
+    executionProvider,
+    judge: objectiveFor(job).judge,
+  };
   const cuts = cutsOf(model, pruned, whole, removed);
   const initializers = new Map(pruned.graph.initializers);
   const shares: { readonly cut: number; readonly left: number }[] = [];

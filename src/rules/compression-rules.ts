@@ -1,8 +1,9 @@
 import type { CompressionMethod } from "../compression/methods/method.ts";
 import { blockSizes, type CompressionOptions } from "../compression/options.ts";
 import { EspalierError } from "../errors.ts";
-import type { ModelRecord } from "../store/models.ts";
+import { type ModelRecord, taskOfModel } from "../store/models.ts";
 import type { Database } from "../store/store.ts";
+import { requireTask } from "./task-rules.ts";
 import { requireUnquantised } from "./unquantised.ts";
 import { lengthRule, type Requirement, requireAll } from "./validate.ts";
 
@@ -33,6 +34,7 @@ export async function requireCompressible(
   o: CompressionOptions,
   { needsGram }: CompressionMethod,
 ): Promise<void> {
+  if (needsGram) requireTask(taskOfModel(model), ["CAUSAL_LM"], "be compressed by what its products are given");
   await requireUnquantised(db, model);
   const { hiddenSize: width } = model.architecture;
   requireAll([lengthRule(at("sequenceLength"), o.sequenceLength, model.architecture)]);

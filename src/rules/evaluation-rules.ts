@@ -1,9 +1,12 @@
 import { EspalierError } from "../errors.ts";
 import type { AgainstSettings, EvaluationSettings } from "../evaluation/evaluate.ts";
-import type { ModelRecord } from "../store/models.ts";
+import type { ModelTask } from "../model-task.ts";
+import { type ModelRecord, taskOfModel } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 import { answerFinder } from "../text/answer-pattern.ts";
+import type { DatasetForm } from "../text/dataset-content.ts";
 import { modelOfSameTokens } from "./same-tokens.ts";
+import { requireTask } from "./task-rules.ts";
 import { lengthRule, type Requirement, requireAll } from "./validate.ts";
 
 /** What an evaluation's settings must be. @throws EspalierError INVALID_PATTERN */
@@ -27,8 +30,35 @@ export function evaluationRules(settings: EvaluationSettings): Requirement[] {
   ];
 }
 
-/** Requires of a model that it takes texts that long. @throws EspalierError BAD_USER_INPUT */
-export function requireMeasurable({ architecture }: ModelRecord, { sequenceLength }: EvaluationSettings): void {
+/** The forms of datasets that a model of a task is measured on. */
+const measuredOn: Readonly<Record<ModelTask, readonly DatasetForm[]>> = {
+  CAUSAL_LM: ["TEXT", "MULTIPLE_CHOICE", "GENERATION"],
+  MASKED_LM: ["TEXT"],
+  CLASSIFICATION: ["LABELLED"],
+  TOKEN_CLASSIFICATION: [],
+  EMBEDDING: ["SCORED_PAIRS"],
+};
+
+/**
+ * Requires of a model that it takes texts that long, and that the dataset says something of such a model.
+ *
+ * @throws EspalierError BAD_USER_INPUT; WRONG_TASK for what only models can be measured by that write
+ */
+export function requireMeasurable(model: ModelRecord, form: DatasetForm, settings: EvaluationSettings): void {
+  const { architecture } = model;
+  const { sequenceLength, against } = settings;
+  const task = taskOfModel(model);
+  const forms = measuredOn[task];
+  requireAll([
+    [
+      "input.dataset",
+      forms.includes(form),
+      forms.length > 0
+        ? `must be of the form ${forms.join(" or ")} for a model of the task ${task}; it is of the form ${form}`
+        : `says nothing of a model of the task ${task}: there is no form of dataset with classes of tokens`,
+    ],
+  ]);
+  if (against) requireTask(task, ["CAUSAL_LM"], "be held against another", "input.against");
   requireAll([lengthRule("input.sequenceLength", sequenceLength, architecture)]);
 }
 

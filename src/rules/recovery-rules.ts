@@ -1,8 +1,9 @@
 import { objectives } from "../recovery/objectives.ts";
 import { defaultRecoveryOptions, type RecoveryOptions } from "../recovery/options.ts";
-import type { ModelRecord } from "../store/models.ts";
+import { type ModelRecord, taskOfModel } from "../store/models.ts";
 import type { Database } from "../store/store.ts";
 import type { SelfTextOptions } from "../text/self-text-options.ts";
+import { requireTask } from "./task-rules.ts";
 import { requireGradients } from "./unquantised.ts";
 import { lengthRule, type Requirement, requireAll } from "./validate.ts";
 
@@ -86,6 +87,7 @@ export async function requireHealable(
   { rank, sequenceLength }: Pick<AskedRecovery, "rank" | "sequenceLength">,
   self: SelfTextOptions | null,
 ): Promise<void> {
+  requireTask(taskOfModel(model), ["CAUSAL_LM"], "be healed");
   await requireGradients(db, model);
   const { architecture } = model;
   const longest = architecture.contextLength ?? 65_536;

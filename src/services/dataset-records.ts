@@ -63,6 +63,10 @@ function excerptOf(record: DatasetEntry, index: number): DatasetExcerpt {
   const none = { index, choices: [], gold: null, answer: null };
   if (typeof record === "string") return { ...none, text: cut(record), isCut };
   if ("prompt" in record) return { ...none, text: cut(record.prompt), answer: cut(record.answer), isCut };
+  if ("text" in record) {
+    const answer = cut(String("label" in record ? record.label : record.score));
+    return { ...none, text: cut(record.text), choices: record.pair === undefined ? [] : [cut(record.pair)], answer, isCut };
+  }
   const [text, choices] = "choices" in record ? [record.context, record.choices] : [record.continuation, record.contexts];
   return { ...none, text: cut(text), choices: choices.map(cut), gold: record.gold, isCut };
 }

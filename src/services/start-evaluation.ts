@@ -27,9 +27,9 @@ export async function startEvaluation(services: StartServices, request: Evaluati
   const { settings, allowOverlap } = request;
   const { subject, model, isPending, calibrations } = await runSubject(services.store, request.subject);
   requireAll(evaluationRules(settings));
-  if (model) requireMeasurable(model, settings);
-  const against = await heldAgainst(services.store, model, isPending, settings);
   const chosen = await chosenDataset(services, "input.dataset", request.dataset);
+  if (model) requireMeasurable(model, chosen.form, settings);
+  const against = await heldAgainst(services.store, model, isPending, settings);
   requireAll([
     [
       "input.against",

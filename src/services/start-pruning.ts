@@ -3,8 +3,9 @@ import { methodNamed } from "../pruning/methods/index.ts";
 import { normalizationOf, restorationOf } from "../pruning/methods/method.ts";
 import type { PruningOptions } from "../pruning/options.ts";
 import { optionRules, requirePrunable } from "../rules/pruning-rules.ts";
+import { taskRules } from "../rules/task-rules.ts";
 import { blaming, keyRule, requireAll } from "../rules/validate.ts";
-import { getModel, type ModelRecord } from "../store/models.ts";
+import { getModel, type ModelRecord, taskOfModel } from "../store/models.ts";
 import { createPruningRun, type NewPruningRun, type PruningRunRecord, runIterations } from "../store/pruning-runs.ts";
 import { earlierResult } from "../store/request-keys.ts";
 import { getRun, type Subject } from "../store/runs.ts";
@@ -73,7 +74,8 @@ export async function readyPruning(services: StartServices, request: PruningRequ
   ]);
   if (model) await blaming(argument, requirePrunable(store.prisma, model, options));
   const dataset = await chosenDataset(services, "input.dataset", request.dataset);
-  requireAll([["input.dataset", dataset.form === "TEXT", "must be of texts; it has items"]]);
+  // What task a model has that is not there yet is seen when it is.
+  if (model) requireAll(taskRules(taskOfModel(model), method, dataset.form));
   const runOf = (datasetId: string) => ({ ...subject, method, options, datasetId, priority });
   const keyed = (run: NewPruningRun) =>
     key == null ? undefined : { operation: "startPruning", owner, key, request: { ...run, from: fromId } };

@@ -40,6 +40,29 @@ export function feedsOf(signature: Signature, rows: readonly (readonly number[])
   );
 }
 
+/** A text as a model reads it whose tokens see what follows. */
+export interface Framed {
+  readonly ids: readonly number[];
+  /** For each token, of which of two texts it is, 0 or 1; none: all of the first. */
+  readonly types?: readonly number[];
+}
+
+/**
+ * What a model is fed for texts [B, T] whose tokens see what follows them: padding at their ends is masked. A row without a token
+ * is there to fill a batch; it sees all of itself, for an attention to nothing would be no number.
+ */
+export function maskedFeeds(signature: Signature, rows: readonly Framed[], T = Math.max(0, ...rows.map(({ ids }) => ids.length))): Feeds {
+  const { tokens, mask, positions, tokenTypes } = signature;
+  const feed = (input: ValueInfo | null, value: (row: Framed, t: number) => number) =>
+    input ? [[input.name, integerFeed(input.dataType, [rows.length, T], (i) => value(rows[Math.floor(i / T)] as Framed, i % T))]] : [];
+  return Object.fromEntries([
+    ...feed(tokens, ({ ids }, t) => ids[t] ?? 0),
+    ...feed(mask, ({ ids }, t) => (ids.length === 0 || t < ids.length ? 1 : 0)),
+    ...feed(positions, (_, t) => t),
+    ...tokenTypes.flatMap((input) => feed(input, ({ types }, t) => types?.[t] ?? 0)),
+  ]);
+}
+
 /** A tensor of integers, by their places. @throws EspalierError TENSOR_TYPE if the type is not int64, int32 or bool */
 export const integerFeed = (dataType: DataType, dims: readonly number[], value: (i: number) => number): TensorValue => ({
   dataType,

@@ -3,9 +3,27 @@ import { isFloat, sizeAt, type ValueInfo } from "../onnx/ir.ts";
 import { floatsOf } from "../onnx/tensors.ts";
 import type { TensorValue } from "../runtime/session.ts";
 
-/** The output that tells most of each token: the one named `logits`, or else the first, where exporters that make up names put it. */
+/** Names of outputs that others are less than, the best first: logits, and texts as vectors, pooled as the model has it. */
+const telling = ["logits", "sentence_embedding"];
+
+/** The output that tells most: the one of a telling name, or else the first, where exporters that make up names put it. */
 export const mainOutputOf = (outputs: readonly ValueInfo[]): ValueInfo | undefined =>
-  outputs.find((o) => o.name === "logits") ?? outputs[0];
+  telling.flatMap((name) => outputs.find((o) => o.name === name) ?? [])[0] ?? outputs[0];
+
+/**
+ * What a model says: of each token [B, T, V], or of each text [B, V]; logits or hidden states.
+ *
+ * @throws EspalierError NO_LOGITS if that is not of floats
+ */
+export function answerOf(outputs: readonly ValueInfo[]): ValueInfo {
+  const main = mainOutputOf(outputs);
+  if (main && isFloat(main.dataType) && (main.shape === null || main.shape.length === 2 || main.shape.length === 3)) return main;
+  throw new EspalierError(
+    "NO_LOGITS",
+    `the model has no output of floats by token or by text; its outputs are: ${outputs.map((o) => o.name).join(", ")}`,
+    { outputs: outputs.map((o) => o.name) },
+  );
+}
 
 /**
  * The output [B, T, V] that predicts the next token.

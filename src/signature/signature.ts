@@ -10,7 +10,7 @@ export interface Signature {
   readonly mask: ValueInfo | null;
   /** [B, T] int; null if the model counts positions itself. */
   readonly positions: ValueInfo | null;
-  /** [B, T] int each: which of several texts a token is of. Encoders have such inputs; see `trialSignatureOf`. */
+  /** [B, T] int each: which of several texts a token is of. Encoders have such an input; see `trialSignatureOf` for others. */
   readonly tokenTypes: readonly ValueInfo[];
   /** Cache entries of earlier tokens, in declared order, e.g. [B, K, past, D]; empty for a model without a cache. */
   readonly caches: readonly ValueInfo[];
@@ -18,16 +18,20 @@ export interface Signature {
 
 /** Names on which all exporters agree (Optimum, transformers.js, onnxruntime-genai). */
 const names = { tokens: "input_ids", mask: "attention_mask", positions: "position_ids" } as const;
-const named: ReadonlySet<string> = new Set(Object.values(names));
+const tokenTypeNames: readonly string[] = ["token_type_ids"];
+const named: ReadonlySet<string> = new Set([...Object.values(names), ...tokenTypeNames]);
 
 /**
- * Tells the roles of a causal language model's inputs. Three inputs of integers are known by their names; inputs of floats
- * are cache entries.
+ * Tells the roles of a language model's inputs. Four inputs of integers are known by their names; inputs of floats are cache entries.
  *
  * @throws EspalierError NO_TOKEN_INPUT if there is no `input_ids` of two dimensions; UNSUPPORTED_INPUT if an input has no known role,
- *   or one of the three is not of integers, or not of two dimensions
+ *   or one of the four is not of integers, or not of two dimensions
  */
-export const signatureOf = (inputs: readonly ValueInfo[]): Signature => rolesOf(inputs, []);
+export const signatureOf = (inputs: readonly ValueInfo[]): Signature =>
+  rolesOf(
+    inputs,
+    inputs.filter((i) => tokenTypeNames.includes(i.name)),
+  );
 
 /**
  * The same of a model that may be an encoder, for a trial run: integers [B, T] of other names are token types.
@@ -37,7 +41,7 @@ export const signatureOf = (inputs: readonly ValueInfo[]): Signature => rolesOf(
 export const trialSignatureOf = (inputs: readonly ValueInfo[]): Signature =>
   rolesOf(
     inputs,
-    inputs.filter((i) => !named.has(i.name) && isInteger(i.dataType) && i.shape?.length === 2),
+    inputs.filter((i) => tokenTypeNames.includes(i.name) || (!named.has(i.name) && isInteger(i.dataType) && i.shape?.length === 2)),
   );
 
 function rolesOf(inputs: readonly ValueInfo[], tokenTypes: readonly ValueInfo[]): Signature {
@@ -60,7 +64,7 @@ function rolesOf(inputs: readonly ValueInfo[], tokenTypes: readonly ValueInfo[])
     throw new EspalierError("UNSUPPORTED_INPUT", `input "${other.name}" has type ${other.dataType}, not int64, int32 or bool`, {
       input: other.name,
     });
-  const odd = [mask, positions].find((i) => i?.shape && i.shape.length !== 2);
+  const odd = [mask, positions, ...tokenTypes].find((i) => i?.shape && i.shape.length !== 2);
   if (odd)
     throw new EspalierError(
       "UNSUPPORTED_INPUT",
@@ -81,9 +85,9 @@ export function dimsOf({ shape }: ValueInfo, sizes: readonly number[]): number[]
  *
  * @throws EspalierError UNSUPPORTED_INPUT if an input fixes the number of texts or their length
  */
-export function requireDynamic({ tokens, mask, positions, caches }: Signature): void {
+export function requireDynamic({ tokens, mask, positions, tokenTypes, caches }: Signature): void {
   const isFixed = ({ shape }: ValueInfo) => shape !== null && shape.filter((d) => typeof d !== "number").length < 2;
-  const fixed = [tokens, mask, positions, ...caches].find((input) => input && isFixed(input));
+  const fixed = [tokens, mask, positions, ...tokenTypes, ...caches].find((input) => input && isFixed(input));
   if (fixed)
     throw new EspalierError(
       "UNSUPPORTED_INPUT",

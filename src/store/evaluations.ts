@@ -22,6 +22,8 @@ const settingsThatCount: Readonly<Record<DatasetRecord["form"], readonly (keyof 
   TEXT: ["sequenceLength", "stride", "maxTokens"],
   MULTIPLE_CHOICE: ["maxItems"],
   GENERATION: ["maxItems", "maxNewTokens", "stop", "answer"],
+  LABELLED: ["maxItems", "sequenceLength"],
+  SCORED_PAIRS: ["maxItems", "sequenceLength"],
 };
 
 /** What has changed in how a form is measured: numbers from before compare with none from after. */
@@ -29,6 +31,8 @@ const changes: Readonly<Record<DatasetRecord["form"], readonly string[]>> = {
   TEXT: [],
   MULTIPLE_CHOICE: ["contexts begin as the tokenizer has them"],
   GENERATION: [],
+  LABELLED: [],
+  SCORED_PAIRS: [],
 };
 
 /**

@@ -1,6 +1,7 @@
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { EspalierError } from "../errors.ts";
 import type { Model } from "../generated/prisma/client.ts";
+import type { ModelTask } from "../model-task.ts";
 import type { Architecture, InspectedModel } from "../models/types.ts";
 import { type AgeFilter, createdWithin, holding, namesNobody } from "./filters.ts";
 import { keptByRuns } from "./kept-files.ts";
@@ -17,6 +18,10 @@ export type ModelRecord = DatabaseRecord<
     readonly pruningObstacle: InspectedModel["pruningObstacle"];
   }
 >;
+
+/** Models that were stored before there were others are causal. */
+export const taskOfModel = ({ architecture }: { readonly architecture: Partial<Architecture> }): ModelTask =>
+  architecture.task ?? "CAUSAL_LM";
 
 export interface ModelFilter extends AgeFilter {
   /** That model's children. */

@@ -1,7 +1,7 @@
 import { EspalierError } from "../errors.ts";
 import { append } from "../large-lists.ts";
 import type { Model } from "../onnx/ir.ts";
-import { logitsOf } from "../signature/logits.ts";
+import { answerOf } from "../signature/logits.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { type Branch, residualBranches } from "./branches.ts";
 import { type Flow, flowOf } from "./flow.ts";
@@ -13,7 +13,7 @@ export interface Anatomy {
   readonly flow: Flow;
   /** Name of the token input, [B, T]. */
   readonly tokens: string;
-  /** Name of the output [B, T, V]. */
+  /** Name of the main output: logits [B, T, V] or [B, V], or hidden states. */
   readonly logits: string;
   /** Every removable structure, and the branches it consists of. */
   readonly places: readonly Place[];
@@ -32,7 +32,7 @@ export interface Place extends StructureId {
  */
 export function anatomyOf(model: Model): Anatomy {
   const tokens = signatureOf(model.graph.inputs).tokens.name;
-  const logits = logitsOf(model.graph.outputs).name;
+  const logits = answerOf(model.graph.outputs).name;
   const flow = flowOf(unfuseSums(model.graph), tokens, logits);
   const layers: Branch[][] = [];
   for (const branch of inOrder(residualBranches(flow))) {

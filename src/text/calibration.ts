@@ -2,6 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { type Random, randomInteger, seededRandom } from "../random.ts";
 import { type PerturbationKind, perturbations } from "./perturb.ts";
 import type { Tokenizer } from "./tokenizer.ts";
+import { nextTokens, type View } from "./view.ts";
 
 interface CalibrationOptions {
   readonly samples: number;
@@ -16,10 +17,10 @@ interface ViewOptions {
   readonly perturbation: { readonly kind: PerturbationKind; readonly rate: number; readonly regenerate: boolean };
 }
 
-/** Token ids of the two views of one sample, each at most T. */
+/** The two views of one sample, each of at most T tokens. */
 export interface Views {
-  readonly unperturbed: readonly number[];
-  readonly perturbed: readonly number[];
+  readonly unperturbed: View;
+  readonly perturbed: View;
 }
 
 /** More characters a token than any tokenizer makes of running text; what is too much is cut off again. */
@@ -93,7 +94,7 @@ export function views(tokenizer: Tokenizer, text: string, options: ViewOptions, 
   const { kind, rate, regenerate } = options.perturbation;
   const random = seededRandom(options.seed, `perturbation/${sample}/${regenerate ? iteration : 0}`);
   return {
-    unperturbed: view(tokenizer, text, options.sequenceLength),
-    perturbed: begun(tokenizer, perturbations[kind](tokenizer, text, rate, random), options.sequenceLength),
+    unperturbed: nextTokens(view(tokenizer, text, options.sequenceLength)),
+    perturbed: nextTokens(begun(tokenizer, perturbations[kind](tokenizer, text, rate, random), options.sequenceLength)),
   };
 }

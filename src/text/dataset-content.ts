@@ -13,11 +13,27 @@ export interface GenerationItem {
   readonly answer: string;
 }
 
+/** A text or a pair of texts, and the class that is right: its name or its number. */
+export interface LabelledItem {
+  readonly text: string;
+  readonly pair?: string;
+  readonly label: string | number;
+}
+
+/** Two texts, and how alike they are. */
+export interface ScoredPair {
+  readonly text: string;
+  readonly pair: string;
+  readonly score: number;
+}
+
 /** What a dataset holds. */
 export type DatasetContent =
   | { readonly form: "TEXT"; readonly documents: readonly string[] }
   | { readonly form: "MULTIPLE_CHOICE"; readonly items: readonly ChoiceItem[] }
-  | { readonly form: "GENERATION"; readonly items: readonly GenerationItem[] };
+  | { readonly form: "GENERATION"; readonly items: readonly GenerationItem[] }
+  | { readonly form: "LABELLED"; readonly items: readonly LabelledItem[] }
+  | { readonly form: "SCORED_PAIRS"; readonly items: readonly ScoredPair[] };
 export type DatasetForm = DatasetContent["form"];
 
 /** Bounds, so that one dataset cannot take all memory. */
@@ -28,7 +44,7 @@ const maximumChoices = 100;
 const invalid = (problem: string, details: Readonly<Record<string, unknown>> = {}) =>
   new EspalierError("INVALID_DATASET", problem, details);
 
-export type DatasetEntry = string | ChoiceItem | GenerationItem;
+export type DatasetEntry = string | ChoiceItem | GenerationItem | LabelledItem | ScoredPair;
 
 type Json = Readonly<Record<string, unknown>>;
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -62,8 +78,23 @@ const forms: readonly {
     must: 'must have a string "prompt", and a string "answer" that is not blank',
     read: (r) => ({ prompt: r["prompt"], answer: r["answer"] }) as GenerationItem,
   },
+  {
+    has: (r) => "text" in r && "label" in r,
+    fits: (r) => isFilled(r["text"]) && (r["pair"] === undefined || isFilled(r["pair"])) && isLabel(r["label"]),
+    must: 'must have a string "text" that is not blank, perhaps another in "pair", and in "label" the name or the number of a class',
+    read: (r) => ({ text: r["text"], ...(r["pair"] === undefined ? {} : { pair: r["pair"] }), label: r["label"] }) as LabelledItem,
+  },
+  {
+    has: (r) => "text" in r && "pair" in r,
+    fits: (r) => isFilled(r["text"]) && isFilled(r["pair"]) && typeof r["score"] === "number",
+    must: 'must have strings "text" and "pair" that are not blank, and a number "score" (or a "label")',
+    read: (r) => ({ text: r["text"], pair: r["pair"], score: r["score"] }) as ScoredPair,
+  },
   { has: (r) => "text" in r, fits: (r) => isText(r["text"]), must: 'must have a string "text"', read: (r) => r["text"] as string },
 ];
+
+const isFilled = (value: unknown): value is string => isText(value) && value.trim() !== "";
+const isLabel = (value: unknown): boolean => isFilled(value) || isWhole(value, 0, 999_999);
 
 const isIndex = (value: unknown, list: readonly unknown[]): boolean => isWhole(value, 0, list.length - 1);
 
@@ -74,7 +105,7 @@ function recordOf(value: unknown, line: number): DatasetEntry {
   const form = forms.find((f) => f.has(record));
   if (!form)
     throw invalid(
-      `record ${line} is neither a text, {"text"}, {"context", "choices", "gold"}, {"contexts", "continuation", "gold"} nor {"prompt", "answer"}`,
+      `record ${line} is neither a text, {"text"}, {"context", "choices", "gold"}, {"contexts", "continuation", "gold"}, {"prompt", "answer"}, {"text", "label"} nor {"text", "pair", "score"}`,
       { line },
     );
   if (!form.fits(record)) throw invalid(`record ${line} ${form.must}`, { line });
@@ -94,14 +125,22 @@ export function contentOf(records: readonly DatasetEntry[]): DatasetContent {
   }
   const text = records.findIndex(isText);
   if (text >= 0) throw invalid(`record ${text + 1} is a text, and others are not: a dataset is of one form`, { line: text + 1 });
-  const isPrompt = (record: DatasetEntry): boolean => typeof record === "object" && "prompt" in record;
-  const other = records.findIndex((record) => isPrompt(record) !== isPrompt(records[0] as DatasetEntry));
+  const items = records as Exclude<DatasetEntry, string>[];
+  const form = itemForm(items[0] as Exclude<DatasetEntry, string>);
+  const other = items.findIndex((item) => itemForm(item) !== form);
   if (other >= 0)
-    throw invalid(`record ${other + 1} is not of the form of those before it, with choices or with a prompt: a dataset is of one form`, {
-      line: other + 1,
-    });
-  if (isPrompt(records[0] as DatasetEntry)) return { form: "GENERATION", items: records as GenerationItem[] };
-  return { form: "MULTIPLE_CHOICE", items: records as ChoiceItem[] };
+    throw invalid(
+      `record ${other + 1} is not of the form of those before it, with choices, a prompt, a label or a score: a dataset is of one form`,
+      { line: other + 1 },
+    );
+  return { form, items } as DatasetContent;
+}
+
+/** What tells records that are no texts apart. */
+function itemForm(item: Exclude<DatasetEntry, string>): Exclude<DatasetForm, "TEXT"> {
+  if ("prompt" in item) return "GENERATION";
+  if ("label" in item) return "LABELLED";
+  return "score" in item ? "SCORED_PAIRS" : "MULTIPLE_CHOICE";
 }
 
 /** File names end so; each has its way to be read. */
@@ -129,7 +168,7 @@ function parse(text: string, what: string, line?: number): unknown {
 
 /**
  * Reads a file: `.txt` is one document; `.jsonl` holds a record a line and `.json` an array of them, each a string, `{text}`,
- * `{context, choices, gold}`, `{contexts, continuation, gold}` or `{prompt, answer}`. What else a record has is left out.
+ * `{context, choices, gold}`, `{contexts, continuation, gold}`, `{prompt, answer}`, `{text, label}`, `{text, pair, label}` or `{text, pair, score}`. What else a record has is left out.
  *
  * @throws EspalierError INVALID_DATASET
  */
@@ -162,6 +201,7 @@ export const textsOf = (content: DatasetContent): readonly string[] =>
   content.form === "TEXT"
     ? content.documents
     : content.items.map((item) => {
+        if ("text" in item) return item.pair === undefined ? item.text : `${item.text} ${item.pair}`;
         if ("prompt" in item) return `${item.prompt} ${item.answer}`;
         return "choices" in item ? item.context + item.choices[item.gold] : (item.contexts[item.gold] as string) + item.continuation;
       });

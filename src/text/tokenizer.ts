@@ -2,6 +2,7 @@ import { EspalierError } from "../errors.ts";
 import { readJson, readModelConfig } from "./model-config.ts";
 import { readSpecialTokens } from "./special-tokens.ts";
 import { readDefinition } from "./tokenizer/definition.ts";
+import { type FramedText, framed, startOf } from "./tokenizer/framing.ts";
 import { withinBounds } from "./tokenizer/within-bounds.ts";
 
 /** Text to token ids and back, and the ids that frame a document. */
@@ -14,6 +15,8 @@ export interface Tokenizer {
   readonly ownStart: readonly number[];
   /** What stands in an empty text's place: the tokenizer's BOS token, else its EOS; null if it has neither. */
   readonly emptyId: number | null;
+  /** What stands for a token that is to be told; null if the tokenizer names none. */
+  readonly maskId: number | null;
   /** Ids that end a text. */
   readonly eosIds: readonly number[];
   /** Control signs, which are never text: their ids, and how they are written. */
@@ -22,6 +25,13 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** `documentStart`, then the text. */
   encodeDocument(text: string): number[];
+  /**
+   * One text, or a pair of them, framed as the tokenizer's post-processor has it: as models read texts whole.
+   *
+   * @param texts the ids of each
+   * @throws EspalierError PAIRS_UNSUPPORTED if the tokenizer has no way to frame a pair
+   */
+  frame(texts: readonly (readonly number[])[], longest: number): FramedText;
   /** The text of the ids, special ids left out. A character cut off at an end comes out as U+FFFD. */
   decode(ids: readonly number[]): string;
 }
@@ -47,8 +57,9 @@ export async function loadTokenizer(folder: string, embeddingRows = 0): Promise<
   ]);
   if (!file)
     throw new EspalierError("TOKENIZER_MISSING", "the model's folder has no tokenizer.json, without which text cannot be read or written");
-  const { vocabulary, addedTokens, documentStart: ownStart, ...definition } = withinBounds(readDefinition)(file);
+  const { vocabulary, addedTokens, framing, ...definition } = withinBounds(readDefinition)(file);
   const [encode, decode] = [withinBounds(definition.encode), withinBounds(definition.decode)];
+  const ownStart = startOf(framing);
   const rows = embeddingRows || Number.POSITIVE_INFINITY;
   const extra = new Set(addedTokens.map((t) => t.content));
   // Added tokens without a row are common, and seldom come in a text; others are of another model's vocabulary.
@@ -73,7 +84,7 @@ export async function loadTokenizer(folder: string, embeddingRows = 0): Promise<
     const token = special[name];
     return typeof token === "string" ? vocabulary.get(token) : undefined;
   };
-  const [ownBosId, eosId] = [idOf("bos_token"), idOf("eos_token")];
+  const [ownBosId, eosId, maskId] = [idOf("bos_token"), idOf("eos_token"), idOf("mask_token")];
   const bosId = config.bosId ?? ownBosId ?? null;
   const documentStart = withRows(ownStart.length > 0 || bosId === null ? [...ownStart] : [bosId], "the beginning of every document");
   return {
@@ -81,10 +92,18 @@ export async function loadTokenizer(folder: string, embeddingRows = 0): Promise<
     documentStart,
     ownStart,
     emptyId: ownBosId ?? eosId ?? bosId ?? config.eosIds[0] ?? null,
+    maskId: maskId ?? addedTokens.find(({ content }) => content === "[MASK]" || content === "<mask>")?.id ?? null,
     eosIds: config.eosIds.length > 0 || eosId === undefined ? config.eosIds : [eosId],
     specialTokens: new Map(addedTokens.filter((t) => t.special).map((t) => [t.id, t.content])),
     encode: (text) => withRows(encode(text)),
     encodeDocument: (text) => [...documentStart, ...withRows(encode(text))],
+    frame(texts, longest) {
+      if (texts.length === 2 && !framing.pair)
+        throw new EspalierError("PAIRS_UNSUPPORTED", "the tokenizer's post-processor has no template for a pair of texts");
+      const found = framed(framing, texts, longest);
+      withRows([...found.ids], "what frames a text");
+      return found;
+    },
     decode,
   };
 }

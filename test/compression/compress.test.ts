@@ -24,6 +24,7 @@ import { feedsOf } from "../../src/signature/feeds.ts";
 import { signatureOf } from "../../src/signature/signature.ts";
 import { calibrationSamples, view } from "../../src/text/calibration.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { fixtures } from "../support/fixtures.ts";
 
@@ -120,7 +121,7 @@ describe("compression", () => {
     const grams = await finished(
       inputGrams(
         scene,
-        texts.map((t) => [...t, 0]),
+        texts.map((t) => nextTokens([...t, 0])),
         texts.length,
         [next.parameter],
       ),

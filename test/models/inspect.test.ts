@@ -54,7 +54,7 @@ describe("inspect", () => {
     assert.equal(found.sizeBytes, graph.length);
     assert.deepEqual(
       { ...found.architecture, cache: found.architecture.cache.length },
-      { layers: 12, hiddenSize: 96, vocabularySize: 2048, cache: 12, contextLength: 512, dataType: "float32" },
+      { task: "CAUSAL_LM", layers: 12, hiddenSize: 96, vocabularySize: 2048, cache: 12, contextLength: 512, dataType: "float32" },
     );
     assert.deepEqual(found.architecture.cache[0], { heads: 2, headWidth: 24 });
     assert.equal(found.digest, modelDigest([...found.files].reverse()));

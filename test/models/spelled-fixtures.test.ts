@@ -38,7 +38,7 @@ const beside: Readonly<Record<string, spell.Spelling>> = {
 /** What of a model does not depend on the names in its graph, nor on how many nodes say a thing. */
 async function factsOf(model: Model): Promise<object> {
   verify(model);
-  const facts: Facts = await describeModel(model, tensorReader(folder), null, null);
+  const facts: Facts = await describeModel(model, tensorReader(folder), { length: null, obstacle: null, answer: null });
   const { parameterCount, opset, architecture, structures, obstacles } = facts;
   return {
     parameterCount,

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ValueInfo } from "../../src/onnx/ir.ts";
 import { batchOf, rowsPerRun } from "../../src/pruning/evidence/batch.ts";
+import { signatureOf } from "../../src/signature/signature.ts";
+import { nextTokens } from "../../src/text/view.ts";
 
 test("a run takes as many texts as it has tokens for, and one in any case", () => {
   assert.deepEqual(
@@ -12,7 +14,11 @@ test("a run takes as many texts as it has tokens for, and one in any case", () =
 
 test("each text predicts its next tokens with weights that add up to its sign; the rest is padding; ids are as the model takes them", () => {
   const tokens: ValueInfo = { name: "input_ids", dataType: "int32", shape: ["B", "T"] };
-  const { ids: feeds, targets, weights } = batchOf(tokens, [[5, 6, 7], [1, 2, 3, 4, 5, 6], [9]], [4, 4], (row) => (row === 1 ? -1 : 1));
+  const {
+    ids: feeds,
+    targets,
+    weights,
+  } = batchOf(signatureOf([tokens]), [[5, 6, 7], [1, 2, 3, 4, 5, 6], [9]].map(nextTokens), [4, 4], 4, (row) => (row === 1 ? -1 : 1));
   const ids = feeds["input_ids"];
   assert.ok(ids);
   assert.deepEqual([ids.dataType, targets.dataType], ["int32", "int64"]);

@@ -17,6 +17,7 @@ import { seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { tinyStories } from "../support/documents.ts";
 import { readModel } from "../support/models.ts";
@@ -40,7 +41,7 @@ before(async () => {
 
 const sceneOf = (now: Model): Scene => ({
   ...{ model: now, folder, scratch, read, whole, executionProvider: "CPU", toRemove: 0, gradientBy: "OUTPUT" },
-  samples: texts.map((unperturbed) => ({ unperturbed, perturbed: [] })),
+  samples: texts.map((unperturbed) => ({ unperturbed: nextTokens(unperturbed), perturbed: nextTokens([]) })),
   sequenceLength: 24,
   random: (stream) => seededRandom(0, stream),
 });

@@ -15,6 +15,7 @@ import type { StructureKind } from "../../src/structures/structure.ts";
 import { calibrationSamples } from "../../src/text/calibration.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { quick } from "../support/loop.ts";
 import { readModel } from "../support/models.ts";
@@ -37,7 +38,7 @@ describe("gates", () => {
     const whole = { ...found, divided: await divide(model, found.anatomy, found.parameters) };
     const scene: Scene = {
       ...{ model, folder, scratch, read, whole, toRemove },
-      samples: texts.map((unperturbed) => ({ unperturbed, perturbed: [] })),
+      samples: texts.map((unperturbed) => ({ unperturbed: nextTokens(unperturbed), perturbed: nextTokens([]) })),
       sequenceLength: 24,
       executionProvider: "CPU",
       gradientBy: "OUTPUT",
@@ -54,7 +55,7 @@ describe("gates", () => {
         const random = seededRandom(11, kinds.join());
         const mask = () => Float32Array.from({ length: masked.structures }, () => 0.5 + random());
         const [a, b] = [mask(), mask()];
-        const own = texts.slice(0, 2);
+        const own = texts.slice(0, 2).map(nextTokens);
         const { losses, gradients } = await masked.gradients(own, [a, b]);
         assert.deepEqual(losses, await masked.losses(own, [a, b]));
         // Along a direction that all gates have a part in, and its errors none.

@@ -29,6 +29,7 @@ import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { rangesOf } from "../../src/structures/entries.ts";
 import { isDivided, type StructureId, type StructureKind, structureKinds } from "../../src/structures/structure.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { feedsOf } from "../support/feeds.ts";
 import { masked } from "../support/masked.ts";
 import { scratch } from "../support/scratch.ts";
@@ -59,7 +60,7 @@ const scene = (): Scene => ({
   scratch,
   read,
   whole,
-  samples,
+  samples: samples.map((s) => ({ unperturbed: nextTokens(s.unperturbed), perturbed: nextTokens(s.perturbed) })),
   sequenceLength: T,
   executionProvider: "CPU",
   toRemove: 5000,
@@ -502,7 +503,7 @@ describe("methods by losses", () => {
   it("POLICY_GRADIENT: keeps what losses need, and lets go of what they do not", async () => {
     const many = {
       ...scene(),
-      samples: Array.from({ length: 60 }, (_, s) => ({ unperturbed: text(s % 3), perturbed: [] })),
+      samples: Array.from({ length: 60 }, (_, s) => ({ unperturbed: nextTokens(text(s % 3)), perturbed: nextTokens([]) })),
       toRemove: 10_000,
     };
     const groups = openGroups(whole, [], model, { ...defaultPruningOptions, structureKinds: ["ATTENTION", "MLP"] });
@@ -524,7 +525,7 @@ describe("methods by losses", () => {
 describe("a single text", () => {
   it("is enough for TAYLOR_VECTOR: two that are the same give what one gives", async () => {
     const scores = async (count: number) =>
-      (await scoresBy("TAYLOR_VECTOR", ["ATTENTION", "MLP"], { samples: Array(count).fill(samples[0]) })).flatMap((g) => g.scores);
+      (await scoresBy("TAYLOR_VECTOR", ["ATTENTION", "MLP"], { samples: Array(count).fill(scene().samples[0]) })).flatMap((g) => g.scores);
     const [one, two] = [await scores(1), await scores(2)];
     for (const [i, score] of one.entries()) {
       assert.ok(score > 0, `${one}`);

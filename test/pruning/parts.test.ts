@@ -21,6 +21,7 @@ import { bindingOf } from "../../src/signature/binding.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide, removeStructures } from "../../src/structures/divide.ts";
 import { type StructureId, structureKinds } from "../../src/structures/structure.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { evaluate } from "../support/finite-differences.ts";
 import { exported, graphDigest, pruneAhab, quick, timeless } from "../support/loop.ts";
 import { readModel, testModels } from "../support/models.ts";
@@ -60,7 +61,7 @@ describe("evidence of heads and channels", () => {
         whole,
         toRemove: 0,
         random: (stream) => seededRandom(0, stream),
-        samples: [{ unperturbed: view(5), perturbed: view(900) }],
+        samples: [{ unperturbed: nextTokens(view(5)), perturbed: nextTokens(view(900)) }],
         sequenceLength: 12,
         gradientBy: "WEIGHTS",
         executionProvider: "CPU",

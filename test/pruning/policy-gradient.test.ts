@@ -11,6 +11,7 @@ import { discover } from "../../src/structures/discover.ts";
 import { calibrationSamples } from "../../src/text/calibration.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { quick } from "../support/loop.ts";
 import { readModel } from "../support/models.ts";
@@ -31,7 +32,7 @@ it("POLICY_GRADIENT learns to keep the layers that cost most when they are left 
     scratch,
     read,
     whole,
-    samples: texts.map((unperturbed) => ({ unperturbed, perturbed: [] })),
+    samples: texts.map((unperturbed) => ({ unperturbed: nextTokens(unperturbed), perturbed: nextTokens([]) })),
     sequenceLength: 32,
     executionProvider: "CPU" as const,
     toRemove: 200_000,

@@ -16,6 +16,7 @@ import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { removeStructures } from "../../src/structures/divide.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { ahabFolder } from "../support/ahab.ts";
 import { feedsOf } from "../support/feeds.ts";
 import { logitsOf } from "../support/masked.ts";
@@ -97,7 +98,7 @@ describe("least squares", () => {
     ];
     const [parameter = ""] = down;
     const scene = { model, folder, scratch, whole, sequenceLength: 8, executionProvider: "CPU" as const };
-    const gram = (await finished(inputGrams(scene, texts, 2, [parameter]))).get(parameter);
+    const gram = (await finished(inputGrams(scene, texts.map(nextTokens), 2, [parameter]))).get(parameter);
     assert.ok(gram);
     const node = model.graph.nodes.find((n) => n.inputs[1] === parameter);
     const input = node?.inputs[0] ?? "";

@@ -77,9 +77,9 @@ describe("the roles of a model's inputs", () => {
       refused(() => trialSignatureOf(inputs), code, says);
     });
 
-  it("are refused by name where they are token types, but for a trial", () => {
+  it("are token types by name, and for a trial by their form", () => {
     const inputs = [tokens(), segments, value("langs", "int32", ["B", "T"])];
-    refused(() => signatureOf(inputs), "UNSUPPORTED_INPUT", /role is not known: token_type_ids, langs$/);
+    refused(() => signatureOf(inputs), "UNSUPPORTED_INPUT", /role is not known: langs$/);
     assert.deepEqual(rolesOf(trialSignatureOf(inputs)), ["input_ids", undefined, undefined, ["token_type_ids", "langs"], 0]);
   });
 

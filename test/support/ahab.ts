@@ -14,5 +14,5 @@ export async function storeAhab(dataDirectory: string): Promise<StoredModel> {
   for (const path of (await readdir(ahabFolder, { recursive: true })).sort())
     if ((await stat(join(ahabFolder, path))).isFile()) paths.push(path);
   const files = await Promise.all(paths.map(async (path) => ({ path, ...(await storeFile(dataDirectory, join(ahabFolder, path))) })));
-  return { dataDirectory, digest: modelDigest(files), files, vocabularySize: 2048 };
+  return { dataDirectory, digest: modelDigest(files), files, vocabularySize: 2048, task: "CAUSAL_LM" };
 }

@@ -23,6 +23,7 @@ export function inspected(name: string, parameterCount = 1000): InspectedModel {
     opset: 21,
     operators: { MatMul: 14, Add: 4 },
     architecture: {
+      task: "CAUSAL_LM",
       layers: 2,
       hiddenSize: 8,
       vocabularySize: 64,

@@ -19,6 +19,7 @@ import { randomInteger, seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import { structureKinds } from "../../src/structures/structure.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { type Expected, type Fixture, headsOf } from "./fixtures.ts";
 import { scratch } from "./scratch.ts";
 
@@ -67,7 +68,7 @@ async function lowest(dataDirectory: string, stored: InspectedModel, seed: numbe
     whole,
     toRemove: 0,
     random: (stream: string) => seededRandom(seed, stream),
-    samples: [0, 1].map(() => ({ unperturbed: text(), perturbed: text() })),
+    samples: [0, 1].map(() => ({ unperturbed: nextTokens(text()), perturbed: nextTokens(text()) })),
     sequenceLength: 9,
     executionProvider: "CPU" as const,
   };

@@ -4,6 +4,7 @@ import { calibrationSamples, views } from "../../src/text/calibration.ts";
 import { loadDataset } from "../../src/text/datasets.ts";
 import { perturbationKinds } from "../../src/text/perturb.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { nextTokens } from "../../src/text/view.ts";
 import { testModels } from "../support/models.ts";
 
 const tokenizer = await loadTokenizer((testModels[0] as (typeof testModels)[0]).folder);
@@ -71,9 +72,9 @@ describe("views", () => {
     for (const kind of perturbationKinds)
       for (const sequenceLength of [8, 64, 512]) {
         const both = views(tokenizer, text, { seed: 1, sequenceLength, perturbation: { ...perturbation, kind } }, 0, 0);
-        assert.deepEqual(both.unperturbed, tokenizer.encodeDocument(text).slice(0, sequenceLength));
-        assert.ok(both.perturbed.length <= sequenceLength && both.perturbed.length > 1);
-        assert.equal(both.perturbed[0], 0);
+        assert.deepEqual(both.unperturbed, nextTokens(tokenizer.encodeDocument(text).slice(0, sequenceLength)));
+        assert.ok(both.perturbed.ids.length < sequenceLength && both.perturbed.ids.length > 0);
+        assert.equal(both.perturbed.ids[0], 0);
         if (sequenceLength === 512) assert.notDeepEqual(both.perturbed, both.unperturbed);
       }
   });

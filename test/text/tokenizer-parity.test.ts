@@ -5,7 +5,7 @@ import { StreamDecoder } from "../../src/text/stream-decoder.ts";
 import { Component } from "../../src/text/tokenizer/component.ts";
 import { decoder } from "../../src/text/tokenizer/decoders.ts";
 import { readDefinition } from "../../src/text/tokenizer/definition.ts";
-import { documentStart } from "../../src/text/tokenizer/document-start.ts";
+import { framing, startOf } from "../../src/text/tokenizer/framing.ts";
 import { normalizer } from "../../src/text/tokenizer/normalizers.ts";
 import { preTokenizer } from "../../src/text/tokenizer/pre-tokenizers.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -81,5 +81,5 @@ describe("tokenizers as Hugging Face's", () => {
     });
 
   for (const { processor, start } of fixtures.starts)
-    it(`begins: ${nameOf(processor)}`, () => assert.deepEqual(documentStart(new Component(processor, "post_processor")), start));
+    it(`begins: ${nameOf(processor)}`, () => assert.deepEqual(startOf(framing(new Component(processor, "post_processor"))), start));
 });

@@ -14,6 +14,7 @@ import type { ConcreteProvider } from "../../../src/runtime/providers.ts";
 import { discover } from "../../../src/structures/discover.ts";
 import { divide } from "../../../src/structures/divide.ts";
 import { structureKinds } from "../../../src/structures/structure.ts";
+import { nextTokens } from "../../../src/text/view.ts";
 
 /**
  * PIP's scores of every structure of a model, of all kinds, over four pairs of random views of 24 tokens: one iteration's, as a run
@@ -41,7 +42,7 @@ export async function scoresOn(
     read,
     scratch,
     whole,
-    samples: Array.from({ length: 4 }, () => ({ unperturbed: view(), perturbed: view() })),
+    samples: Array.from({ length: 4 }, () => ({ unperturbed: nextTokens(view()), perturbed: nextTokens(view()) })),
     sequenceLength,
     gradientBy,
     executionProvider: provider,

@@ -6,7 +6,7 @@ import { cancellable } from "../cancellable.ts";
 import type { Context } from "../context.ts";
 import { merged } from "../merged.ts";
 import { Needs } from "../needs.ts";
-import { servingModel, writingRules } from "../serving-request.ts";
+import { servingModelFor, writingRules } from "../serving-request.ts";
 import {
   CompareInput,
   GenerateInput,
@@ -28,7 +28,7 @@ async function requestOf(context: Context, input: GenerateInput): Promise<Genera
     ["input.n", input.n >= 1 && input.n <= 8, "must be from 1 to 8"],
     ["input.topLogprobs", topLogprobs == null || (topLogprobs >= 0 && topLogprobs <= 20), "must be from 0 to 20"],
   ]);
-  const model = await servingModel(context, "input.modelId", modelId);
+  const model = await servingModelFor(context, modelId, "write texts", ["CAUSAL_LM"]);
   return {
     ...rest,
     prompt: prompt.text ?? (prompt.messages ?? []).map(({ role, content }) => ({ role, content })),

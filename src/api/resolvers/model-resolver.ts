@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Query, Resolver, Root } from "type-graphql";
+import type { ModelTask } from "../../model-task.ts";
 import { blaming, requireAll } from "../../rules/validate.ts";
 import { chatTemplateOf } from "../../services/chat-template-of.ts";
 import { deleteModel } from "../../services/delete-model.ts";
@@ -7,14 +8,14 @@ import { registerModel } from "../../services/register-model.ts";
 import { updateModel } from "../../services/update-model.ts";
 import type { ExportRecord } from "../../store/exports.ts";
 import { ancestors, descendants } from "../../store/lineage.ts";
-import { getModel, listModels, type ModelOrder, type ModelRecord, noModel } from "../../store/models.ts";
+import { getModel, listModels, type ModelOrder, type ModelRecord, noModel, taskOfModel } from "../../store/models.ts";
 import { repositoryOf } from "../../store/repository-names.ts";
 import type { RunOrder } from "../../store/runs.ts";
 import { structuresLeft } from "../../store/structures-left.ts";
 import type { StructureKind } from "../../structures/structure.ts";
 import { listCost, pageCost } from "../complexity.ts";
 import type { Context } from "../context.ts";
-import { modelOrderEnum, runOrderEnum, structureKindEnum } from "../enums.ts";
+import { modelOrderEnum, modelTaskEnum, runOrderEnum, structureKindEnum } from "../enums.ts";
 import { given } from "../given.ts";
 import { longestLine } from "../loaders.ts";
 import { Needs } from "../needs.ts";
@@ -131,6 +132,11 @@ export class ModelResolver {
   ): Promise<DeleteModelPayload> {
     await blaming("input.id", deleteModel(services, id, keepDescendants));
     return { deletedId: id };
+  }
+
+  @FieldResolver(() => modelTaskEnum, { description: "What it is for, told by what it does." })
+  task(@Root() model: ModelRecord): ModelTask {
+    return taskOfModel(model);
   }
 
   @FieldResolver(() => [OperatorCount], { description: "The operators of its graph, most frequent first.", complexity: listCost })

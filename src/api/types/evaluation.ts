@@ -74,7 +74,8 @@ export class EvaluationResult {
 
   @Field(() => Float, {
     nullable: true,
-    description: "`acc`: share of items whose right choice is the most likely, 0 to 1, by the sum of its tokens' log-likelihoods.",
+    description:
+      "`acc`: share of items whose right choice is the most likely, 0 to 1, by the sum of its tokens' log-likelihoods. Of labelled texts: share whose class was told.",
   })
   readonly accuracy?: number | null;
 
@@ -106,6 +107,39 @@ export class EvaluationResult {
       "What guessing would get on these items: the mean of one over the number of choices, 0 to 1; of answers that are written, 0.",
   })
   readonly chanceAccuracy?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Of masked tokens: exp of the mean negative log-probability of each token of the texts, masked alone. Lower is better.",
+  })
+  readonly pseudoPerplexity?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error, stretches of text taken as independent." })
+  readonly pseudoPerplexityStandardError?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Share of tokens that were found most probable, each masked alone, 0 to 1." })
+  readonly maskedAccuracy?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error, stretches of text taken as independent." })
+  readonly maskedAccuracyStandardError?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Of labelled texts: the mean over classes of F1, the harmonic mean of precision and recall, 0 to 1.",
+  })
+  readonly f1?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error, by the jackknife." })
+  readonly f1StandardError?: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: "Of pairs with scores: Spearman's rank correlation of the cosine of both texts' vectors with the score, -1 to 1.",
+  })
+  readonly spearman?: number | null;
+
+  @Field(() => Float, { nullable: true, description: "Its standard error, by Fisher's transformation." })
+  readonly spearmanStandardError?: number | null;
 
   @Field(() => Float, { nullable: true, description: "Tokens read per second, 128 at a time. Null if speed was not to be measured." })
   readonly prefillTokensPerSecond?: number | null;

@@ -15,6 +15,7 @@ export const evaluateTask: Task<"evaluate"> = async function* ({ model, against,
     other: against ? await located(against) : null,
     content: await readDataset(dataset),
     vocabularySize: model.vocabularySize,
+    task: model.task,
     ...settings,
   });
 };

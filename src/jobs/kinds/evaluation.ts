@@ -1,6 +1,7 @@
 import { providerHere } from "../../compute/provider-here.ts";
 import { heldAgainst, requireMeasurable } from "../../rules/evaluation-rules.ts";
 import { tokenizedModel } from "../../rules/tokenized-model.ts";
+import { getDataset } from "../../store/datasets.ts";
 import { recordEvaluation, settleComparison } from "../../store/evaluations.ts";
 import { beginAnew } from "../../store/run-progress.ts";
 import { type KindOfRun, withoutSteps } from "../run-kind.ts";
@@ -15,9 +16,9 @@ export const evaluation: KindOfRun<"EVALUATION", "evaluate"> = {
   queue: "evaluate",
   task: "evaluate",
   makesModel: false,
-  async fits({ store }, { modelId, options }) {
+  async fits({ store }, { modelId, datasetId, options }) {
     const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
-    requireMeasurable(model, options);
+    requireMeasurable(model, (await getDataset(store.prisma, { id: datasetId ?? "" })).form, options);
     await heldAgainst(store, model, false, options);
   },
   request: async (services, { modelId, datasetId, options }) => ({

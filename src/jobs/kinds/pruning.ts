@@ -1,7 +1,11 @@
 import { requireFiles } from "../../artifacts/model-files.ts";
 import { providerHere } from "../../compute/provider-here.ts";
 import { requirePrunable } from "../../rules/pruning-rules.ts";
+import { taskRules } from "../../rules/task-rules.ts";
 import { tokenizedModel } from "../../rules/tokenized-model.ts";
+import { requireAll } from "../../rules/validate.ts";
+import { getDataset } from "../../store/datasets.ts";
+import { taskOfModel } from "../../store/models.ts";
 import {
   countIterations,
   pruningStands,
@@ -22,8 +26,10 @@ export const pruning: KindOfRun<"PRUNING", "prune"> = {
   queue: "prune",
   task: "prune",
   makesModel: true,
-  fits: async ({ store }, { modelId, options }) => {
+  fits: async ({ store }, { modelId, method, datasetId, options }) => {
     const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
+    const { form } = await getDataset(store.prisma, { id: datasetId ?? "" });
+    requireAll(taskRules(taskOfModel(model), method, form));
     await requirePrunable(store.prisma, model, options);
   },
   request: async (services, run, scratch) => ({

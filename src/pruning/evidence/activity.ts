@@ -4,7 +4,7 @@ import type { Value } from "../../onnx/builder.ts";
 import { sizeAt, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
 import type { TensorValue } from "../../runtime/session.ts";
-import { batchOf } from "./batch.ts";
+import { batchOf, runOn } from "./batch.ts";
 import type { Gather, Scene } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
 import { productInputs } from "./product-inputs.ts";
@@ -37,7 +37,7 @@ export async function* inputMoments(
   parameters: readonly string[],
 ): AsyncGenerator<number, ReadonlyMap<string, InputMoments>> {
   const { samples, sequenceLength: T } = scene;
-  const { model, b, B, tokens: input, products, inputs, rowsOf } = await productInputs(scene, "activity", samples.length, parameters);
+  const { model, b, B, signature, products, inputs, rowsOf } = await productInputs(scene, "activity", samples.length, parameters);
   const weights = b.input("activity/weights", "float32", [B, T]);
   const found = inputs.flatMap((name): Value[] => {
     const rows = rowsOf(name);
@@ -55,10 +55,10 @@ export async function* inputMoments(
   try {
     for (let done = 0; done < samples.length; done += B) {
       const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const feeds = batchOf(input, texts, [B, T]);
-      const own = feeds.weights.data.filter((w) => w > 0).length;
-      const data = feeds.weights.data.map((w) => (w > 0 ? 1 / own : 0));
-      const out = await session.run({ ...feeds.ids, [weights.name]: { ...feeds.weights, data } });
+      const feeds = batchOf(signature, texts, [B, T]);
+      const own = feeds.counted.data.filter((w) => w > 0).length;
+      const data = feeds.counted.data.map((w) => (w > 0 ? 1 / own : 0));
+      const out = await runOn(session, { ...feeds.ids, [weights.name]: { ...feeds.counted, data } });
       const values = (out[joined.name] as TensorValue<Float32Array>).data;
       tokens += own;
       let start = 0;

@@ -1,3 +1,5 @@
+import type { LossKind } from "../../autodiff/loss.ts";
+import type { GraphPooling } from "../../autodiff/readout.ts";
 import type { Model } from "../../onnx/ir.ts";
 import type { TensorReader } from "../../onnx/read-tensor.ts";
 import type { Random } from "../../random.ts";
@@ -5,6 +7,15 @@ import type { ConcreteProvider } from "../../runtime/providers.ts";
 import type { Views } from "../../text/calibration.ts";
 import type { OpenGroup, Whole } from "../open-groups.ts";
 import type { GradientPoint } from "../options.ts";
+
+/** How a model is judged whose tokens see what follows them. */
+export interface Judge {
+  /** Places of a text that predict: all its tokens, or the text itself. */
+  readonly places: "TOKENS" | "TEXT";
+  readonly loss: LossKind;
+  /** How hidden states are pooled before they are read; null for logits. */
+  readonly pooling: GraphPooling | null;
+}
 
 /** What evidence is gathered from: a model as it is now, and the views of the calibration texts. */
 export interface Scene {
@@ -18,6 +29,8 @@ export interface Scene {
   readonly whole: Whole;
   readonly samples: readonly Views[];
   readonly sequenceLength: number;
+  /** What the model is judged by; null for a causal one's next tokens. */
+  readonly judge?: Judge | null;
   readonly gradientBy: GradientPoint;
   readonly executionProvider: ConcreteProvider;
   /** Parameters that are still to go in all. */

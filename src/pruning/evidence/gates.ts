@@ -1,4 +1,5 @@
 import { numberAt } from "../../number-at.ts";
+import type { View } from "../../text/view.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
@@ -39,7 +40,7 @@ export const gates: Gather<number> = async function* (scene, groups) {
     for (let step = 0; step < steps; step++) {
       const hard = opened(all, worth, groups, scene.toRemove * Math.min(1, step / (closing * steps)));
       const drawn = Array.from({ length: rows }, () => all.map(() => (random() < ajar ? random() : null)));
-      const batch = drawn.map((_, r) => texts[(step * rows + r) % texts.length] as readonly number[]);
+      const batch = drawn.map((_, r) => texts[(step * rows + r) % texts.length] as View);
       const { gradients } = await masked.gradients(
         batch,
         drawn.map((own) => own.map((place, i) => place ?? numberAt(hard, i))),

@@ -1,5 +1,4 @@
 import { rowOutputNorms, squaredNorms } from "../../autodiff/ghost.ts";
-import { lower } from "../../autodiff/lower.ts";
 import type { OutputRequest, Reduction, SliceRequest } from "../../autodiff/reductions.ts";
 import { buildScoreGraph, type ScoreGraph } from "../../autodiff/score-graph.ts";
 import { absoluteFirstOrder, firstOrder } from "../../autodiff/taylor.ts";
@@ -7,15 +6,13 @@ import { EspalierError } from "../../errors.ts";
 import { numberAt } from "../../number-at.ts";
 import type { TypedGraph } from "../../onnx/ir.ts";
 import type { Session, TensorValue } from "../../runtime/session.ts";
-import { specialise } from "../../runtime/specialise.ts";
-import { bindingOf } from "../../signature/binding.ts";
-import { signatureOf } from "../../signature/signature.ts";
 import { isDivided } from "../../structures/structure.ts";
 import { mean } from "../mean.ts";
 import type { OpenGroup } from "../open-groups.ts";
 import type { GradientPoint } from "../options.ts";
-import { batchOf, rowsPerRun, viewsOf } from "./batch.ts";
+import { batchOf, rowsPerRun, runOn, viewsOf } from "./batch.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
+import { type JudgedGraph, judgedGraph } from "./judged.ts";
 import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
 import { type ResidualStream, residualStreamOf } from "./residual-stream.ts";
@@ -34,7 +31,7 @@ interface Measured {
   readonly question: Question;
   /** For each sample, the answers to each request, then to each output. */
   readonly answers: readonly (readonly Float32Array[])[];
-  readonly loss: number;
+  readonly loss: number | null;
   readonly perturbedLoss: number | null;
 }
 
@@ -85,20 +82,19 @@ async function* measure(
   reduce: Reduction,
   views: 1 | 2,
 ): AsyncGenerator<number, Measured> {
-  const { samples, sequenceLength: T, whole } = scene;
-  const { logits } = whole.anatomy;
+  const { samples, sequenceLength: T, judge } = scene;
   const residualStream = residualStreamOf(scene, groups);
   const branches = by === "OUTPUT" ? residualStream.branches : [];
   const values = branches.flat().flatMap(({ output, sum }) => [output, sum]);
   const model = residualStream.giving(values);
   const S = Math.min(samples.length, rowsPerRun(views * T));
-  const binding = bindingOf(model, views * S, T, [...whole.parameters.keys()]);
-  const typed = lower(await specialise(model, binding, [logits, ...values]));
+  const judged = await judgedGraph(scene, model, views * S, values);
+  const { typed } = judged;
   const question = by === "OUTPUT" ? ofOutputs(groups, branches, typed) : ofWeights(groups);
-  const plan = buildScoreGraph(typed, logits, question.requests, reduce, views, question.outputs);
+  const plan = buildScoreGraph(typed, judged.answer, question.requests, reduce, views, question.outputs, judge?.loss);
   const session = await openScoring(scene, model, plan.graph);
   try {
-    return { question, ...(yield* runAll(session, plan, scene, views, S)) };
+    return { question, ...(yield* runAll(session, plan, scene, judged, views, S)) };
   } finally {
     await session.close();
   }
@@ -107,18 +103,18 @@ async function* measure(
 async function* runAll(
   session: Session,
   plan: ScoreGraph,
-  { model, samples, sequenceLength: T }: Scene,
+  { samples, sequenceLength: T, judge }: Scene,
+  { signature, places }: JudgedGraph,
   views: 1 | 2,
   S: number,
 ): AsyncGenerator<number, Omit<Measured, "question">> {
-  const { tokens } = signatureOf(model.graph.inputs);
   const answers: Float32Array[][] = [];
   const losses: number[][] = [[], []];
   for (let done = 0; done < samples.length; done += S) {
     const rows = samples.slice(done, done + S).map((sample) => viewsOf(sample, views));
     // Perturbed views lie at the odd rows of two.
-    const { ids, targets, weights } = batchOf(tokens, rows.flat(), [views * S, T], (row) => (row % views === 1 ? -1 : 1));
-    const out = await session.run({ ...ids, [plan.targets]: targets, [plan.weights]: weights });
+    const { ids, targets, weights } = batchOf(signature, rows.flat(), [views * S, T], places, (row) => (row % views === 1 ? -1 : 1));
+    const out = await runOn(session, { ...ids, [plan.targets]: targets, [plan.weights]: weights });
     const found = (out[plan.answers] as TensorValue<Float32Array>).data;
     const loss = (out[plan.losses] as TensorValue<Float32Array>).data;
     const width = found.length / S;
@@ -128,6 +124,8 @@ async function* runAll(
     }
     yield done + rows.length;
   }
+  // Readings along chance directions are no losses.
+  if (judge?.loss === "READING") return { answers, loss: null, perturbedLoss: null };
   return { answers, loss: mean(losses[0] ?? []), perturbedLoss: views === 2 ? mean(losses[1] ?? []) : null };
 }
 

@@ -1,17 +1,15 @@
 import { backward, gradientOf } from "../../autodiff/backward.ts";
 import { crossEntropy, signedCrossEntropy } from "../../autodiff/loss.ts";
-import { lower } from "../../autodiff/lower.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
 import { type Node, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
 import type { TensorValue } from "../../runtime/session.ts";
-import { specialise } from "../../runtime/specialise.ts";
-import { bindingOf } from "../../signature/binding.ts";
-import { signatureOf } from "../../signature/signature.ts";
 import { isDivided } from "../../structures/structure.ts";
+import type { View } from "../../text/view.ts";
 import type { OpenGroup } from "../open-groups.ts";
-import { batchOf } from "./batch.ts";
+import { batchOf, runOn } from "./batch.ts";
 import type { Scene } from "./evidence.ts";
+import { judgedGraph } from "./judged.ts";
 import { lastProductsOf } from "./last-products.ts";
 import { openScoring } from "./open-scoring.ts";
 import { type ResidualStream, residualStreamOf } from "./residual-stream.ts";
@@ -27,12 +25,12 @@ export interface MaskedModel {
    * @param masks for each text, one number a structure: 1 leaves it as it is, 0 leaves it out
    * @returns each text's mean loss, in nats per token
    */
-  losses(texts: readonly (readonly number[])[], masks: readonly ArrayLike<number>[]): Promise<number[]>;
+  losses(texts: readonly View[], masks: readonly ArrayLike<number>[]): Promise<number[]>;
   /**
    * The same, with the gradient of each text's loss by its own mask, one number a structure; of a model that was opened for gradients only.
    */
   gradients(
-    texts: readonly (readonly number[])[],
+    texts: readonly View[],
     masks: readonly ArrayLike<number>[],
   ): Promise<{ readonly losses: number[]; readonly gradients: readonly Float32Array[] }>;
   close(): Promise<void>;
@@ -46,28 +44,25 @@ export interface MaskedModel {
  * @throws EspalierError as `specialise`; UNSUPPORTED_OPERATOR if a node on the way has no gradient rule
  */
 export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number, differentiable = false): Promise<MaskedModel> {
-  const { sequenceLength: T, whole } = scene;
-  const { logits } = whole.anatomy;
+  const { sequenceLength: T } = scene;
   const { branches, giving } = residualStreamOf(scene, groups);
   const outputs = branches.flatMap((own) => own.map((b) => b.output));
   const model = giving(outputs);
-  const parameters = [...whole.parameters.keys()];
-  const typed = lower(await specialise(model, bindingOf(model, rows, T, parameters), [logits, ...outputs]));
+  const { typed, answer: logits, signature, places } = await judgedGraph(scene, model, rows, outputs);
   const structures = groups.reduce((n, g) => n + g.indexes.length, 0);
   const masked = withMasks(typed, logits, groups, branches, [rows, T, structures]);
 
   const b = new GraphBuilder(masked, "loss");
-  const [targets, weights] = [b.input("loss/targets", "int64", [rows, T]), b.input("loss/weights", "float32", [rows, T])];
+  const [targets, weights] = [b.input("loss/targets", "int64", [rows, places]), b.input("loss/weights", "float32", [rows, places])];
   const { losses, gradient } = differentiable
     ? byMask(b, logits, targets, weights)
     : { ...crossEntropy(b, b.value(logits), targets, weights), gradient: null };
   const session = await openScoring(scene, model, b.build(gradient ? [losses, gradient] : [losses]));
-  const { tokens } = signatureOf(model.graph.inputs);
-  const run = async (texts: readonly (readonly number[])[], masks: readonly ArrayLike<number>[]) => {
-    const feeds = batchOf(tokens, texts, [rows, T]);
+  const run = async (texts: readonly View[], masks: readonly ArrayLike<number>[]) => {
+    const feeds = batchOf(signature, texts, [rows, T], places);
     const mask = new Float32Array(rows * (structures + 1)).fill(1);
     for (const [r, own] of masks.entries()) mask.set(Array.from(own), r * (structures + 1));
-    const out = await session.run({
+    const out = await runOn(session, {
       ...feeds.ids,
       [targets.name]: feeds.targets,
       [weights.name]: feeds.weights,

@@ -1,13 +1,11 @@
-import { lower } from "../../autodiff/lower.ts";
 import { type Product, productsOf } from "../../autodiff/products.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
-import { type Model, sizeAt, sizeOf, type ValueInfo } from "../../onnx/ir.ts";
+import { type Model, sizeAt, sizeOf } from "../../onnx/ir.ts";
 import { toFloat32 } from "../../onnx/to-float32.ts";
-import { specialise } from "../../runtime/specialise.ts";
-import { bindingOf } from "../../signature/binding.ts";
-import { signatureOf } from "../../signature/signature.ts";
+import type { Signature } from "../../signature/signature.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Scene } from "./evidence.ts";
+import { judgedGraph } from "./judged.ts";
 
 /** A graph of a batch of texts [B, T], in which what products are given can be summed up. */
 export interface ProductInputs {
@@ -15,8 +13,7 @@ export interface ProductInputs {
   readonly model: Model;
   readonly b: GraphBuilder;
   readonly B: number;
-  /** The input of token ids. */
-  readonly tokens: ValueInfo;
+  readonly signature: Signature;
   /** The products that read parameters, by parameter. */
   readonly products: ReadonlyMap<string, Product>;
   /** Names of what they are given, each once. */
@@ -31,19 +28,19 @@ export interface ProductInputs {
  * @param parameters matrices; those that no plain product reads are passed over
  */
 export async function productInputs(
-  scene: Pick<Scene, "model" | "whole" | "sequenceLength">,
+  scene: Pick<Scene, "model" | "whole" | "sequenceLength" | "judge">,
   name: string,
   texts: number,
   parameters: readonly string[],
 ): Promise<ProductInputs> {
-  const { sequenceLength: T, whole } = scene;
+  const { sequenceLength: T } = scene;
   const model = toFloat32(scene.model);
   const B = Math.min(texts, rowsPerRun(T));
-  const typed = lower(await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), [whole.anatomy.logits]));
+  const { typed, signature } = await judgedGraph(scene, model, B);
   const products = productsOf(typed, parameters);
   const b = new GraphBuilder(typed, name);
   return {
-    ...{ model, b, B, products, tokens: signatureOf(model.graph.inputs).tokens },
+    ...{ model, b, B, products, signature },
     inputs: [...new Set([...products.values()].map((p) => p.input))],
     rowsOf(input) {
       const x = b.value(input);

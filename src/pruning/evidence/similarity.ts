@@ -5,20 +5,20 @@ import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { bindingOf } from "../../signature/binding.ts";
 import { signatureOf } from "../../signature/signature.ts";
-import { batchOf, rowsPerRun } from "./batch.ts";
+import { batchOf, rowsPerRun, runOn } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openScoring } from "./open-scoring.ts";
 import { residualStreamOf } from "./residual-stream.ts";
 
 /** The mean over a text's tokens of the cosine between the residual stream before a structure and after it, on the mean of the texts. Forward passes only. */
 export const similarity: Gather<number> = async function* (scene, groups) {
-  const { samples, sequenceLength: T, whole } = scene;
+  const { samples, sequenceLength: T, whole, judge } = scene;
   const residualStream = residualStreamOf(scene, groups);
   const ends = residualStream.branches.map((own) => [own[0]?.skip ?? "", own.at(-1)?.sum ?? ""] as const);
   const names = [...new Set(ends.flat())];
   const model = residualStream.giving(names);
   const B = Math.min(samples.length, rowsPerRun(T));
-  const typed = await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()]), names);
+  const typed = await specialise(model, bindingOf(model, B, T, [...whole.parameters.keys()], judge != null), names);
   const b = new GraphBuilder(typed, "similarity");
   const weights = b.input("similarity/weights", "float32", [B, T]);
   const rows = (name: string): Value => {
@@ -37,11 +37,11 @@ export const similarity: Gather<number> = async function* (scene, groups) {
   const session = await openScoring(scene, model, b.build([joined]));
   const sums = groups.map(() => 0);
   try {
-    const { tokens } = signatureOf(model.graph.inputs);
+    const signature = signatureOf(model.graph.inputs);
     for (let done = 0; done < samples.length; done += B) {
       const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const feeds = batchOf(tokens, texts, [B, T]);
-      const out = await session.run({ ...feeds.ids, [weights.name]: feeds.weights });
+      const feeds = batchOf(signature, texts, [B, T]);
+      const out = await runOn(session, { ...feeds.ids, [weights.name]: feeds.counted });
       const found = (out[joined.name] as TensorValue<Float32Array>).data;
       for (const [g] of groups.entries())
         for (const [r] of texts.entries()) sums[g] = numberAt(sums, g) + numberAt(found, r * groups.length + g);

@@ -28,6 +28,25 @@ export interface MethodOf<Need extends keyof EvidenceTypes> {
   score(evidence: EvidenceTypes[Need]): number;
 }
 
+/** Whether evidence is of losses, of gradients whose sign says nothing, or of neither. */
+const judged: Readonly<Record<keyof EvidenceTypes, "LOSS" | "GRADIENT" | "NOTHING">> = {
+  gradientDifferences: "GRADIENT",
+  gradientNorms: "GRADIENT",
+  absoluteTaylor: "GRADIENT",
+  vectorTaylor: "LOSS",
+  lossesWithout: "LOSS",
+  keepProbability: "LOSS",
+  gateWorth: "LOSS",
+  weightSums: "NOTHING",
+  activity: "NOTHING",
+  fluctuations: "NOTHING",
+  similarity: "NOTHING",
+  chance: "NOTHING",
+};
+
+/** What a method needs of what a model is judged by. */
+export const judgedBy = ({ needs }: Pick<Method, "needs">): "LOSS" | "GRADIENT" | "NOTHING" => judged[needs];
+
 /** What a method's scores are divided by where nothing else is asked for. */
 export const normalizationOf = ({ normalization }: Pick<Method, "normalization">): Normalization => normalization ?? "SQRT_PARAMETER_COUNT";
 

@@ -2,7 +2,7 @@ import { type AddedToken, addedTokens, finder } from "./added-tokens.ts";
 import { bpe } from "./bpe.ts";
 import { Component } from "./component.ts";
 import { decoder } from "./decoders.ts";
-import { documentStart } from "./document-start.ts";
+import { type Framing, framing } from "./framing.ts";
 import { normalizer } from "./normalizers.ts";
 import { preTokenizer } from "./pre-tokenizers.ts";
 import type { TokenModel } from "./token-model.ts";
@@ -14,8 +14,8 @@ export interface Definition {
   /** Token to id, those of added tokens too. */
   readonly vocabulary: ReadonlyMap<string, number>;
   readonly addedTokens: readonly AddedToken[];
-  /** What the file's post-processor puts before a text. */
-  readonly documentStart: readonly number[];
+  /** What the file's post-processor puts around texts. */
+  readonly framing: Framing;
   /** Nothing is put before or after the text. */
   encode(text: string): number[];
   /** Special tokens, and ids that are none, are left out. */
@@ -58,7 +58,6 @@ export function readDefinition(json: unknown): Definition {
   const cut = cutting ? preTokenizer(cutting) : (text: string) => [text];
   const decoding = file.optional("decoder");
   const decode = decoding && decoder(decoding);
-  const processing = file.optional("post_processor");
 
   const added = file.has("added_tokens") ? addedTokens(file, model.vocabulary) : [];
   const plain = finder(
@@ -93,7 +92,7 @@ export function readDefinition(json: unknown): Definition {
   return {
     vocabulary,
     addedTokens: added,
-    documentStart: processing ? documentStart(processing) : [],
+    framing: framing(file.optional("post_processor")),
     encode,
     decode(ids) {
       const shown = ids.filter((id) => !special.has(id)).flatMap((id) => tokens.get(id) ?? []);
