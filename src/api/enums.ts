@@ -36,6 +36,7 @@ export const structureKindEnum = enumOf<StructureKind>("StructureKind", "A kind 
   LAYER: "A whole transformer layer: attention and feed-forward. What the paper prunes.",
   ATTENTION: "The attention branch of a layer.",
   MLP: "The feed-forward branch of a layer.",
+  EXPERT: "One of the parts of a feed-forward branch that each token is sent to a few of, with its row of the router.",
   HEAD: "A head of an attention: where queries share keys and values, the whole group; where all share one, a query alone.",
   CHANNEL: "A neuron of a feed-forward branch.",
 });

@@ -36,6 +36,7 @@ export function carriersOf({ graph, types }: TypedGraph, requests: readonly Slic
     const movement = node && operatorOf(node)?.moves;
     if (!movement || others.length > 0 || node.inputs[0] !== parameter) return request;
     const [output = ""] = node.outputs;
+    if (movement.steps?.(node, shape(parameter), shape(output)).some((step, i) => step === 0 && shape(output)[i] !== 1)) return request;
     const to = axis === null ? null : movedTo(movement, node, axis, shape(parameter), shape(output));
     return axis !== null && to === null ? request : carrier({ parameter: output, axis: to });
   };

@@ -27,6 +27,10 @@ export class Contributions implements Factors {
     private readonly batch: Batch,
   ) {}
 
+  get samples(): number {
+    return this.batch.samples;
+  }
+
   /** Rows [views * S, ..., width], or the same with leading axes folded together, as one side of a product. */
   factor(v: Value): Factor {
     const width = sizeAt(v.shape, -1);
@@ -72,16 +76,21 @@ export class Contributions implements Factors {
     const parameter = primal.inputs[inputIndex] as Value;
     const missing = dx.shape.length - parameter.shape.length;
     const padded = [...Array<number>(missing).fill(1), ...parameter.shape];
-    if (padded[0] !== 1)
+    // What has an axis before that of the batch, as weights of experts have, is read by all of it.
+    const at = padded[0] === 1 ? 0 : padded.findIndex((d, i) => d === 1 && sizeAt(dx.shape, i) > 1);
+    const rows = dx.shape[at] ?? 1;
+    if (at < 0 || (at > 0 && rows % (this.batch.views * samples) !== 0))
       throw new EspalierError("UNSUPPORTED_PARAMETER_USE", `node "${primal.node.name}" reads "${parameter.name}" outside the batch`, {
         node: primal.node.name,
         operator: operatorKey(primal.node),
         parameter: parameter.name,
       });
-    this.#perSample(dx);
-    const split = this.b.reshape(dx, [samples, sizeAt(dx.shape, 0) / samples, ...dx.shape.slice(1)]);
-    const axes = [...dx.shape.keys()].filter((i) => i === 0 || (padded[i] === 1 && dx.shape[i] !== 1)).map((i) => i + 1);
-    return this.b.reshape(this.b.reduceSum(split, axes), [samples, ...parameter.shape]);
+    if (at === 0) this.#perSample(dx);
+    const split = this.b.reshape(dx, [...dx.shape.slice(0, at), samples, rows / samples, ...dx.shape.slice(at + 1)]);
+    const axes = [...dx.shape.keys()].filter((i) => i === at || (padded[i] === 1 && dx.shape[i] !== 1)).map((i) => (i < at ? i : i + 1));
+    const summed = this.b.reduceSum(split, axes);
+    const turned = at === 0 ? summed : this.b.transpose(summed, [at, ...[...summed.shape.keys()].filter((i) => i !== at)]);
+    return this.b.reshape(turned, [samples, ...parameter.shape]);
   }
 
   /** Elements per sample. */

@@ -69,10 +69,14 @@ export function outputNorms(
   requests: readonly OutputRequest[],
 ): (Value | null)[] {
   const contributions = new Contributions(b, batch);
-  return requests.map(({ outputs, sum }) => {
-    const ds = cotangents.get(sum);
-    if (!ds) return null;
-    const d = outputs.map((name) => b.reshape(b.value(name), ds.shape)).reduce(b.add);
+  return requests.map(({ outputs, sum, entry }) => {
+    const whole = cotangents.get(sum);
+    if (!whole) return null;
+    const own = (v: Value) => (entry ? b.reshape(b.gather(v, b.ints([entry.index]), entry.axis), without(v.shape, entry.axis)) : v);
+    const ds = own(whole);
+    const d = outputs.map((name) => b.reshape(own(b.value(name)), ds.shape)).reduce(b.add);
     return ofProduct(contributions, { left: contributions.factor(d), right: contributions.factor(ds) }, null);
   });
 }
+
+const without = (shape: readonly number[], axis: number): number[] => shape.filter((_, i) => i !== axis);

@@ -16,8 +16,10 @@ export interface SliceRequest {
 export interface OutputRequest {
   /** Values of one size, that of the residual stream. */
   readonly outputs: readonly string[];
-  /** The value of the residual stream that comes of the last addition. */
+  /** The value that comes of the last addition; or the output itself, whose gradient is the same. */
   readonly sum: string;
+  /** One entry of an axis that both have; all, if unsaid. */
+  readonly entry?: { readonly axis: number; readonly index: number };
   /** Weights that flow into it. */
   readonly parameters: readonly string[];
 }

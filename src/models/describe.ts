@@ -103,7 +103,7 @@ interface Parts {
 async function parts(model: Model, { anatomy, parameters }: Discovery): Promise<Parts> {
   try {
     const { groups, divisions } = await divide(model, anatomy, parameters);
-    const plain = groups.map(({ branch, leaf, slices, ...group }): StructureGroup => group);
+    const plain = groups.map(({ branch, leaf, slices, experts, ...group }): StructureGroup => group);
     const place = (g: StructureGroup) => structureKinds.indexOf(g.kind);
     const residualStream = divisions.types.get(anatomy.places[0]?.branches[0]?.sum ?? "");
     return { groups: plain.sort((a, b) => place(a) - place(b)), obstacles: divisions.obstacles, hiddenSize: residualStream?.shape.at(-1) };

@@ -10,7 +10,9 @@ interface LayerLeft {
   readonly kinds: readonly ("ATTENTION" | "MLP")[];
   /** Groups of queries with the key and value they share, of an attention that is divided. */
   readonly heads?: number;
-  /** Neurons of an MLP that is divided. */
+  /** Of an MLP whose tokens are sent to a few of them. */
+  readonly experts?: number;
+  /** Neurons of an MLP that is divided; of all its experts together. */
   readonly channels?: number;
 }
 
@@ -18,7 +20,11 @@ interface LayerLeft {
 const names = {
   layers: ["num_hidden_layers", "n_layer", "n_layers", "num_layers"],
   heads: ["num_attention_heads", "n_head", "n_heads", "num_heads", "num_key_value_heads", "num_kv_heads", "kv_n_heads"],
-  channels: ["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"],
+  experts: ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"],
+  channels: [
+    ...["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"],
+    ...["moe_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size"],
+  ],
   hidden: ["hidden_size", "n_embd", "d_model", "word_embed_proj_dim"],
   perLayer: ["layer_types", "no_rope_layers"],
 } as const;
@@ -36,7 +42,9 @@ export interface Changes {
   /** Runtimes make as many cache entries as there are layers: so after, it is the number of attentions. */
   readonly layerCount: Change;
   readonly heads: Change;
-  readonly channels: Change;
+  readonly experts: Change;
+  /** Of each width that MLPs had, where all that had it agree. */
+  readonly channels: ReadonlyMap<number, Change>;
   /** Whether layers are left with unlike numbers of heads. */
   readonly unevenHeads: boolean;
 }
@@ -46,20 +54,25 @@ export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], 
   const gone = new Set(removed.filter((id) => !isDivided(id)).map(structureKey));
   const goneBranches = new Set(places.filter((p) => gone.has(structureKey(p))).flatMap((p) => p.branches.map((b) => b.output)));
   const lost = entriesOf(groups, removed.filter(isDivided));
-  const kept = groups.filter((g) => !goneBranches.has(g.branch.output));
+  const goneWeights = new Set([...lost].flatMap(([g, entries]) => [...entries].flatMap((e) => g.experts?.own?.[e]?.parameters ?? [])));
+  const kept = groups.filter((g) => !goneBranches.has(g.branch.output) && !g.parameters.every((name) => goneWeights.has(name)));
   const left = (g: DividedGroup) => g.count - (lost.get(g)?.size ?? 0);
   const widthOf = (kind: DividedGroup["kind"], layer: number) => {
     const own = kept.filter((g) => g.kind === kind && g.layer === layer);
     return own.length > 0 ? own.reduce((n, g) => n + left(g), 0) : undefined;
   };
+  const expertsOf = (layer: number) => {
+    const experts = widthOf("EXPERT", layer);
+    return experts === undefined ? {} : { experts };
+  };
   const before = places.filter((p) => p.kind === "LAYER");
   const layers = before.map(({ layer, branches }): LayerLeft => {
     const kinds = branches.filter((b) => !goneBranches.has(b.output)).map((b) => b.kind);
-    return { layer, kinds, heads: widthOf("HEAD", layer), channels: widthOf("CHANNEL", layer) };
+    return { layer, kinds, heads: widthOf("HEAD", layer), ...expertsOf(layer), channels: widthOf("CHANNEL", layer) };
   });
   const withAttention = layers.filter((l) => l.kinds.includes("ATTENTION"));
-  const changeOf = (kind: DividedGroup["kind"]): Change => {
-    const own = kept.filter((g) => g.kind === kind);
+  const changeOf = (kind: DividedGroup["kind"], width?: number): Change => {
+    const own = kept.filter((g) => g.kind === kind && (width === undefined || g.count === width));
     const [from, to] = [new Set(own.map((g) => g.count)), new Set(own.map(left))];
     return from.size === 1 && to.size === 1 ? [numberAt([...from], 0), numberAt([...to], 0)] : null;
   };
@@ -68,7 +81,8 @@ export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], 
     withAttention,
     layerCount: [before.length, withAttention.length],
     heads: changeOf("HEAD"),
-    channels: changeOf("CHANNEL"),
+    experts: changeOf("EXPERT"),
+    channels: new Map([...new Set(kept.filter((g) => g.kind === "CHANNEL").map((g) => g.count))].map((w) => [w, changeOf("CHANNEL", w)])),
     unevenHeads: new Set(kept.filter((g) => g.kind === "HEAD").map(left)).size > 1,
   };
 }
@@ -110,12 +124,14 @@ export function prunedGenaiConfig(
 
 /** @param widthKey under which the width of a head stands */
 function adapted(object: Readonly<Record<string, unknown>>, changes: Changes, widthKey: string): Record<string, unknown> {
-  const { layers, withAttention, layerCount, heads, channels } = changes;
+  const { layers, withAttention, layerCount, heads, experts, channels } = changes;
+  const [anyChannels = null] = channels.size === 1 ? channels.values() : [];
   const made: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(object)) {
     if (isOneOf(names.layers, key)) made[key] = scaled(value, layerCount);
     else if (isOneOf(names.heads, key)) made[key] = scaled(value, heads);
-    else if (isOneOf(names.channels, key)) made[key] = scaled(value, channels);
+    else if (isOneOf(names.experts, key)) made[key] = scaled(value, experts);
+    else if (isOneOf(names.channels, key)) made[key] = scaled(value, channels.get(value as number) ?? anyChannels);
     else if (isOneOf(names.perLayer, key) && Array.isArray(value) && value.length === layers.length)
       made[key] = withAttention.map((l) => value[l.layer]);
     else made[key] = isObject(value) ? adapted(value, changes, widthKey) : value;

@@ -14,6 +14,12 @@ export interface Call {
   ints(input: number): readonly number[] | null;
   same(a: Axis | undefined, b: Axis | undefined): void;
   freeze(axes: readonly (Axis | undefined)[]): void;
+  /** Its entries are weighed against each other. */
+  weigh(axes: readonly (Axis | undefined)[]): void;
+  /** The axis whose places an input's elements are; undefined where that is not known. */
+  placesOf(input: number): Axis | undefined;
+  /** Says that an output's elements are places along an axis. */
+  givesPlaces(output: number, of: Axis | undefined): void;
 }
 
 /** What an operator does to axes: which are the same, and which cannot lose an entry. */
@@ -42,6 +48,15 @@ export const mixing =
     elementwise(call);
     const x = pick(call, "x", 0);
     call.freeze(axesOf(call, x.length).map((a) => x[normalizeAxis(a, x.length)]));
+  };
+
+/** Elementwise but for axes whose entries are weighed against each other. */
+export const weighing =
+  (axesOf: (call: Call, rank: number) => readonly number[]): AxisRule =>
+  (call) => {
+    elementwise(call);
+    const x = pick(call, "x", 0);
+    call.weigh(axesOf(call, x.length).map((a) => x[normalizeAxis(a, x.length)]));
   };
 
 /** All axes from that of the attribute `axis` on. */

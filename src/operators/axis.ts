@@ -13,6 +13,11 @@ export interface Axis {
   parts: Parts | null;
   /** Why no entry of it can go, or null. What is below a frozen axis is frozen too. */
   frozen: string | null;
+  /**
+   * Why no entry can go as if it were zero, or null: its entries are weighed against each other. One that they are chosen from can
+   * go as if it had never been there.
+   */
+  weighed: string | null;
 }
 
 interface Parts {
@@ -20,7 +25,7 @@ interface Parts {
   readonly axes: readonly Axis[];
 }
 
-const axis = (size: number, parts: Parts | null): Axis => ({ size, same: null, parts, frozen: null });
+const axis = (size: number, parts: Parts | null): Axis => ({ size, same: null, parts, frozen: null, weighed: null });
 
 export const leaf = (size: number): Axis => axis(size, null);
 
@@ -57,11 +62,16 @@ export function find(a: Axis): Axis {
 }
 
 /** Forbids the removal of any entry. The first reason stays. */
-export function freeze(a: Axis, reason: string): void {
+export const freeze = (a: Axis, reason: string): void => mark(a, "frozen", reason);
+
+/** Forbids the removal of any entry that is not chosen from the others. The first reason stays. */
+export const weigh = (a: Axis, reason: string): void => mark(a, "weighed", reason);
+
+function mark(a: Axis, as: "frozen" | "weighed", reason: string): void {
   const root = find(a);
-  if (root.frozen !== null) return;
-  root.frozen = reason;
-  for (const part of root.parts?.axes ?? []) freeze(part, reason);
+  if (root[as] !== null) return;
+  root[as] = reason;
+  for (const part of root.parts?.axes ?? []) mark(part, as, reason);
 }
 
 /** Makes two axes one, refining both; where their parts do not fit each other, both are frozen for that reason. */
@@ -77,6 +87,7 @@ export function unify(first: Axis, second: Axis, reason: string): void {
     const [from, to] = a.parts === null ? [a, b] : [b, a];
     from.same = to;
     if (from.frozen !== null) freeze(to, from.frozen);
+    if (from.weighed !== null) weigh(to, from.weighed);
   }
 }
 

@@ -49,8 +49,7 @@ const gatherND: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
 };
 
 /** Each element was read at the place that its own index names on one axis; the other places it has in common with its index. */
-const gatherElements: GradientRule = (b, { node, inputs: [data, indices] }, dy) => {
-  const axis = axisOf(node, data, 0);
+export const takenAlong = (b: GraphBuilder, data: Value, indices: Value, axis: number, dy: Value): Value => {
   const rows = sizeAt(data.shape, axis);
   const [before, after] = [indices.shape.slice(0, axis), indices.shape.slice(axis + 1)];
   const spread = (v: Value) => b.reshape(v, [...before, 1, sizeAt(indices.shape, axis), ...after]);
@@ -60,9 +59,14 @@ const gatherElements: GradientRule = (b, { node, inputs: [data, indices] }, dy) 
   const summed = b.reduceSum(b.mul(onto(b, wins, dy), spread(dy)), [axis + 1], false);
   // Indices may leave out the ends of the other axes.
   const missing = data.shape.map((d, i) => d - sizeAt(summed.shape, i));
-  if (missing.every((m) => m === 0)) return [summed, null];
-  return [b.op("Pad", [summed, b.ints([...missing.map(() => 0), ...missing])], data.shape), null];
+  if (missing.every((m) => m === 0)) return summed;
+  return b.op("Pad", [summed, b.ints([...missing.map(() => 0), ...missing])], data.shape);
 };
+
+const gatherElements: GradientRule = (b, { node, inputs: [data, indices] }, dy) => [
+  takenAlong(b, data, indices, axisOf(node, data, 0), dy),
+  null,
+];
 
 /** Looking up by the text needs every entry of the table; one place known beforehand is a cut. */
 function lookedUp(call: Call, axis: Axis): void {
@@ -95,12 +99,21 @@ const gatherNDAxes: AxisRule = (call) => {
   else call.freeze([first, ...more]);
 };
 
+/** Entries of an axis that the second input names: they can go with those that it chooses from, if these are known. */
+export function takenFrom(call: Call, axis: Axis | undefined): void {
+  const of = call.placesOf(1);
+  if (of) {
+    call.same(of, axis);
+    call.weigh([axis]);
+  } else call.freeze([axis]);
+}
+
 /** Elements of the indices' shape, from anywhere on one axis. */
 const gatherElementsAxes: AxisRule = (call) => {
   const [x, indices, y] = [pick(call, "x", 0), pick(call, "x", 1), pick(call, "y", 0)];
   const at = normalizeAxis(attr.intOf(call.node, "axis", 0), x.length);
   for (const [i, a] of indices.entries()) call.same(a, y[i]);
-  call.freeze([x[at]]);
+  takenFrom(call, x[at]);
   for (const [i, a] of x.entries())
     if (i !== at) {
       if (a.size === y[i]?.size) call.same(a, y[i]);
@@ -138,5 +151,5 @@ export const lookups = {
     },
   }),
   GatherND: table(gatherND, gatherNDAxes, { shapeOperands: [1], shapesAfter: placeAfter((r) => attr.intOf(r.node, "batch_dims", 0)) }),
-  GatherElements: table(gatherElements, gatherElementsAxes, {}),
+  GatherElements: table(gatherElements, gatherElementsAxes, { mixesAlong: (node) => attr.intOf(node, "axis", 0) }),
 } satisfies Record<string, Operator>;

@@ -21,6 +21,9 @@ export interface Operator {
    */
   readonly tokenWise: boolean;
 
+  /** The one axis whose entries it mixes: it is token-wise where that is no axis of tokens. */
+  readonly mixesAlong?: (node: Node) => number;
+
   /** How a weight meets the text in it: multiplied, slid over tokens, looked up in, or taken element by element. */
   readonly weights?: "product" | "convolution" | "table" | "element";
   /** What makes tokens meet within it. */
@@ -36,6 +39,8 @@ export interface Operator {
   readonly cuts?: true;
   /** It adds up its two inputs: residual sums are made of these. */
   readonly adds?: true;
+  /** It adds up what lies along axes of its first input. */
+  readonly sums?: true;
   /** ONNX Runtime writes its result over what it reads, where nothing else reads that any more. Left out where that is not known: memory is then taken to be more. */
   readonly inPlace?: true;
   /** It looks at the shape of its input and at no element. */
@@ -47,6 +52,9 @@ export interface Operator {
   readonly shapesAfter?: ShapesAfter;
   /** Attributes that count what an axis consists of, as they must be after entries went. */
   readonly countsAfter?: CountsAfter;
+  /** It chooses the best entries of its first input along an axis: where they lie is its second output. */
+  readonly chooses?: (node: Node) => number;
+
   /** An operator that hides a residual addition, written without hiding it. ONNX Runtime fuses the parts again. */
   readonly unfused?: (node: Node) => readonly Node[];
 
@@ -98,6 +106,8 @@ export type Contribution = { readonly left: Factor; readonly right: Factor } | {
 /** Makes the sides of products, each once. */
 export interface Factors {
   readonly b: GraphBuilder;
+  /** S. */
+  readonly samples: number;
   /** Rows [views * S, ..., width], or the same with leading axes folded together. */
   factor(v: Value): Factor;
   /** The one-hot rows of indices [views * S, ...], which need not be formed. */

@@ -1,5 +1,6 @@
 import { type Node, operatorKey } from "../onnx/ir.ts";
 import { attentions } from "./attention.ts";
+import { choices } from "./choices.ts";
 import { elementwiseOperators } from "./elementwise.ts";
 import { lookups } from "./lookups.ts";
 import { normalisations } from "./normalisations.ts";
@@ -15,6 +16,7 @@ export const families = {
   elementwise: elementwiseOperators,
   products,
   lookups,
+  choices,
   shape: shapeOperators,
   reductions,
   normalisations,

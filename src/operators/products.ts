@@ -108,8 +108,19 @@ const gemmWeight = (node: Node, input: number): number | null => {
   return attr.intOf(node, "transB", 0) === 1 ? 1 : 0;
 };
 
+/** Of matrices side by side, [E, I, O], each for its own rows of all tokens: sample by sample [S, E, I, O]. */
+function sideBySide({ b, samples }: Factors, x: Value, w: Value, dy: Value): Contribution | null {
+  const [E, I, O] = w.shape as [number, number, number];
+  const rows = sizeAt(dy.shape, -2);
+  if (dy.shape.length !== 3 || rows % samples !== 0) return null;
+  const each = (v: Value, width: number, perm: readonly number[]) =>
+    b.transpose(b.reshape(b.expand(v, [E, rows, width]), [E, samples, rows / samples, width]), perm);
+  return { gradient: b.matMul(each(x, I, [1, 0, 3, 2]), each(dy, O, [1, 0, 2, 3])) };
+}
+
 const matMulContribution = (f: Factors, { primal, inputIndex, dy }: Use): Contribution | null => {
   const [x, w] = primal.inputs;
+  if (inputIndex === 1 && w.shape.length === 3) return sideBySide(f, x, w, dy);
   return inputIndex === 1 && w.shape.length === 2 ? { left: f.factor(x), right: f.factor(dy) } : null;
 };
 

@@ -2,7 +2,7 @@ import * as attr from "../onnx/attributes.ts";
 import { type GraphBuilder, normalizeAxis, type Value } from "../onnx/builder.ts";
 import { sizeOf } from "../onnx/ir.ts";
 import { axisOf, integersIn, onto, scaled } from "./arithmetic.ts";
-import { type AxisRule, type Call, fromAxis, mixing, pick } from "./axis-rules.ts";
+import { type AxisRule, type Call, fromAxis, mixing, pick, weighing } from "./axis-rules.ts";
 import type { GradientRule, Operator, Primal } from "./operator.ts";
 
 /** Axes of a reduction: an attribute in old operator sets, an input in new ones; none given means all. */
@@ -33,7 +33,7 @@ const cumulative: GradientRule = (b, { node, inputs: [, axis] }, dy) => {
 };
 
 /** Before operator set 13 a Softmax goes over all axes from its own on. */
-const softmax = mixing((call, rank) => (call.opset >= 13 ? [attr.intOf(call.node, "axis", -1)] : fromAxis(1)(call, rank)));
+const softmax = weighing((call, rank) => (call.opset >= 13 ? [attr.intOf(call.node, "axis", -1)] : fromAxis(1)(call, rank)));
 
 const stated = (call: Call): readonly number[] | null => attr.intsOf(call.node, "axes") ?? call.ints(1);
 const oneAxis = (call: Call): readonly number[] => [attr.intOf(call.node, "axis", 0)];
@@ -55,7 +55,7 @@ const whole = (gradient: GradientRule): Operator => ({ gradient, axes: reducing(
 const place: Operator = { gradient: "none", axes: reducing(false, oneAxis), tokenWise: false };
 
 export const reductions = {
-  ReduceSum: sum((b, primal, dy) => [spread(b, primal, dy)]),
+  ReduceSum: { ...sum((b, primal, dy) => [spread(b, primal, dy)]), sums: true },
   ReduceSumSquare: sum((b, primal, dy) => [scaled(b, b.mul(primal.inputs[0], spread(b, primal, dy)), 2)]),
   ReduceL2: sum((b, primal, dy) => [b.mul(primal.inputs[0], spread(b, primal, b.div(dy, primal.outputs[0])))]),
   ReduceMean: whole((b, primal, dy) => [spread(b, primal, scaled(b, dy, sizeOf(dy.shape) / sizeOf(primal.inputs[0].shape)))]),
@@ -68,12 +68,14 @@ export const reductions = {
     gradient: (b, { node, inputs: [x], outputs: [y] }, dy) => [b.mul(y, b.sub(dy, b.reduceSum(b.mul(dy, y), [axisOf(node, x, -1)])))],
     axes: softmax,
     tokenWise: false,
+    mixesAlong: (node) => attr.intOf(node, "axis", -1),
     inPlace: true,
   },
   LogSoftmax: {
     gradient: (b, { node, inputs: [x], outputs: [y] }, dy) => [b.sub(dy, b.mul(b.exp(y), b.reduceSum(dy, [axisOf(node, x, -1)])))],
     axes: softmax,
     tokenWise: false,
+    mixesAlong: (node) => attr.intOf(node, "axis", -1),
     inPlace: true,
   },
   CumSum: {

@@ -114,6 +114,12 @@ const tileAxes: AxisRule = (call) => {
   }
 };
 
+const tileAfter: ShapesAfter = (r) => {
+  const repeats = r.ints(1);
+  const [x = [], y = []] = [r.x[0], r.y[0]];
+  return repeats && [[1, repeats.map((n, i) => (sizeAt(x, i) === 0 ? n : sizeAt(y, i) / sizeAt(x, i)))]];
+};
+
 /** Entries that are worked out from others stay as they are: -1 is what is left, 0 what the input has at that place. */
 const reshapeAfter: ShapesAfter = (r) => {
   const [[x = [], y = []], shape] = [[r.x[0], r.y[0]], r.ints(1)];
@@ -211,7 +217,7 @@ export const shapeOperators = {
     shapeOperands: [1],
     shapesAfter: expandAfter,
   },
-  Tile: { gradient: tile, axes: tileAxes, tokenWise: false, shapeOperands: [1] },
+  Tile: { gradient: tile, axes: tileAxes, tokenWise: false, shapeOperands: [1], shapesAfter: tileAfter },
   Slice: { gradient: slice, axes: sliceAxes, tokenWise: true, cuts: true, shapeOperands: [1, 2, 3, 4], shapesAfter: sliceAfter },
   Split: {
     gradient: (b, { node, inputs: [x] }, ...dys) => [b.concat(dys, axisOf(node, x, 0))],
@@ -235,5 +241,4 @@ export const shapeOperators = {
   Shape: { ...stated, readsShapeOnly: true },
   Size: { ...stated, readsShapeOnly: true },
   NonZero: { gradient: "none", axes: freezesAll, tokenWise: false },
-  OneHot: { gradient: "none", axes: freezesAll, tokenWise: false },
 } satisfies Record<string, Operator>;

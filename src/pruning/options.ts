@@ -22,8 +22,10 @@ export type GradientPoint = (typeof gradientPoints)[number];
 export const restorations = ["NONE", "BIAS", "LEAST_SQUARES"] as const;
 export type Restoration = (typeof restorations)[number];
 
-/** Every layer keeps as many heads and as many channels as the others, and a multiple of these numbers. */
+/** Every layer keeps as many experts, heads and channels as the others, and a multiple of these numbers. */
 export interface UniformOptions {
+  /** 1 in runs that were stored before there were experts. */
+  readonly expertMultiple?: number;
   readonly headMultiple: number;
   readonly channelMultiple: number;
 }
@@ -35,7 +37,7 @@ export interface PruningOptions {
   readonly structureKinds: readonly StructureKind[];
   /** 1 or more: so many; below 1: that share of the structures that may go at the start, but at least one. */
   readonly structuresPerIteration: number;
-  /** Share of the heads of each attention and the channels of each MLP that stay as long as the branch does, 0..1. */
+  /** Share of the heads of each attention and the experts and channels of each MLP that stay as long as the branch does, 0..1. */
   readonly minKeepRatio: number;
   /** Null: each layer keeps what scores best, whatever its width comes to. */
   readonly uniform: UniformOptions | null;
@@ -62,11 +64,11 @@ export interface PruningOptions {
   readonly executionProvider: ExecutionProvider;
 }
 
-/** Whether heads or channels may go. */
+/** Whether experts, heads or channels may go. */
 export const prunesParts = ({ structureKinds }: Pick<PruningOptions, "structureKinds">): boolean =>
   structureKinds.some((kind) => isDivided({ kind }));
 
-/** So many heads of an attention or channels of an MLP that has `count` stay at least: one, whatever the ratio. */
+/** So many heads of an attention or experts or channels of an MLP that has `count` stay at least: one, whatever the ratio. */
 export const leastKept = ({ minKeepRatio }: Pick<PruningOptions, "minKeepRatio">, count: number): number =>
   Math.max(1, Math.ceil(minKeepRatio * count));
 

@@ -2,7 +2,7 @@ import { numberAt } from "../number-at.ts";
 import { isDivided, structureKinds } from "../structures/structure.ts";
 import type { RemovedStructure, ScoreTable } from "./events.ts";
 import { mean } from "./mean.ts";
-import type { OpenGroup } from "./open-groups.ts";
+import { countOf, type OpenGroup } from "./open-groups.ts";
 import type { Normalization } from "./options.ts";
 
 /** An open group whose structures have scores: `scores[i]` is of `indexes[i]`. */
@@ -21,10 +21,10 @@ export const scoreOf = ({ group, place }: Ranked): number => numberAt(group.scor
 const indexOf = ({ group, place }: Ranked): number => numberAt(group.indexes, place);
 
 /** Divisors that let structures of unlike size or kind compare. */
-const divisors: Record<Normalization, (group: OpenGroup, ofKind: readonly number[]) => number> = {
+const divisors: Record<Normalization, (count: number, ofKind: readonly number[]) => number> = {
   NONE: () => 1,
-  PARAMETER_COUNT: (group) => group.parameterCount,
-  SQRT_PARAMETER_COUNT: (group) => Math.sqrt(group.parameterCount),
+  PARAMETER_COUNT: (count) => count,
+  SQRT_PARAMETER_COUNT: (count) => Math.sqrt(count),
   // Of absolute values, for a mean below 0 would turn the order round. If all of a kind score 0 they stay at 0.
   KIND_MEAN: (_, ofKind) => mean(ofKind.map(Math.abs)),
 };
@@ -33,8 +33,8 @@ export function normalized(groups: readonly ScoredGroup[], normalization: Normal
   const byKind = new Map(structureKinds.map((kind) => [kind, groups.filter((g) => g.kind === kind).flatMap((g) => g.scores)]));
   return groups.map((group) => {
     // What has no parameters of its own is ranked by its plain score.
-    const divisor = divisors[normalization](group, byKind.get(group.kind) ?? []) || 1;
-    return { ...group, scores: group.scores.map((s) => s / divisor) };
+    const divisor = (place: number) => divisors[normalization](countOf(group, place), byKind.get(group.kind) ?? []) || 1;
+    return { ...group, scores: group.scores.map((s, place) => s / divisor(place)) };
   });
 }
 
@@ -85,7 +85,7 @@ export class Selection {
 
   /** Whether a group has gone with a structure that it lies in. */
   isGone(group: ScoredGroup): boolean {
-    return group.parts.some((p) => this.#gone.has(p.parameter));
+    return group.parts.some((p) => this.#gone.has(p.parameter) && (p.axis !== null || !isDivided(group)));
   }
 
   /**
@@ -93,15 +93,16 @@ export class Selection {
    * already taken lies in it, its group has reached its floor, or the model cannot do without it any more.
    */
   take(structure: Ranked): boolean {
-    const { group } = structure;
-    const names = group.parts.map((p) => p.parameter);
-    const whole = !isDivided(group);
+    const { group, place } = structure;
+    const own = group.parts.filter((p) => p.axis !== null || !isDivided(group) || p.owners[0] === place);
+    const wholes = own.filter((p) => p.axis === null).map((p) => p.parameter);
     if (this.takenOf(group) >= group.removable || this.isGone(group)) return false;
-    if (whole && names.some((p) => this.#cut.has(p))) return false;
-    if (whole && !this.mayGo(new Set([...this.#gone, ...names]))) return false;
-    for (const name of names) (whole ? this.#gone : this.#cut).add(name);
+    if (wholes.some((p) => this.#cut.has(p))) return false;
+    if (!isDivided(group) && !this.mayGo(new Set([...this.#gone, ...wholes]))) return false;
+    for (const { parameter, axis } of own) (axis === null ? this.#gone : this.#cut).add(parameter);
     this.#perGroup.set(group, this.takenOf(group) + 1);
-    const { kind, parameterCount } = group;
+    const { kind } = group;
+    const parameterCount = countOf(group, place);
     this.taken.push({ kind, index: indexOf(structure), score: scoreOf(structure), parameterCount });
     this.#parameterCount += parameterCount;
     return true;

@@ -11,22 +11,28 @@ interface Bundle {
   readonly score: number;
 }
 
-const multiples: { readonly [Kind in ScoredGroup["kind"]]?: keyof UniformOptions } = { HEAD: "headMultiple", CHANNEL: "channelMultiple" };
+const multiples: { readonly [Kind in ScoredGroup["kind"]]?: keyof UniformOptions } = {
+  EXPERT: "expertMultiple",
+  HEAD: "headMultiple",
+  CHANNEL: "channelMultiple",
+};
 
 /**
- * Takes bundles, lowest mean score first. A bundle of heads or channels has from each layer its lowest, and as many as leave
- * the same number in all layers: the next smaller multiple of what is asked for. Anything else is a bundle of its own.
+ * Takes bundles, lowest mean score first. A bundle of experts, heads or channels has from each group its lowest, and as many as leave
+ * the same number in all that were of one width: the next smaller multiple of what is asked for. Anything else is a bundle of its own.
  */
 export function takeUniform(selection: Selection, groups: readonly ScoredGroup[], uniform: UniformOptions): void {
   const divided = groups.filter(isDivided);
   const inOrder = new Map(divided.map((group) => [group, rank([group])]));
+  /** Of one kind and width: the experts of a model may be narrower than its other MLPs, as its configuration says. */
+  const classes = [...new Map(divided.map(({ kind, width }) => [`${kind} ${width}`, { kind, width }])).values()];
   const refused = new Set<ScoredGroup>();
   for (; !selection.full; ) {
     const singles = rank(groups.filter((g) => !isDivided(g) && !refused.has(g) && selection.takenOf(g) === 0));
     const bundles: Bundle[] = singles.map((structure) => ({ structures: [structure], score: scoreOf(structure) }));
-    for (const kind of new Set(divided.map((g) => g.kind))) {
-      const own = divided.filter((g) => g.kind === kind && !selection.isGone(g));
-      const bundle = nextBundle(own, inOrder, (g) => selection.takenOf(g), uniform[multiples[kind] as keyof UniformOptions]);
+    for (const { kind, width } of classes) {
+      const own = divided.filter((g) => g.kind === kind && g.width === width && !selection.isGone(g));
+      const bundle = nextBundle(own, inOrder, (g) => selection.takenOf(g), uniform[multiples[kind] as keyof UniformOptions] ?? 1);
       if (bundle) bundles.push(bundle);
     }
     const [lowest] = bundles.sort((a, b) => a.score - b.score);

@@ -15,9 +15,10 @@ function uniformRules(options: PruningOptions): Requirement[] {
   const { uniform, protectFirst, protectLast } = options;
   if (!uniform) return [];
   return [
+    [at("uniform.expertMultiple"), isFrom1(uniform.expertMultiple ?? 1, 1024), "must be from 1 to 1,024"],
     [at("uniform.headMultiple"), isFrom1(uniform.headMultiple, 1024), "must be from 1 to 1,024"],
     [at("uniform.channelMultiple"), isFrom1(uniform.channelMultiple, 65_536), "must be from 1 to 65,536"],
-    [at("uniform"), prunesParts(options), "is about HEAD and CHANNEL, and structureKinds names neither"],
+    [at("uniform"), prunesParts(options), "is about EXPERT, HEAD and CHANNEL, and structureKinds names none of them"],
     [at("uniform"), protectFirst === 0 && protectLast === 0, "cannot be had while layers are protected: all layers keep equally many"],
   ];
 }

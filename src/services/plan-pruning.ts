@@ -43,6 +43,7 @@ export interface PruningPlan {
 /** Structures of one size, of which so many may go. */
 interface Group {
   readonly kind: StructureKind;
+  readonly layer: number;
   readonly count: number;
   readonly removable: number;
   readonly parameterCount: number;
@@ -107,7 +108,18 @@ function reachable(groups: readonly Group[], { structureKinds, protectFirst, pro
     return layers.reduce((n, size) => n + size, 0) - alone;
   }
   const attention = isChosen("ATTENTION") ? sum("ATTENTION") - last : isChosen("HEAD") ? sum("HEAD") : 0;
-  return attention + (isChosen("MLP") ? sum("MLP") : isChosen("CHANNEL") ? sum("CHANNEL") : 0);
+  if (isChosen("MLP")) return attention + sum("MLP");
+  // Channels of experts that go have gone with them.
+  const staying = (layer: number) => {
+    const experts = isChosen("EXPERT") ? groups.find((g) => g.kind === "EXPERT" && g.layer === layer) : undefined;
+    return experts ? 1 - experts.removable / experts.count : 1;
+  };
+  const channels = groups.filter(({ kind }) => kind === "CHANNEL" && isChosen(kind));
+  return (
+    attention +
+    (isChosen("EXPERT") ? sum("EXPERT") : 0) +
+    channels.reduce((n, { removable, parameterCount, layer }) => n + removable * parameterCount * staying(layer), 0)
+  );
 }
 
 /** How many structures have to go, one after another by their size, for so many parameters. All that may, if they do not suffice. */

@@ -43,10 +43,16 @@ export interface Attention {
 /** Every attention of the graph, in order. @throws EspalierError CANNOT_REWRITE if one is none that is known */
 export function attentionsOf(views: TwoViews, search: Search): Attention[] {
   const { graph } = views.graph;
-  return graph.nodes
-    .filter((n) => n.opType === "Softmax" && views.stream.has(n.outputs[0] as string))
-    .map((n) => attentionAt(views, search, n));
+  return (
+    graph.nodes
+      // One over a fixed number of entries weighs something else, such as experts.
+      .filter((n) => n.opType === "Softmax" && views.stream.has(n.outputs[0] as string) && !isOfFixedSize(views, n))
+      .map((n) => attentionAt(views, search, n))
+  );
 }
+
+const isOfFixedSize = ({ sizes }: TwoViews, softmax: Node): boolean =>
+  typeof sizes(softmax.outputs[0] as string)?.at(intOf(softmax, "axis", -1)) === "number";
 
 function attentionAt(views: TwoViews, search: Search, softmax: Node): Attention {
   const { types } = search;

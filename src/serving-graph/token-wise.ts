@@ -12,7 +12,9 @@ export function requireTokenWise({ stream, sizes }: TwoViews, { types }: Search,
   const key = operatorKey(node);
   const operator = operators.get(key);
   // Tokens may meet in attention only: so a token's logits are the same to the bit in any company.
-  if (!operator?.tokenWise) unfit(`${key} "${node.name}" is not known to compute each token by itself`);
+  const along = operator?.mixesAlong?.(node);
+  const mixed = along === undefined ? undefined : sizes(node.inputs[0] as string)?.at(along);
+  if (!operator?.tokenWise && typeof mixed !== "number") unfit(`${key} "${node.name}" is not known to compute each token by itself`);
   if (operator?.weights === "product" && stream.has(node.inputs[1] as string)) unfit(`${key} "${node.name}" multiplies tokens by tokens`);
   for (const output of node.outputs.filter((o) => stream.has(o) && types.has(o))) {
     const made = (sizes(output) ?? []).join();

@@ -41,6 +41,7 @@ const holders: Readonly<Record<StructureKind, readonly StructureKind[]>> = {
   LAYER: [],
   ATTENTION: ["LAYER"],
   MLP: ["LAYER"],
+  EXPERT: ["LAYER", "MLP"],
   HEAD: ["LAYER", "ATTENTION"],
   CHANNEL: ["LAYER", "MLP"],
 };

@@ -1,7 +1,14 @@
 import { type Graph, operatorKey, type StaticType } from "../onnx/ir.ts";
-import { type Axis, freeze, leaf, unify } from "../operators/axis.ts";
+import { type Axis, freeze, leaf, unify, weigh } from "../operators/axis.ts";
 import { type Call, freezesAll } from "../operators/axis-rules.ts";
 import { operators } from "../operators/operators.ts";
+
+/** What is known of the values of a graph. */
+export interface Axes {
+  readonly axes: ReadonlyMap<string, readonly Axis[]>;
+  /** Values whose elements are places along an axis: of the few experts that were chosen for a token, for instance. */
+  readonly places: ReadonlyMap<string, Axis>;
+}
 
 /**
  * The axes of every value of a graph, unified as its operators demand.
@@ -14,8 +21,9 @@ export function axesOf(
   opset: number,
   types: ReadonlyMap<string, StaticType>,
   shapes: ReadonlyMap<string, readonly number[]>,
-): Map<string, readonly Axis[]> {
+): Axes {
   const axes = new Map([...types].map(([name, { shape }]) => [name, shape.map(leaf)]));
+  const places = new Map<string, Axis>();
   for (const node of graph.nodes) {
     const operator = operatorKey(node);
     const reason = `${operator} "${node.name}"`;
@@ -31,8 +39,17 @@ export function axesOf(
       freeze: (list) => {
         for (const a of list) if (a) freeze(a, reason);
       },
+      weigh: (list) => {
+        for (const a of list) if (a) weigh(a, reason);
+      },
+      placesOf: (i) => places.get(node.inputs[i] ?? ""),
+      givesPlaces: (i, of) => {
+        if (of) places.set(node.outputs[i] ?? "", of);
+      },
     };
-    (operators.get(operator)?.axes ?? freezesAll)(call);
+    const record = operators.get(operator);
+    (record?.axes ?? freezesAll)(call);
+    if (record?.moves) call.givesPlaces(0, call.placesOf(0));
   }
-  return axes;
+  return { axes, places };
 }

@@ -4,12 +4,13 @@ import type { TensorReader } from "../onnx/read-tensor.ts";
 import { type Axis, leavesOf } from "../operators/axis.ts";
 import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
 import type { Branch } from "./branches.ts";
-import { type Divisions, divisionsOf } from "./divisions.ts";
+import { type Division, type Divisions, divisionsOf } from "./divisions.ts";
 import { entryCounts } from "./entries.ts";
+import type { Experts } from "./experts.ts";
 import { parametersOf } from "./parameters.ts";
 import { remove } from "./remove.ts";
 import { removeEntries } from "./remove-entries.ts";
-import { holds, isDivided, type StructureGroup, type StructureId } from "./structure.ts";
+import { holds, isDivided, type StructureGroup, type StructureId, structureKinds } from "./structure.ts";
 
 /** Where the entries of a leaf lie in a parameter: along one of its axes. */
 export interface Slice {
@@ -18,45 +19,50 @@ export interface Slice {
   readonly of: Axis;
 }
 
-/** The heads of an attention or the channels of an MLP: the entries of a leaf, with their slices of the branch's weights. */
+/** The heads of an attention or the experts or channels of an MLP: the entries of a leaf, with their slices of the branch's weights. */
 export interface DividedGroup extends StructureGroup {
+  readonly kind: Division["kind"];
   readonly branch: Branch;
   readonly leaf: Axis;
   readonly slices: readonly Slice[];
+  /** Of experts: how they are chosen and computed. */
+  readonly experts: Experts | null;
 }
 
 export interface Divided {
   readonly divisions: Divisions;
-  /** Heads and channels by layer; each kind is numbered from the input on. */
+  /** Experts, heads and channels by layer; each kind is numbered from the input on. */
   readonly groups: readonly DividedGroup[];
 }
 
-/** What is known of a model: its anatomy, and its heads and channels unless nobody asked for them. */
+/** What is known of a model: its anatomy, and its experts, heads and channels unless nobody asked for them. */
 export interface Known {
   readonly anatomy: Anatomy;
   readonly divided: Divided | null;
 }
 
 /**
- * Finds the heads and channels of a model, which need the sizes of its axes and so ONNX Runtime.
+ * Finds the experts, heads and channels of a model, which need the sizes of its axes and so ONNX Runtime.
  *
  * @param parameters as `discover` gives them
  * @throws EspalierError as `divisionsOf`
  */
 export async function divide(model: Model, anatomy: Anatomy, parameters: ReadonlyMap<string, number>): Promise<Divided> {
   const divisions = await divisionsOf(model, anatomy, parameters);
-  const next = { HEAD: 0, CHANNEL: 0 };
+  const next = { EXPERT: 0, HEAD: 0, CHANNEL: 0 };
   const all = [...parameters.keys()].flatMap((parameter) =>
     (divisions.axes.get(parameter) ?? []).map((of, axis): Slice => ({ parameter, axis, of })),
   );
-  const groups = divisions.divisions.map(({ kind, layer, leaf, branch }): DividedGroup => {
+  const groups = divisions.divisions.map(({ kind, layer, leaf, branch, experts }): DividedGroup => {
     const slices = all.filter(({ of }) => leavesOf(of).has(leaf));
-    const group = { kind, index: next[kind], count: leaf.size, layer, branch, leaf, slices };
+    const group = { kind, index: next[kind], count: leaf.size, layer, branch, leaf, slices, experts };
     next[kind] += leaf.size;
+    const own = (experts?.own ?? []).flatMap((e) => e.parameters);
+    const ownCount = own.reduce((n, name) => n + (parameters.get(name) ?? 0), 0);
     return {
       ...group,
-      parameters: [...new Set(slices.map((s) => s.parameter))],
-      parameterCount: countOfEach(model, slices, leaf, parameters),
+      parameters: [...new Set([...slices.map((s) => s.parameter), ...own])],
+      parameterCount: countOfEach(model, slices, leaf, parameters) + Math.round(ownCount / leaf.size),
     };
   });
   return { divisions, groups };
@@ -74,7 +80,7 @@ function countOfEach({ graph }: Model, slices: readonly Slice[], leaf: Axis, par
 }
 
 /**
- * Removes structures of any kinds in one rewrite. Heads and channels of a branch that goes as a whole go with it.
+ * Removes structures of any kinds in one rewrite. Experts, heads and channels of a branch that goes as a whole go with it.
  *
  * @param known of the model; what is missing is found anew
  * @throws EspalierError UNKNOWN_STRUCTURE, LAST_ATTENTION; as `divide` and `removeEntries`
@@ -94,7 +100,7 @@ export async function removeStructures(model: Model, ids: readonly StructureId[]
 /** The entries of leaves that structures are. */
 export function entriesOf(groups: readonly DividedGroup[], ids: readonly StructureId[]): Map<DividedGroup, Set<number>> {
   const entries = new Map<DividedGroup, Set<number>>();
-  const byKind = new Map((["HEAD", "CHANNEL"] as const).map((kind) => [kind as string, groups.filter((g) => g.kind === kind)]));
+  const byKind = new Map(structureKinds.map((kind) => [kind, groups.filter((g) => g.kind === kind)]));
   for (const id of ids) {
     const { kind, index } = id;
     const group = holding(byKind.get(kind) ?? [], id);

@@ -10,17 +10,20 @@ import { signatureOf } from "../signature/signature.ts";
 import type { Anatomy } from "./anatomy.ts";
 import { axesOf } from "./axes.ts";
 import type { Branch } from "./branches.ts";
+import { type Experts, expertsIn } from "./experts.ts";
 import { type Unshared, withOwnConstants } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
 import type { Obstacle } from "./structure.ts";
 
 /** An axis along which a branch divides into units of its own: each entry can go, with its slices of the branch's weights. */
 export interface Division {
-  readonly kind: "HEAD" | "CHANNEL";
+  readonly kind: "EXPERT" | "HEAD" | "CHANNEL";
   readonly layer: number;
   readonly branch: Branch;
   /** A leaf; its entries are the units. */
   readonly leaf: Axis;
+  /** Of experts: how they are chosen and computed. */
+  readonly experts: Experts | null;
 }
 
 /** A model's axes, and what divides along them. */
@@ -40,12 +43,13 @@ export interface Divisions {
 const [batch, tokens, past] = [5, 7, 11];
 
 /**
- * Finds the axes along which attentions divide into heads and MLPs into channels.
+ * Finds the axes along which attentions divide into heads and MLPs into channels, or experts and these into channels.
  *
  * An axis divides a branch if every value on the way to the logits that has the axis lies inside that branch (so that it is
  * summed away before the residual stream), if a weight has it, and if no operator mixes its entries. Heads are the entries of the
  * axis on which the products in which tokens meet are batched, if keys and values have it too: where queries share them, an
  * entry is a whole group. Where they are all one, or have parts that are (latent attention), entries are those of the queries.
+ * Experts are the entries of an axis from which the best are chosen for each token (experts.ts).
  *
  * @throws EspalierError as `staticTypes` and `shapeValues`
  */
@@ -69,7 +73,7 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
   const made = producers(graph);
   const types = await staticTypes(whole, staticShapes(signatureOf(graph.inputs), batch, tokens, past));
   const shapes = await shapeValues(whole, types);
-  const axes = axesOf(graph, model.opsets[""] ?? 1, types, shapes);
+  const { axes, places } = axesOf(graph, model.opsets[""] ?? 1, types, shapes);
   const leaves = new Map([...axes].map(([name, list]) => [name, new Set(list.flatMap((a) => [...leavesOf(a)]))]));
   const having = (names: Iterable<string>) => new Set([...names].flatMap((n) => [...(leaves.get(n) ?? [])]));
 
@@ -83,6 +87,8 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
     }
   const trained = having(parameters.keys());
 
+  const experts = expertsIn({ graph, stream, axes, places, shapes, parameters: new Set(parameters.keys()) });
+
   const divisions: Division[] = [];
   const obstacles: Obstacle[] = [];
   for (const { layer, branch } of branches.sort((a, b) => a.layer - b.layer)) {
@@ -90,18 +96,31 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
     const within = [...having([...branch.nodes].flatMap((n) => n.outputs))].filter(
       (leaf) => trained.has(leaf) && homes.get(leaf)?.size === 1,
     );
-    const own = kind === "HEAD" ? batched(branch, within) : within;
-    const free = own.filter((leaf) => leaf.frozen === null);
+    for (const leaf of within) {
+      const found = experts(branch, leaf);
+      const reason = typeof found === "string" ? found : leaf.frozen;
+      if (found !== null && reason !== null) obstacles.push({ kind: "EXPERT", layer, reason });
+      else if (found !== null && typeof found !== "string") divisions.push({ kind: "EXPERT", layer, branch, leaf, experts: found });
+    }
+    const own = kind === "HEAD" ? batched(branch, within) : inOrder(within);
+    const free = own.filter((leaf) => leaf.frozen === null && leaf.weighed === null);
     const chosen = kind === "HEAD" ? free.slice(0, 1) : free;
     append(
       divisions,
-      chosen.map((leaf) => ({ kind, layer, branch, leaf }) as const),
+      chosen.map((leaf) => ({ kind, layer, branch, leaf, experts: null }) as const),
     );
     if (chosen.length > 0) continue;
-    const reasons = [...own, ...within].flatMap((leaf) => leaf.frozen ?? []);
+    const reasons = [...own, ...within].flatMap((leaf) => leaf.frozen ?? leaf.weighed ?? []);
     obstacles.push({ kind, layer, reason: reasons[0] ?? "no axis of its weights is its own" });
   }
   return { unshared, types, shapes, axes, divisions, obstacles };
+
+  /** Leaves as weights that have them come, where experts have channels each. */
+  function inOrder(own: readonly Axis[]): readonly Axis[] {
+    const list = [...parameters.keys()];
+    const place = new Map(own.map((leaf) => [leaf, list.findIndex((name) => leaves.get(name)?.has(leaf))]));
+    return divisions.at(-1)?.kind === "EXPERT" ? [...own].sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0)) : own;
+  }
 
   /**
    * Those of a branch's leaves that the result of every node in which tokens meet has, and that its operands have from their

@@ -10,6 +10,7 @@ import type { Resized, Shapes } from "../operators/operator.ts";
 import { operatorOf } from "../operators/operators.ts";
 import type { Divisions } from "./divisions.ts";
 import { type Range, type Removed, staying, stayingBefore } from "./entries.ts";
+import { withoutExperts } from "./experts.ts";
 import { shareAgain } from "./own-constants.ts";
 import { shapeValues } from "./shape-arithmetic.ts";
 import { sliceTensor } from "./slice-tensor.ts";
@@ -27,7 +28,7 @@ export async function removeEntries(model: Model, divisions: Divisions, removed:
   const whole = { ...model, graph };
   for (const [leaf, entries] of removed)
     if (entries.size >= leaf.size)
-      throw new EspalierError("NOTHING_LEFT", "all heads or channels of a branch cannot go one by one: remove the branch instead");
+      throw new EspalierError("NOTHING_LEFT", "all experts, heads or channels of a branch cannot go one by one: remove the branch instead");
 
   const memo = new Map<Axis, Range[] | null>();
   const keep = (axis: Axis): Range[] | null => {
@@ -86,7 +87,8 @@ export async function removeEntries(model: Model, divisions: Divisions, removed:
     initializers: new Map([...initializers, ...told.initializers]),
     nodes: told.nodes.filter((n) => !isCut(n)).map((n) => counted(n, divisions.types, types)),
   };
-  const result = { ...model, graph: removeDead(shareAgain({ graph: narrowed, copies })) };
+  const apart = divisions.divisions.flatMap(({ leaf, experts }) => (experts?.own ? [{ leaf, own: experts.own }] : []));
+  const result = { ...model, graph: removeDead(shareAgain({ graph: withoutExperts(narrowed, apart, removed), copies })) };
   verify(result);
   return result;
 }

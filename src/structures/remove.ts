@@ -1,11 +1,11 @@
 import { EspalierError } from "../errors.ts";
-import { removeDead, renameValues, replaceUses, usesOf } from "../onnx/edit.ts";
+import { removeDead, renameValues, usesOf } from "../onnx/edit.ts";
 import { type Graph, type Model } from "../onnx/ir.ts";
 import { verify } from "../onnx/verify.ts";
-import { operatorOf } from "../operators/operators.ts";
 import { cacheEntries } from "../signature/caches.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { type Anatomy, anatomyOf, placesOf } from "./anatomy.ts";
+import { withoutTerms } from "./experts.ts";
 import { dataUses } from "./flow.ts";
 import { withStandIn } from "./stand-in.ts";
 import type { StructureId } from "./structure.ts";
@@ -32,20 +32,6 @@ export function remove(model: Model, ids: readonly StructureId[], known?: Anatom
   const result = { ...model, graph: renumbered(removeDead(trimmed), model.graph) };
   verify(result);
   return result;
-}
-
-/** Takes terms out of the sums they are added in; a sum without terms is out itself. */
-function withoutTerms(graph: Graph, terms: ReadonlySet<string>): Graph {
-  const out = new Set(terms);
-  const alias = new Map<string, string>();
-  for (const node of graph.nodes) {
-    if (!operatorOf(node)?.adds || !node.inputs.some((i) => out.has(i))) continue;
-    const [sum] = node.outputs as [string];
-    const left = node.inputs.find((i) => !out.has(i));
-    if (left === undefined) out.add(sum);
-    else alias.set(sum, alias.get(left) ?? left);
-  }
-  return replaceUses(graph, alias);
 }
 
 /** Drops cache inputs that no node reads data from. Where a node read the length of the past from such an input, it now reads it from one that stays. */

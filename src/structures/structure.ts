@@ -1,13 +1,15 @@
 /**
- * The kinds of structure, coarse to fine. LAYER is the paper's; ATTENTION and MLP are a layer's residual branches; HEAD is a
- * group of an attention's queries with the key and value that they share (a query alone, if all share one), CHANNEL a neuron of
+ * The kinds of structure, coarse to fine. LAYER is the paper's; ATTENTION and MLP are a layer's residual branches; EXPERT is one of
+ * the parts of an MLP that its tokens are sent to, with its row of the router; HEAD is a group of an attention's queries with the key and value that they share (a query alone, if all share one), CHANNEL a neuron of
  * an MLP.
  */
-export const structureKinds = ["LAYER", "ATTENTION", "MLP", "HEAD", "CHANNEL"] as const;
+export const structureKinds = ["LAYER", "ATTENTION", "MLP", "EXPERT", "HEAD", "CHANNEL"] as const;
 export type StructureKind = (typeof structureKinds)[number];
 
 /** Whether structures of a kind are entries of an axis, many to a branch, and not parts of the graph. */
-export const isDivided = ({ kind }: Pick<StructureId, "kind">): boolean => kind === "HEAD" || kind === "CHANNEL";
+export const isDivided = ({ kind }: Pick<StructureId, "kind">): boolean => dividedKinds.has(kind);
+
+const dividedKinds: ReadonlySet<StructureKind> = new Set<StructureKind>(["EXPERT", "HEAD", "CHANNEL"]);
 
 /** A structure's name within one model: its kind and its position, counted from the input, among those of its kind. */
 export interface StructureId {
@@ -16,8 +18,8 @@ export interface StructureId {
 }
 
 /**
- * The structures of one kind in one layer, which are alike: a single LAYER, ATTENTION or MLP, all heads of an attention, all
- * channels of an MLP. `index` is that of the first; those of the others follow.
+ * The structures of one kind in one layer, which are alike: a single LAYER, ATTENTION or MLP, all experts or channels of an MLP,
+ * all heads of an attention. `index` is that of the first; those of the others follow.
  */
 export interface StructureGroup extends StructureId {
   readonly count: number;
@@ -25,7 +27,7 @@ export interface StructureGroup extends StructureId {
   readonly layer: number;
   /** Names of the initializers that go with them, whole or in part, in graph order. */
   readonly parameters: readonly string[];
-  /** Of each. */
+  /** Of each; of experts that have lost unlike numbers of channels, on the mean. */
   readonly parameterCount: number;
 }
 

@@ -212,6 +212,34 @@ export const rows: readonly Row[] = [
     make: (b, x) => b.op("GatherElements", [x, b.ints([3, 1, 1, 0, -2, 3], [3, 2])], [3, 2], { axis: attr.int(0) }),
   },
   {
+    operator: "TopK",
+    form: "the best two of each row",
+    shapes: [[2, 4]],
+    make: (b, x) => {
+      const types = (["float32", "int64"] as const).map((dataType) => ({ dataType, shape: [2, 2] }));
+      return b.node("TopK", [x, b.ints([2])], types)[0] as Value;
+    },
+  },
+  {
+    operator: "ScatterElements",
+    form: "over what was there",
+    shapes: [
+      [2, 4],
+      [2, 2],
+    ],
+    make: (b, x, y) => b.op("ScatterElements", [x, b.ints([3, 1, 0, 2], [2, 2]), y], [2, 4], { axis: attr.int(1) }),
+  },
+  {
+    operator: "ScatterElements",
+    form: "added, some twice",
+    shapes: [
+      [2, 4],
+      [2, 2],
+    ],
+    make: (b, x, y) =>
+      b.op("ScatterElements", [x, b.ints([3, 3, 0, 2], [2, 2]), y], [2, 4], { axis: attr.int(1), reduction: attr.string("add") }),
+  },
+  {
     operator: "GatherND",
     form: "rows, some twice",
     shapes: [[4, 3]],

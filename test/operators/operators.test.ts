@@ -50,7 +50,7 @@ const deliberate = {
   /** A fixture holds them, and nothing of them is known: each token is sent to a few experts. */
   unknown: [] as string[],
   /** Gradients pass, but no axis that they touch is followed. */
-  axesFrozen: ["NonZero", "OneHot", "com.microsoft::EmbedLayerNormalization"],
+  axesFrozen: ["NonZero", "com.microsoft::EmbedLayerNormalization"],
   /** Axes pass, but no gradient: the slope of a remainder is not asked for. */
   noGradient: ["Mod"],
 };

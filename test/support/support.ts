@@ -131,7 +131,7 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
   );
   const { intermediateSize } = expected;
   const heads = headsOf(expected);
-  const divides = (kind: string) => kind !== "HEAD" || !expected.headsTogether;
+  const divides = (kind: string) => kind !== "EXPERT" && (kind !== "HEAD" || !expected.headsTogether);
   for (const kind of structureKinds) {
     const own = stored.structures.filter((s) => s.kind === kind);
     assert.equal(own.length, divides(kind) ? expected.layers : 0, kind);

@@ -47,9 +47,16 @@ export class Perturbation implements PerturbationOptions {
   readonly regenerate!: boolean;
 }
 
-@ObjectType("Uniform", { description: "Every layer keeps as many heads as the others, and as many channels." })
-@InputType("UniformInput", { description: "Every layer keeps as many heads as the others, and as many channels." })
+@ObjectType("Uniform", {
+  description: "Every layer keeps as many experts, heads and channels as the others: each MLP as many channels as those that were as wide.",
+})
+@InputType("UniformInput", {
+  description: "Every layer keeps as many experts, heads and channels as the others: each MLP as many channels as those that were as wide.",
+})
 export class Uniform implements UniformOptions {
+  @Field(() => Int, { defaultValue: 1, description: "The experts that each MLP keeps are a multiple of this, 1 to 1,024." })
+  readonly expertMultiple!: number;
+
   @Field(() => Int, { defaultValue: 1, description: "The heads that each attention keeps are a multiple of this, 1 to 1,024." })
   readonly headMultiple!: number;
 
@@ -79,7 +86,7 @@ export class Options implements PruningOptions {
   @Field(() => Float, {
     defaultValue: defaults.minKeepRatio,
     description:
-      "Share of the heads of each attention, and of the channels of each MLP, that stay as long as the branch does, 0 to 1. One always stays.",
+      "Share of the heads of each attention, and of the experts and channels of each MLP, that stay as long as the branch does, 0 to 1. One always stays, and as many experts as a token is sent to.",
   })
   readonly minKeepRatio!: number;
 

@@ -45,7 +45,7 @@ const list = (value: string): string[] => value.split(",").flatMap((part) => par
 export const comparisonOptions = {
   model: { ...text, describe: "folder of the model to prune", defaultDescription: "the bundled ahab" },
   ratio: { ...number, default: 0.2, describe: "share of its parameters to remove" },
-  kinds: { ...text, default: "LAYER", describe: "structures that may go, with commas: LAYER, ATTENTION, MLP, HEAD, CHANNEL" },
+  kinds: { ...text, default: "LAYER", describe: "structures that may go, with commas: LAYER, ATTENTION, MLP, EXPERT, HEAD, CHANNEL" },
   methods: { ...text, describe: "methods to compare, with commas", defaultDescription: "all that the server has" },
   seeds: { ...text, default: "0", describe: "seeds to run each method with, with commas" },
   calibration: { ...text, default: "literature-train", describe: "dataset or file of texts to prune with" },

@@ -5,8 +5,8 @@ import type { Row } from "./table.ts";
 const sizeOf = ({ count, parameterCount }: StructureGroup): number => count * parameterCount;
 const sum = (groups: readonly StructureGroup[]): number => groups.reduce((n, g) => n + sizeOf(g), 0);
 
-/** What heads are parts of, and channels. */
-const wholeOf: Readonly<Record<string, string>> = { HEAD: "ATTENTION", CHANNEL: "MLP" };
+/** What experts are parts of, and heads, and channels. */
+const wholeOf: Readonly<Record<string, string>> = { EXPERT: "MLP", HEAD: "ATTENTION", CHANNEL: "MLP" };
 
 /**
  * Layers, what they consist of, and what that divides into. The layers and the rest, which no structure holds, add up to the

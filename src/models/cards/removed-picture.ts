@@ -10,14 +10,16 @@ export function leftOf(groups: readonly RemovedGroup[]): { readonly attention: n
   const count = largest([-1, ...groups.map(({ layer }) => layer)]) + 1;
   return Array.from({ length: count }, (_, layer) => {
     const own = groups.filter((g) => g.layer === layer);
-    const share = (whole: RemovedGroup["kind"], part: RemovedGroup["kind"]): number => {
+    const share = (whole: RemovedGroup["kind"], ...kinds: readonly RemovedGroup["kind"][]): number => {
       const gone = own.some((g) => (g.kind === whole || g.kind === "LAYER") && g.removed > 0);
-      const parts = own.filter((g) => g.kind === part);
-      const all = parts.reduce((n, g) => n + g.count, 0);
       if (gone) return 0;
-      return all === 0 ? 1 : 1 - parts.reduce((n, g) => n + g.removed, 0) / all;
+      return kinds.reduce((left, kind) => {
+        const parts = own.filter((g) => g.kind === kind);
+        const all = parts.reduce((n, g) => n + g.count, 0);
+        return all === 0 ? left : left * (1 - parts.reduce((n, g) => n + g.removed, 0) / all);
+      }, 1);
     };
-    return { attention: share("ATTENTION", "HEAD"), mlp: share("MLP", "CHANNEL") };
+    return { attention: share("ATTENTION", "HEAD"), mlp: share("MLP", "EXPERT", "CHANNEL") };
   });
 }
 

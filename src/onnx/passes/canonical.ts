@@ -1,5 +1,6 @@
 import type { Model } from "../ir.ts";
 import { constantsToInitializers } from "./constants-to-initializers.ts";
+import { denseExperts } from "./dense-experts.ts";
 import { distinctNodeNames } from "./distinct-node-names.ts";
 import { inputsWithoutDefaults } from "./inputs-without-defaults.ts";
 import type { Pass } from "./pass.ts";
@@ -19,6 +20,7 @@ const passes: readonly { readonly apply: Pass; readonly note?: string }[] = [
   { apply: constantsToInitializers },
   { apply: sortNodes },
   { apply: withoutIdentities },
+  { apply: denseExperts },
   { apply: distinctNodeNames },
 ];
 

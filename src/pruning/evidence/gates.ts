@@ -1,6 +1,6 @@
 import { numberAt } from "../../number-at.ts";
 import type { View } from "../../text/view.ts";
-import type { OpenGroup } from "../open-groups.ts";
+import { countOf, type OpenGroup } from "../open-groups.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openMasked } from "./masked-model.ts";
@@ -32,7 +32,7 @@ export const gates: Gather<number> = async function* (scene, groups) {
   const texts = scene.samples.map((s) => s.unperturbed);
   const masked = await openMasked(scene, groups, Math.min(textsPerStep, rowsPerRun(scene.sequenceLength), texts.length), true);
   const { rows } = masked;
-  const all: Gate[] = groups.flatMap((g, group) => g.indexes.map(() => ({ group, size: g.parameterCount })));
+  const all: Gate[] = groups.flatMap((g, group) => g.indexes.map((_, place) => ({ group, size: countOf(g, place) })));
   const worth = new Float64Array(all.length);
   const random = scene.random("gates");
   const steps = stepsPerSample * texts.length;

@@ -10,6 +10,7 @@ import { gates } from "./gates.ts";
 import { absoluteTaylor, gradientDifferences, gradientNorms, vectorTaylor } from "./gradients.ts";
 import { keepProbabilities } from "./keep-probabilities.ts";
 import { lossesWithout } from "./losses-without.ts";
+import { routedNorms } from "./routed-norms.ts";
 import { similarity } from "./similarity.ts";
 import { type WeightSums, weightSums } from "./weights.ts";
 
@@ -35,6 +36,8 @@ export interface EvidenceTypes {
   readonly keepProbability: number;
   /** What the structure's gate is worth by parameter, as it was learned under the budget. */
   readonly gateWorth: number;
+  /** Of an expert, the mean length of what it gives times its weight, over the tokens that chose it. */
+  readonly routedNorms: number;
   /** A number of chance's own, 0 to 1. */
   readonly chance: number;
 }
@@ -51,6 +54,7 @@ const gatherers: { readonly [Need in keyof EvidenceTypes]: Gather<EvidenceTypes[
   lossesWithout,
   keepProbability: keepProbabilities,
   gateWorth: gates,
+  routedNorms,
   chance,
 };
 

@@ -8,7 +8,7 @@ import type { TypedGraph } from "../../onnx/ir.ts";
 import type { Session, TensorValue } from "../../runtime/session.ts";
 import { isDivided } from "../../structures/structure.ts";
 import { mean } from "../mean.ts";
-import type { OpenGroup } from "../open-groups.ts";
+import { expertOutputs, type OpenExperts, type OpenGroup } from "../open-groups.ts";
 import type { GradientPoint } from "../options.ts";
 import { batchOf, rowsPerRun, runOn, viewsOf } from "./batch.ts";
 import type { Findings, Gather, Scene } from "./evidence.ts";
@@ -44,7 +44,7 @@ function ofWeights(groups: readonly OpenGroup[]): Question {
 /** Asks of what structures give: wholes at the residual stream, heads and channels row by row of the product that takes them there. */
 function ofOutputs(groups: readonly OpenGroup[], branches: ResidualStream["branches"], typed: TypedGraph): Question {
   const lastProduct = lastProductsOf(typed, groups);
-  const rows = groups.filter(isDivided).map((group) => {
+  const rows = groups.filter(byRows).map((group) => {
     const last = group.parts.filter((part) => lastProduct(part) !== null);
     if (last.length === 0)
       throw new EspalierError(
@@ -54,24 +54,44 @@ function ofOutputs(groups: readonly OpenGroup[], branches: ResidualStream["branc
       );
     return { ...group, parts: last };
   });
-  const wholes = groups.flatMap((group, g): OutputRequest[] => {
+  const wholes = groups.map((group, g): OutputRequest[] => {
     const own = branches[g] ?? [];
     const parameters = group.parts.map((p) => p.parameter);
+    if (group.experts) return ofExperts(group, group.experts);
     return isDivided(group) ? [] : [{ outputs: own.map((b) => b.output), sum: own.at(-1)?.sum ?? "", parameters }];
   });
   const requests = requestsOf(rows);
   return {
     requests,
-    outputs: wholes,
+    outputs: wholes.flat(),
     sums(answers) {
       const ofRows = byStructure(rows, requests, answers).values();
-      const ofWholes = answers
-        .slice(requests.length)
-        .map((norm) => [norm[0] ?? 0])
-        .values();
-      return groups.map((group) => (isDivided(group) ? ofRows : ofWholes).next().value as number[]);
+      const norms = answers.slice(requests.length).map((norm) => norm[0] ?? 0);
+      let at = 0;
+      return groups.map((group, g) => {
+        if (byRows(group)) return ofRows.next().value as number[];
+        const count = wholes[g]?.length ?? 0;
+        at += count;
+        return norms.slice(at - count, at);
+      });
     },
   };
+}
+
+const byRows = (group: OpenGroup): boolean => isDivided(group) && !group.experts;
+
+/** Each expert is a whole: what it adds to the others' sum, weights of the router included. */
+function ofExperts({ kind, layer, indexes, parts }: OpenGroup, { own, found: { together } }: OpenExperts): OutputRequest[] {
+  if (own) return own.map(({ term, parameters }) => ({ outputs: [term], sum: term, parameters }));
+  if (!together)
+    throw new EspalierError(
+      "UNSUPPORTED_PARAMETER_USE",
+      `no plain sum takes what the ${kind}s of layer ${layer} give to the residual stream; with gradientBy WEIGHTS they can be scored`,
+      { kind, layer },
+    );
+  const { value, axis } = together;
+  const parameters = parts.map((p) => p.parameter);
+  return indexes.map((_, index) => ({ outputs: [value], sum: value, parameters, entry: { axis, index } }));
 }
 
 /** What a reduction makes of each sample's gradient by weights or outputs: of one view, its own; of two, that of `L(s) - L(s~)`. */
@@ -85,7 +105,8 @@ async function* measure(
   const { samples, sequenceLength: T, judge } = scene;
   const residualStream = residualStreamOf(scene, groups);
   const branches = by === "OUTPUT" ? residualStream.branches : [];
-  const values = branches.flat().flatMap(({ output, sum }) => [output, sum]);
+  const inner = by === "OUTPUT" ? groups.flatMap(expertOutputs) : [];
+  const values = [...branches.flat().flatMap(({ output, sum }) => [output, sum]), ...inner];
   const model = residualStream.giving(values);
   const S = Math.min(samples.length, rowsPerRun(views * T));
   const judged = await judgedGraph(scene, model, views * S, values);

@@ -1,6 +1,7 @@
 import { largest, smallest } from "../../large-lists.ts";
 import { numberAt } from "../../number-at.ts";
 import { randomChoice } from "../../random.ts";
+import { countOf } from "../open-groups.ts";
 import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { openMasked } from "./masked-model.ts";
@@ -21,7 +22,7 @@ const steepness = 10;
 export const keepProbabilities: Gather<number> = async function* (scene, groups) {
   const masked = await openMasked(scene, groups, rowsPerRun(scene.sequenceLength));
   const { structures, rows } = masked;
-  const sizes = Float64Array.from(groups.flatMap((g) => g.indexes.map(() => g.parameterCount)));
+  const sizes = Float64Array.from(groups.flatMap((g) => g.indexes.map((_, place) => countOf(g, place))));
   const total = sizes.reduce((a, b) => a + b, 0);
   const budget = Math.max(margin, 1 - scene.toRemove / total) * total;
   const random = scene.random("masks");

@@ -1,12 +1,13 @@
 import { backward, gradientOf } from "../../autodiff/backward.ts";
 import { crossEntropy, signedCrossEntropy } from "../../autodiff/loss.ts";
+import { EspalierError } from "../../errors.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { replaceUses, sortFromOutputs } from "../../onnx/edit.ts";
 import { type Node, sizeOf, type TypedGraph } from "../../onnx/ir.ts";
 import type { TensorValue } from "../../runtime/session.ts";
 import { isDivided } from "../../structures/structure.ts";
 import type { View } from "../../text/view.ts";
-import type { OpenGroup } from "../open-groups.ts";
+import { expertOutputs, type OpenGroup } from "../open-groups.ts";
 import { batchOf, runOn } from "./batch.ts";
 import type { Scene } from "./evidence.ts";
 import { judgedGraph } from "./judged.ts";
@@ -38,7 +39,8 @@ export interface MaskedModel {
 
 /**
  * Multiplies what structures give by masks, which are an input: branches where they are added to the residual stream, heads and channels
- * where their branch's last product reads them.
+ * where their branch's last product reads them. An expert that is left out is chosen by no token: others take its place, as when it is cut.
+ * Gradients by its mask are those of what it gives, for a choice has none.
  *
  * @param differentiable whether gradients by the masks are wanted too, for which the graph gets a backward pass
  * @throws EspalierError as `specialise`; UNSUPPORTED_OPERATOR if a node on the way has no gradient rule
@@ -46,11 +48,14 @@ export interface MaskedModel {
 export async function openMasked(scene: Scene, groups: readonly OpenGroup[], rows: number, differentiable = false): Promise<MaskedModel> {
   const { sequenceLength: T } = scene;
   const { branches, giving } = residualStreamOf(scene, groups);
-  const outputs = branches.flatMap((own) => own.map((b) => b.output));
+  const outputs = [
+    ...branches.flatMap((own) => own.map((b) => b.output)),
+    ...groups.flatMap((g) => (differentiable ? expertOutputs(g) : g.experts ? [g.experts.found.scores] : [])),
+  ];
   const model = giving(outputs);
   const { typed, answer: logits, signature, places } = await judgedGraph(scene, model, rows, outputs);
   const structures = groups.reduce((n, g) => n + g.indexes.length, 0);
-  const masked = withMasks(typed, logits, groups, branches, [rows, T, structures]);
+  const masked = withMasks(typed, logits, groups, branches, [rows, T, structures], differentiable);
 
   const b = new GraphBuilder(masked, "loss");
   const [targets, weights] = [b.input("loss/targets", "int64", [rows, places]), b.input("loss/weights", "float32", [rows, places])];
@@ -102,6 +107,7 @@ function withMasks(
   groups: readonly OpenGroup[],
   branches: ResidualStream["branches"],
   [rows, T, structures]: readonly [number, number, number],
+  differentiable: boolean,
 ): TypedGraph {
   const b = new GraphBuilder(typed, "mask");
   const keep = b.input(maskInput, "float32", [rows, structures + 1]);
@@ -110,6 +116,18 @@ function withMasks(
     const width = columns.length;
     const mask = b.reshape(b.gather(keep, b.ints(columns), 1), [rows, 1, width]);
     return b.reshape(b.mul(b.reshape(v, [rows, T, sizeOf(v.shape) / (rows * T)]), mask), v.shape);
+  };
+  /** The scores of experts [B * T, E]: no token chooses those that are left out. */
+  const barred = (v: Value, columns: readonly number[]): Value => {
+    const width = columns.length;
+    const bar = b.mul(b.sub(b.gather(keep, b.ints(columns), 1), b.scalar(1)), b.scalar(-unchosen));
+    return b.reshape(b.add(b.reshape(v, [rows, T, width]), b.reshape(bar, [rows, 1, width])), v.shape);
+  };
+  /** What experts give side by side [E, B * T, W]. */
+  const timesEach = (v: Value, columns: readonly number[]): Value => {
+    const width = columns.length;
+    const mask = b.reshape(b.transpose(b.gather(keep, b.ints(columns), 1)), [width, rows, 1]);
+    return b.reshape(b.mul(b.reshape(v, [width, rows, sizeOf(v.shape) / (rows * width)]), mask), v.shape);
   };
   const lastProduct = lastProductsOf(typed, groups);
   const inputs = new Map<Node, string>();
@@ -122,7 +140,11 @@ function withMasks(
       values.set(output, v.name);
       made.push(v);
     }
-    for (const part of isDivided(group) ? group.parts : []) {
+    for (const [name, masked] of maskedExperts(group, column)) {
+      values.set(name, masked.name);
+      made.push(masked);
+    }
+    for (const part of isDivided(group) && !group.experts ? group.parts : []) {
       const product = lastProduct(part);
       if (!product) continue;
       const columns = [...part.owners].map((place) => (place < 0 ? structures : column + place));
@@ -143,4 +165,24 @@ function withMasks(
   const nodes = [...forward, ...built.graph.nodes.filter((n) => !isForward(n))];
   const graph = sortFromOutputs({ ...built.graph, nodes, outputs: built.graph.outputs.slice(0, 1) });
   return { ...built, graph };
+
+  /** The values that masks of experts change, from the given column on. */
+  function maskedExperts({ experts, indexes, kind, layer }: OpenGroup, column: number): [name: string, masked: Value][] {
+    if (!experts) return [];
+    const { own, found } = experts;
+    const columns = indexes.map((_, place) => column + place);
+    if (!differentiable) {
+      const chooser = typed.graph.nodes.find((n) => n.outputs[1] === found.places);
+      const isReadAlone = !typed.graph.nodes.some((n) => n.inputs.includes(chooser?.outputs[0] ?? ""));
+      // Where experts are chosen by other numbers than what they are weighed by, a bar before these is not one to the choice.
+      const barredAt = [found.scores, ...(chooser && isReadAlone ? [chooser.inputs[0] as string] : [])];
+      return [...new Set(barredAt)].map((name) => [name, barred(b.value(name), columns)]);
+    }
+    if (own) return own.map(({ term }, place) => [term, times(b.value(term), [column + place])]);
+    if (found.together?.axis === 0) return [[found.together.value, timesEach(b.value(found.together.value), columns)]];
+    throw new EspalierError("UNSUPPORTED_PARAMETER_USE", `what the ${kind}s of layer ${layer} give cannot be told apart`, { kind, layer });
+  }
 }
+
+/** What is added to a score that is not to be among the highest. */
+const unchosen = -1e30;

@@ -10,8 +10,8 @@ import type { Scene } from "./evidence.ts";
 export interface ResidualStream {
   /** For each group that is a whole, the branches of it that are left; none for one that is divided. */
   readonly branches: readonly (readonly Branch[])[];
-  /** The model in float32, giving some inner values too. */
-  giving(values: readonly string[]): Model;
+  /** The model in float32, giving some inner values too, and some that are int64. */
+  giving(values: readonly string[], integers?: readonly string[]): Model;
 }
 
 export function residualStreamOf({ model, whole }: Scene, groups: readonly OpenGroup[]): ResidualStream {
@@ -24,11 +24,15 @@ export function residualStreamOf({ model, whole }: Scene, groups: readonly OpenG
   });
   return {
     branches,
-    giving(values) {
+    giving(values, integers = []) {
       const wide = toFloat32({ ...model, graph: flow.graph });
       const known = new Set(wide.graph.outputs.map((o) => o.name));
       const inner = [...new Set(values)].filter((name) => !known.has(name));
-      const outputs = [...wide.graph.outputs, ...inner.map((name) => ({ name, dataType: "float32" as const, shape: null }))];
+      const outputs = [
+        ...wide.graph.outputs,
+        ...inner.map((name) => ({ name, dataType: "float32" as const, shape: null })),
+        ...integers.map((name) => ({ name, dataType: "int64" as const, shape: null })),
+      ];
       return { ...wide, graph: { ...wide.graph, outputs } };
     },
   };

@@ -39,7 +39,7 @@ export function byStructure(
       if (place >= 0) sums[place] = (sums[place] as number) + each(value);
     };
     for (const part of parts) {
-      if (part.axis === null) add(0, totals.get(part.parameter) ?? 0);
+      if (part.axis === null) add(numberAt(part.owners, 0), totals.get(part.parameter) ?? 0);
       else for (const [at, value] of Array.from(known.get(key(part)) ?? []).entries()) add(numberAt(part.owners, at), value);
     }
     return [...sums];

@@ -9,6 +9,7 @@ import type { Method } from "./method.ts";
 import { pip } from "./pip.ts";
 import { policyGradient } from "./policy-gradient.ts";
 import { random } from "./random.ts";
+import { reap } from "./reap.ts";
 import { taylorElement, taylorVector } from "./taylor.ts";
 import { wandaSp } from "./wanda-sp.ts";
 
@@ -22,6 +23,7 @@ export const methods: readonly Method[] = [
   wandaSp,
   magnitudeL1,
   magnitudeL2,
+  reap,
   blockInfluence,
   leaveOneOut,
   policyGradient,

@@ -10,7 +10,7 @@ export const leaveOneOut: MethodOf<"lossesWithout"> = {
   name: "LEAVE_ONE_OUT",
   description:
     "Module-wise pruning error (MoPE-CLIP, arXiv 2403.07839): the loss with each structure left out. One forward pass for each structure and sample.",
-  kinds: ["LAYER", "ATTENTION", "MLP", "HEAD"],
+  kinds: ["LAYER", "ATTENTION", "MLP", "EXPERT", "HEAD"],
   needs: "lossesWithout",
   score: mean,
 };

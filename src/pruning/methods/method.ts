@@ -39,6 +39,7 @@ const judged: Readonly<Record<keyof EvidenceTypes, "LOSS" | "GRADIENT" | "NOTHIN
   gateWorth: "LOSS",
   weightSums: "NOTHING",
   activity: "NOTHING",
+  routedNorms: "NOTHING",
   fluctuations: "NOTHING",
   similarity: "NOTHING",
   chance: "NOTHING",

@@ -13,7 +13,8 @@ export const wandaSp: MethodOf<"activity"> = {
   name: "WANDA_SP",
   description:
     "Wanda (arXiv 2306.11695), structured: the weights' absolute values times the norms of what they are multiplied with, on the mean.",
-  kinds: structureKinds,
+  // Of an expert, what counts are the tokens that it is given, which are not told apart here.
+  kinds: structureKinds.filter((kind) => kind !== "EXPERT"),
   needs: "activity",
   normalization: "NONE",
   score: ({ weighted, weights }) => weighted / weights,

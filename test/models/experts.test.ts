@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { materialise } from "../../src/artifacts/model-files.ts";
+import { exportPruned } from "../../src/models/export.ts";
+import { inspect, storeFolder } from "../../src/models/inspect.ts";
+import { openStoredModel } from "../../src/models/stored-model.ts";
+import type { StructureId } from "../../src/structures/structure.ts";
+import { generates } from "../support/support.ts";
+
+// Mixtures of experts as Optimum exports them go the whole way.
+const root = fileURLToPath(new URL("../fixtures/experts/", import.meta.url));
+let dataDirectory: string;
+before(async () => {
+  dataDirectory = await mkdtemp(join(tmpdir(), "espalier-experts-"));
+});
+after(() => rm(dataDirectory, { recursive: true, force: true }));
+
+/** Parameters as PyTorch counts them (and 3 terms of the router's scores that it keeps as a buffer), and what each layer divides into. */
+const families = [
+  { name: "qwen3_moe", parameters: 27_344, heads: 4, experts: 6, channels: 120, says: { num_experts: 2, moe_intermediate_size: 18 } },
+  {
+    name: "deepseek_v3",
+    parameters: 34_272 + 3,
+    heads: 8,
+    experts: 3,
+    channels: 124,
+    says: { n_routed_experts: 2, moe_intermediate_size: 18 },
+  },
+  { name: "gpt_oss", parameters: 42_110, heads: 4, experts: 6, channels: 88, says: { num_local_experts: 2, intermediate_size: 42 } },
+];
+
+describe("mixtures of experts", () => {
+  for (const { name, parameters, says, ...counts } of families)
+    it(`go the whole way: ${name}`, async () => {
+      const stored = await inspect({ dataDirectory, modelRoot: root, path: name });
+      assert.equal(stored.pruningObstacle, null);
+      assert.equal(stored.parameterCount, parameters);
+      const of = (kind: string) => stored.structures.filter((g) => g.kind === kind);
+      const count = (kind: string) => of(kind).reduce((n, g) => n + g.count, 0);
+      assert.deepEqual({ heads: count("HEAD"), experts: count("EXPERT"), channels: count("CHANNEL") }, counts);
+      const folder = await materialise({ dataDirectory, ...stored });
+      await generates(folder, [5, 17, 42, 3], 6);
+
+      // One expert of each layer that has them, and two channels of each MLP that is as wide.
+      const experts = of("EXPERT").map(({ index }): StructureId => ({ kind: "EXPERT", index: index + 1 }));
+      const narrow = Math.min(...of("CHANNEL").map((g) => g.count));
+      const channels = of("CHANNEL")
+        .filter((g) => g.count === narrow)
+        .flatMap(({ index }): StructureId[] => [3, 7].map((i) => ({ kind: "CHANNEL", index: index + i })));
+      const removed: StructureId[] = [...experts, ...channels, ...of("HEAD").map(({ index }): StructureId => ({ kind: "HEAD", index }))];
+      const destination = join(dataDirectory, `${name}-child`);
+      const { model } = await openStoredModel({ dataDirectory, ...stored });
+      await exportPruned({ model, folder, files: stored.files, removed, destination });
+      const child = await storeFolder(dataDirectory, destination);
+      assert.equal(child.pruningObstacle, null);
+      const config = JSON.parse(await readFile(join(destination, "config.json"), "utf8")) as Record<string, unknown>;
+      for (const [key, value] of Object.entries(says)) assert.equal(config[key], value, key);
+      const left = child.structures.filter((g) => g.kind === "EXPERT");
+      assert.deepEqual(
+        left.map((g) => g.count),
+        experts.map(() => 2),
+      );
+      await generates(destination, [5, 17, 42, 3], 6);
+    });
+});
