@@ -16,7 +16,7 @@ export interface BlueprintSupport {
 }
 
 /** The families whose queries and keys are normed over all heads: none goes without a change to the others. */
-const normsHeadsTogether: ReadonlySet<string> = new Set(["olmo2", "olmo3"]);
+const normsHeadsTogether: ReadonlySet<string> = new Set(["olmo2", "olmo3", "olmoe"]);
 
 /** What a configuration says of the model, under whichever names. */
 function expectedOf({ config: whole }: Variant): Expected {
@@ -24,6 +24,7 @@ function expectedOf({ config: whole }: Variant): Expected {
   const first = (...names: string[]) => names.map((name) => config[name]).find((v): v is number => typeof v === "number");
   const count = (...names: string[]) => first(...names) ?? Number.NaN;
   const hiddenSize = count("hidden_size", "n_embd");
+  const experts = first("num_experts", "num_local_experts");
   const heads = count("num_attention_heads", "n_head");
   return {
     parameterCount: 0,
@@ -34,7 +35,8 @@ function expectedOf({ config: whole }: Variant): Expected {
         ? 1
         : (first("num_key_value_heads", "num_kv_heads") ?? heads),
     hiddenSize,
-    intermediateSize: first("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size") ?? 4 * hiddenSize,
+    ...(experts === undefined ? {} : { experts: [experts, config["shared_expert_intermediate_size"] === undefined ? 0 : 1] as const }),
+    intermediateSize: first("moe_intermediate_size", "intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size") ?? 4 * hiddenSize,
     vocabularySize: count("vocab_size"),
     headsTogether: normsHeadsTogether.has(String(config["model_type"])),
     layerParameters: [],

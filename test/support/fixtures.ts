@@ -13,6 +13,8 @@ export interface Expected {
   readonly kvHeads: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
+  /** Of each layer, how many experts tokens choose from, and how many parts of an MLP all are sent to besides. */
+  readonly experts?: readonly [chosenFrom: number, shared: number];
   readonly vocabularySize: number;
   /** Whether a norm of all heads together keeps each from going by itself. */
   readonly headsTogether?: boolean;

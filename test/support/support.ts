@@ -131,11 +131,13 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
   );
   const { intermediateSize } = expected;
   const heads = headsOf(expected);
-  const divides = (kind: string) => kind !== "EXPERT" && (kind !== "HEAD" || !expected.headsTogether);
+  const [experts, shared] = expected.experts ?? [0, 0];
+  const groups = (kind: string) =>
+    ({ EXPERT: experts > 0 ? 1 : 0, HEAD: expected.headsTogether ? 0 : 1, CHANNEL: experts > 0 ? experts + shared : 1 })[kind] ?? 1;
   for (const kind of structureKinds) {
     const own = stored.structures.filter((s) => s.kind === kind);
-    assert.equal(own.length, divides(kind) ? expected.layers : 0, kind);
-    const count = { HEAD: heads, CHANNEL: intermediateSize }[kind as string] ?? 1;
+    assert.equal(own.length, expected.layers * groups(kind), kind);
+    const count = { EXPERT: experts, HEAD: heads, CHANNEL: intermediateSize }[kind as string] ?? 1;
     assert.ok(
       own.every((s) => s.count === count),
       `${kind}: ${own.map((s) => s.count)}, not ${count} in each layer`,
@@ -152,11 +154,10 @@ async function* walk(dataDirectory: string, folder: string, expected: Expected, 
   );
   assert.equal(child.architecture.layers, expected.layers - 1);
   const left = (kind: string) => child.structures.filter((s) => s.kind === kind).map((s) => s.count);
+  const each = (kind: string, count: number) => Array((expected.layers - 1) * groups(kind)).fill(count);
   assert.deepEqual(
-    [left("HEAD"), left("CHANNEL")],
-    [divides("HEAD") ? [headsOf(expected, 1)] : [], [intermediateSize - 3]].map((n) =>
-      n.flatMap((each) => Array(expected.layers - 1).fill(each)),
-    ),
+    { EXPERT: left("EXPERT"), HEAD: left("HEAD"), CHANNEL: left("CHANNEL") },
+    { EXPERT: each("EXPERT", experts), HEAD: each("HEAD", headsOf(expected, 1)), CHANNEL: each("CHANNEL", intermediateSize - 3) },
   );
   yield;
   const prompt = [5, 17, 42, 3];

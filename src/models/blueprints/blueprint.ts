@@ -94,6 +94,29 @@ export interface Mlp extends Branch {
     /** Gate and up in one matrix, one after the other. */
     | { readonly kind: "PACKED"; readonly gateUp: Linear };
   readonly down: Linear;
+  /** It is a mixture of experts, of which `input` and `down` are the first's, and `width` is each one's. */
+  readonly mixture?: Mixture;
+}
+
+/** Many small MLPs, of which each token is sent to a few. */
+export interface Mixture {
+  /** H to `count`: a score of each expert. */
+  readonly router: Linear;
+  readonly count: number;
+  /** How many a token is sent to. */
+  readonly chosen: number;
+  /** What becomes of scores: probabilities of all experts, or of each by itself; or of the chosen ones, once these are chosen. */
+  readonly scores: "SOFTMAX" | "SIGMOID" | "CHOSEN_SOFTMAX";
+  /** Added for the choice alone. */
+  readonly choiceBias?: string;
+  /** Whether weights of the chosen experts are made to sum up to one; and what is added to their sum before. */
+  readonly normalized: boolean;
+  readonly sumEpsilon?: number;
+  /** What weights are multiplied by in the end. */
+  readonly scale?: number;
+  readonly experts: readonly Pick<Mlp, "input" | "down">[];
+  /** What all tokens are sent to besides; times a gate of each token. */
+  readonly shared?: Pick<Mlp, "input" | "down" | "width"> & { readonly gate?: Linear };
 }
 
 /** `x W' + b`, as PyTorch's Linear keeps W ([out, in]); or as Conv1D does ([in, out]). */

@@ -1,6 +1,7 @@
 import type { Model } from "../../onnx/ir.ts";
 import type { Blueprint, Layer, Mlp } from "./blueprint.ts";
 import { attention, type Cache } from "./build-attention.ts";
+import { mixtureOf } from "./build-mixture.ts";
 import { GraphWriter, type Value } from "./graph-writer.ts";
 import { activate, type Building, linear, norm, weightOf } from "./parts.ts";
 import type { Fed } from "./positions.ts";
@@ -86,7 +87,16 @@ function layerOf(building: Building, x: Value, layer: Layer, fed: Fed, past: Cac
   return { output: norm(building, g.add(between, transformed(between)), mlp.afterSum ?? null, hidden), cache: attended.cache };
 }
 
-function mlpOf(building: Building, x: Value, { width, activation, input, down }: Mlp, hidden: number): Value {
+function mlpOf(building: Building, x: Value, mlp: Mlp, hidden: number): Value {
+  if (!mlp.mixture) return partOf(building, x, mlp, hidden);
+  return mixtureOf(building, x, mlp, mlp.mixture, hidden, (rows, part, width) =>
+    partOf(building, rows, { ...part, width, activation: mlp.activation }, hidden),
+  );
+}
+
+type Part = Pick<Mlp, "width" | "activation" | "input" | "down">;
+
+function partOf(building: Building, x: Value, { width, activation, input, down }: Part, hidden: number): Value {
   const { g } = building;
   const inner = (): Value => {
     if (input.kind === "PLAIN") return activate(building, linear(building, x, input.up, hidden, width), activation);

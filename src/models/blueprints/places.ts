@@ -25,7 +25,9 @@ export type Role =
   | "up"
   | "gate"
   | "gateUp"
-  | "down";
+  | "down"
+  | "router"
+  | "sharedGate";
 
 /** A tensor of a family's files: what it is called, what it does, and what its axes consist of. */
 export interface Place {
@@ -93,14 +95,27 @@ function ofAttention(which: Attention, hidden: number): Place[] {
 }
 
 function ofMlp(which: Mlp, hidden: number): Place[] {
-  const { width, input, down } = which;
+  const { width, mixture } = which;
+  if (!mixture) return [...around(which, hidden), ...ofPart(which, width, hidden)];
+  const { router, choiceBias, count, experts, shared } = mixture;
+  return [
+    ...around(which, hidden),
+    ...linear("router", router, [hidden], [count]),
+    ...(choiceBias === undefined ? [] : [biasAt("router", choiceBias, [count])]),
+    ...experts.flatMap((expert) => ofPart(expert, width, hidden)),
+    ...(shared ? ofPart(shared, shared.width, hidden) : []),
+    ...(shared?.gate ? linear("sharedGate", shared.gate, [hidden], [1]) : []),
+  ];
+}
+
+function ofPart({ input, down }: Pick<Mlp, "input" | "down">, width: number, hidden: number): Place[] {
   const up =
     input.kind === "PLAIN"
       ? linear("up", input.up, [hidden], [width])
       : input.kind === "GATED"
         ? [...linear("gate", input.gate, [hidden], [width]), ...linear("up", input.up, [hidden], [width])]
         : linear("gateUp", input.gateUp, [hidden], [width, width]);
-  return [...around(which, hidden), ...up, ...linear("down", down, [width], [hidden])];
+  return [...up, ...linear("down", down, [width], [hidden])];
 }
 
 /** Each name once: parallel branches may share a norm, and a tied head is the embedding. */

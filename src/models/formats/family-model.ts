@@ -40,6 +40,9 @@ const names = {
   heads: ["num_attention_heads", "n_head", "n_heads", "num_heads"],
   kvHeads: ["num_key_value_heads", "num_kv_heads", "kv_n_heads"],
   channels: ["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"],
+  experts: ["num_experts", "num_local_experts", "n_routed_experts"],
+  expertChannels: ["moe_intermediate_size", "intermediate_size"],
+  shared: ["shared_expert_intermediate_size"],
   hidden: ["hidden_size", "n_embd", "d_model"],
 } as const;
 
@@ -169,7 +172,8 @@ function stating(base: Json, known: Known): Json {
   restate(names.heads, first.attention.heads, heads);
   // A class that is told nothing takes as many as there are of queries.
   if (kvHeads !== heads || names.kvHeads.some((key) => made[key] != null)) restate(names.kvHeads, first.attention.kvHeads, kvHeads);
-  restate(names.channels, first.mlp.width, width);
+  restate(first.mlp.mixture ? names.expertChannels : names.channels, first.mlp.width, width);
+  restateMixture(known, restate);
   if (!family.headWidthFollows && sampled.asked("head_dim") && (made["head_dim"] != null || heads * headWidth !== sample.hiddenSize))
     made["head_dim"] = headWidth;
   for (const [kind, key] of [
@@ -178,6 +182,38 @@ function stating(base: Json, known: Known): Json {
   ] as const)
     if (weights.compensated.includes(kind) && !hasBias(first, kind)) made[key] = true;
   return perLayer(made, known);
+}
+
+/**
+ * The numbers of a mixture, which all layers are to agree on: none is filled up with zeros, for a token might be sent there.
+ *
+ * @throws EspalierError EXPORT_UNSUPPORTED if they do not
+ */
+function restateMixture(
+  { family, sample, weights }: Known,
+  restate: (keys: readonly string[], before: number, after: number) => void,
+): void {
+  const mixtures = sample.layers.map(({ mlp }) => mlp.mixture);
+  const [first] = mixtures;
+  if (mixtures.every((m) => m === undefined)) return;
+  if (!first || mixtures.some((m) => m === undefined))
+    throw unsupported(
+      `layers of ${family.name} with experts and without cannot be told apart yet: the format ONNX keeps the graph as it is`,
+    );
+  const found = weights.layers.flatMap(({ mlp }) => mlp ?? []);
+  for (const [of, keys, before] of [
+    ["experts", names.experts, first.count],
+    ["shared", names.shared, first.shared?.width],
+  ] as const) {
+    const counts = new Set(found.map((mlp) => mlp[of]));
+    if (counts.size > 1 || new Set(found.map((mlp) => mlp.width)).size > 1)
+      throw unsupported(
+        `layers have unlike numbers of experts, or experts of unlike widths, which ${family.name}'s class cannot state: prune with the option uniform: {} (\`--uniform 1\`)`,
+        { family: family.modelType },
+      );
+    const [after] = counts;
+    if (before !== undefined && after !== undefined) restate(keys, before, after);
+  }
 }
 
 const hasBias = ({ attention, mlp }: Blueprint["layers"][number], kind: "ATTENTION" | "MLP"): boolean =>

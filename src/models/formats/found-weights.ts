@@ -1,4 +1,4 @@
-import type { Blueprint } from "../blueprints/blueprint.ts";
+import type { Blueprint, Mlp } from "../blueprints/blueprint.ts";
 import type { Place } from "../blueprints/places.ts";
 import type { Matrix } from "./matrix.ts";
 
@@ -7,7 +7,8 @@ export interface FoundLayer {
   /** Its place in the model that the configuration's rules were made for; null where that is not known. */
   readonly index: number | null;
   readonly attention: { readonly heads: number; readonly kvHeads: number } | null;
-  readonly mlp: { readonly width: number } | null;
+  /** Its width; of a mixture, that of each expert, how many there are, and how wide what all tokens are sent to is. */
+  readonly mlp: { readonly width: number; readonly experts?: number; readonly shared?: number } | null;
   /** What the graph has of a tensor of one of the layer's branches, laid out as the family has it; null if there is none. */
   matrix(place: Place, branch: "attention" | "mlp"): Matrix | null;
 }
@@ -30,13 +31,21 @@ export function asFound(layer: Blueprint["layers"][number], { attention, mlp }: 
     which.heads === undefined
       ? which
       : { ...which, heads, weight: typeof which.weight === "object" && which.weight ? which.weight.slice(0, heads) : which.weight };
-  const narrowed =
+  const ofHeads =
     attention && headNorm
       ? { headNorm: { ...headNorm, q: normed(headNorm.q, attention.heads), k: normed(headNorm.k, attention.kvHeads) } }
       : {};
   return {
     ...layer,
-    attention: attention ? { ...layer.attention, ...attention, ...narrowed } : layer.attention,
-    mlp: mlp ? { ...layer.mlp, ...mlp } : layer.mlp,
+    attention: attention ? { ...layer.attention, ...attention, ...ofHeads } : layer.attention,
+    mlp: mlp ? narrowed(layer.mlp, mlp) : layer.mlp,
   };
+}
+
+function narrowed(mlp: Mlp, { width, experts, shared }: NonNullable<FoundLayer["mlp"]>): Mlp {
+  const { mixture } = mlp;
+  if (!mixture) return { ...mlp, width };
+  const count = experts ?? mixture.count;
+  const own = mixture.shared && { shared: { ...mixture.shared, width: shared ?? mixture.shared.width } };
+  return { ...mlp, width, mixture: { ...mixture, count, experts: mixture.experts.slice(0, count), ...own } };
 }

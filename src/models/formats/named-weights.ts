@@ -57,7 +57,11 @@ export function namedWeights({ graph }: Model, sample: Blueprint, read: TensorRe
     return mapped(found, found.dataType, (value, i) => value + (more[i] as number));
   };
   const layers = indexes.map((index): FoundLayer => {
-    const rename = (name: string) => name.replace(numbered, (_, before, __, rest) => `${before}${index}${rest}`);
+    const ofLayer = (name: string) => name.replace(numbered, (_, before, __, rest) => `${before}${index}${rest}`);
+    const own = expertsOf([...initializers.keys()], `${prefix}${index}.`);
+    // Experts are numbered anew where others went.
+    const rename = (name: string) =>
+      ofLayer(name).replace(expert, (_, before, number, after) => `${before}${own[Number(number)] ?? number}${after}`);
     return { index, ...geometry(first, (name) => initializers.get(rename(name))?.dims), matrix: (place) => matrix(place, rename) };
   });
   const isCompensated = (rest: string) => indexes.some((i) => named(i, rest + compensation));
@@ -74,7 +78,16 @@ export function namedWeights({ graph }: Model, sample: Blueprint, read: TensorRe
 const isWeight = ({ name, dataType, dims }: Tensor): boolean =>
   isFloat(dataType) && sizeOf(dims) > 1 && !name.startsWith("/") && /(?:\.weight|\.bias|\/all|\/compensation|\/head)$/.test(name);
 
-/** How many heads and channels a layer has, by the shapes of its weights. */
+/** Of an expert's tensor, its number. */
+const expert = /(\.experts\.)(\d+)(\.)/;
+
+/** The numbers of a layer's experts, in order. */
+function expertsOf(names: readonly string[], prefix: string): number[] {
+  const numbers = names.flatMap((name) => (name.startsWith(prefix) ? Number(expert.exec(name)?.[2] ?? Number.NaN) : []));
+  return [...new Set(numbers.filter((n) => !Number.isNaN(n)))].sort((a, b) => a - b);
+}
+
+/** How many heads, experts and channels a layer has, by the shapes of its weights. */
 function geometry(
   { attention, mlp }: Blueprint["layers"][number],
   dimsOf: (name: string) => readonly number[] | undefined,
@@ -89,5 +102,9 @@ function geometry(
   const kvHeads =
     projections.kind === "SEPARATE" ? (outputs(projections.k) ?? 0) / headWidth : ((outputs(projections.qkv) ?? 0) / headWidth - heads) / 2;
   const width = inputs(mlp.down);
-  return { attention: mixed === undefined ? null : { heads, kvHeads }, mlp: width === undefined ? null : { width } };
+  const { mixture } = mlp;
+  const experts = mixture && outputs(mixture.router);
+  const shared = mixture?.shared && inputs(mixture.shared.down);
+  const own = { ...(experts === undefined ? {} : { experts }), ...(shared === undefined ? {} : { shared }) };
+  return { attention: mixed === undefined ? null : { heads, kvHeads }, mlp: width === undefined ? null : { width, ...own } };
 }

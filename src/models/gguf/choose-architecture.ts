@@ -49,6 +49,8 @@ interface Refusal {
  * @throws EspalierError EXPORT_UNSUPPORTED with the architecture that comes nearest, and what it cannot say
  */
 export function chooseArchitecture(model: Model): Chosen {
+  if (model.blueprint.layers.some(({ mlp }) => mlp.mixture))
+    throw new EspalierError("EXPORT_UNSUPPORTED", "mixtures of experts are not written as GGUF yet: the format SAFETENSORS takes them");
   const refusals: Refusal[] = [];
   const windows = model.blueprint.layers.flatMap(({ attention }) => attention.window ?? []);
   const shortest = smallest([model.context, ...windows]);

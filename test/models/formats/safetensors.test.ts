@@ -43,6 +43,28 @@ for (const family of variants.keys())
     assert.ok(files.every(({ path }) => !path.endsWith(".onnx")));
   });
 
+for (const [family, says] of [
+  ["mixtral", { num_local_experts: 2, intermediate_size: 50 }],
+  ["qwen2_moe", { num_experts: 3, moe_intermediate_size: 26, shared_expert_intermediate_size: 26 }],
+  ["qwen3_moe", { num_experts: 3, moe_intermediate_size: 26, intermediate_size: 52 }],
+  ["olmoe", { num_experts: 3, intermediate_size: 26 }],
+] as const)
+  test(`what is left of a ${family} leaves with fewer experts, numbered from 0`, async () => {
+    const parent = await parentOf(family);
+    const of = (kind: string) => parent.structures.filter((s) => s.kind === kind);
+    const experts = of("EXPERT").map(({ index }, layer) => ({ kind: "EXPERT" as const, index: index + layer }));
+    const channels = of("CHANNEL").flatMap(({ index }) => [0, 3].map((i) => ({ kind: "CHANNEL" as const, index: index + i })));
+    // Its writer holds the logits of what it wrote to those of the graph.
+    const { folder } = await exported(dataDirectory, await childOf(dataDirectory, parent, [...experts, ...channels]), "SAFETENSORS");
+    const config = await configOf(folder);
+    for (const [key, value] of Object.entries(says)) assert.equal(config[key], value, key);
+    const uneven = await childOf(dataDirectory, parent, experts.slice(0, 1));
+    await assert.rejects(exported(dataDirectory, uneven, "SAFETENSORS"), {
+      code: "EXPORT_UNSUPPORTED",
+      message: /unlike numbers of experts/,
+    });
+  });
+
 /** The same weights in 16 bits. */
 const narrow = (dtype: "F16" | "BF16") => (name: string, shape: readonly number[]) => {
   const { data } = floatTensor(name, dtype === "F16" ? "float16" : "bfloat16", shape, weight(name, shape));

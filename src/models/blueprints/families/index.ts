@@ -9,6 +9,7 @@ import { gpt2 } from "./gpt2.ts";
 import { gptj } from "./gptj.ts";
 import { granite } from "./granite.ts";
 import { llamaFamilies } from "./llama.ts";
+import { mixtureFamilies } from "./mixtures.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmoFamilies } from "./olmo.ts";
 import { opt } from "./opt.ts";
@@ -19,6 +20,7 @@ import { starcoder2 } from "./starcoder2.ts";
 /** The families whose folders of weights are read. */
 export const families: readonly Family[] = [
   ...llamaFamilies,
+  ...mixtureFamilies,
   ...gemmaFamilies,
   ...phiFamilies,
   ...olmoFamilies,
