@@ -9,6 +9,7 @@ import { toFloat32 } from "../onnx/to-float32.ts";
 import { InPlaceSession } from "../runtime/in-place.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import { type ModelSource, openSession, type TensorValue } from "../runtime/session.ts";
+import { dispatchExperts } from "../serving-graph/dispatch-experts.ts";
 import { mergeProducts } from "../serving-graph/merge-products.ts";
 import { servingGraph } from "../serving-graph/serving-graph.ts";
 import { unfit } from "../serving-graph/two-views.ts";
@@ -62,7 +63,8 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     const threads = options.threads ?? (weightBytes(stored) < oneThreadsWork ? 1 : 0);
-    const fewer = { ...rewritten, graph: mergeProducts(rewritten.graph) };
+    const apart = dispatchExperts(rewritten);
+    const fewer = { ...apart, graph: mergeProducts(apart.graph) };
     const open = async (served: Model): Promise<BatchedDecoder> => {
       report("OPENING");
       const session = await InPlaceSession.open(served, dirname(path), { ...options, threads });
