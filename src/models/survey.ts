@@ -55,7 +55,7 @@ const unread: TensorReader = ({ name }) => new TextEncoder().encode(name);
  * @param foundFiles is told the graph, if it is a file, and the files of weights as soon as they are known: reading the weights is most of the work
  * @yields EspalierError FILE_TOO_LARGE; INVALID_ONNX; INVALID_GRAPH; INVALID_JSON; MISSING_EXTERNAL_DATA, PATH_OUTSIDE_MODEL_ROOT
  *   (model-folder.ts); UNSUPPORTED_OPSET; NO_LOGITS, UNSUPPORTED_INPUT, UNSUPPORTED_CACHE (src/signature, usable.ts);
- *   NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
+ *   UNSUPPORTED_EXPERTS; NO_TOKEN_INPUT, NO_STRUCTURES; with these QUANTISED_WEIGHTS, UNSUPPORTED_OPERATORS; ONNX_RUNTIME if ONNX Runtime does not load or run it;
  *   UNSUPPORTED_FAMILY, UNSUPPORTED_CONFIG, INVALID_SAFETENSORS, WEIGHTS_MISMATCH (blueprints/graph-of-folder.ts);
  *   INVALID_TOKENIZER, UNSUPPORTED_TOKENIZER, UNKNOWN_TOKEN (tokenizer.ts); INVALID_CHAT_TEMPLATE
  */
@@ -72,7 +72,7 @@ export async function* survey(
   const external = yield* attempt(() => externalFiles(decoded, place));
   if (external) foundFiles([...(place.built ? [] : [place.graph]), ...external]);
   const read = external ? tensorReader(dirname(path)) : unread;
-  const { model: spelled, notes } = canonical(decoded);
+  const { model: spelled, notes, unrolled } = canonical(decoded);
   const model = external ? bringInSmall(spelled, read) : spelled;
   const { graph } = model;
   const sound = yield* attempt(() => {
@@ -89,6 +89,8 @@ export async function* survey(
   const trial = sound && external ? await triedOut(referToFile(model, file, basename(path)), place) : null;
   // Before all that follows from it, which would be no help.
   if (trial?.against && trial.against.code !== "ONNX_RUNTIME") yield trial.against;
+  if (trial && unrolled)
+    yield* attempt(async () => requireSameExperts(trial, await triedOut(referToFile(unrolled, file, basename(path)), place)));
   const answer = trial?.answer ?? null;
   const logits = yield* attempt(() => (answer && !answer.causal ? answerOf(graph.outputs) : logitsOf(graph.outputs)));
   const obstacle = logits && gradientObstacle(graph, logits.name);
@@ -135,6 +137,8 @@ async function described(model: Model, read: TensorReader, known: Known): Promis
 
 /** What a short run of a model showed. */
 interface Trial {
+  /** The logits that it gave, token by token. */
+  readonly values: readonly Float32Array[];
   /** What it answered; null if nothing was learned of that. */
   readonly answer: Answer | null;
   /** Why it cannot be registered; null if nothing is against it. */
@@ -159,14 +163,35 @@ async function triedOut(model: Model, place: ModelFolder): Promise<Trial> {
       if (answer && !answer.causal) await requireUsableEncoder(session, answer.name, answer.name === "logits");
       else await requireUsable(session, read);
       const isNone = read?.values.some((row) => row.some((token) => token.some(Number.isNaN))) ?? false;
-      return { answer, against: null, notes: isNone ? [noNumbers] : [] };
+      return { answer, against: null, notes: isNone ? [noNumbers] : [], values: read?.values.flat() ?? [] };
     } finally {
       await session.close();
     }
   } catch (error) {
-    if (error instanceof EspalierError) return { answer: null, against: error, notes: [] };
+    if (error instanceof EspalierError) return { answer: null, against: error, notes: [], values: [] };
     throw error;
   }
+}
+
+/** How far logits may lie apart, by the largest of them. */
+const tolerance = 1e-3;
+
+/** @throws EspalierError UNSUPPORTED_EXPERTS if experts, each computing all tokens, give other logits than the graph as it was written */
+function requireSameExperts({ values }: Trial, { values: given }: Trial): void {
+  let [apart, largest] = [0, 0];
+  for (const [t, row] of given.entries())
+    for (const [i, value] of row.entries()) {
+      // What was no number before may stay none.
+      if (Number.isNaN(value)) continue;
+      const other = values[t]?.[i] ?? Number.NaN;
+      apart = Math.max(apart, Number.isNaN(other) ? Number.POSITIVE_INFINITY : Math.abs(value - other));
+      largest = Math.max(largest, Math.abs(value));
+    }
+  if (apart > tolerance * largest)
+    throw new EspalierError(
+      "UNSUPPORTED_EXPERTS",
+      `the graph's experts are written otherwise than is understood: where each computes all tokens, times its weight, logits differ by ${apart} of ${largest}`,
+    );
 }
 
 async function* attempt<T>(step: () => T | Promise<T>): AsyncGenerator<EspalierError, T | null> {

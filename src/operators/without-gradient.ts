@@ -13,5 +13,6 @@ export const withoutGradient = {
   Loop: loop,
   Scan: loop,
   ScatterND: unknown,
+  "com.microsoft::QMoE": { ...unknown, tells: "it is a mixture of experts, all in one operator" },
   "com.microsoft::MoE": { ...unknown, tells: "it is a mixture of experts, all in one operator" },
 } satisfies Record<string, Operator>;

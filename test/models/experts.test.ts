@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -8,6 +8,8 @@ import { materialise } from "../../src/artifacts/model-files.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
+import { decode } from "../../src/onnx/decode.ts";
+import { encode } from "../../src/onnx/encode.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
 import { generates } from "../support/support.ts";
 
@@ -66,4 +68,21 @@ describe("mixtures of experts", () => {
       );
       await generates(destination, [5, 17, 42, 3], 6);
     });
+
+  it("are refused where they are not written as was understood: here what experts give has no weights", async () => {
+    const folder = join(root, "qwen3_moe");
+    const model = decode(await readFile(join(folder, "model.onnx")));
+    const nodes = model.graph.nodes.map((node) => {
+      const isWeighing = node.opType === "Mul" && node.inputs[0]?.endsWith("/down_proj/MatMul_output_0");
+      return isWeighing ? { ...node, opType: "Identity", inputs: node.inputs.slice(0, 1) } : node;
+    });
+    const other = join(dataDirectory, "unweighted");
+    await mkdir(other);
+    await cp(join(folder, "config.json"), join(other, "config.json"));
+    await writeFile(join(other, "model.onnx"), encode({ ...model, graph: { ...model.graph, nodes } }));
+    await assert.rejects(inspect({ dataDirectory, modelRoot: dataDirectory, path: "unweighted" }), {
+      code: "UNSUPPORTED_EXPERTS",
+      message: /written otherwise than is understood/,
+    });
+  });
 });

@@ -29,6 +29,8 @@ export interface Canonical {
   readonly model: Model;
   /** What users should know of the way there. */
   readonly notes: readonly string[];
+  /** The model with its experts as they were written, to hold the other to: these are told by how they are spelled. Null if it has none such. */
+  readonly unrolled: Model | null;
 }
 
 /**
@@ -38,10 +40,12 @@ export interface Canonical {
 export function canonical(decoded: Model): Canonical {
   let model = decoded;
   const notes: string[] = [];
+  let unrolled: Model | null = null;
   for (const { apply, note } of passes) {
     const before = model;
     model = apply(before);
+    if (model !== before && apply === denseExperts) unrolled = before;
     if (model !== before && note !== undefined) notes.push(note);
   }
-  return { model, notes };
+  return { model, notes, unrolled };
 }
