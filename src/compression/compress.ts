@@ -49,10 +49,9 @@ export interface Compression {
   readonly notes: readonly string[];
 }
 
-/**
- * Outside of the layers 4 bits lose more than in all of them: 8 are taken, as others do too. Evenly about 0 they lose as little, and are those of GGUF's Q8_0.
- */
-const outer = { scheme: "INT8", symmetric: true } as const;
+/** Of what lies outside of the layers. Eight bits evenly about 0 lose as little as others do, and are those of GGUF's Q8_0. */
+const outerOf = (options: CompressionOptions): CompressionOptions =>
+  options.headBits === 4 ? options : { ...options, scheme: "INT8", symmetric: true };
 
 /** Tokens of one run. */
 const tokensPerRun = 1024;
@@ -171,7 +170,7 @@ async function compressStep(
   const matrices = targets.map((t) => ({ parameter: t.parameter, outputs: shapeOf(t)[1], weights: matrixOf(t, read) }));
   const inputs = shapeOf(targets[0] as Target)[0];
   const isOuter = targets.some((t) => t.layer === null);
-  const found = await method.compress({ inputs, gram, matrices }, isOuter ? { ...options, ...outer } : options, algebra);
+  const found = await method.compress({ inputs, gram, matrices }, isOuter ? outerOf(options) : options, algebra);
   const products: CompressedProduct[] = [];
   const kept: Kept[] = [];
   for (const [i, target] of targets.entries()) {

@@ -18,6 +18,10 @@ export const patternNames = Object.keys(patterns) as Pattern[];
 export const blockSizes = [32, 64, 128] as const;
 export type BlockSize = (typeof blockSizes)[number];
 
+/** What head and embedding may become. Four bits lose more there than in all layers. */
+export const headBits = [4, 8] as const;
+export type HeadBits = (typeof headBits)[number];
+
 /** What a compression run is asked to do. All of it is recorded; with the bytes of model and dataset it determines the result. */
 export interface CompressionOptions {
   readonly scheme: Scheme;
@@ -30,10 +34,12 @@ export interface CompressionOptions {
   readonly pattern: Pattern;
   /** Share of weights that become 0, above 0 and below 1. Of UNSTRUCTURED alone. */
   readonly sparsity: number;
-  /** Whether the product that gives logits is compressed too, to 8 bits; what it shares with the embedding then has the same codes. Of INT4 and INT8. */
+  /** Whether the product that gives logits is compressed too; what it shares with the embedding then has the same codes. Of INT4 and INT8. */
   readonly head: boolean;
-  /** Whether the table of token embeddings is, to 8 bits. Of INT4 and INT8. */
+  /** Whether the table of token embeddings is. Of INT4 and INT8. */
   readonly embedding: boolean;
+  /** Bits of these two. Of INT4. */
+  readonly headBits: HeadBits;
   /** Texts that the statistics are of; and tokens of each. */
   readonly samples: number;
   readonly sequenceLength: number;
@@ -53,9 +59,26 @@ export const defaultCompressionOptions: CompressionOptions = {
   sparsity: 0.5,
   head: true,
   embedding: true,
+  headBits: 8,
   samples: 128,
   sequenceLength: 128,
   damping: 0.01,
   seed: 0,
   executionProvider: "AUTO",
 };
+
+type OptionName = Exclude<keyof CompressionOptions, "scheme">;
+
+/** Options that say something of some schemes only. */
+export const schemeOptions: Readonly<Record<Scheme, readonly OptionName[]>> = {
+  INT4: ["blockSize", "symmetric", "head", "embedding", "headBits"],
+  INT8: ["blockSize", "symmetric", "head", "embedding"],
+  TERNARY: ["blockSize", "pattern", "sparsity"],
+  SPARSE: ["pattern", "sparsity"],
+};
+
+/** Options that say something to methods that read texts. */
+export const textOptions: readonly OptionName[] = ["samples", "sequenceLength"];
+
+/** Options that say something to some methods only. */
+export type MethodOption = "activationOrder" | "damping";

@@ -2,6 +2,7 @@ import { Field, Float, InputType, Int, ObjectType } from "type-graphql";
 import {
   type BlockSize,
   defaultCompressionOptions as defaults,
+  type HeadBits,
   type CompressionOptions as Options,
   type Pattern,
 } from "../../compression/options.ts";
@@ -14,7 +15,8 @@ import { compressionPatternEnum, executionProviderEnum } from "../enums.ts";
   description: "What a compression run was asked to do. With the scheme and the bytes of model and dataset it determines the result.",
 })
 @InputType("CompressionOptionsInput", {
-  description: "What a compression run is to do. With the scheme and the bytes of model and dataset it determines the result.",
+  description:
+    "What a compression run is to do. With the scheme and the bytes of model and dataset it determines the result. What a scheme or method does not read is refused.",
 })
 export class CompressionOptions implements Omit<Options, "scheme"> {
   @Field(() => Int, {
@@ -48,15 +50,21 @@ export class CompressionOptions implements Omit<Options, "scheme"> {
   @Field(() => Boolean, {
     defaultValue: defaults.head,
     description:
-      "Of INT4 and INT8: whether the product that gives logits is compressed too, to 8 bits. Where it shares its weights with the embedding, both have the same codes.",
+      "Of INT4 and INT8: whether the product that gives logits is compressed too. Where it shares its weights with the embedding, both have the same codes.",
   })
   readonly head!: boolean;
 
   @Field(() => Boolean, {
     defaultValue: defaults.embedding,
-    description: "Of INT4 and INT8: whether the table of token embeddings is compressed too, to 8 bits.",
+    description: "Of INT4 and INT8: whether the table of token embeddings is compressed too.",
   })
   readonly embedding!: boolean;
+
+  @Field(() => Int, {
+    defaultValue: defaults.headBits,
+    description: "Of INT4: bits of head and embedding, 4 or 8. Four make them smaller and faster, and lose more than in all layers.",
+  })
+  readonly headBits!: HeadBits;
 
   @Field(() => Int, {
     defaultValue: defaults.samples,

@@ -32,6 +32,7 @@ export const fista: CompressionMethod = {
   description:
     "Which weights stay is found by accelerated proximal steps, and what stays is refit by least squares (FISTAPruner). Reads texts; the slowest.",
   schemes: ["SPARSE"],
+  options: ["damping"],
   needsGram: true,
   async compress(group, options, algebra) {
     const n = group.inputs;

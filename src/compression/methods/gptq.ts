@@ -1,8 +1,8 @@
 import { bestSpan } from "./best-span.ts";
+import { clip } from "./clip.ts";
 import { errorFactor, feedErrors } from "./feed-errors.ts";
 import { gridOf, nearestCodes } from "./grid.ts";
 import type { CompressionMethod } from "./method.ts";
-import { rtn } from "./rtn.ts";
 import { blocksByTiles } from "./tiles.ts";
 
 /**
@@ -15,11 +15,12 @@ export const gptq: CompressionMethod = {
   name: "GPTQ",
   description: "Rounds input by input, and lets the inputs that follow make up for what that changes (GPTQ). Reads texts.",
   schemes: ["INT4", "INT8"],
+  options: ["activationOrder", "damping"],
   needsGram: true,
   async compress(group, options, algebra) {
     const { inputs: n, gram, matrices } = group;
-    // What nothing multiplies, as a table of embeddings, has no statistics.
-    if (!gram) return rtn.compress(group, options, algebra);
+    // What nothing multiplies, as a table of embeddings, has no statistics, and nothing that makes up for it.
+    if (!gram) return clip.compress(group, options, algebra);
     const grid = gridOf(options);
     const { blockSize } = grid;
     const order = options.activationOrder ? strongestFirst(gram, n) : null;

@@ -1,5 +1,5 @@
 import type { Algebra } from "../../algebra/algebra.ts";
-import type { CompressionOptions, Scheme } from "../options.ts";
+import type { CompressionOptions, MethodOption, Scheme } from "../options.ts";
 
 /** A matrix as it is multiplied with what it is given: W [n, m], inputs as rows, row by row. */
 export interface Matrix {
@@ -53,6 +53,8 @@ export interface CompressionMethod {
   readonly description: string;
   /** What it can make, the first unless another is asked for. */
   readonly schemes: readonly Scheme[];
+  /** Options that it reads, of those that not all read. */
+  readonly options: readonly MethodOption[];
   /** Whether it asks what products are given: without it no texts are read. */
   readonly needsGram: boolean;
   /** @returns for each matrix of the group, in order */

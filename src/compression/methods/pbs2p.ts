@@ -18,6 +18,7 @@ export const pbs2p: CompressionMethod = {
   description:
     "Three levels: some weights become 0, the others one size with a sign, refit block by block; the inputs that follow make up for it (PBS2P). Reads texts.",
   schemes: ["TERNARY"],
+  options: ["damping"],
   needsGram: true,
   async compress(group, options, algebra) {
     const n = group.inputs;

@@ -7,6 +7,7 @@ export const rtn: CompressionMethod = {
   name: "RTN",
   description: "Round to nearest: each weight becomes the nearest of its block's levels. No text is read.",
   schemes: ["INT4", "INT8"],
+  options: [],
   needsGram: false,
   compress: async (group, options) =>
     roundToNearest(group, options, (grid, rows, scales, zeroPoints) => span(grid, rows, scales, zeroPoints)),

@@ -16,6 +16,7 @@ export const sparseGpt: CompressionMethod = {
   description:
     "Weights become 0 where that costs least, input by input, and the inputs that follow make up for it (SparseGPT). Reads texts.",
   schemes: ["SPARSE"],
+  options: ["damping"],
   needsGram: true,
   async compress(group, options, algebra) {
     const n = group.inputs;

@@ -7,6 +7,7 @@ export const wanda: CompressionMethod = {
   description:
     "Of each output, the weights become 0 that multiply least: by their size times the norm of their input (Wanda). Reads texts.",
   schemes: ["SPARSE"],
+  options: [],
   needsGram: true,
   compress(group, options) {
     const { gram, inputs } = group;

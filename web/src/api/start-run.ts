@@ -40,7 +40,7 @@ export const starts: Readonly<Record<string, Start>> = {
   },
   COMPRESSION: {
     ...{ title: "Compress", type: "StartCompressionInput", needs: "PRUNE", start: by(compression as never) },
-    first: ["method", "scheme", "dataset", "options", "blockSize", "pattern", "sparsity", "head", "embedding"],
+    first: ["method", "scheme", "dataset", "options", "blockSize", "pattern", "sparsity", "head", "embedding", "headBits"],
   },
   EVALUATION: {
     ...{ title: "Evaluate", type: "StartEvaluationInput", needs: "GENERATE", start: by(evaluation as never) },
