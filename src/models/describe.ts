@@ -1,13 +1,15 @@
 import { EspalierError } from "../errors.ts";
-import { type Answer, taskOf } from "../model-task.ts";
+import { type Answer, type ModelTask, seesAll, taskOf } from "../model-task.ts";
 import { intOf } from "../onnx/attributes.ts";
 import { producers } from "../onnx/edit.ts";
 import { type DataType, type Graph, type Model, operatorKey } from "../onnx/ir.ts";
 import type { TensorReader } from "../onnx/read-tensor.ts";
+import { specialise } from "../runtime/specialise.ts";
+import { bindingOf } from "../signature/binding.ts";
 import { cacheLayers } from "../signature/caches.ts";
 import { signatureOf } from "../signature/signature.ts";
 import { type Discovery, discover } from "../structures/discover.ts";
-import { divide } from "../structures/divide.ts";
+import { divide, removeStructures } from "../structures/divide.ts";
 import { type Obstacle, type StructureGroup, structureKinds } from "../structures/structure.ts";
 import { scoringObstacle } from "./scoring-obstacle.ts";
 import type { Architecture, InspectedModel } from "./types.ts";
@@ -45,9 +47,11 @@ export async function describe(model: Model, read: TensorReader, known: Known): 
   const found = discover(model, read);
   const { layers, parameterCount, anatomy } = found;
   const { groups, hiddenSize, ...divided } = await parts(model, found);
-  const structures = [...found.structures, ...groups];
-  const obstacles = [...found.obstacles, ...divided.obstacles];
   const architecture = architectureOf(model, anatomy.flow.stream, layers, known, hiddenSize);
+  const uncut = await uncuttable(model, read, groups, architecture.task, found);
+  const structures = [...found.structures, ...groups.filter((g) => !uncut.has(g.kind))];
+  const stuck = groups.flatMap(({ kind, layer }): Obstacle[] => (uncut.has(kind) ? [{ kind, layer, reason: uncut.get(kind) ?? "" }] : []));
+  const obstacles = [...found.obstacles, ...divided.obstacles, ...stuck];
   const obstacle =
     known.obstacle ??
     (structures.length === 0 ? nothingToRemove(obstacles) : await scoringObstacle(model, found, structures, architecture.task));
@@ -90,6 +94,31 @@ export function architectureOf(
     contextLength,
     dataType: embedding?.dataType ?? "float32",
   };
+}
+
+/**
+ * Kinds of which the first in each layer cannot be cut out together, and why: a graph may count heads by a constant, in arithmetic on shapes that axes do not see.
+ * Looked at where tokens see all others; exports of causal models are of few forms, and all are tried.
+ */
+async function uncuttable(
+  model: Model,
+  read: TensorReader,
+  groups: readonly StructureGroup[],
+  task: ModelTask,
+  { anatomy, parameters }: Discovery,
+): Promise<ReadonlyMap<StructureGroup["kind"], string>> {
+  const found = new Map<StructureGroup["kind"], string>();
+  for (const kind of seesAll(task) ? new Set(groups.map((g) => g.kind)) : []) {
+    const first = groups.filter((g) => g.kind === kind && g.count > 1);
+    try {
+      const cut = await removeStructures(model, first, read);
+      await specialise(cut, bindingOf(cut, 2, 8, [...parameters.keys()], true), [anatomy.logits]);
+    } catch (error) {
+      if (!(error instanceof EspalierError)) throw error;
+      found.set(kind, `without some of them the graph does not fit together: ${error.message}`);
+    }
+  }
+  return found;
 }
 
 /** What axes tell of a model: the width of its residual stream, where it is known, which need not be that of its embedding. */

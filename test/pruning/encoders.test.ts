@@ -11,13 +11,16 @@ import { canonical } from "../../src/onnx/passes/canonical.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
 import type { Judge, Scene } from "../../src/pruning/evidence/evidence.ts";
 import { scored } from "../../src/pruning/evidence/gatherers.ts";
+import { openMasked } from "../../src/pruning/evidence/masked-model.ts";
 import { methodNamed } from "../../src/pruning/methods/index.ts";
 import { openGroups } from "../../src/pruning/open-groups.ts";
 import { defaultPruningOptions } from "../../src/pruning/options.ts";
 import { seededRandom } from "../../src/random.ts";
 import { discover } from "../../src/structures/discover.ts";
-import { divide } from "../../src/structures/divide.ts";
+import { divide, removeStructures } from "../../src/structures/divide.ts";
+import type { StructureKind } from "../../src/structures/structure.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import type { View } from "../../src/text/view.ts";
 import { type ExpectedEncoder, encoderFixtures } from "../support/encoders.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "espalier-encoders-"));
@@ -77,6 +80,44 @@ for (const fixture of encoderFixtures) {
         await encoder.close();
       }
     });
+
+    if (judges[expected.task] && name !== "albert_mlm")
+      it("loses by structures that are cut what it loses by those that are masked", async () => {
+        const { model, whole, scene } = await sceneOf(fixture);
+        // DeBERTa's graph counts its heads by a constant.
+        const cut: StructureKind[] = name === "deberta_v2_mlm" ? ["ATTENTION", "MLP", "CHANNEL"] : ["ATTENTION", "MLP", "HEAD", "CHANNEL"];
+        const texts = expected.rows.map((ids): View => ({ ids, targets: expected.task === "MASKED_LM" ? ids : [1] }));
+        const groups = openGroups(whole, [], model, { ...defaultPruningOptions, structureKinds: cut });
+        const all = groups.flatMap(({ kind, layer, indexes }) => indexes.map((index) => ({ kind, layer, index })));
+        const last = Math.max(...all.map(({ layer }) => layer));
+        // Of the first layer heads and channels, of the last a branch.
+        for (const branch of ["ATTENTION", "MLP"]) {
+          const gone = all.filter(({ kind, layer, index }) =>
+            layer === last ? kind === branch : kind === "HEAD" ? index === 1 : kind === "CHANNEL" && index % 5 === 2,
+          );
+          const lossOf = async (own: Scene, mask: readonly number[] | null) => {
+            const masked = await openMasked(own, mask ? groups : [], texts.length);
+            try {
+              return await masked.losses(
+                texts,
+                texts.map(() => mask ?? []),
+              );
+            } finally {
+              await masked.close();
+            }
+          };
+          const byMask = await lossOf(
+            scene,
+            all.map((id) => (gone.includes(id) ? 0 : 1)),
+          );
+          const byCut = await lossOf({ ...scene, model: await removeStructures(model, gone, read, whole) }, null);
+          const plain = await lossOf(scene, null);
+          for (const [i, loss] of byCut.entries()) {
+            close(loss, byMask[i] as number, `without ${branch}, text ${i}`);
+            assert.ok(Math.abs(loss - (plain[i] as number)) > 1e-3);
+          }
+        }
+      });
 
     if (expected.scores && judges[expected.task])
       it("has scores by PIP as PyTorch's gradients give them", async () => {
