@@ -1,7 +1,8 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { ModelFile } from "../artifacts/model-files.ts";
 import { encode } from "../onnx/encode.ts";
+import { bringIn } from "../onnx/file-references.ts";
 import { dataTypes, type Model, sizeOf, type Tensor } from "../onnx/ir.ts";
 import { type TensorReader, tensorReader } from "../onnx/read-tensor.ts";
 import { besideGraph, writeData } from "../onnx/write-data.ts";
@@ -39,7 +40,7 @@ const rewritten = new Set(["README.md", "config.json", "genai_config.json"]);
 export async function exportPruned({ model, folder, files, removed, known, destination }: ExportRequest): Promise<string[]> {
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   const { whole, pruned } = known ?? (await removedFrom(model, removed, tensorReader(dirname(join(folder, graph)))));
-  await writeGraph(besideGraph(model.graph), pruned, folder, files, destination);
+  await writeGraph(besideGraph(model.graph, basename(graph)), pruned, folder, files, destination);
   const beside = await copyBeside(folder, files, destination, rewritten);
   const changes = changesOf(whole.anatomy, whole.divided?.groups ?? [], removed);
   const rewrite = async (path: string, state: (config: Record<string, unknown>) => Record<string, unknown> | null): Promise<boolean> => {
@@ -93,8 +94,11 @@ async function writeGraph(
   const graph = files.map((f) => f.path).find((p) => p.endsWith(".onnx")) as string;
   await mkdir(dirname(join(destination, graph)), { recursive: true });
   const data = join(destination, dataFile(graph));
-  const stored = await writeData(written.graph, isBeside, dirname(join(folder, graph)), data);
-  await writeFile(join(destination, graph), encode({ ...written, graph: stored }));
+  const source = dirname(join(folder, graph));
+  const stored = await writeData(written.graph, isBeside, source, data);
+  // What a graph holds and was left in its file goes into the new one.
+  const held = bringIn(stored, basename(graph), tensorReader(source));
+  await writeFile(join(destination, graph), encode({ ...written, graph: held }));
   return graph;
 }
 

@@ -1,4 +1,5 @@
-import type { Model, Tensor } from "./ir.ts";
+import type { Graph, Model, Tensor } from "./ir.ts";
+import type { TensorReader } from "./read-tensor.ts";
 
 /** Of one axis a tensor is a norm, a bias or a shape, unless it is very large; of more it is a weight, unless it is very small. */
 const [smallVector, smallTensor] = [1 << 20, 1 << 16];
@@ -26,4 +27,12 @@ export function referToFile(model: Model, file: Uint8Array, location: string): M
   };
   const initializers = new Map([...model.graph.initializers].map(([name, t]) => [name, refer(t)]));
   return { ...model, graph: { ...model.graph, initializers } };
+}
+
+/** Those of a graph's tensors that lie in a file, but for some, in memory once more: what `referToFile` did, undone. */
+export function bringIn(graph: Graph, location: string, read: TensorReader, but: (name: string) => boolean = () => false): Graph {
+  const lies = (t: Tensor) => t.data.kind === "external" && t.data.location === location && !but(t.name);
+  if (![...graph.initializers.values()].some(lies)) return graph;
+  const brought = (t: Tensor): Tensor => (lies(t) ? { ...t, data: { kind: "inline", bytes: read(t) } } : t);
+  return { ...graph, initializers: new Map([...graph.initializers].map(([name, t]) => [name, brought(t)])) };
 }

@@ -6,11 +6,17 @@ import { dataTypes, type Graph, sizeOf, type Tensor, type TensorData } from "./i
 /** Weights in a data file begin where memory pages do, so that each can be mapped by itself. */
 const alignment = 4096;
 
-/** Says of a tensor of a graph made from `base` whether it, or what it was cut from, lies beside that. */
+/**
+ * Says of a tensor of a graph made from `base` whether it, or what it was cut from, lies beside that.
+ *
+ * @param own name of the graph's own file, which weights that are left there lie in and not beside; none to count those too
+ */
 export const besideGraph =
-  (base: Graph) =>
-  ({ name }: Tensor): boolean =>
-    base.initializers.get(name)?.data.kind === "external";
+  (base: Graph, own?: string) =>
+  ({ name }: Tensor): boolean => {
+    const data = base.initializers.get(name)?.data;
+    return data?.kind === "external" && data.location !== own;
+  };
 
 /**
  * Copies some of a graph's weights into one new file beside it, in the graph's order and a piece at a time, so that memory stays

@@ -1,7 +1,7 @@
 import { inFolder } from "../../in-folder.ts";
 import { exportPruned } from "../../models/export.ts";
 import { storeFolder } from "../../models/inspect.ts";
-import { openStoredModel } from "../../models/stored-model.ts";
+import { openForPruning } from "../../models/stored-model.ts";
 import { methodNamed } from "../../pruning/methods/index.ts";
 import { objectiveOf } from "../../pruning/objectives.ts";
 import { prune, wholeOf } from "../../pruning/prune.ts";
@@ -14,7 +14,7 @@ import type { Task } from "../child.ts";
 import { readDataset } from "../stored-dataset.ts";
 
 export const pruneTask: Task<"prune"> = async function* ({ model: stored, method, dataset, options, done, scratch }) {
-  const { model, folder, graph, graphFolder } = await openStoredModel(stored);
+  const { model, folder, graph, graphFolder } = await openForPruning(stored);
   const [tokenizer, content] = await Promise.all([loadTokenizer(folder, stored.vocabularySize), readDataset(dataset)]);
   const [labels, pooling] = [await readLabels(folder), stored.task === "EMBEDDING" ? await readPooling(folder) : undefined];
   const objective = objectiveOf(stored.task, { tokenizer, content, options, labels, ...(pooling ? { pooling } : {}) });

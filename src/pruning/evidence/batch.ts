@@ -66,4 +66,4 @@ export const runOn = (session: Session, feeds: Feeds, outputs?: readonly string[
   session.run(Object.fromEntries(session.inputs.flatMap(({ name }) => (feeds[name] ? [[name, feeds[name]]] : []))), outputs);
 
 /** Texts of T tokens that one run takes. */
-export const rowsPerRun = (T: number): number => Math.max(1, Math.floor(tokensPerRun / T));
+export const rowsPerRun = (T: number, tokens = tokensPerRun): number => Math.max(1, Math.floor(tokens / T));

@@ -32,6 +32,8 @@ export interface Scene {
   /** What the model is judged by; null for a causal one's next tokens. */
   readonly judge?: Judge | null;
   readonly gradientBy: GradientPoint;
+  /** Tokens of a run that goes back too, if not its own number: a sample at least. */
+  readonly tokensPerRun?: number;
   readonly executionProvider: ConcreteProvider;
   /** Parameters that are still to go in all. */
   readonly toRemove: number;

@@ -18,6 +18,9 @@ import { openScoring } from "./open-scoring.ts";
 import { type ResidualStream, residualStreamOf } from "./residual-stream.ts";
 import { byStructure, requestsOf } from "./slices.ts";
 
+/** Tokens of one run, forward and back. More take more memory, and no less time: docs/performance.md. */
+const tokensPerBackward = 256;
+
 /** What is asked of each sample's gradient, and how the answers speak of structures. */
 interface Question {
   readonly requests: readonly SliceRequest[];
@@ -108,7 +111,7 @@ async function* measure(
   const inner = by === "OUTPUT" ? groups.flatMap(expertOutputs) : [];
   const values = [...branches.flat().flatMap(({ output, sum }) => [output, sum]), ...inner];
   const model = residualStream.giving(values);
-  const S = Math.min(samples.length, rowsPerRun(views * T));
+  const S = Math.min(samples.length, rowsPerRun(views * T, scene.tokensPerRun ?? tokensPerBackward));
   const judged = await judgedGraph(scene, model, views * S, values);
   const { typed } = judged;
   const question = by === "OUTPUT" ? ofOutputs(groups, branches, typed) : ofWeights(groups);
