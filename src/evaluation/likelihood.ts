@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import { nonFinite } from "../inference/sampling.ts";
 import { largest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
+import { atFastLevel } from "../onnx/accuracy-level.ts";
 import { encode } from "../onnx/encode.ts";
 import { readModel } from "../onnx/read-model.ts";
 import type { ConcreteProvider, ExecutionProvider } from "../runtime/providers.ts";
@@ -86,7 +87,7 @@ export class Likelihood {
     reference: Likelihood | null,
   ): Promise<Likelihood> {
     const { contextLength } = await readModelConfig(folder);
-    const graph = likelihoodGraph(await readModel(join(folder, path), "IN_FILE"), role);
+    const graph = likelihoodGraph(atFastLevel(await readModel(join(folder, path), "IN_FILE")), role);
     const externalFolder = dirname(join(folder, path));
     const session = await openSession({ bytes: encode(graph.model), externalFolder }, { executionProvider });
     return new Likelihood(graph, session, reference, contextLength);

@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 import { EspalierError } from "../errors.ts";
 import { append } from "../large-lists.ts";
+import { atFastLevel, atFullPrecision } from "../onnx/accuracy-level.ts";
 import { encode } from "../onnx/encode.ts";
-import { atFullPrecision } from "../onnx/full-precision.ts";
 import { isHalfPrecision, type Model } from "../onnx/ir.ts";
 import { readModel } from "../onnx/read-model.ts";
 import { toFloat32 } from "../onnx/to-float32.ts";
@@ -59,7 +59,7 @@ export async function openDecoder(options: DecoderOptions, report: (stage: Loadi
     if (options.plain) unfit("it was asked to be served as it is");
     if (provider === "CUDA") unfit("ONNX Runtime's grouped attention takes no float32 on CUDA");
     const stored = await readModel(path, "IN_FILE");
-    const model = storesNarrow(stored) ? toFloat32(stored) : stored;
+    const model = atFastLevel(storesNarrow(stored) ? toFloat32(stored) : stored);
     report("REWRITING");
     const { model: rewritten, ...graph } = await servingGraph(model, dirname(path), contextLength ?? assumedContext);
     const threads = options.threads ?? (weightBytes(stored) < oneThreadsWork ? 1 : 0);

@@ -25,6 +25,10 @@ interface Matrix {
   readonly some: (from: number, count: number) => PackedCodes;
 }
 
+/** The name of the matrix that a node reads codes of. */
+export const matrixOfCodes = (node: Node): string =>
+  (node.inputs[operatorKey(node) === product ? 1 : 0] ?? "").replace(/\/(?:codes|table)$/, "");
+
 const [product, table] = ["com.microsoft::MatMulNBits", "com.microsoft::GatherBlockQuantized"];
 
 /**
@@ -40,8 +44,8 @@ export function withoutCodes(model: Model, read: TensorReader, isInputsFirst: (n
   const nodes = graph.nodes.flatMap((node): Node[] => {
     const isProduct = operatorKey(node) === product;
     if (!isProduct && operatorKey(node) !== table) return [node];
-    const [codes = "", given = ""] = isProduct ? [node.inputs[1], node.inputs[0]] : [node.inputs[0], node.inputs[1]];
-    const name = codes.replace(/\/(?:codes|table)$/, "");
+    const given = node.inputs[isProduct ? 0 : 1] ?? "";
+    const name = matrixOfCodes(node);
     const found = { ...(isProduct ? ofProduct(node, model, read) : ofTable(node, model, read)) };
     const isTurned = isProduct && !isInputsFirst(name);
     matrices.set(name, { ...found, isInputsFirst: isProduct && !isTurned });

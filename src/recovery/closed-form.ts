@@ -74,6 +74,7 @@ export async function* closedForm(job: RecoveryJob, method: ClosedForm): AsyncGe
       weights: function* () {
         yield* weights;
       },
+      adapters: () => null,
     };
   } finally {
     await solver.close();

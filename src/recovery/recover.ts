@@ -5,6 +5,7 @@ import { tensorReader } from "../onnx/read-tensor.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import { resolveProvider } from "../runtime/providers.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Adapter } from "./beside-codes.ts";
 import { bestOf, readCheckpoint, type Standing, writeCheckpoint } from "./checkpoint.ts";
 import { closedForm } from "./closed-form.ts";
 import type { RecoveryEvent, RecoverySummary } from "./events.ts";
@@ -39,6 +40,8 @@ export interface Recovered {
   readonly notes: readonly string[];
   /** What the model has in place of its own, in float32, one after another. */
   weights(): Generator<readonly [parameter: string, values: Float32Array]>;
+  /** The same as what is added to matrices that stay; null of a method that changes them. */
+  adapters(): Generator<Adapter> | null;
 }
 
 /** A loss of texts held back so many times the best is taken for a training that has gone astray. */
@@ -146,6 +149,7 @@ async function* train(job: RecoveryJob, method: TrainedMethod): AsyncGenerator<R
       summary: { bestStep, steps, trainedParameterCount, trainedTokens, startLoss, loss, teacherLoss, wonBackRatio: wonBack(now, loss) },
       notes: noteOf(trainer.plan, options),
       weights: () => trainer.merged(best),
+      adapters: () => trainer.adapters(best),
     };
   } finally {
     await trainer.close();

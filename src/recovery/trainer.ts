@@ -5,6 +5,7 @@ import { type Held, hold } from "../runtime/in-place.ts";
 import type { ConcreteProvider } from "../runtime/providers.ts";
 import type { TensorValue } from "../runtime/session.ts";
 import { Adamw, paddedLength, type StepSize, type Vectors } from "./adamw.ts";
+import type { Adapter } from "./beside-codes.ts";
 import { forwardOf, type Located } from "./forward.ts";
 import type { Trained } from "./methods/method.ts";
 import type { RecoveryOptions } from "./options.ts";
@@ -98,12 +99,21 @@ export class Trainer {
 
   /** The weights that the model has now in place of its own, in float32, one after another. */
   merged(weights: Float32Array = this.vectors.weights): Generator<readonly [parameter: string, values: Float32Array]> {
+    return this.plan.prepared.merged(this.valuesIn(weights));
+  }
+
+  /** What is added to its matrices; null of a method that changes them. */
+  adapters(weights: Float32Array = this.vectors.weights): Generator<Adapter> | null {
+    return this.plan.prepared.adapters?.(this.valuesIn(weights)) ?? null;
+  }
+
+  private valuesIn(weights: Float32Array): (name: string) => Float32Array {
     const places = new Map(this.trained.map(({ name, shape }, i) => [name, { shape, at: numberAt(this.offsets, i) }]));
-    return this.plan.prepared.merged((name) => {
+    return (name) => {
       const own = places.get(name);
       if (!own) throw new Error(`${name} is not trained`);
       return weights.subarray(own.at, own.at + sizeOf(own.shape));
-    });
+    };
   }
 
   async close(): Promise<void> {

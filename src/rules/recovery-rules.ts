@@ -1,10 +1,12 @@
+import { recoveryMethodNamed, trainedMethods } from "../recovery/methods/index.ts";
+import { isTrained, type RecoveryMethod } from "../recovery/methods/method.ts";
 import { objectives } from "../recovery/objectives.ts";
 import { defaultRecoveryOptions, type RecoveryOptions } from "../recovery/options.ts";
 import { type ModelRecord, taskOfModel } from "../store/models.ts";
 import type { Database } from "../store/store.ts";
 import type { SelfTextOptions } from "../text/self-text-options.ts";
 import { requireTask } from "./task-rules.ts";
-import { requireGradients } from "./unquantised.ts";
+import { isQuantised, requireGradients } from "./unquantised.ts";
 import { lengthRule, type Requirement, requireAll } from "./validate.ts";
 
 const at = (name: string): string => `input.options.${name}`;
@@ -21,6 +23,11 @@ const above0 = (name: keyof RecoveryOptions, value: number, most: number): Requi
   value > 0 && value <= most,
   `must be above 0 and no more than ${most.toLocaleString("en-US")}`,
 ];
+
+/** Whether what a method trains stands beside matrices, so that they may be codes. */
+export const trainsBesideCodes = (method: RecoveryMethod): boolean => isTrained(method) && method.besideCodes === true;
+
+const besideCodes = trainedMethods.filter(trainsBesideCodes).map(({ name }) => name);
 
 /** What a client asks for. `rank` null: the usual one, or the model's width where that is less. */
 export type AskedRecovery = Omit<RecoveryOptions, "teacherId" | "rank"> & { readonly rank: number | null };
@@ -79,6 +86,7 @@ export function selfRules(self: SelfTextOptions, options: AskedRecovery): Requir
  * Requires of a model that a run with such options can heal it.
  *
  * @param self what the teacher is to write; null if there is a dataset
+ * @param method of healing: some let matrices be codes
  * @throws EspalierError BAD_USER_INPUT; what keeps the model's gradients from being had
  */
 export async function requireHealable(
@@ -86,9 +94,13 @@ export async function requireHealable(
   model: ModelRecord,
   { rank, sequenceLength }: Pick<AskedRecovery, "rank" | "sequenceLength">,
   self: SelfTextOptions | null,
+  method: string,
 ): Promise<void> {
   requireTask(taskOfModel(model), ["CAUSAL_LM"], "be healed");
-  await requireGradients(db, model);
+  // Codes that are unpacked to train with; what else is quantised has no gradients, whatever is trained.
+  const isCoded = isQuantised(model) && "com.microsoft::MatMulNBits" in model.operators;
+  const instead = isCoded ? `; or heal it by ${besideCodes.join(" or ")}, which leave its codes as they are` : "";
+  if (!isCoded || !trainsBesideCodes(recoveryMethodNamed(method))) await requireGradients(db, model, instead);
   const { architecture } = model;
   const longest = architecture.contextLength ?? 65_536;
   const isShort = !self || (self.textTokens >= 8 && self.textTokens <= longest);

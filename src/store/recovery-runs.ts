@@ -36,9 +36,11 @@ const farthest = 100;
 /** The nearest ancestor with more parameters: what a model was pruned from, though it was healed since. Null if there is none. */
 export async function largerAncestor(
   db: Database,
-  { id, parameterCount }: Pick<ModelRecord, "id" | "parameterCount">,
+  own: Pick<ModelRecord, "id" | "parameterCount" | "pruningObstacle">,
 ): Promise<ModelRecord | null> {
-  return (await ancestors(db, id, farthest)).find(({ model }) => model.parameterCount > parameterCount)?.model ?? null;
+  const isCoded = ({ pruningObstacle }: Pick<ModelRecord, "pruningObstacle">) => pruningObstacle?.code === "QUANTISED_WEIGHTS";
+  const isMore = (model: ModelRecord) => (isCoded(own) ? !isCoded(model) : model.parameterCount > own.parameterCount);
+  return (await ancestors(db, own.id, farthest)).find(({ model }) => isMore(model))?.model ?? null;
 }
 
 /** The artifact from which a run goes on; null while it has none. */

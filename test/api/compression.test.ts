@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { compressionMethods } from "../../src/compression/methods/index.ts";
+import { compressionMethodNamed, compressionMethods } from "../../src/compression/methods/index.ts";
 import type { CompressionMethod } from "../../src/compression/methods/method.ts";
 import { schemes } from "../../src/compression/options.ts";
 import type { InspectedModel } from "../../src/models/types.ts";
@@ -13,9 +13,23 @@ const texts = { name: "literature-train" };
 const small = { samples: 32, sequenceLength: 64 };
 const [first] = compressionMethods as readonly [CompressionMethod, ...CompressionMethod[]];
 /** What a method is asked with. */
-const asked = ({ name, needsGram }: CompressionMethod) => ({ method: name, options: small, ...(needsGram ? { dataset: texts } : {}) });
+const asked = ({ name, needsGram }: CompressionMethod) => ({
+  method: name,
+  ...(needsGram ? { options: small, dataset: texts } : { options: {} }),
+});
 const reading = compressionMethods.find((m) => m.needsGram);
 const blind = compressionMethods.find((m) => !m.needsGram);
+
+const unread = [
+  ["GPTQ", "INT4", "pattern", "FOUR_OF_EIGHT"],
+  ["GPTQ", "INT8", "headBits", 4],
+  ["CLIP", "INT4", "activationOrder", false],
+  ["WANDA", "SPARSE", "damping", 0.1],
+  ["WANDA", "SPARSE", "blockSize", 64],
+  ["WANDA", "SPARSE", "sparsity", 0.6],
+  ["PBS2P", "TERNARY", "head", false],
+  ["MAGNITUDE", "SPARSE", "samples", 8],
+] as const;
 
 let api: TestApi;
 let modelId: string;
@@ -63,11 +77,17 @@ test("compressed, exported and measured, all asked for at once; what came of eac
   const measuring = { subject: { resultOf: run.id }, sequenceLength: 32, maxTokens: 64, measureSpeed: false };
   const { startEvaluation } = await api.data(evaluate, { input: { ...measuring, dataset: { name: "literature-heldout" } } });
 
+  // Adapters are trained beside codes, of which the nearest model that has none is the teacher.
+  const heal = "mutation($input: StartRecoveryInput!) { startRecovery(input: $input) { run { id } } }";
+  const little = { steps: 2, checkEverySteps: 2, batchSize: 4, sequenceLength: 32, heldBackTexts: 8, rank: 4 };
+  const healing = { subject: { resultOf: run.id }, method: "LORA", dataset: texts, options: little };
+  const { startRecovery } = await api.data(heal, { input: healing });
+
   // What it makes is quantised: nothing is to be pruned, healed or quantised of it, and that is known before it is there.
   const texted = { subject: { resultOf: run.id }, dataset: texts };
   for (const [mutation, type, own] of [
     ["startPruning", "StartPruningInput", texted],
-    ["startRecovery", "StartRecoveryInput", texted],
+    ["startRecovery", "StartRecoveryInput", { ...texted, method: "FULL" }],
     ["startCompression", "StartCompressionInput", { ...input, subject: { resultOf: run.id } }],
   ] as const) {
     const { errors } = await api.ask(`mutation($input: ${type}!) { ${mutation}(input: $input) { run { id } } }`, { input: own });
@@ -130,10 +150,30 @@ test("compressed, exported and measured, all asked for at once; what came of eac
   );
   assert.ok(listed.compressionRuns.nodes.some((r: { id: string }) => r.id === run.id));
 
+  const recovered = await ended(startRecovery.run.id);
+  assert.equal(recovered.status, "SUCCEEDED", JSON.stringify(recovered.error));
+  const healed = await api.data(
+    "query($id: ID!) { model(id: $id) { parent { id } parameterCount pruningObstacle { code } producedBy { kind } } }",
+    {
+      id: recovered.resultModel.id,
+    },
+  );
+  assert.deepEqual(
+    [healed.model.parent.id, healed.model.pruningObstacle.code, healed.model.producedBy.kind],
+    [child.id, "QUANTISED_WEIGHTS", "RECOVERY"],
+  );
+  assert.ok(healed.model.parameterCount > child.parameterCount);
+  const writing = "mutation($input: StartExportInput!) { startExport(input: $input) { run { id } } }";
+  const asGguf = await api.ask(writing, { input: { subject: { modelId: recovered.resultModel.id }, format: "GGUF" } });
+  assert.deepEqual(
+    [asGguf.errors?.[0]?.extensions["code"], asGguf.errors?.[0]?.message.includes("adapters")],
+    ["EXPORT_UNSUPPORTED", true],
+  );
+
   // Now that it is there, who asks is told which ancestor to take.
   for (const [mutation, type, own] of [
     ["startPruning", "StartPruningInput", { dataset: texts }],
-    ["startRecovery", "StartRecoveryInput", { dataset: texts }],
+    ["startRecovery", "StartRecoveryInput", { dataset: texts, method: "FULL" }],
     ["startCompression", "StartCompressionInput", asked(first)],
   ] as const) {
     const its = { ...own, subject: { modelId: child.id } };
@@ -184,6 +224,12 @@ test("bad input is refused before anything is stored, with the argument at fault
     ...option("sequenceLength", 1, 65_537),
     ...option("damping", 0, 1.5),
     ...option("pattern", "THREE_OF_FOUR"),
+    ...option("headBits", 2),
+    // What a scheme or a method does not read.
+    ...unread.map(([method, scheme, name, value]) => {
+      const own = { ...asked(compressionMethodNamed(method)), scheme };
+      return [{ ...own, options: { [name]: value } }, "BAD_USER_INPUT", `input.options.${name}`] as const;
+    }),
     ...(blind ? [[{ ...asked(blind), dataset: texts }, "BAD_USER_INPUT", "input.dataset"] as const] : []),
     ...(reading
       ? ([

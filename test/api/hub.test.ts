@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
+import { createGunzip } from "node:zlib";
 import { AutoTokenizer, env, pipeline } from "@huggingface/transformers";
 import { extract } from "tar-stream";
 import { createToken } from "../../src/store/tokens.ts";
@@ -84,20 +85,27 @@ test("what a model holds is no page of this server", async () => {
   assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
 });
 
-test("a model's folder is had as an archive", async () => {
-  const answer = await get(model.archiveUrl);
-  assert.equal(answer.headers.get("content-type"), "application/x-tar");
-  const entries = extract();
-  Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]).pipe(entries);
-  const found = new Map<string, string>();
-  for await (const entry of entries) {
-    const chunks: Buffer[] = [];
-    for await (const chunk of entry) chunks.push(chunk as Buffer);
-    found.set(entry.header.name, sha256(Buffer.concat(chunks)));
-  }
-  const folder = model.repository.split("/")[1];
-  assert.deepEqual(found, new Map(model.files.map(({ path, sha256: digest }) => [`${folder}/${path}`, digest])));
-});
+for (const [ending, type] of [
+  ["tar", "application/x-tar"],
+  ["tar.gz", "application/gzip"],
+] as const)
+  test(`a model's folder is had as an archive: .${ending}`, async () => {
+    const answer = await get(model.archiveUrl.replace(/tar$/, ending));
+    assert.equal(answer.headers.get("content-type"), type);
+    assert.ok(answer.headers.get("content-disposition")?.endsWith(`.${ending}"`));
+    const entries = extract();
+    const sent = Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
+    if (ending === "tar") sent.pipe(entries);
+    else sent.pipe(createGunzip()).pipe(entries);
+    const found = new Map<string, string>();
+    for await (const entry of entries) {
+      const chunks: Buffer[] = [];
+      for await (const chunk of entry) chunks.push(chunk as Buffer);
+      found.set(entry.header.name, sha256(Buffer.concat(chunks)));
+    }
+    const folder = model.repository.split("/")[1];
+    assert.deepEqual(found, new Map(model.files.map(({ path, sha256: digest }) => [`${folder}/${path}`, digest])));
+  });
 
 test("a model is told of as the Hub tells of one", async () => {
   const info = await read(`/api/models/${model.repository}/revision/main`);

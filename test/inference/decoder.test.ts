@@ -18,7 +18,9 @@ import { intOf } from "../../src/onnx/attributes.ts";
 import { encode } from "../../src/onnx/encode.ts";
 import { readModel as readStored } from "../../src/onnx/read-model.ts";
 import { toFloat32 } from "../../src/onnx/to-float32.ts";
+import { matrixOfCodes } from "../../src/onnx/without-codes.ts";
 import { seededRandom } from "../../src/random.ts";
+import { withAdapters } from "../../src/recovery/beside-codes.ts";
 import { openSession, type TensorValue } from "../../src/runtime/session.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import type { Expected } from "../support/fixtures.ts";
@@ -242,7 +244,7 @@ describe("folders", () => {
   });
 });
 
-/** The bundled model with weights of four bits, in a folder of its own. */
+/** The bundled model with weights of four bits, and adapters beside some of them, in a folder of its own. */
 async function coded(folder: string): Promise<string> {
   const graphFolder = join(ahab, "onnx");
   const model = await readStored(join(graphFolder, "model.onnx"), "IN_FILE");
@@ -252,7 +254,17 @@ async function coded(folder: string): Promise<string> {
   const files = ["onnx/model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json"].map((path) => ({ path }));
   const destination = join(folder, "coded");
   await mkdir(destination);
-  await exportCompressed({ compressed, folder: ahab, files, destination });
+  const random = seededRandom(3, "adapters");
+  const some = (count: number) => Float32Array.from({ length: count }, () => 0.2 * (random() - 0.5));
+  // Within layers, as healing puts them: of the head, which is last, none.
+  const products = compressed.graph.nodes
+    .filter((n) => n.opType === "MatMulNBits")
+    .filter((_, i, all) => i % 3 === 0 && i < all.length - 1);
+  const adapters = products.map((node) => {
+    const [inputs, outputs] = [intOf(node, "K", 0), intOf(node, "N", 0)];
+    return { parameter: matrixOfCodes(node), rank: 8, down: some(inputs * 8), up: some(outputs * 8) };
+  });
+  await exportCompressed({ compressed: withAdapters(compressed, adapters), folder: ahab, files, destination });
   return destination;
 }
 

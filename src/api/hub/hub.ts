@@ -4,7 +4,7 @@ import { isObject } from "../../is-object.ts";
 import { type PublishedModel, placeOf, publishedModel } from "../../services/published-models.ts";
 import type { Services } from "../context.ts";
 import { headersOf, modelInfo, pathsInfo, refsOf, treeOf } from "./answers.ts";
-import { sendArchive } from "./send-archive.ts";
+import { type ArchiveEnding, archives, sendArchive } from "./send-archive.ts";
 import { sendFile } from "./send-file.ts";
 
 /** By which the Hub's clients tell what is missing. */
@@ -80,5 +80,8 @@ export function serveHub(app: FastifyInstance, { store, dataDirectory }: Pick<Se
     if (!file) throw new EspalierError("FILE_NOT_FOUND", `the model has no file ${path.slice(0, 200)}`, { path });
     return sendFile(request, reply, file, await placeOf(dataDirectory, file));
   });
-  route("/:owner/:name/archive/:revision.tar", (published, _request, reply) => sendArchive(reply, published, dataDirectory));
+  for (const ending of Object.keys(archives) as ArchiveEnding[])
+    route(`/:owner/:name/archive/:revision.${ending}`, (published, _request, reply) =>
+      sendArchive(reply, published, dataDirectory, ending),
+    );
 }

@@ -4,12 +4,14 @@ import { openArtifacts } from "../../artifacts/artifacts.ts";
 import { storeFile } from "../../artifacts/model-files.ts";
 import { EspalierError } from "../../errors.ts";
 import { told } from "../../finished.ts";
-import { exportReweighted } from "../../models/export.ts";
+import { exportCompressed, exportReweighted } from "../../models/export.ts";
 import { storeFolder } from "../../models/inspect.ts";
 import { openStoredModel } from "../../models/stored-model.ts";
+import { withAdapters } from "../../recovery/beside-codes.ts";
 import { recoveryMethodNamed } from "../../recovery/methods/index.ts";
 import { recover } from "../../recovery/recover.ts";
 import { reweighted } from "../../recovery/reweighted.ts";
+import { unpacked } from "../../recovery/unpacked.ts";
 import { loadTokenizer } from "../../text/tokenizer.ts";
 import type { Task } from "../child.ts";
 import { readDocuments } from "../stored-dataset.ts";
@@ -37,6 +39,14 @@ async function* textsOf({ teacher, dataset, self, options }: RecoverRequest): As
   return yield* writeTexts(teacher, self, options);
 }
 
+/** Weights that a model has under their names: what is codes in it, it has not. */
+function* among(
+  weights: Iterable<readonly [string, Float32Array]>,
+  own: ReadonlyMap<string, unknown>,
+): Generator<readonly [string, Float32Array]> {
+  for (const weight of weights) if (own.has(weight[0])) yield weight;
+}
+
 export const recoverTask: Task<"recover"> = async function* (request) {
   const { model: stored, teacher, method, options, checkpoint, scratch } = request;
   const { dataDirectory } = stored;
@@ -45,20 +55,27 @@ export const recoverTask: Task<"recover"> = async function* (request) {
   const documents = yield* textsOf(request);
   await mkdir(scratch, { recursive: true, mode: 0o700 });
   try {
+    // Codes have no gradients: what they stand for is trained with, and what is learnt stands beside them.
+    const subject = await unpacked(await located(stored), join(scratch, "unpacked"));
+    const isCoded = subject.folder === scratch;
     const steps = recover({
-      subject: await located(stored),
+      subject,
       teacher: teacher && (await located(teacher)),
       ...{ tokenizer, documents, method: recoveryMethodNamed(method), options, scratch },
       checkpoint: await checkpointFile(dataDirectory, checkpoint),
     });
-    const { summary, notes, weights } = yield* told(steps, async (event) =>
+    const { summary, notes, weights, adapters } = yield* told(steps, async (event) =>
       event.type === "CHECK" ? { ...event, checkpoint: await storeFile(dataDirectory, event.checkpoint) } : event,
     );
     const merged = join(scratch, "merged");
-    const healed = await reweighted(model, weights(), merged, relative(graphFolder, merged));
+    const { initializers } = model.graph;
+    const healed = await reweighted(model, among(weights(), initializers), merged, relative(graphFolder, merged));
     const destination = join(scratch, "model");
     await mkdir(destination);
-    await exportReweighted({ model, healed, folder, files: stored.files, destination });
+    const place = { folder, files: stored.files, destination };
+    const apart = isCoded ? [...(adapters() ?? [])].filter(({ parameter }) => !initializers.has(parameter)) : [];
+    if (isCoded) await exportCompressed({ compressed: withAdapters(healed, apart), ...place });
+    else await exportReweighted({ model, healed, ...place });
     const child = await storeFolder(dataDirectory, destination, graph);
     return {
       healed: { ...child, notes: [...child.notes, ...notes] },

@@ -60,10 +60,10 @@ export const recovery: KindOfRun<"RECOVERY", "recover"> = {
   queue: "recover",
   task: "recover",
   makesModel: true,
-  fits: async ({ store }, { modelId, options }) => {
+  fits: async ({ store }, { modelId, method, options }) => {
     const { model } = await tokenizedModel(store, "input.subject", modelId ?? "");
     requireAll([["input.teacherId", options.teacherId !== model.id, "must be another model: of itself there is nothing to learn"]]);
-    await requireHealable(store.prisma, model, options, options.self ?? null);
+    await requireHealable(store.prisma, model, options, options.self ?? null, method);
   },
   request: async (services, run, scratch) => {
     const { prisma } = services.store;

@@ -46,6 +46,9 @@ const names = {
   hidden: ["hidden_size", "n_embd", "d_model"],
 } as const;
 
+/** What healing puts beside codes (`withAdapters`). */
+const adapter = /\/adapter(?:_\d+)?\/down$/;
+
 /** What is of the folder as it was, or of this server, and of no class. */
 const dropped: ReadonlySet<string> = new Set(["espalier", "auto_map", "transformers.js_config"]);
 
@@ -77,6 +80,8 @@ export async function familyModel(source: ExportSource, padding: boolean): Promi
   const whole = asItWas(without(stated, dropped), first);
   const described = first.blueprint(new Config(whole));
   const { model, read, count } = withoutCodes(source.model, tensorReader(source.graphFolder), isStoredInOut(described));
+  if (count > 0 && [...model.graph.initializers.keys()].some((name) => adapter.test(name)))
+    throw unsupported("the model has adapters beside its codes, for which no file of its family has a place: the format ONNX keeps them");
   const weights = namedWeights(model, described, read) ?? tracedWeights(model, described, read, indexesOf(stated["espalier"]));
   const base = hasHeadOfItsOwn(weights, described) ? { ...whole, tie_word_embeddings: false } : whole;
   const sampled = new Config(base);

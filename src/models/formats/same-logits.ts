@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { EspalierError } from "../../errors.ts";
+import { atFullPrecision } from "../../onnx/accuracy-level.ts";
 import { decode } from "../../onnx/decode.ts";
 import { constantsFirst } from "../../onnx/edit.ts";
-import { atFullPrecision } from "../../onnx/full-precision.ts";
 import { isHalfPrecision, type Model } from "../../onnx/ir.ts";
 import { canonical } from "../../onnx/passes/canonical.ts";
 import { modelSource } from "../../runtime/model-source.ts";

@@ -4,6 +4,7 @@ import * as attr from "../../onnx/attributes.ts";
 import type { GraphBuilder, Value } from "../../onnx/builder.ts";
 import { sizeAt, type Tensor } from "../../onnx/ir.ts";
 import { floatsOf } from "../../onnx/tensors.ts";
+import type { Adapter } from "../beside-codes.ts";
 import type { Prepared, Subject, Trained } from "./method.ts";
 import { spliced } from "./splice.ts";
 
@@ -15,6 +16,8 @@ export interface AdapterForm {
   added(b: GraphBuilder, y: Value, x: Value, trained: readonly Value[], scale: number): Value;
   /** `W + s f`, W as it is stored, with its inputs along an axis. */
   merged(w: Float32Array, dims: readonly number[], axis: number, trained: readonly Float32Array[], s: number): Float32Array;
+  /** `s f` as two products, where it is that. */
+  apart?(trained: readonly Float32Array[], s: number): Omit<Adapter, "parameter">;
 }
 
 /**
@@ -24,6 +27,7 @@ export interface AdapterForm {
  * @throws EspalierError NOTHING_TO_TRAIN if there is no such product
  */
 export function adapted(subject: Subject, prefix: string, form: AdapterForm): Prepared {
+  const { apart } = form;
   const s = subject.options.alpha / subject.options.rank;
   const adapters: { readonly parameter: Tensor; readonly axis: number; readonly trained: readonly Trained[] }[] = [];
   const forward = spliced(subject.forward, (b, instead) => {
@@ -49,6 +53,18 @@ export function adapted(subject: Subject, prefix: string, form: AdapterForm): Pr
         yield [parameter.name, form.merged(w, parameter.dims, axis, own, s)];
       }
     },
+    ...(apart && {
+      *adapters(values) {
+        for (const { parameter, trained } of adapters)
+          yield {
+            parameter: parameter.name,
+            ...apart(
+              trained.map((t) => values(t.name)),
+              s,
+            ),
+          };
+      },
+    }),
   };
 }
 

@@ -12,6 +12,7 @@ export const lora: TrainedMethod = {
   name: "LORA",
   description: "Low-rank adapters beside the products of attentions and MLPs, added to the weights at the end. Little memory; the default.",
   learningRate: 2e-3,
+  besideCodes: true,
   prepare(subject) {
     const { rank } = subject.options;
     return adapted(subject, "lora", {
@@ -21,6 +22,7 @@ export const lora: TrainedMethod = {
       ],
       added: (b, y, x, [a, bee], scale) => added(b, y, x, a as Value, bee as Value, scale),
       merged: (w, dims, axis, [a, b], s) => withProduct(w, dims, axis, a as Float32Array, b as Float32Array, s),
+      apart: ([a, b], s) => ({ down: Float32Array.from(a as Float32Array), up: (b as Float32Array).map((x) => s * x), rank }),
     });
   },
 };

@@ -5,6 +5,7 @@ import type { TensorReader } from "../../onnx/read-tensor.ts";
 import type { Whole } from "../../pruning/open-groups.ts";
 import type { Random } from "../../random.ts";
 import type { StructureGroup } from "../../structures/structure.ts";
+import type { Adapter } from "../beside-codes.ts";
 import type { RecoveryOptions } from "../options.ts";
 import type { Joint } from "../trunk.ts";
 
@@ -39,6 +40,8 @@ export interface Prepared {
    * @param values of a trained tensor, by name
    */
   merged(values: (name: string) => Float32Array): Generator<readonly [parameter: string, values: Float32Array]>;
+  /** The same as what is added to matrices that stay as they are; absent where nothing is. */
+  adapters?(values: (name: string) => Float32Array): Generator<Adapter>;
 }
 
 interface Way {
@@ -53,6 +56,8 @@ interface Way {
 export interface TrainedMethod extends Way {
   /** The rate that does well on the bundled model. */
   readonly learningRate: number;
+  /** Whether matrices may be codes: what it trains stands beside them. */
+  readonly besideCodes?: true;
   /** @throws EspalierError NOTHING_TO_TRAIN if the model has no such weights */
   prepare(subject: Subject): Prepared;
 }
