@@ -25,14 +25,16 @@ const names = {
     ...["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"],
     ...["moe_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size"],
   ],
+  /** How many experts' widths the one that all tokens are sent to is wide. */
+  sharedExperts: ["n_shared_experts", "num_shared_experts", "moe_num_shared_experts"],
   hidden: ["hidden_size", "n_embd", "d_model", "word_embed_proj_dim"],
   perLayer: ["layer_types", "no_rope_layers"],
 } as const;
 
 const isOneOf = (list: readonly string[], key: string): boolean => list.includes(key);
 
-/** Before and after, where all layers agree. */
-type Change = readonly [before: number, after: number] | null;
+/** Before and after, where all layers agree; else that they are no longer alike. Null of what is not there. */
+type Change = readonly [before: number, after: number] | "UNLIKE" | null;
 
 /** What configurations of a pruned model state anew. */
 export interface Changes {
@@ -43,10 +45,12 @@ export interface Changes {
   readonly layerCount: Change;
   readonly heads: Change;
   readonly experts: Change;
-  /** Of each width that MLPs had, where all that had it agree. */
+  /** Of each width that MLPs have had; null where none that had it is left. */
   readonly channels: ReadonlyMap<number, Change>;
   /** Whether layers are left with unlike numbers of heads. */
   readonly unevenHeads: boolean;
+  /** Whether a layer with several MLPs has lost some: experts that tokens are sent to, or the one that all are. */
+  readonly fewerMlps: boolean;
 }
 
 /** @param groups the heads and channels of the model that was pruned, if any of them were removed */
@@ -74,7 +78,8 @@ export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], 
   const changeOf = (kind: DividedGroup["kind"], width?: number): Change => {
     const own = kept.filter((g) => g.kind === kind && (width === undefined || g.count === width));
     const [from, to] = [new Set(own.map((g) => g.count)), new Set(own.map(left))];
-    return from.size === 1 && to.size === 1 ? [numberAt([...from], 0), numberAt([...to], 0)] : null;
+    if (from.size === 1 && to.size === 1) return [numberAt([...from], 0), numberAt([...to], 0)];
+    return own.some((g) => left(g) !== g.count) ? "UNLIKE" : null;
   };
   return {
     layers,
@@ -82,21 +87,26 @@ export function changesOf({ places }: Anatomy, groups: readonly DividedGroup[], 
     layerCount: [before.length, withAttention.length],
     heads: changeOf("HEAD"),
     experts: changeOf("EXPERT"),
-    channels: new Map([...new Set(kept.filter((g) => g.kind === "CHANNEL").map((g) => g.count))].map((w) => [w, changeOf("CHANNEL", w)])),
+    channels: new Map([...new Set(groups.filter((g) => g.kind === "CHANNEL").map((g) => g.count))].map((w) => [w, changeOf("CHANNEL", w)])),
     unevenHeads: new Set(kept.filter((g) => g.kind === "HEAD").map(left)).size > 1,
+    fewerMlps: before.some(({ branches }) => {
+      const gone = branches.filter((b) => b.kind === "MLP").map((b) => goneBranches.has(b.output));
+      return gone.length > 1 && gone.includes(true);
+    }),
   };
 }
 
 /**
  * The configuration of what is left. Numbers of heads and channels are stated where all layers still agree on them; what no field
- * can say (layers of unlike widths, or of which only one half is left) stands under `espalier`.
+ * can say (layers of unlike widths, or of which only one half is left) stands under `espalier`, with the names of the fields that
+ * could not say it (`unstated`): these keep the numbers of the model that was pruned.
  */
-export const prunedConfig = (config: Readonly<Record<string, unknown>>, changes: Changes): Record<string, unknown> => ({
-  ...adapted(config, changes, "head_dim"),
-  espalier: {
-    layers: changes.layers.filter((l) => l.kinds.length > 0).map((l) => ({ ...l, ...registeredAt(config["espalier"], l.layer) })),
-  },
-});
+export function prunedConfig(config: Readonly<Record<string, unknown>>, changes: Changes): Record<string, unknown> {
+  const unstated = new Set<string>();
+  const made = adapted(config, changes, "head_dim", unstated);
+  const layers = changes.layers.filter((l) => l.kinds.length > 0).map((l) => ({ ...l, ...registeredAt(config["espalier"], l.layer) }));
+  return { ...made, espalier: { layers, ...(unstated.size > 0 ? { unstated: [...unstated].sort() } : {}) } };
+}
 
 /** Where a layer stood in the model that was registered, of which the one that was pruned may be a descendant. */
 function registeredAt(espalier: unknown, layer: number): { readonly registered?: number } {
@@ -122,29 +132,67 @@ export function prunedGenaiConfig(
   return { ...rest, model: { ...model, decoder: { ...model["decoder"], filename: graph } } };
 }
 
-/** @param widthKey under which the width of a head stands */
-function adapted(object: Readonly<Record<string, unknown>>, changes: Changes, widthKey: string): Record<string, unknown> {
+/**
+ * @param widthKey under which the width of a head stands
+ * @param unstated takes the names of the fields that cannot say what is left
+ */
+function adapted(
+  object: Readonly<Record<string, unknown>>,
+  changes: Changes,
+  widthKey: string,
+  unstated: Set<string> = new Set(),
+): Record<string, unknown> {
   const { layers, withAttention, layerCount, heads, experts, channels } = changes;
   const [anyChannels = null] = channels.size === 1 ? channels.values() : [];
+  const shared = sharedExperts(object, changes);
+  const changeOf = (key: string, value: unknown): Change => {
+    if (shared.has(key)) return shared.get(key) ?? null;
+    if (isOneOf(names.layers, key)) return layerCount;
+    if (isOneOf(names.heads, key)) return heads;
+    if (isOneOf(names.experts, key)) return experts;
+    return isOneOf(names.channels, key) ? (channels.get(value as number) ?? anyChannels) : null;
+  };
   const made: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(object)) {
-    if (isOneOf(names.layers, key)) made[key] = scaled(value, layerCount);
-    else if (isOneOf(names.heads, key)) made[key] = scaled(value, heads);
-    else if (isOneOf(names.experts, key)) made[key] = scaled(value, experts);
-    else if (isOneOf(names.channels, key)) made[key] = scaled(value, channels.get(value as number) ?? anyChannels);
-    else if (isOneOf(names.perLayer, key) && Array.isArray(value) && value.length === layers.length)
+    const change = changeOf(key, value);
+    if (change === "UNLIKE" && typeof value === "number") unstated.add(key);
+    if (isOneOf(names.perLayer, key) && Array.isArray(value) && value.length === layers.length)
       made[key] = withAttention.map((l) => value[l.layer]);
-    else made[key] = isObject(value) ? adapted(value, changes, widthKey) : value;
+    else if (isObject(value)) made[key] = adapted(value, changes, widthKey, unstated);
+    else made[key] = scaled(value, change);
   }
   // Else a reader would divide the hidden size by fewer heads than there were.
   const width = headWidth(object);
-  if (heads && heads[0] !== heads[1] && width !== null && !(widthKey in object)) made[widthKey] = width;
+  const fewer = Array.isArray(heads) && heads[0] !== heads[1];
+  if (fewer && width !== null && !(widthKey in object)) made[widthKey] = width;
   return made;
+}
+
+/**
+ * What a configuration says of an expert that all tokens are sent to: that it is as wide as so many of the others. So either number
+ * is stated only where both come out whole.
+ */
+function sharedExperts(
+  object: Readonly<Record<string, unknown>>,
+  { channels, fewerMlps }: Pick<Changes, "channels" | "fewerMlps">,
+): ReadonlyMap<string, Change> {
+  const widthKey = "moe_intermediate_size";
+  const countKey = names.sharedExperts.find((key) => typeof object[key] === "number");
+  const [width, count] = [object[widthKey], object[countKey ?? ""]];
+  if (countKey === undefined || typeof width !== "number" || typeof count !== "number") return new Map();
+  const [own, whole] = [channels.get(width), channels.get(width * count)];
+  if (fewerMlps) return new Map<string, Change>([[countKey, "UNLIKE"]]);
+  if (own === undefined || whole === undefined) return new Map();
+  const isWhole = Array.isArray(own) && Array.isArray(whole) && whole[1] % own[1] === 0;
+  return new Map<string, Change>([
+    [widthKey, isWhole ? own : "UNLIKE"],
+    [countKey, isWhole ? [count, whole[1] / own[1]] : "UNLIKE"],
+  ]);
 }
 
 /** A count that is a multiple of what there was becomes that multiple of what is left: queries are several to a group. */
 function scaled(value: unknown, change: Change): unknown {
-  return typeof value === "number" && change && value % change[0] === 0 ? (value / change[0]) * change[1] : value;
+  return typeof value === "number" && Array.isArray(change) && value % change[0] === 0 ? (value / change[0]) * change[1] : value;
 }
 
 function headWidth(config: Readonly<Record<string, unknown>>): number | null {

@@ -96,12 +96,17 @@ export async function divisionsOf(model: Model, anatomy: Anatomy, parameters: Re
     const within = [...having([...branch.nodes].flatMap((n) => n.outputs))].filter(
       (leaf) => trained.has(leaf) && homes.get(leaf)?.size === 1,
     );
+    const stuck = new Set<string>();
     for (const leaf of within) {
       const found = experts(branch, leaf);
       const reason = typeof found === "string" ? found : leaf.frozen;
-      if (found !== null && reason !== null) obstacles.push({ kind: "EXPERT", layer, reason });
+      if (found !== null && reason !== null) stuck.add(reason);
       else if (found !== null && typeof found !== "string") divisions.push({ kind: "EXPERT", layer, branch, leaf, experts: found });
     }
+    append(
+      obstacles,
+      [...stuck].map((reason) => ({ kind: "EXPERT", layer, reason }) as const),
+    );
     const own = kind === "HEAD" ? batched(branch, within) : inOrder(within);
     const free = own.filter((leaf) => leaf.frozen === null && leaf.weighed === null);
     const chosen = kind === "HEAD" ? free.slice(0, 1) : free;

@@ -5,11 +5,17 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { materialise } from "../../src/artifacts/model-files.ts";
+import { describe as factsOf } from "../../src/models/describe.ts";
 import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
+import { changesOf, prunedConfig } from "../../src/models/pruned-config.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
 import { decode } from "../../src/onnx/decode.ts";
 import { encode } from "../../src/onnx/encode.ts";
+import { canonical } from "../../src/onnx/passes/canonical.ts";
+import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { discover } from "../../src/structures/discover.ts";
+import { divide } from "../../src/structures/divide.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
 import { generates } from "../support/support.ts";
 
@@ -68,6 +74,61 @@ describe("mixtures of experts", () => {
       );
       await generates(destination, [5, 17, 42, 3], 6);
     });
+
+  it("do not go one by one where they are chosen by groups, and why is told", async () => {
+    const folder = join(root, "deepseek_v3_groups");
+    const model = canonical(decode(await readFile(join(folder, "model.onnx")))).model;
+    const facts = await factsOf(model, tensorReader(folder), { length: null, obstacle: null, answer: null });
+    assert.deepEqual(facts.obstacles, [{ kind: "EXPERT", layer: 1, reason: "its experts are chosen by groups, which are of one size" }]);
+    const counts = facts.structures.filter((g) => g.kind === "CHANNEL" && g.layer === 1).map((g) => g.count);
+    assert.deepEqual(counts, [20, 20, 20, 20, 40]);
+    assert.ok(!facts.structures.some((g) => g.kind === "EXPERT"));
+  });
+
+  it("have a configuration that is true of a shared expert, or says what it cannot say", async () => {
+    const folder = join(root, "deepseek_v3_groups");
+    const model = canonical(decode(await readFile(join(folder, "model.onnx")))).model;
+    const read = tensorReader(folder);
+    const { anatomy, parameters, structures } = discover(model, read);
+    const { groups } = await divide(model, anatomy, parameters);
+    const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
+    const channels = groups.filter((g) => g.kind === "CHANNEL" && g.layer === 1);
+    const without = (count: (width: number, place: number) => number, more: readonly StructureId[] = []) => {
+      const removed = channels.flatMap((g, place) =>
+        Array.from({ length: count(g.count, place) }, (_, i): StructureId => ({ kind: "CHANNEL", index: g.index + i })),
+      );
+      const made = prunedConfig(config, changesOf(anatomy, groups, [...removed, ...more]));
+      const { unstated = [], layers } = made["espalier"] as { unstated?: string[]; layers: { channels?: number }[] };
+      return [made["moe_intermediate_size"], made["n_shared_experts"], unstated, layers[1]?.channels];
+    };
+    const both = ["moe_intermediate_size", "n_shared_experts"];
+    assert.deepEqual(
+      without(() => 0),
+      [20, 2, [], 120],
+    );
+    assert.deepEqual(
+      without((width) => width / 10),
+      [18, 2, [], 108],
+    );
+    assert.deepEqual(
+      without((width) => (width === 40 ? 22 : 2)),
+      [18, 1, [], 90],
+    );
+    // A shared expert that is no whole number of experts wide, and experts of unlike widths.
+    assert.deepEqual(
+      without(() => 2),
+      [20, 2, both, 110],
+    );
+    assert.deepEqual(
+      without((_, place) => (place === 0 ? 2 : 0)),
+      [20, 2, both, 118],
+    );
+    const [shared] = structures.filter((g) => g.kind === "MLP" && g.parameterCount === 3 * 32 * 40);
+    assert.deepEqual(
+      without(() => 0, [{ kind: "MLP", index: shared?.index ?? -1 }]),
+      [20, 2, ["n_shared_experts"], 80],
+    );
+  });
 
   it("are refused where they are not written as was understood: here what experts give has no weights", async () => {
     const folder = join(root, "qwen3_moe");
