@@ -7,7 +7,7 @@ import { openSession, type Session, type TensorValue } from "../runtime/session.
 import { maskedFeeds } from "../signature/feeds.ts";
 import { answerOf, float32Logits } from "../signature/logits.ts";
 import { type Signature, signatureOf } from "../signature/signature.ts";
-import { readModelConfig } from "../text/model-config.ts";
+import { wholeTextLength } from "../text/model-config.ts";
 import type { FramedText } from "../text/tokenizer/framing.ts";
 import { graphFile, type LanguageModelOptions } from "./language-model.ts";
 import { nonFinite } from "./sampling.ts";
@@ -42,7 +42,7 @@ export class Encoder {
 
   /** @throws EspalierError GRAPH_MISSING; NO_TOKEN_INPUT, UNSUPPORTED_INPUT, NO_LOGITS; and what openSession throws */
   static async open({ folder, ...options }: LanguageModelOptions): Promise<Encoder> {
-    const [path, { contextLength }] = await Promise.all([graphFile(folder), readModelConfig(folder)]);
+    const [path, contextLength] = await Promise.all([graphFile(folder), wholeTextLength(folder)]);
     const source = modelSource(await readModel(path, "IN_FILE"), dirname(path), await resolveProvider(options.executionProvider));
     const session = await openSession(source, options);
     try {

@@ -17,7 +17,7 @@ import { openSession } from "../runtime/session.ts";
 import { cacheEntries } from "../signature/caches.ts";
 import { answerOf, logitsOf } from "../signature/logits.ts";
 import { chatTemplateFiles, loadChatTemplate } from "../text/chat-template.ts";
-import { readJson, readModelConfig } from "../text/model-config.ts";
+import { readJson, readModelConfig, wholeTextLength } from "../text/model-config.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { graphOfFolder } from "./blueprints/graph-of-folder.ts";
 import { describe, type Facts, type Known } from "./describe.ts";
@@ -79,7 +79,6 @@ export async function* survey(
     verify(model);
     return true;
   });
-  const config = yield* attempt(() => readModelConfig(place.folder));
   const opset = model.opsets[""] ?? 0;
   if (opset < oldestOpset)
     yield new EspalierError("UNSUPPORTED_OPSET", `the model is of operator set ${opset}; export it anew with ${oldestOpset} or later`, {
@@ -94,7 +93,9 @@ export async function* survey(
   const answer = trial?.answer ?? null;
   const logits = yield* attempt(() => (answer && !answer.causal ? answerOf(graph.outputs) : logitsOf(graph.outputs)));
   const obstacle = logits && gradientObstacle(graph, logits.name);
-  const length = config?.contextLength ?? null;
+  const length = yield* attempt(async () =>
+    answer && !answer.causal ? wholeTextLength(place.folder) : (await readModelConfig(place.folder)).contextLength,
+  );
   const facts = sound && logits ? yield* attempt(() => described(model, read, { length, obstacle, answer })) : null;
   if (facts) yield* attempt(() => cacheEntries(graph.inputs, graph.outputs));
   // Else the facts say it.

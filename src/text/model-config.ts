@@ -126,3 +126,15 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
     eosIds: idsOf(either("eos_token_id")),
   };
 }
+
+/**
+ * Longest text of a model that reads texts whole, its frame included; null if no file says. RoBERTa counts positions from its padding
+ * token on, so that config.json says two more than may be read; `model_max_length` of the tokenizer's configuration says how many are.
+ *
+ * @throws EspalierError INVALID_JSON
+ */
+export async function wholeTextLength(folder: string): Promise<number | null> {
+  const [{ contextLength }, tokenizer] = await Promise.all([readModelConfig(folder), readJson(folder, "tokenizer_config.json")]);
+  const stated = [contextLength, tokenizer?.["model_max_length"]].filter(isLength);
+  return stated.length === 0 ? null : Math.min(...stated);
+}

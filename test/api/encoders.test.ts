@@ -81,6 +81,12 @@ describe("models that read texts whole", () => {
       );
       await refused(query, { input: { modelId, texts: ["none"] } }, "MASK_MISSING");
     }
+    // Of 60 positions RoBERTa keeps two; the mask and what frames a text are three tokens.
+    const modelId = models.get("roberta_mlm");
+    const { model } = await api.data("query($id: ID!) { model(id: $id) { architecture { contextLength } } }", { id: modelId });
+    assert.equal(model.architecture.contextLength, 58);
+    await api.data(query, { input: { modelId, texts: [`<mask>${"a".repeat(55)}`] } });
+    await refused(query, { input: { modelId, texts: [`<mask>${"a".repeat(56)}`] } }, "PROMPT_TOO_LONG");
   });
 
   it("with classes are pruned by labelled texts, measured, and class texts and pairs", async () => {
