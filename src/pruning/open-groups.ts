@@ -98,7 +98,7 @@ export function openGroups(whole: Whole, removed: readonly StructureId[], now: M
   const parted = groups.map((group): OpenGroup => {
     const own = lost.get(group) ?? new Set();
     const left = Array.from({ length: group.count }, (_, entry) => entry).filter((entry) => !own.has(entry));
-    const floor = Math.max(leastKept(options, group.count), group.experts?.chosen ?? 1);
+    const floor = Math.max(leastKept(options, group.count), group.leastLeft ?? 1);
     const parts = partsOf(group, left, entries, gone);
     return {
       kind: group.kind,

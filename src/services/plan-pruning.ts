@@ -6,6 +6,7 @@ import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
 import type { ModelRecord } from "../store/models.ts";
 import type { PruningRunRecord } from "../store/pruning-runs.ts";
 import { structuresOfModels } from "../store/references.ts";
+import type { StructureGroup } from "../structures/structure.ts";
 import { type PruningRequest, readyPruning, type StartServices } from "./start-pruning.ts";
 
 type StructureKind = PruningOptions["structureKinds"][number];
@@ -41,12 +42,8 @@ export interface PruningPlan {
 }
 
 /** Structures of one size, of which so many may go. */
-interface Group {
-  readonly kind: StructureKind;
-  readonly layer: number;
-  readonly count: number;
+interface Group extends StructureGroup {
   readonly removable: number;
-  readonly parameterCount: number;
 }
 
 /**
@@ -90,8 +87,8 @@ export async function planPruning(services: StartServices, request: PruningReque
   };
 }
 
-const removable = ({ kind, count }: Pick<Group, "kind" | "count">, options: PruningOptions): number =>
-  prunesParts({ structureKinds: [kind] }) ? Math.max(0, count - leastKept(options, count)) : count;
+const removable = ({ kind, count, leastLeft }: StructureGroup, options: PruningOptions): number =>
+  prunesParts({ structureKinds: [kind] }) ? Math.max(0, count - Math.max(leastKept(options, count), leastLeft ?? 1)) : count;
 
 /** Parameters that may go at most: those of layers hold those of their branches, and those of branches what lies in them. */
 function reachable(groups: readonly Group[], { structureKinds, protectFirst, protectLast }: PruningOptions): number {
@@ -109,16 +106,17 @@ function reachable(groups: readonly Group[], { structureKinds, protectFirst, pro
   }
   const attention = isChosen("ATTENTION") ? sum("ATTENTION") - last : isChosen("HEAD") ? sum("HEAD") : 0;
   if (isChosen("MLP")) return attention + sum("MLP");
-  // Channels of experts that go have gone with them.
-  const staying = (layer: number) => {
-    const experts = isChosen("EXPERT") ? groups.find((g) => g.kind === "EXPERT" && g.layer === layer) : undefined;
-    return experts ? 1 - experts.removable / experts.count : 1;
+  // Channels of experts that go have gone with them; those of a shared expert stay.
+  const staying = (channels: Group) => {
+    const experts = isChosen("EXPERT") ? groups.filter((g) => g.kind === "EXPERT" && g.layer === channels.layer) : [];
+    const own = experts.find(({ parameters }) => channels.parameters.every((name) => parameters.includes(name)));
+    return own ? 1 - own.removable / own.count : 1;
   };
   const channels = groups.filter(({ kind }) => kind === "CHANNEL" && isChosen(kind));
   return (
     attention +
     (isChosen("EXPERT") ? sum("EXPERT") : 0) +
-    channels.reduce((n, { removable, parameterCount, layer }) => n + removable * parameterCount * staying(layer), 0)
+    channels.reduce((n, group) => n + group.removable * group.parameterCount * staying(group), 0)
   );
 }
 

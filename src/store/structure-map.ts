@@ -1,7 +1,7 @@
 import { Prisma } from "../generated/prisma/client.ts";
 import { smallest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
-import type { StructureGroup, StructureId, StructureKind } from "../structures/structure.ts";
+import { isDivided, type StructureGroup, type StructureId, type StructureKind } from "../structures/structure.ts";
 import { structuresOfModels } from "./references.ts";
 import type { Database } from "./store.ts";
 
@@ -43,7 +43,7 @@ const holders: Readonly<Record<StructureKind, readonly StructureKind[]>> = {
   MLP: ["LAYER"],
   EXPERT: ["LAYER", "MLP"],
   HEAD: ["LAYER", "ATTENTION"],
-  CHANNEL: ["LAYER", "MLP"],
+  CHANNEL: ["LAYER", "MLP", "EXPERT"],
 };
 
 /**
@@ -118,7 +118,7 @@ function removedByCell(db: Database, runId: string, kind: StructureKind, iterati
     FROM ${removals(runId, iteration)} WHERE kind = ${kind} GROUP BY cell`;
 }
 
-/** The groups of a kind that went with what held them, and in which iteration: with their layer, or with the branch whose weights are theirs. */
+/** The groups of a kind that went with what held them, and in which iteration: with their layer, the branch whose weights are theirs, or their expert. */
 async function goneWithHolders(
   db: Database,
   runId: string,
@@ -131,7 +131,8 @@ async function goneWithHolders(
   const gone = await db.$queryRaw<(StructureId & { since: number })[]>`
     SELECT kind, index, min(iteration)::int AS since FROM ${removals(runId, iteration)} WHERE kind = ANY(${[...kinds]}::text[])
     GROUP BY kind, index`;
-  const goneHolders = structures.flatMap((holder) => {
+  const wholes = structures.filter((group) => !isDivided(group));
+  const goneHolders = wholes.flatMap((holder) => {
     const since = gone.find((each) => each.kind === holder.kind && each.index === holder.index)?.since;
     return since === undefined ? [] : [{ holder, since }];
   });
@@ -139,9 +140,14 @@ async function goneWithHolders(
     holder.layer === group.layer &&
     (holder.kind === "LAYER" || group.parameters.some((parameter) => holder.parameters.includes(parameter)));
   const own = structures.filter((group) => group.kind === kind);
+  const goneExperts = new Map(gone.filter((each) => each.kind === "EXPERT").map((each) => [each.index, each.since]));
   return new Map(
     own.flatMap((group) => {
-      const since = goneHolders.filter(({ holder }) => holds(holder, group)).map((each) => each.since);
+      const withExpert = goneExperts.get(group.expert ?? -1) ?? [];
+      const since = goneHolders
+        .filter(({ holder }) => holds(holder, group))
+        .map((each) => each.since)
+        .concat(withExpert);
       return since.length > 0 ? [[group, smallest(since)] as const] : [];
     }),
   );

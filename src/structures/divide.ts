@@ -53,16 +53,22 @@ export async function divide(model: Model, anatomy: Anatomy, parameters: Readonl
   const all = [...parameters.keys()].flatMap((parameter) =>
     (divisions.axes.get(parameter) ?? []).map((of, axis): Slice => ({ parameter, axis, of })),
   );
+  const owners = new Map<string, number>();
   const groups = divisions.divisions.map(({ kind, layer, leaf, branch, experts }): DividedGroup => {
     const slices = all.filter(({ of }) => leavesOf(of).has(leaf));
     const group = { kind, index: next[kind], count: leaf.size, layer, branch, leaf, slices, experts };
     next[kind] += leaf.size;
+    for (const [e, { parameters: weights }] of (experts?.own ?? []).entries())
+      for (const name of weights) owners.set(name, group.index + e);
+    const expert = kind === "CHANNEL" ? owners.get(slices[0]?.parameter ?? "") : undefined;
     const own = (experts?.own ?? []).flatMap((e) => e.parameters);
     const ownCount = own.reduce((n, name) => n + (parameters.get(name) ?? 0), 0);
     return {
       ...group,
       parameters: [...new Set([...slices.map((s) => s.parameter), ...own])],
       parameterCount: countOfEach(model, slices, leaf, parameters) + Math.round(ownCount / leaf.size),
+      ...(experts ? { leastLeft: experts.chosen } : {}),
+      ...(expert === undefined ? {} : { expert }),
     };
   });
   return { divisions, groups };

@@ -29,6 +29,10 @@ export interface StructureGroup extends StructureId {
   readonly parameters: readonly string[];
   /** Of each; of experts that have lost unlike numbers of channels, on the mean. */
   readonly parameterCount: number;
+  /** Of experts: how many each token is sent to, so that fewer cannot be left. */
+  readonly leastLeft?: number | null;
+  /** Of channels that are one expert's: its position among the experts. They go with it. */
+  readonly expert?: number | null;
 }
 
 /** Why a layer has no structure of a kind that can go. */

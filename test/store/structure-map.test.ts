@@ -151,6 +151,37 @@ test("what went with its layer or branch is gone, and what lies beside it is not
   assert.deepEqual(await sinceOf("CHANNEL"), [0, null, 2]);
 });
 
+test("channels of an expert that went are gone with it", async () => {
+  const group = (kind: StructureKind, index: number, count: number, more: Partial<StructureGroup> = {}): StructureGroup => ({
+    ...{ kind, index, count, layer: 0, parameters: [`${kind}.${index}`], parameterCount: 10, ...more },
+  });
+  const channels = [0, 1, 2].map((expert) => group("CHANNEL", 4 * expert, 4, { expert }));
+  const run = await runOf([
+    group("LAYER", 0, 1),
+    group("MLP", 0, 1),
+    group("EXPERT", 0, 3, { leastLeft: 1 }),
+    ...channels,
+    group("CHANNEL", 12, 8),
+  ]);
+  await iterate(run.id, 0, [{ kind: "CHANNEL", index: 1 }], "CHANNEL", new Map([[1, 0.5]]));
+  await iterate(run.id, 1, [{ kind: "EXPERT", index: 2 }], "EXPERT", new Map([[2, 0.5]]));
+  const map = await structureMap(database.store.prisma, run, { kind: "CHANNEL", iteration: null, cells: 1 });
+  assert.deepEqual(
+    map?.rows.map(({ gone, goneSince }) => [gone[0], goneSince[0]]),
+    [
+      [1, 0],
+      [0, null],
+      [4, 1],
+      [0, null],
+    ],
+  );
+  const before = await structureMap(database.store.prisma, run, { kind: "CHANNEL", iteration: 0, cells: 1 });
+  assert.deepEqual(
+    before?.rows.map(({ gone }) => gone[0]),
+    [1, 0, 0, 0],
+  );
+});
+
 test("before the first iteration there is a map without scores", async () => {
   const run = await runOf(groupsOf([5]));
   const map = await structureMap(database.store.prisma, run, { kind: "CHANNEL", iteration: null, cells: 2 });

@@ -1,0 +1,3 @@
+-- AlterTable
+ALTER TABLE "Structure" ADD COLUMN     "expert" INTEGER,
+ADD COLUMN     "leastLeft" INTEGER;
