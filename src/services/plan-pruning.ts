@@ -6,7 +6,6 @@ import { likePruningRuns, type MeasuredRun } from "../store/measured-runs.ts";
 import type { ModelRecord } from "../store/models.ts";
 import type { PruningRunRecord } from "../store/pruning-runs.ts";
 import { structuresOfModels } from "../store/references.ts";
-import type { StructureGroup } from "../structures/structure.ts";
 import { type PruningRequest, readyPruning, type StartServices } from "./start-pruning.ts";
 
 type StructureKind = PruningOptions["structureKinds"][number];
@@ -41,9 +40,18 @@ export interface PruningPlan {
   readonly measuredBy: readonly PruningRunRecord[];
 }
 
+/** As the store has structures of one size. */
+type Stored = Awaited<ReturnType<typeof structuresOfModels>>[number][number];
+
 /** Structures of one size, of which so many may go. */
-interface Group extends StructureGroup {
+interface Group {
+  readonly kind: StructureKind;
+  readonly layer: number;
+  readonly count: number;
   readonly removable: number;
+  readonly parameterCount: number;
+  /** Of the weights that go with them. */
+  readonly parameters: readonly string[];
 }
 
 /**
@@ -87,7 +95,7 @@ export async function planPruning(services: StartServices, request: PruningReque
   };
 }
 
-const removable = ({ kind, count, leastLeft }: StructureGroup, options: PruningOptions): number =>
+const removable = ({ kind, count, leastLeft }: Stored, options: PruningOptions): number =>
   prunesParts({ structureKinds: [kind] }) ? Math.max(0, count - Math.max(leastKept(options, count), leastLeft ?? 1)) : count;
 
 /** Parameters that may go at most: those of layers hold those of their branches, and those of branches what lies in them. */

@@ -1,7 +1,7 @@
 import { Prisma } from "../generated/prisma/client.ts";
 import { smallest } from "../large-lists.ts";
 import { numberAt } from "../number-at.ts";
-import { isDivided, type StructureGroup, type StructureId, type StructureKind } from "../structures/structure.ts";
+import type { StructureGroup, StructureId, StructureKind } from "../structures/structure.ts";
 import { structuresOfModels } from "./references.ts";
 import type { Database } from "./store.ts";
 
@@ -131,7 +131,7 @@ async function goneWithHolders(
   const gone = await db.$queryRaw<(StructureId & { since: number })[]>`
     SELECT kind, index, min(iteration)::int AS since FROM ${removals(runId, iteration)} WHERE kind = ANY(${[...kinds]}::text[])
     GROUP BY kind, index`;
-  const wholes = structures.filter((group) => !isDivided(group));
+  const wholes = structures.filter((group) => group.kind !== "EXPERT");
   const goneHolders = wholes.flatMap((holder) => {
     const since = gone.find((each) => each.kind === holder.kind && each.index === holder.index)?.since;
     return since === undefined ? [] : [{ holder, since }];
