@@ -24,8 +24,8 @@ export interface Operator {
   /** The one axis whose entries it mixes: it is token-wise where that is no axis of tokens. */
   readonly mixesAlong?: (node: Node) => number;
 
-  /** How a weight meets the text in it: multiplied, slid over tokens, looked up in, or taken element by element. */
-  readonly weights?: "product" | "convolution" | "table" | "element";
+  /** How a weight meets the text in it: multiplied, slid over tokens, looked up in, or taken element by element; of experts, those that a token is sent to are multiplied. */
+  readonly weights?: "product" | "convolution" | "experts" | "table" | "element";
   /** What makes tokens meet within it. */
   readonly mixesTokens?: "attention" | "convolution";
   /** Of a product: the axis that it sums over, of the matrix that is its operand of that number; null if it is none. */

@@ -39,7 +39,6 @@ export const quantisedOperators = {
   "com.microsoft::QLinearSigmoid": quantised,
   "com.microsoft::QLinearSoftmax": quantised,
   "com.microsoft::QLinearWhere": quantised,
-  "com.microsoft::QMoE": quantised,
   "com.microsoft::QOrderedAttention": quantised,
   "com.microsoft::QOrderedGelu": quantised,
   "com.microsoft::QOrderedLayerNormalization": quantised,

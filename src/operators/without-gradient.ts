@@ -14,5 +14,5 @@ export const withoutGradient = {
   Scan: loop,
   ScatterND: unknown,
   "com.microsoft::QMoE": { ...unknown, tells: "it is a mixture of experts, all in one operator" },
-  "com.microsoft::MoE": { ...unknown, tells: "it is a mixture of experts, all in one operator" },
+  "com.microsoft::MoE": { ...unknown, weights: "experts", tells: "it is a mixture of experts, all in one operator" },
 } satisfies Record<string, Operator>;

@@ -9,6 +9,9 @@ const looksUpIn = (node: Node): boolean => operatorOf(node)?.weights === "table"
 const turns = (node: Node): boolean => operatorOf(node)?.moves !== undefined;
 const rearranges = (node: Node): boolean => turns(node) || operatorOf(node)?.cuts !== undefined;
 
+/** What operators multiply the text with, whole matrices of it. */
+const multiplied: ReadonlySet<string> = new Set(["product", "convolution", "experts"]);
+
 /** What is added to a score to hide a token, at most. */
 const unseen = -1e4;
 
@@ -58,7 +61,7 @@ function meetingText({ graph, stream }: Flow, vector: boolean): Set<string> {
   for (const node of [...graph.nodes].reverse()) {
     const { weights, adds } = operatorOf(node) ?? {};
     const meets = node.outputs.some((o) => stream.has(o));
-    const asWeight = vector || weights === "product" || weights === "convolution";
+    const asWeight = vector || (weights !== undefined && multiplied.has(weights));
     const fixed = node.inputs.every((i) => constant.has(i));
     const leads = node.outputs.some((o) => found.has(o));
     const leadsLookedUp = node.outputs.some((o) => lookedUp.has(o));

@@ -10,10 +10,14 @@ import { exportPruned } from "../../src/models/export.ts";
 import { inspect, storeFolder } from "../../src/models/inspect.ts";
 import { changesOf, prunedConfig } from "../../src/models/pruned-config.ts";
 import { openStoredModel } from "../../src/models/stored-model.ts";
+import * as attr from "../../src/onnx/attributes.ts";
 import { decode } from "../../src/onnx/decode.ts";
+import { removeDead } from "../../src/onnx/edit.ts";
 import { encode } from "../../src/onnx/encode.ts";
+import type { Node } from "../../src/onnx/ir.ts";
 import { canonical } from "../../src/onnx/passes/canonical.ts";
 import { tensorReader } from "../../src/onnx/read-tensor.ts";
+import { float32Tensor } from "../../src/onnx/tensors.ts";
 import { discover } from "../../src/structures/discover.ts";
 import { divide } from "../../src/structures/divide.ts";
 import type { StructureId } from "../../src/structures/structure.ts";
@@ -128,6 +132,39 @@ describe("mixtures of experts", () => {
       without(() => 0, [{ kind: "MLP", index: shared?.index ?? -1 }]),
       [20, 2, ["n_shared_experts"], 80],
     );
+  });
+
+  it("that are one operator are counted, served, and not pruned, and why is told", async () => {
+    const model = decode(await readFile(join(root, "gpt_oss", "model.onnx")));
+    const [experts, hidden, inner, initializers] = [3, 32, 32, new Map(model.graph.initializers)];
+    const weights = (name: string, dims: number[]): string => {
+      const values = Float32Array.from({ length: dims.reduce((n, d) => n * d, 1) }, (_, i) => Math.sin(i * (name.length + 7)) / 10);
+      initializers.set(name, float32Tensor(name, dims, values));
+      return name;
+    };
+    const nodes = model.graph.nodes.flatMap((node): Node[] => {
+      const [, layer, part] = /^\/model\/layers\.(\d)\/mlp\/(.*)/.exec(node.name) ?? [];
+      if (part === undefined || /^router\/(Constant|Reshape)$/.test(part)) return [node];
+      if (part !== "router/Gemm") return [];
+      const place = `/model/layers.${layer}/mlp`;
+      const read = model.graph.nodes.filter((n) => !n.name.startsWith(place)).flatMap((n) => n.inputs);
+      const outputs = [read.find((i) => i.startsWith(`${place}/`)) as string];
+      const text = `/model/layers.${layer}/post_attention_layernorm/Cast_1_output_0`;
+      const own = ["", weights(`${layer}.down`, [experts, hidden, inner])] as const;
+      const inputs = [text, node.outputs[0] as string, weights(`${layer}.up`, [experts, inner, hidden]), ...own];
+      const attributes = { k: attr.int(2), activation_type: attr.string("silu"), normalize_routing_weights: attr.int(1) };
+      return [node, { name: `${place}/MoE`, opType: "MoE", domain: "com.microsoft", inputs, outputs, attributes }];
+    });
+    const graph = removeDead({ ...model.graph, nodes, initializers });
+    const folder = join(dataDirectory, "one_operator");
+    await mkdir(folder);
+    await cp(join(root, "gpt_oss", "config.json"), join(folder, "config.json"));
+    await writeFile(join(folder, "model.onnx"), encode({ ...model, opsets: { ...model.opsets, "com.microsoft": 1 }, graph }));
+    const stored = await inspect({ dataDirectory, modelRoot: dataDirectory, path: "one_operator" });
+    assert.match(stored.pruningObstacle?.message ?? "", /served but not pruned: it is a mixture of experts, all in one operator/);
+    // As numpy counts what the graph has of weights: all but what gpt_oss has between its routers and its last norm.
+    assert.equal(stored.parameterCount, 28_334);
+    await generates(await materialise({ dataDirectory, ...stored }), [5, 17, 42, 3], 6);
   });
 
   it("are refused where they are not written as was understood: here what experts give has no weights", async () => {
