@@ -117,7 +117,7 @@ test("graphql-eslint: the schema keeps the recommended rules and Relay's, but fo
     const type = name === undefined ? undefined : schema.getType(name);
     assert.ok(!isObjectType(type) || !type.getInterfaces().includes(node), `${name} is a Node`);
   }
-  assert.equal(complaints.filter(({ message }) => message.includes("must implement `Node`")).length, 3);
+  assert.equal(complaints.filter(({ message }) => message.includes("must implement `Node`")).length, 4);
 });
 
 test("graphql-inspector: the committed schema is that of the server, and what breaks clients is found", async () => {
