@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { EspalierError } from "../errors.ts";
 import { isWhole } from "../is-whole.ts";
+import { smallest } from "../large-lists.ts";
 import { readBeside } from "./read-beside.ts";
 
 /** Nobody's file nests so deep. */
@@ -136,5 +137,5 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
 export async function wholeTextLength(folder: string): Promise<number | null> {
   const [{ contextLength }, tokenizer] = await Promise.all([readModelConfig(folder), readJson(folder, "tokenizer_config.json")]);
   const stated = [contextLength, tokenizer?.["model_max_length"]].filter(isLength);
-  return stated.length === 0 ? null : Math.min(...stated);
+  return stated.length === 0 ? null : smallest(stated);
 }
