@@ -1,3 +1,4 @@
+import { append } from "../large-lists.ts";
 import * as attr from "../onnx/attributes.ts";
 import { consumers, producers } from "../onnx/edit.ts";
 import { type Graph, type Model, type Node, operatorKey } from "../onnx/ir.ts";
@@ -125,7 +126,7 @@ function bodyOf(
       continue;
     }
     body.add(node);
-    stack.push(...node.inputs);
+    append(stack, node.inputs);
   }
   // What was taken for an edge before all that reads it was known may lie within.
   const inner = [...edges].filter((name) => [...body].some((n) => n.outputs.includes(name)));

@@ -51,7 +51,7 @@ export interface Framed {
  * What a model is fed for texts [B, T] whose tokens see what follows them: padding at their ends is masked. A row without a token
  * is there to fill a batch; it sees all of itself, for an attention to nothing would be no number.
  */
-export function maskedFeeds(signature: Signature, rows: readonly Framed[], T = Math.max(0, ...rows.map(({ ids }) => ids.length))): Feeds {
+export function maskedFeeds(signature: Signature, rows: readonly Framed[], T = largest([0, ...rows.map(({ ids }) => ids.length)])): Feeds {
   const { tokens, mask, positions, tokenTypes } = signature;
   const feed = (input: ValueInfo | null, value: (row: Framed, t: number) => number) =>
     input ? [[input.name, integerFeed(input.dataType, [rows.length, T], (i) => value(rows[Math.floor(i / T)] as Framed, i % T))]] : [];

@@ -1,3 +1,4 @@
+import { largest } from "../large-lists.ts";
 import { consumers, replaceUses } from "../onnx/edit.ts";
 import type { Graph, Node } from "../onnx/ir.ts";
 import { integersOf, integerTensor, isInteger } from "../onnx/tensors.ts";
@@ -57,8 +58,8 @@ export function expertsIn(choices: Choices): (branch: Branch, leaf: Axis) => Exp
     const own = choosers.filter(({ of }) => of === leaf);
     const last = own.at(-1);
     if (!last) return null;
-    const counts = own.map(({ node }) => shapes.get(node.inputs[1] ?? "")?.[0]);
-    if (counts.some((n) => n === undefined)) return "how many experts a token chooses depends on the data";
+    const counts = own.flatMap(({ node }) => shapes.get(node.inputs[1] ?? "")?.[0] ?? []);
+    if (counts.length < own.length) return "how many experts a token chooses depends on the data";
     if (choosers.some(({ of }) => of !== leaf && isWithin(leaf, of))) return "its experts are chosen by groups, which are of one size";
     const read = [...places].filter(([, of]) => find(of) === leaf).map(([name]) => name);
     const found = whole(leaf, new Set(read));
@@ -67,7 +68,7 @@ export function expertsIn(choices: Choices): (branch: Branch, leaf: Axis) => Exp
     const scores = scoresOf(choices, leaf);
     if (scores === null) return "its experts' scores are no product of the text with weights";
     const together = found ? null : summedOver(choices, leaf);
-    return { chosen: Math.max(...(counts as number[])), places: chosen, own: found, together, scores };
+    return { chosen: largest(counts), places: chosen, own: found, together, scores };
   };
 }
 

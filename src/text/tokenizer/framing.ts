@@ -1,4 +1,5 @@
 import { isWhole } from "../../is-whole.ts";
+import { largest } from "../../large-lists.ts";
 import type { Component } from "./component.ts";
 
 /** A part of a framed text: ids that are put there, or one of the texts; and the type of its tokens. */
@@ -96,8 +97,8 @@ export function framed({ single, pair }: Framing, texts: readonly (readonly numb
   const pieces = (texts.length === 2 ? pair : single) ?? [];
   const room = longest - pieces.reduce((n, piece) => n + ("ids" in piece ? piece.ids.length : 0), 0);
   const lengths = texts.map((text) => text.length);
-  for (let over = lengths.reduce((a, b) => a + b, 0) - room; over > 0 && Math.max(...lengths) > 0; over--) {
-    const at = lengths.lastIndexOf(Math.max(...lengths));
+  for (let over = lengths.reduce((a, b) => a + b, 0) - room; over > 0 && largest(lengths) > 0; over--) {
+    const at = lengths.lastIndexOf(largest(lengths));
     lengths[at] = (lengths[at] as number) - 1;
   }
   const [ids, types, text]: [number[], number[], number[]] = [[], [], []];
