@@ -55,7 +55,7 @@ Of *out*, four marks stand for the model, a child with a layer less, one with he
 - ✕ loads and gives something else, or does not load
 - · not tried
 
-transformers.js 4.3 knows no \`glm4\`, \`nemotron\` and \`exaone4\`, and feeds a Falcon of one key and value for all heads another cache than its graph has.
+transformers.js 4.3 knows no \`glm4\`, \`nemotron\`, \`exaone4\`, \`mixtral\` and \`olmoe\`, and feeds a Falcon of one key and value for all heads another cache than its graph has.
 
 | family | ${Object.values(columns)
   .map(([heading]) => heading)

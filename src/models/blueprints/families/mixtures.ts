@@ -78,6 +78,7 @@ export const mixtureFamilies: readonly Family[] = [
   {
     name: "Qwen1.5-MoE, Qwen2-MoE",
     modelType: "qwen2_moe",
+    headWidthFollows: true,
     blueprint: (config) => {
       const width = config.count("shared_expert_intermediate_size");
       const shared = (at: string) => ({ ...gated(`${at}shared_expert.`), width, gate: linearAt(`${at}shared_expert_gate`) });
@@ -105,6 +106,7 @@ export const mixtureFamilies: readonly Family[] = [
   {
     name: "OLMoE",
     modelType: "olmoe",
+    headWidthFollows: true,
     blueprint: (config) => {
       training(config);
       const [count, width] = [config.count("num_experts", undefined, mostExperts), config.count("intermediate_size")];
