@@ -40,7 +40,7 @@ test("a model comes back as it was stored", async () => {
   const sorted = [...model.structures].sort((x, y) => (key(x) < key(y) ? -1 : 1));
   assert.deepEqual(
     structures,
-    sorted.map((s) => ({ modelId: id, ...s })),
+    sorted.map((s) => ({ modelId: id, expert: null, leastLeft: null, ...s })),
   );
 });
 
