@@ -1,15 +1,13 @@
 import { numberAt } from "../../number-at.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeAt, sizeOf } from "../../onnx/ir.ts";
-import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { bindingOf } from "../../signature/binding.ts";
-import { signatureOf } from "../../signature/signature.ts";
 import { expertOutputs, type OpenGroup } from "../open-groups.ts";
-import { batchOf, rowsPerRun, runOn } from "./batch.ts";
+import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
 import { expertOutput } from "./expert-output.ts";
-import { openScoring } from "./open-scoring.ts";
+import { overTexts } from "./over-texts.ts";
 import { residualStreamOf } from "./residual-stream.ts";
 
 /**
@@ -31,21 +29,10 @@ export const routedNorms: Gather<number> = async function* (scene, groups) {
   const isText = b.reshape(b.op("Greater", [weights, b.scalar(0)], [B, T], {}, "bool"), [B * T, 1]);
   const sums = groups.flatMap((group) => group.indexes.flatMap((_, place) => lengthAndCount(b, group, place, isText)));
   const joined = b.concat(sums, 0);
-  const session = await openScoring(scene, model, b.build([joined]));
   const totals = new Float64Array(sums.length);
-  try {
-    const signature = signatureOf(model.graph.inputs);
-    for (let done = 0; done < samples.length; done += B) {
-      const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const feeds = batchOf(signature, texts, [B, T]);
-      const out = await runOn(session, { ...feeds.ids, [weights.name]: feeds.counted });
-      const found = (out[joined.name] as TensorValue<Float32Array>).data;
-      for (const [i, value] of found.entries()) totals[i] = numberAt(totals, i) + value;
-      yield done + texts.length;
-    }
-  } finally {
-    await session.close();
-  }
+  yield* overTexts(scene, model, b, weights, joined, (found) => {
+    for (const [i, value] of found.entries()) totals[i] = numberAt(totals, i) + value;
+  });
   let at = 0;
   const evidence = groups.map((g) =>
     g.indexes.map(() => {

@@ -1,13 +1,11 @@
 import { numberAt } from "../../number-at.ts";
 import { GraphBuilder, type Value } from "../../onnx/builder.ts";
 import { sizeOf } from "../../onnx/ir.ts";
-import type { TensorValue } from "../../runtime/session.ts";
 import { specialise } from "../../runtime/specialise.ts";
 import { bindingOf } from "../../signature/binding.ts";
-import { signatureOf } from "../../signature/signature.ts";
-import { batchOf, rowsPerRun, runOn } from "./batch.ts";
+import { rowsPerRun } from "./batch.ts";
 import type { Gather } from "./evidence.ts";
-import { openScoring } from "./open-scoring.ts";
+import { overTexts } from "./over-texts.ts";
 import { residualStreamOf } from "./residual-stream.ts";
 
 /** The mean over a text's tokens of the cosine between the residual stream before a structure and after it, on the mean of the texts. Forward passes only. */
@@ -34,21 +32,10 @@ export const similarity: Gather<number> = async function* (scene, groups) {
     return b.reduceSum(b.mul(cosine, weights), [1]);
   });
   const joined = b.concat(cosines, 1);
-  const session = await openScoring(scene, model, b.build([joined]));
   const sums = groups.map(() => 0);
-  try {
-    const signature = signatureOf(model.graph.inputs);
-    for (let done = 0; done < samples.length; done += B) {
-      const texts = samples.slice(done, done + B).map((s) => s.unperturbed);
-      const feeds = batchOf(signature, texts, [B, T]);
-      const out = await runOn(session, { ...feeds.ids, [weights.name]: feeds.counted });
-      const found = (out[joined.name] as TensorValue<Float32Array>).data;
-      for (const [g] of groups.entries())
-        for (const [r] of texts.entries()) sums[g] = numberAt(sums, g) + numberAt(found, r * groups.length + g);
-      yield done + texts.length;
-    }
-  } finally {
-    await session.close();
-  }
+  yield* overTexts(scene, model, b, weights, joined, (found, texts) => {
+    for (const [g] of groups.entries())
+      for (let r = 0; r < texts; r++) sums[g] = numberAt(sums, g) + numberAt(found, r * groups.length + g);
+  });
   return { evidence: sums.map((sum) => [sum / samples.length]), loss: null, perturbedLoss: null };
 };
